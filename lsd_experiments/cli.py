@@ -1,0 +1,55 @@
+"""What all commands share: how they end, and how they say why.
+
+Exit statuses: 0 done, 1 failed (our fault, or some blocks failed), 2 the user's mistake, 130 interrupted, 143 terminated.
+"""
+
+import argparse
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from lsd_experiments.errors import UserError
+
+# What the file system refuses is the user's to mend; any other OSError is ours.
+REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that every command has; ``description`` is the command's docstring."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--debug", action="store_true", help="log in detail, and give the traceback of an error")
+    return parser
+
+
+def run(command: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser,
+        arguments: Sequence[str] | None = None) -> None:
+    """Parse ``arguments`` (default: the command line), call ``command`` with them, and exit with its status.
+
+    A :class:`UserError`, and what the file system refuses, becomes one line on the error stream and status 2; with
+    ``--debug`` its traceback comes first. An error of ours keeps its traceback.
+    """
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.DEBUG if options.debug else logging.WARNING, format="%(levelname)s:%(name)s:%(message)s")
+    try:
+        status = command(options) or 0
+    except UserError as error:
+        status = _refuse(str(error), options.debug)
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        status = _refuse(f"{error.filename or 'output'}: {os.strerror(error.errno).lower()}. Name a place that can be written, "
+                         "or make room there", options.debug)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.stdout.flush()
+    sys.exit(status)
+
+
+def _refuse(message: str, debug: bool) -> int:
+    if debug:
+        logging.getLogger(__name__).exception("the error below was raised here")
+    print(f"error: {message}", file=sys.stderr)
+    return 2

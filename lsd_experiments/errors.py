@@ -1,0 +1,17 @@
+"""What a user did wrong, said in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake that its user can mend: one line that names the file or key, what was found and what to do.
+
+    Every command reports it without a traceback and ends with status 2 (see :mod:`lsd_experiments.cli`).
+    """
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The hint ``; did you mean 'x'?`` for the known word nearest to ``word``, or nothing if none is near."""
+    matches = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{matches[0]}'?" if matches else ""

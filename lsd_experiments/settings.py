@@ -1,0 +1,70 @@
+"""Settings: frozen models whose unknown keys fail, read from TOML or JSON files."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from lsd_experiments.errors import UserError, nearest
+
+
+class Settings(pydantic.BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+def load_settings(path: str | Path, model: type[Model]) -> Model:
+    """Read ``path`` (TOML or JSON, by its suffix) as ``model``.
+
+    :raises UserError: if the file is missing, is neither, or does not fit; the first misfit is named with its key.
+    """
+    return parse_settings(_read(Path(path)), model, source=str(path))
+
+
+def parse_settings(values: dict[str, Any], model: type[Model], source: str) -> Model:
+    """Validate ``values`` as ``model``; ``source`` is how errors call where they came from."""
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise UserError(f"{source}: {_first_misfit(error, model)}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. Name a TOML or JSON config file")
+    try:
+        text = path.read_text()
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds a {type(values).__name__}, not a table of settings")
+    return values
+
+
+def _first_misfit(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
+    misfit = error.errors()[0]
+    where = [str(part) for part in misfit["loc"]]
+    key = ".".join(where) or "the file"
+    if misfit["type"] == "extra_forbidden":
+        return f"unknown key '{key}'{nearest(where[-1], _keys(model, where[:-1]))}"
+    if misfit["type"] == "missing":
+        return f"'{key}' is missing"
+    return f"'{key}': {misfit['msg']}, found {misfit['input']!r}"
+
+
+def _keys(model: type[pydantic.BaseModel], path: list[str]) -> list[str]:
+    """The keys of ``model``, or of the model nested in it at ``path``."""
+    for part in path:
+        field = model.model_fields.get(part)
+        nested = field.annotation if field else None
+        if not (isinstance(nested, type) and issubclass(nested, pydantic.BaseModel)):
+            break
+        model = nested
+    return list(model.model_fields)
