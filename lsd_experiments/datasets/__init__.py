@@ -1,0 +1,9 @@
+"""The datasets of the paper: what all variants of one dataset share, each fact once."""
+
+from lsd_experiments.datasets.dataset import Dataset, Elastic
+from lsd_experiments.datasets.fib25 import FIB25
+from lsd_experiments.datasets.zebrafinch import ZEBRAFINCH
+
+DATASETS = {dataset.name: dataset for dataset in (ZEBRAFINCH, FIB25)}
+
+__all__ = ["DATASETS", "FIB25", "ZEBRAFINCH", "Dataset", "Elastic"]

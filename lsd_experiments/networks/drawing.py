@@ -1,0 +1,57 @@
+"""A U-Net drawn sideways in text: each line a level, indented by its depth, the way down first."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from lsd_experiments.networks.layers import Layer, gflop, layers, parameters
+from lsd_experiments.networks.network import Network, Shape
+
+INDENT = "    "
+
+
+def draw(network: Network, input_shape: Sequence[int]) -> str:
+    """The network for ``input_shape``, layer by layer, with shapes (z, y, x), parameters and GFLOP per block."""
+    rows = [*_inputs(network, input_shape), *_body(network, input_shape)]
+    width = max(len(left) for left, _ in rows) + 2
+    lines = [f"{left:<{width}}{right}".rstrip() for left, right in rows]
+    z, y, x = network.context
+    summary = (f"{_shape(input_shape)} -> {_shape(network.output_shape(input_shape))}, context {z} x {y} x {x}; "
+               f"{parameters(network):,} parameters; {gflop(network, input_shape):,.1f} GFLOP per block")
+    return "\n".join([*lines, summary])
+
+
+def _inputs(network: Network, input_shape: Sequence[int]) -> Iterator[tuple[str, str]]:
+    for source in network.inputs:
+        yield f"{source.name} {source.channels} x {_shape(input_shape)}", ""
+
+
+def _body(network: Network, input_shape: Sequence[int]) -> Iterator[tuple[str, str]]:
+    entries, _ = network.level_sizes(input_shape)
+    skips: dict[int, Shape] = {}
+    for layer in layers(network, input_shape):
+        level = _level(layer)
+        indent = INDENT * level
+        if layer.name.endswith("left_0") and level:
+            yield f"{indent}pool {_shape(network.downsample_factors[level - 1])} -> {_shape(entries[level])}", ""
+        if layer.name.endswith("left_1"):
+            skips[level] = layer.output_shape
+        yield f"{indent}{layer.name} -> {layer.channels_out} x {_shape(layer.output_shape)}", _cost(layer)
+        if layer.kind == "upsampling":
+            yield (f"{indent}crop {_shape(skips[level])} and concatenate [left, up] -> "
+                   f"{2 * layer.channels_out} x {_shape(layer.output_shape)}"), ""
+
+
+def _level(layer: Layer) -> int:
+    """The level on which a layer's output lies."""
+    parts = layer.name.split("_")
+    if layer.kind == "convolution":
+        return int(parts[2])
+    return int(parts[-1]) if layer.kind == "upsampling" else 0
+
+
+def _cost(layer: Layer) -> str:
+    return f"{layer.parameters:>11,} parameters {layer.multiply_adds * 2e-9:>10,.2f} GFLOP {math.prod(layer.output_shape) * layer.channels_out * 4 / 2**20:>9,.1f} MiB"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,83 @@
+"""``train_net.json`` and ``config.json``: a network and the input shape that it is used with.
+
+The keys that users of the published code know (``input_shape``, ``output_shape``, ``outputs``) keep their meaning; the
+network itself takes the place of the tensor names of a TensorFlow 1 graph. Shapes in the file are written for people:
+they are computed again when it is read.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.networks.network import Head, Input, Network, Shape
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """What a network file says: the network, and the input shape (z, y, x) in voxels."""
+
+    network: Network
+    input_shape: Shape
+
+
+def write(network: Network, name: str, input_shape: Sequence[int], directory: str | Path = ".") -> None:
+    """Print ``network`` sideways, layer by layer, and write it to ``<name>.json``.
+
+    :raises UserError: if ``input_shape`` (z, y, x) is not legal.
+    """
+    from lsd_experiments.networks.drawing import draw
+
+    output_shape = network.output_shape(input_shape)
+    values = {
+        "input_shape": list(input_shape),
+        "output_shape": list(output_shape),
+        "outputs": {head.name: {"out_dims": head.channels, "out_dtype": "uint8"} for head in network.heads},
+        "network": to_json(network),
+    }
+    path = Path(directory) / f"{name}.json"
+    print(f"{path}\n{draw(network, input_shape)}\n")
+    beside = path.with_suffix(f".json.{os.getpid()}")
+    beside.write_text(json.dumps(values, indent=2) + "\n")
+    beside.replace(path)
+
+
+def read(path: str | Path) -> NetworkFile:
+    """Read a file that :func:`write` wrote.
+
+    :raises UserError: if it is missing, not such a file, or its input shape is not legal.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. Run mknet.py in {path.resolve().parent} first")
+    try:
+        values = json.loads(path.read_text())
+        network, input_shape = from_json(values["network"]), tuple(values["input_shape"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is not a network file ({error}). Run mknet.py again") from error
+    network.check_input_shape(input_shape)
+    return NetworkFile(network, input_shape)
+
+
+def to_json(network: Network) -> dict[str, Any]:
+    """``network`` as JSON values."""
+    values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(network)))
+    return values
+
+
+def from_json(values: Mapping[str, Any]) -> Network:
+    """The network of which :func:`to_json` gave ``values``; an unknown key is a ValueError."""
+    known = [field.name for field in dataclasses.fields(Network)]
+    for key in values:
+        if key not in known:
+            raise ValueError(f"unknown key '{key}'{nearest(key, known)}")
+    return Network(**{
+        **values,
+        "downsample_factors": tuple(tuple(factor) for factor in values["downsample_factors"]),
+        "heads": tuple(Head(**head) for head in values["heads"]),
+        "inputs": tuple(Input(**source) for source in values["inputs"]),
+    })

@@ -1,0 +1,172 @@
+"""The description of a network, and the arithmetic of its shapes.
+
+The U-Net is that of the published experiments (mala, commit efe319c): at each level two valid convolutions and, between
+levels, max pooling that floors, and a transposed convolution back up; the encoder's map is centre-cropped to the decoder's.
+Valid convolutions make the output smaller than the input by a constant ``context``, but only for the *legal* input shapes,
+at which no pooling drops a remainder::
+
+    zebrafinch, y and x:  484 -conv-> 480 -/3-> 160 -> 156 -/3-> 52 -> 48 -/3-> 16 -> 12     (down)
+                          272 <-conv- 276 <-x3-  92 <-  96 <-x3- 32 <- 36 <-x3- 12           (up)
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lsd_experiments.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+Shape = tuple[int, int, int]
+
+KERNEL = 3  # all convolutions are 3 x 3 x 3, in all published setups
+CONVOLUTIONS = 2  # per level and direction
+LOST = CONVOLUTIONS * (KERNEL - 1)  # voxels that one level's convolutions take off each axis
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a network: the array's name and its channels."""
+
+    name: str = "raw"
+    channels: int = 1
+
+
+@dataclass(frozen=True)
+class Head:
+    """An output of a network: a 1 x 1 x 1 convolution with a sigmoid.
+
+    ``checkpoint_name`` is what the published checkpoints and files call it, where that differs from ``name``.
+    """
+
+    name: str
+    channels: int
+    checkpoint_name: str | None = None
+
+    @property
+    def published_name(self) -> str:
+        """The name in published checkpoints and snapshots, such as ``embedding`` for ``lsds``."""
+        return self.checkpoint_name or self.name
+
+
+@dataclass(frozen=True)
+class Network:
+    """A U-Net. ``num_fmaps`` at level 0 grows by ``fmap_inc_factor`` with each level.
+
+    ``downsample_factors``: one (z, y, x) factor between each two levels. ``num_fmaps_out``: replaces the feature maps of
+    the last two convolutions (the decoder's at level 0), that the heads see; default ``num_fmaps``.
+    """
+
+    num_fmaps: int
+    fmap_inc_factor: int
+    downsample_factors: tuple[Shape, ...]
+    heads: tuple[Head, ...]
+    num_fmaps_out: int | None = None
+    inputs: tuple[Input, ...] = (Input(),)
+
+    @property
+    def levels(self) -> int:
+        """Levels of the U-Net, one more than there are downsamplings."""
+        return len(self.downsample_factors) + 1
+
+    def fmaps(self, level: int) -> int:
+        """Feature maps at ``level``."""
+        return self.num_fmaps * self.fmap_inc_factor**level
+
+    @property
+    def stride(self) -> Shape:
+        """Voxels per axis by which the input must move for the output to move alike: the product of the factors."""
+        return _triple(math.prod(f[axis] for f in self.downsample_factors) for axis in range(3))
+
+    @property
+    def context(self) -> Shape:
+        """Voxels per axis by which the output is smaller than the input, over both sides together."""
+        smallest = self.smallest_input_shape
+        return _triple(i - o for i, o in zip(smallest, self.output_shape(smallest), strict=True))
+
+    @property
+    def smallest_input_shape(self) -> Shape:
+        """The smallest legal input shape, which gives at least one voxel of output."""
+        return _triple(self._legal_size(self._smallest_bottom(axis), axis) for axis in range(3))
+
+    def output_shape(self, input_shape: Sequence[int]) -> Shape:
+        """The output shape for a legal ``input_shape``, both (z, y, x) in voxels.
+
+        :raises UserError: if ``input_shape`` is not legal; the nearest legal sizes are named.
+        """
+        self.check_input_shape(input_shape)
+        return _triple(self._sizes(size, axis)[-1] for axis, size in enumerate(input_shape))
+
+    def check_input_shape(self, input_shape: Sequence[int]) -> None:
+        """Raise a :class:`UserError` that names the nearest legal sizes if ``input_shape`` is not legal."""
+        if len(input_shape) != 3:
+            raise UserError(f"input shape {tuple(input_shape)}: has {len(input_shape)} axes, not the 3 of (z, y, x)")
+        wrong = [f"{'zyx'[axis]} = {size} (nearest: {' or '.join(map(str, self._nearest(size, axis)))})"
+                 for axis, size in enumerate(input_shape) if size not in self._nearest(size, axis)]
+        if wrong:
+            nearest = _triple(_closest(size, self._nearest(size, axis)) for axis, size in enumerate(input_shape))
+            raise UserError(f"input shape {tuple(input_shape)} is not legal for this network: {', '.join(wrong)}. "
+                            f"The nearest legal shape is {nearest}")
+
+    def input_shape_for(self, output_shape: Sequence[int]) -> Shape:
+        """The smallest legal input shape whose output covers ``output_shape``."""
+        return _triple(
+            max(first, first + math.ceil((wanted + lost - first) / step) * step)
+            for first, step, lost, wanted in zip(self.smallest_input_shape, self.stride, self.context, output_shape, strict=True))
+
+    def build(self, input_shape: Sequence[int], precision: str = "float32") -> "keras.Model":
+        """The Keras model for a legal ``input_shape``: channels last, inputs and outputs named after their arrays.
+
+        ``precision``: ``float32``, or ``bfloat16`` for convolutions in bfloat16 with float32 weights and outputs.
+        """
+        from lsd_experiments.networks.model import build_model
+
+        return build_model(self, input_shape, precision)
+
+    def level_sizes(self, input_shape: Sequence[int]) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
+        """The shape at the entry of each level on the way down, and at its exit on the way up, both from level 0 on."""
+        sizes = [self._sizes(size, axis) for axis, size in enumerate(input_shape)]
+        down = tuple(_triple(s[level] for s in sizes) for level in range(self.levels))
+        up = tuple(_triple(s[-1 - level] for s in sizes) for level in range(self.levels))
+        return down, up
+
+    def _sizes(self, size: int, axis: int) -> list[int]:
+        """Along one axis: the size at the entry of each level down, then at the exit of each level up."""
+        down = [size]
+        for factor in self.downsample_factors:
+            down.append((down[-1] - LOST) // factor[axis])
+        up = [down[-1] - LOST]
+        for factor in reversed(self.downsample_factors):
+            up.append(up[-1] * factor[axis] - LOST)
+        return down + up
+
+    def _legal_size(self, bottom: int, axis: int) -> int:
+        """The legal input size with ``bottom`` voxels at the entry of the lowest level."""
+        for factor in reversed(self.downsample_factors):
+            bottom = bottom * factor[axis] + LOST
+        return bottom
+
+    def _smallest_bottom(self, axis: int) -> int:
+        bottom = LOST + 1
+        while min(self._sizes(self._legal_size(bottom, axis), axis)[self.levels:]) < 1:
+            bottom += 1
+        return bottom
+
+    def _nearest(self, size: int, axis: int) -> list[int]:
+        """The legal sizes around ``size``, or just ``size`` if it is legal."""
+        smallest, step = self.smallest_input_shape[axis], self.stride[axis]
+        if size < smallest:
+            return [smallest]
+        below = size - (size - smallest) % step
+        return [below] if below == size else [below, below + step]
+
+
+def _closest(size: int, sizes: list[int]) -> int:
+    return min(sizes, key=lambda legal: abs(legal - size))
+
+
+def _triple(values: Iterable[int]) -> Shape:
+    z, y, x = values
+    return (z, y, x)
