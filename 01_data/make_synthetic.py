@@ -18,16 +18,20 @@ from lsd_experiments.synthetic import write_synthetic
 
 def main(options: argparse.Namespace) -> None:
     """Write the volume."""
-    made = write_synthetic(options.out, options.shape, options.voxel_size, options.density, options.seed, options.offset)
+    made = write_synthetic(options.out, options.shape, options.voxel_size, options.density, options.seed,
+                           options.offset)
     print(options.out if made else f"{options.out} is there already, made with these options")
 
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
     parser.add_argument("out", metavar="OUT.zarr")
-    parser.add_argument("--shape", type=int, nargs=3, default=(100, 400, 400), metavar=("Z", "Y", "X"), help="voxels (default: 100 400 400)")
-    parser.add_argument("--voxel-size", type=float, nargs=3, default=(20, 9, 9), metavar=("Z", "Y", "X"), help="nm (default: 20 9 9)")
-    parser.add_argument("--density", type=float, default=6.0, help="neurites per cubic micrometre that are tried (default: 6)")
+    parser.add_argument("--shape", type=int, nargs=3, default=(100, 400, 400), metavar=("Z", "Y", "X"),
+                        help="voxels (default: 100 400 400)")
+    parser.add_argument("--voxel-size", type=float, nargs=3, default=(20, 9, 9), metavar=("Z", "Y", "X"),
+                        help="nm (default: 20 9 9)")
+    parser.add_argument("--density", type=float, default=6.0,
+                        help="neurites per cubic micrometre that are tried (default: 6)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--offset", type=float, nargs=3, default=(400, 900, 1800), metavar=("Z", "Y", "X"),
                         help="of the first voxel, nm (default: 400 900 1800)")

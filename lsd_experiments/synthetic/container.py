@@ -18,8 +18,8 @@ STAGE = "make_synthetic"
 LOGGER = logging.getLogger(__name__)
 
 
-def write_synthetic(path: str | Path, shape: Sequence[int], voxel_size: Sequence[float] = (20, 9, 9), density: float = 6.0,
-                    seed: int = 0, offset: Sequence[float] = (400, 900, 1800)) -> bool:
+def write_synthetic(path: str | Path, shape: Sequence[int], voxel_size: Sequence[float] = (20, 9, 9),
+                    density: float = 6.0, seed: int = 0, offset: Sequence[float] = (400, 900, 1800)) -> bool:
     """Write a synthetic volume to the zarr container ``path``; its first voxel is at ``offset`` (nm).
 
     The container appears when it is whole. One that was made with these arguments is left as it is.
@@ -59,7 +59,8 @@ def _made_before(path: Path, parameters: dict[str, Any]) -> bool:
         raise UserError(f"{path}: exists and is not a synthetic volume. Name another container")
     if found != parameters:
         different = ", ".join(f"{key} {found.get(key)}" for key, value in parameters.items() if found.get(key) != value)
-        raise UserError(f"{path}: exists and was made with other parameters ({different}). Remove it or name another container")
+        raise UserError(f"{path}: exists and was made with other parameters ({different}). Remove it, or name another "
+                        "container")
     return True
 
 
@@ -71,7 +72,7 @@ def _write(path: Path, parameters: dict[str, Any]) -> None:
     attrs = {"provenance": provenance(STAGE, parameters, inputs={})}
     for dataset, values in (("volumes/raw", made.raw), ("volumes/labels/neuron_ids", made.labels),
                             ("volumes/labels/labels_mask", (made.labels > 0).astype(np.uint8))):
-        volume = create_volume(str(path), dataset, values.shape, parameters["voxel_size"], parameters["offset"], values.dtype,
-                               attrs=attrs)
+        volume = create_volume(str(path), dataset, values.shape, parameters["voxel_size"], parameters["offset"],
+                               values.dtype, attrs=attrs)
         volume.write(Box.of_shape(values.shape), values)
         LOGGER.info("wrote %s", volume.name)

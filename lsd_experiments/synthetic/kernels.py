@@ -26,12 +26,12 @@ class Space:
 
     def grow(self, seed: np.ndarray, direction: np.ndarray, radius: float, owner: int, normals: np.ndarray,
              shortest: int) -> tuple[int, int] | None:
-        """Place a neurite through ``seed`` both ways along ``direction``; return the range of its balls, None if it is too short.
+        """Place a neurite through ``seed`` both ways along ``direction``: the range of its balls, None if too short.
 
         :param normals: [2, steps, 4] random numbers, for the turns (3) and the calibre (1) of each step both ways
         """
-        paths = [_walk(seed, sign * direction, radius, owner, normals[way], self.begin, self.extent, self.cell, self.heads,
-                       self.nexts, self.points, self.radii, self.owners)
+        paths = [_walk(seed, sign * direction, radius, owner, normals[way], self.begin, self.extent, self.cell,
+                       self.heads, self.nexts, self.points, self.radii, self.owners)
                  for way, sign in enumerate((-1.0, 1.0))]
         path = np.concatenate([paths[0][::-1], paths[1][1:]])
         start = self.count
@@ -50,7 +50,9 @@ class Space:
         if count > len(self.radii):
             more = max(count, 2 * len(self.radii)) - len(self.radii)
             self.points = np.pad(self.points, ((0, more), (0, 0)))
-            self.nexts, self.radii, self.owners = (np.pad(a, (0, more)) for a in (self.nexts, self.radii, self.owners))
+            self.nexts = np.pad(self.nexts, (0, more))
+            self.radii = np.pad(self.radii, (0, more))
+            self.owners = np.pad(self.owners, (0, more))
 
 
 @numba.njit(cache=True)
@@ -79,7 +81,8 @@ def _room(p, owner, begin, cell, heads, nexts, points, radii, owners):  # type: 
 
 
 @numba.njit(cache=True)
-def _walk(seed, direction, radius, owner, normals, begin, extent, cell, heads, nexts, points, radii, owners):  # type: ignore[no-untyped-def]
+def _walk(seed, direction, radius, owner, normals,  # type: ignore[no-untyped-def]
+          begin, extent, cell, heads, nexts, points, radii, owners):
     """One way from ``seed``: [n, 4] position and radius, until it leaves the space or finds no room."""
     path = np.empty((len(normals), 4))
     p, d, calibre = seed.copy(), direction.copy(), 0.0
@@ -125,18 +128,19 @@ def nearest_neurites(points, radii, owners, warped, voxel_size, reach, label, ga
             for x0 in range(0, shape[2], coarse[2]):
                 low = np.array((z0, y0, x0))
                 high = np.minimum(low + np.array(coarse), shape)
-                near = _candidates(low * voxel_size - reach, (high - 1) * voxel_size + reach, everything, points, radii, owners, distances)
+                near = _candidates(low * voxel_size - reach, (high - 1) * voxel_size + reach, everything, points, radii,
+                                   owners, distances)
                 for z1 in range(z0, high[0], fine[0]):
                     for y1 in range(y0, high[1], fine[1]):
                         for x1 in range(x0, high[2], fine[2]):
                             begin = np.array((z1, y1, x1))
-                            _fill(begin, np.minimum(begin + np.array(fine), high), near, points, radii, owners, distances, warped,
-                                  voxel_size, label, gap)
+                            end = np.minimum(begin + np.array(fine), high)
+                            _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size, label, gap)
 
 
 @numba.njit(cache=True)
 def _candidates(low, high, among, points, radii, owners, distances):  # type: ignore[no-untyped-def]
-    """Those balls ``among`` that can be nearest, or nearest of another neurite, to a place between ``low`` and ``high``."""
+    """Those balls ``among`` that can be nearest, or nearest of another neurite, somewhere from ``low`` to ``high``."""
     centre, half = (low + high) / 2, np.sqrt((((high - low) / 2) ** 2).sum())
     first = second = np.inf
     owner = -1
@@ -185,7 +189,8 @@ def _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size
                 first = second = np.inf
                 owner = -1
                 for b in here:
-                    distance = np.sqrt((points[b, 0] - pz) ** 2 + (points[b, 1] - py) ** 2 + (points[b, 2] - px) ** 2) - radii[b]
+                    dz, dy, dx = points[b, 0] - pz, points[b, 1] - py, points[b, 2] - px
+                    distance = np.sqrt(dz * dz + dy * dy + dx * dx) - radii[b]
                     first, second, owner = _rank(distance, owners[b], first, second, owner)
                 label[z, y, x] = owner
                 gap[z, y, x] = second - first
@@ -193,7 +198,7 @@ def _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size
 
 @numba.njit(cache=True)
 def stamp_balls(points, radii, owners, warped, voxel_size, label, field):  # type: ignore[no-untyped-def]
-    """Lower ``field`` to the distance (nm, negative inside) from each ball's surface, near it and inside its owner only."""
+    """Lower ``field`` to the distance (nm, negative inside) from each ball's surface, near it and in its owner only."""
     reach = 40.0  # nm, how far beyond its surface a ball counts
     for b in range(len(radii)):
         low, high = np.empty(3, np.int64), np.empty(3, np.int64)

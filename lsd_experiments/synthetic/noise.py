@@ -20,7 +20,7 @@ def smooth_noise(shape: tuple[int, ...], scale: tuple[float, ...], rng: np.rando
 
 
 def _splines(n: int, scale: float) -> np.ndarray:
-    """[n, knots] float32, cubic B-splines at n places, scaled so that independent knots of variance 1 give variance 1."""
+    """[n, knots] float32, cubic B-splines at n places, scaled so that knots of variance 1 give variance 1."""
     place = np.arange(n) / scale + 1
     distance = np.abs(place[:, None] - np.arange(math.ceil((n - 1) / scale) + 3)[None])
     weights = np.where(distance < 1, 2 / 3 - distance**2 + distance**3 / 2, np.clip(2 - distance, 0, None) ** 3 / 6)

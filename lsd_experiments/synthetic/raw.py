@@ -51,7 +51,7 @@ def _cytoplasm(label: np.ndarray, neurites: Neurites, rng: np.random.Generator) 
     """Each neurite's own grey; one in twelve is dark."""
     count = int(neurites.owners.max()) + 1
     grey = np.where(rng.random(count) < 1 / 12, DARK_CYTOPLASM, CYTOPLASM) + 0.035 * rng.standard_normal(count)
-    return np.asarray(grey, np.float32)[label]
+    return np.asarray(np.take(grey.astype(np.float32), label))
 
 
 def _reticulum(noise: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -65,7 +65,8 @@ def _organelles(label: np.ndarray, warp: np.ndarray, neurites: Neurites, voxel_s
     from lsd_experiments.synthetic.kernels import stamp_balls
 
     fields = np.full((2, *label.shape), 1e3, np.float32)
-    for field, (points, radii, owners) in zip(fields, (_mitochondria(neurites, rng), _vesicles(neurites, rng)), strict=True):
+    balls = (_mitochondria(neurites, rng), _vesicles(neurites, rng))
+    for field, (points, radii, owners) in zip(fields, balls, strict=True):
         stamp_balls(points, radii, owners, warp, voxel_size, label, field)
     return fields
 

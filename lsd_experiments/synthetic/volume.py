@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Nanometres, Voxels
 from lsd_experiments.synthetic.neurites import Neurites, grow_neurites
 from lsd_experiments.synthetic.noise import smooth_noise
 from lsd_experiments.synthetic.raw import render
@@ -24,7 +25,8 @@ class SyntheticVolume:
     labels: np.ndarray
 
 
-def synthesize(shape: Sequence[int], voxel_size: Sequence[float] = (20, 9, 9), density: float = 6.0, seed: int = 0) -> SyntheticVolume:
+def synthesize(shape: Sequence[int], voxel_size: Sequence[float] = (20, 9, 9), density: float = 6.0,
+               seed: int = 0) -> SyntheticVolume:
     """Make a volume of ``shape`` (z, y, x) voxels of ``voxel_size`` nm.
 
     :param density: neurites per cubic micrometre that are tried; where space is short, fewer
@@ -35,14 +37,19 @@ def synthesize(shape: Sequence[int], voxel_size: Sequence[float] = (20, 9, 9), d
     rng = np.random.default_rng(seed)
     neurites = grow_neurites(tuple(n * v for n, v in zip(shape, voxel_size, strict=True)), density, rng)
     if not len(neurites.radii):
-        raise UserError(f"density {density}: no neurite found its place in {shape} voxels. Raise the density or the shape")
+        raise UserError(f"density {density}: no neurite found a place in {shape} voxels. Raise the density")
     warp = _warp(shape, voxel_size, rng)
     label, gap = _assign(neurites, warp, shape, voxel_size)
     raw = render(label, gap, warp, neurites, voxel_size, rng)
     return SyntheticVolume(raw, _connected(label))
 
 
-def check_arguments(shape: Sequence[int], voxel_size: Sequence[float], density: float, seed: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def check_arguments(shape: Sequence[int], voxel_size: Sequence[float], density: float,
+                    seed: int) -> tuple[Voxels, Nanometres]:
+    """``shape`` and ``voxel_size`` as tuples.
+
+    :raises UserError: if the arguments describe no volume
+    """
     if len(shape) != 3 or any(n < 1 for n in shape):
         raise UserError(f"shape {tuple(shape)}: give three positive numbers of voxels, z y x")
     if len(voxel_size) != 3 or any(not (math.isfinite(v) and v > 0) for v in voxel_size):
@@ -54,21 +61,23 @@ def check_arguments(shape: Sequence[int], voxel_size: Sequence[float], density: 
     return tuple(map(int, shape)), tuple(map(float, voxel_size))
 
 
-def _warp(shape: tuple[int, ...], voxel_size: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
+def _warp(shape: Voxels, voxel_size: Nanometres, rng: np.random.Generator) -> np.ndarray:
     """[3, z, y, x] float32: displacements in nm, of at most :data:`WARP` but for the slip of sections."""
     coarse, fine = (tuple(nm / v for v in voxel_size) for nm in (300, 120))
     warp = np.stack([22 * smooth_noise(shape, coarse, rng) + 7 * smooth_noise(shape, fine, rng) for _ in range(3)])
-    warp = np.clip(warp, -WARP, WARP)
+    warp = np.asarray(np.clip(warp, -WARP, WARP))
     warp[1:] += SLIP * np.clip(rng.standard_normal((2, shape[0], 1, 1), dtype=np.float32), -3, 3)
     return warp
 
 
-def _assign(neurites: Neurites, warp: np.ndarray, shape: tuple[int, ...], voxel_size: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _assign(neurites: Neurites, warp: np.ndarray, shape: Voxels,
+            voxel_size: Nanometres) -> tuple[np.ndarray, np.ndarray]:
     """The neurite of each voxel, [z, y, x] int32, and how much farther the next one is, [z, y, x] float32 in nm."""
     from lsd_experiments.synthetic.kernels import nearest_neurites
 
     label, gap = np.empty(shape, np.int32), np.empty(shape, np.float32)
-    nearest_neurites(neurites.points, neurites.radii, neurites.owners, warp, np.asarray(voxel_size), WARP + 3 * SLIP, label, gap)
+    nearest_neurites(neurites.points, neurites.radii, neurites.owners, warp, np.asarray(voxel_size), WARP + 3 * SLIP,
+                     label, gap)
     return label, gap
 
 
