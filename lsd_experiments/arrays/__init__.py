@@ -1,0 +1,17 @@
+"""Volumes on disk: open any of the formats in ``docs/formats.md``, create zarr.
+
+    raw = open_volume("sample.zarr", "volumes/raw")
+    raw.read(Box((0, 0, 0), (10, 20, 20)))    # [z, y, x]; what lies outside of the volume is 0
+
+Arrays are ``[z, y, x]``, or channels first ``[c, z, y, x]``. ``voxel_size`` and ``offset`` are (z, y, x) in nm and may be
+fractional; boxes are in voxels, relative to the volume's first voxel.
+"""
+
+from lsd_experiments.arrays.creating import create_volume
+from lsd_experiments.arrays.grids import check_labels, check_voxel_size, overlap, to_box
+from lsd_experiments.arrays.opening import list_datasets, open_volume
+from lsd_experiments.arrays.values import to_unit_range
+from lsd_experiments.arrays.volume import Volume
+
+__all__ = ["Volume", "check_labels", "check_voxel_size", "create_volume", "list_datasets", "open_volume", "overlap",
+           "to_box", "to_unit_range"]

@@ -1,0 +1,66 @@
+"""A crop: a JSON file that stands for part of a volume.
+
+    {"container": "sample.zarr", "dataset": "volumes/raw", "offset": [800, 90, 90], "size": [2000, 900, 900]}
+
+``offset`` and ``size`` are in nm (z, y, x) and on the voxel grid; both or none. ``dataset`` may be left to who opens it.
+``voxel_size`` (nm) is for formats that store none. A relative ``container`` is relative to the JSON file.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lsd_experiments.arrays.grids import to_box
+from lsd_experiments.arrays.metadata import triple
+from lsd_experiments.arrays.volume import Volume
+from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.geometry import Nanometres
+
+KEYS = ("container", "dataset", "offset", "size", "voxel_size")
+
+
+def open_crop(path: Path, dataset: str | None, default: str | None, voxel_size: Nanometres | None,
+              open_volume: Callable[..., Volume]) -> Volume:
+    """The volume that the crop file ``path`` stands for; ``open_volume`` opens its container.
+
+    :raises UserError: if the file is none, names another dataset than ``dataset``, or a place outside of the volume.
+    """
+    crop = _read(path)
+    named = crop.get("dataset")
+    if dataset and named and dataset.strip("/") != named.strip("/"):
+        raise UserError(f"{path}: stands for the dataset '{named}', not '{dataset}'. Name that one, or none")
+    if "voxel_size" in crop and voxel_size is None:
+        voxel_size = triple(crop["voxel_size"], f"{path}: 'voxel_size'", positive=True)
+    volume = open_volume(_container(path, crop["container"]), named or dataset, default=default, voxel_size=voxel_size)
+    if "offset" not in crop:
+        return volume
+    return volume.crop(to_box(volume, triple(crop["offset"], f"{path}: 'offset'"),
+                              triple(crop["size"], f"{path}: 'size'", positive=True)))
+
+
+def _container(path: Path, container: str) -> str:
+    if container.startswith("s3://"):
+        return container
+    if container.endswith(".json"):
+        raise UserError(f"{path}: its container is '{container}', another crop. Name the volume itself")
+    return str(path.parent / container)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        crop = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(crop, dict) or not isinstance(crop.get("container"), str):
+        raise UserError(f"{path}: no crop, which is a table with a 'container'")
+    for key in crop:
+        if key not in KEYS:
+            raise UserError(f"{path}: unknown key '{key}'{nearest(key, KEYS)}")
+    if not isinstance(crop.get("dataset", ""), str):
+        raise UserError(f"{path}: 'dataset' is {crop['dataset']!r}, not a name")
+    if ("offset" in crop) != ("size" in crop):
+        raise UserError(f"{path}: 'offset' and 'size' come together. Give both, or none")
+    return crop

@@ -1,0 +1,65 @@
+"""Open a volume by the name of its container: which format that is, is decided here and nowhere else."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lsd_experiments.arrays import crops, hdf5, n5, s3, tiff, zarrs
+from lsd_experiments.arrays.hierarchy import Hierarchy, list_arrays, open_in
+from lsd_experiments.arrays.volume import Volume
+from lsd_experiments.errors import UserError
+
+HDF5_SUFFIXES = {".h5", ".hdf", ".hdf5"}
+TIFF_SUFFIXES = {".tif", ".tiff"}
+
+
+def open_volume(container: str | Path, dataset: str | None = None, *, default: str | None = None,
+                voxel_size: Sequence[float] | None = None, writable: bool = False) -> Volume:
+    """Open a volume; nothing but metadata is read.
+
+    :param container: a zarr, OME-Zarr or N5 directory, an HDF5 file, a TIFF stack or a directory of sections, a crop
+        (``.json``), or ``s3://bucket/prefix``. See ``docs/formats.md``.
+    :param dataset: the array in it; a group stands for its full resolution. None or empty: the only one that there is
+        (TIFF, a crop that names its dataset, a zarr that is an array itself), or else ``default``.
+    :param voxel_size: (z, y, x) in nm; overrides the stored one, and is needed where none is stored.
+    :param writable: only for zarr.
+    :raises UserError: if it is missing, is of no known format, or has no voxel size.
+    """
+    name = str(container)
+    override = None if voxel_size is None else tuple(float(v) for v in voxel_size)
+    if not name.startswith("s3://") and Path(name).suffix.lower() == ".json":
+        return crops.open_crop(Path(name), dataset or None, default, override, open_volume)
+    if _is_tiff(name):
+        return tiff.open_stack(Path(name), dataset or None, override)
+    volume = open_in(_tree(name, writable), dataset or None, default, override)
+    if writable and getattr(volume.array, "read_only", True):
+        raise UserError(f"{volume.name}: only zarr is written. Name a .zarr output")
+    return replace(volume, writable=writable)
+
+
+def list_datasets(container: str | Path) -> list[str]:
+    """The datasets of ``container``; a container that is one volume itself (TIFF, crop) has none."""
+    name = str(container)
+    if _is_tiff(name) or Path(name).suffix.lower() == ".json":
+        return []
+    return list_arrays(_tree(name, writable=False))
+
+
+def _tree(name: str, writable: bool) -> Hierarchy:
+    if name.startswith("s3://"):
+        return s3.open_bucket(name)
+    path = Path(name)
+    if not path.exists():
+        raise UserError(f"{name}: no such file or directory. Name a zarr, N5, HDF5, TIFF or crop (.json)")
+    if path.is_dir():
+        is_zarr = any((path / file).is_file() for file in (".zgroup", ".zarray", "zarr.json"))
+        is_n5 = path.suffix == ".n5" or (path / "attributes.json").is_file()
+        return n5.open_local(name) if is_n5 and not is_zarr else zarrs.open_local(name, writable)
+    if path.suffix.lower() in HDF5_SUFFIXES:
+        return hdf5.open_file(name)
+    raise UserError(f"{name}: of no known format. Name a zarr or N5 directory, or a file ending in .h5, .hdf, .tif or .json")
+
+
+def _is_tiff(name: str) -> bool:
+    path = Path(name)
+    return not name.startswith("s3://") and (path.suffix.lower() in TIFF_SUFFIXES or tiff.is_directory_of_sections(path))

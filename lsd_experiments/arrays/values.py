@@ -1,0 +1,38 @@
+"""Raw values as the networks want them: float32 in [0, 1]."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from lsd_experiments.errors import UserError
+
+
+def to_unit_range(values: NDArray[Any], dtype: DTypeLike | None = None, name: str = "raw") -> NDArray[np.float32]:
+    """``values`` as float32 in [0, 1].
+
+    uint8 is divided by 255 and uint16 by 65535. (gunpowder 1.4's ``Normalize`` divides uint16 by 255 squared, which gives
+    values up to 1.008.) Floats must lie in [0, 1] already.
+
+    :param dtype: the type that the values have on disk, if not that of ``values``.
+    :param name: what messages call the values.
+    :raises UserError: for another type, a float outside of [0, 1], or one that is not finite.
+    """
+    dtype = np.dtype(values.dtype if dtype is None else dtype)
+    if dtype in (np.uint8, np.uint16):
+        return np.multiply(values, np.float32(1 / np.iinfo(dtype).max), dtype=np.float32)
+    if dtype.kind != "f":
+        raise UserError(f"{name}: raw of type {dtype}. Convert it to uint8, uint16, or to floats in [0, 1]")
+    _check_range(values, name)
+    return values.astype(np.float32)
+
+
+def _check_range(values: NDArray[Any], name: str) -> None:
+    if values.size == 0:
+        return
+    low, high = float(values.min()), float(values.max())  # NaN if any is
+    if not np.isfinite(low + high):
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise UserError(f"{name}: the value at {place} of shape {values.shape} is {values[place]}. Replace it, or mask it out")
+    if low < 0 or high > 1:
+        raise UserError(f"{name}: float raw from {low:g} to {high:g}. Scale it to [0, 1], or store it as uint8 or uint16")
