@@ -81,8 +81,10 @@ install_extras() {
 }
 
 pip_install() {
-    $VENV/bin/python -m pip install -qq --log $LOG --disable-pip-version-check "$@" ||
-        fail "pip could not install (see above, and $LOG); running the same command again continues"
+    $VENV/bin/python -m pip install --progress-bar off --disable-pip-version-check "$@" > $LOG 2>&1 || {
+        grep '^ERROR' $LOG >&2 || tail -n 5 $LOG >&2
+        fail "pip could not install: see above, and $LOG. The same command again continues"
+    }
 }
 
 # tensorflow-cpu and tensorflow share their files: where both were installed, only the one with CUDA may stay.

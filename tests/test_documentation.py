@@ -1,0 +1,182 @@
+"""Every fenced command of the README, CONTRIBUTING and docs runs, or says why no test runs it.
+
+    ```sh                        run here, in a copy of the repository; a page's blocks in order, each from its root
+    ```sh skip="the reason"      not run; its scripts, modules, options and ./setup.sh commands must exist
+    ```text, toml, json          not a command
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r'^(?P<language>sh)(?: skip="(?P<reason>[^"]+)")?$|^(?P<quoted>text|toml|json)$')
+SECONDS = 120  # for one block: what takes longer is tagged
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: ``place`` is page:line, ``reason`` why it is not run."""
+
+    place: str
+    code: str
+    language: str | None
+    reason: str | None
+
+
+def read_blocks(page: Path) -> list[Block]:
+    """The fenced blocks of ``page``, in order."""
+    blocks, begin, lines = [], None, []
+    for number, line in enumerate(page.read_text().splitlines(), start=1):
+        if not line.lstrip().startswith("```"):
+            lines.append(line)
+        elif begin is None:
+            begin, info, lines = number, line.strip().removeprefix("```"), []
+        else:
+            fence = FENCE.match(info)
+            assert fence, f"{page.name}:{begin}: '{info}' is no fence that we know; this file lists them"
+            blocks.append(Block(f"{page.name}:{begin}", "\n".join(lines), fence["language"], fence["reason"]))
+            begin = None
+    assert begin is None, f"{page.name}:{begin}: this fence is not closed"
+    return blocks
+
+
+def run_blocks(blocks: list[Block], root: Path) -> None:
+    """Run what is not tagged, in a shell that stops at the first failure."""
+    for block in blocks:
+        if block.language == "sh" and block.reason is None:
+            result = _run(["bash", "-euo", "pipefail", "-c", block.code], root, root)
+            assert result.returncode == 0, f"{block.place}:\n{block.code}\n{result.stdout}\n{result.stderr}"
+
+
+def check_skipped(block: Block, root: Path) -> None:
+    """Check that what ``block`` calls exists, with its options, though the block is not run."""
+    syntax = _run(["bash", "-n", "-c", block.code], root, root)
+    assert syntax.returncode == 0, f"{block.place}: {syntax.stderr}"
+    for directory, command in _commands(block.code, root):
+        asked = {word.partition("=")[0] for word in command if word.startswith("--")}
+        if command[0] == "./setup.sh":
+            known = _run(["./setup.sh", "help"], directory, root).stdout
+            asked = set(command[1:2])
+        elif command[0] == "python":
+            target = command[1:3] if command[1] == "-m" else command[1:2]
+            result = _run([sys.executable, *target, "--help"], directory, root)
+            assert result.returncode == 0, f"{block.place}: {shlex.join(command)}:\n{result.stderr}"
+            known = result.stdout
+        else:
+            assert "/" not in command[0] or (directory / command[0]).exists(), f"{block.place}: no {command[0]}"
+            continue
+        unknown = [word for word in sorted(asked) if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", known)]
+        assert not unknown, f"{block.place}: {shlex.join(command)}: there is no {', '.join(unknown)}"
+
+
+def _commands(code: str, directory: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Each simple command of ``code``, without assignments before it, and the directory it runs in."""
+    for line in code.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.commenters = "#"
+        command: list[str] = []
+        for word in [*lexer, ";"]:
+            if set(word) <= set("();<>|&"):
+                if command[:1] == ["cd"]:
+                    directory = directory / command[1]
+                elif command:
+                    yield directory, command
+                command = []
+            elif command or not re.match(r"\w+=|do$|done$|then$", word):
+                command.append(word)
+
+
+def _run(command: list[str], directory: Path, root: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
+    return subprocess.run(command, cwd=directory, env=environment, timeout=SECONDS, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the repository's files, with this environment as its ``.venv``."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                            check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_run(page: Path, copy: Path) -> None:
+    run_blocks(read_blocks(page), copy)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_are_not_run_exist(page: Path, copy: Path) -> None:
+    for block in read_blocks(page):
+        if block.reason:
+            check_skipped(block, copy)
+
+
+def test_the_readme_has_commands_of_both_kinds() -> None:
+    blocks = read_blocks(ROOT / "README.md")
+    assert any(block.language and block.reason for block in blocks)
+    assert any(block.language and not block.reason for block in blocks)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    (tmp_path / "tool.py").write_text("import argparse\nparser = argparse.ArgumentParser()\n"
+                                      "parser.add_argument('--size')\nparser.parse_args()\n")
+    return tmp_path / "page.md"
+
+
+def _write(page: Path, info: str, code: str) -> list[Block]:
+    page.write_text(f"Text.\n\n```{info}\n{code}\n```\n")
+    return read_blocks(page)
+
+
+def test_a_command_that_fails_is_found(page: Path) -> None:
+    run_blocks(_write(page, "sh", "python tool.py --size 3"), page.parent)
+    with pytest.raises(AssertionError, match=r"page\.md:3"):
+        run_blocks(_write(page, "sh", "python tool.py --sise 3\ntrue"), page.parent)
+
+
+@pytest.mark.parametrize("code", [
+    "A=1 python tool.py --size 3 | head",
+    "for n in 1 2; do python tool.py --size $n; done",
+    "python \\\n  tool.py --size=3  # --not an option",
+])
+def test_a_skipped_command_that_exists_passes(page: Path, code: str) -> None:
+    (block,) = _write(page, 'sh skip="long"', code)
+    check_skipped(block, page.parent)
+
+
+@pytest.mark.parametrize(("code", "found"), [
+    ("python gone.py", "gone.py"),
+    ("mkdir x; cd x && python tool.py", "tool.py"),
+    ("A=1 python tool.py --size 3 --siz 4", "no --siz"),
+    ("python -m gone_module", "gone_module"),
+    ("./gone.sh", "no ./gone.sh"),
+    ("if python tool.py", "syntax error"),
+])
+def test_a_skipped_command_that_does_not_exist_is_found(page: Path, code: str, found: str) -> None:
+    (page.parent / "x").mkdir()
+    (block,) = _write(page, 'sh skip="long"', code)
+    with pytest.raises(AssertionError, match=re.escape(found)):
+        check_skipped(block, page.parent)
+
+
+@pytest.mark.parametrize("info", ["", "bash", "sh skip", 'sh skip=""'])
+def test_a_fence_says_what_it_is(page: Path, info: str) -> None:
+    with pytest.raises(AssertionError, match="no fence that we know"):
+        _write(page, info, "true")

@@ -1,0 +1,89 @@
+"""What the repository promises about itself: layout, versions, links."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+EXPERIMENTS = {("zebrafinch", "baseline"), ("zebrafinch", "mtlsd"), ("fib25", "baseline"), ("fib25", "mtlsd")}
+SCRIPTS = {
+    "01_data": {"fetch_data", "fetch_checkpoint", "create_masks", "view_data", "make_synthetic"},
+    "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate",
+                   "run"},
+    **{f"02_train/{dataset}/{variant}": {"mknet", "train", "predict", "predict_scan", "view_batch"}
+       for dataset, variant in EXPERIMENTS},
+}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def _constraints() -> dict[str, Version]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    return {canonicalize_name(name): Version(version) for name, version in (line.split("==") for line in lines)}
+
+
+def _requirements() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"].values()
+    return [Requirement(line) for lines in (PROJECT["dependencies"], *extras) for line in lines]
+
+
+@pytest.mark.parametrize("directory", sorted(SCRIPTS))
+def test_the_scripts_that_users_know_are_there(directory: str) -> None:
+    assert SCRIPTS[directory] <= {path.stem for path in (ROOT / directory).glob("*.py")}
+
+
+def test_no_experiment_is_left_out() -> None:
+    found = {path.parent.relative_to(ROOT / "02_train").parts for path in (ROOT / "02_train").glob("*/*/mknet.py")}
+    assert found == EXPERIMENTS
+
+
+def test_the_status_table_has_a_row_per_experiment() -> None:
+    rows = re.findall(r"^\| (\w+) \| (\w+) \|(?: [^|]+\|){5}$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert sorted(rows) == sorted({("dataset", "variant"), *EXPERIMENTS})
+
+
+@pytest.mark.parametrize("requirement", _requirements(), ids=str)
+def test_a_requirement_is_pinned_within_its_range(requirement: Requirement) -> None:
+    if requirement.name != PROJECT["name"]:
+        assert requirement.specifier.contains(_constraints()[canonicalize_name(requirement.name)])
+
+
+def test_the_pinned_versions_have_no_cuda() -> None:
+    assert not [name for name in _constraints() if re.match(r"nvidia|cuda|triton", name)]
+
+
+def test_tensorflow_is_pinned_to_one_version() -> None:
+    constraints = _constraints()
+    assert constraints["tensorflow"] == constraints["tensorflow-cpu"]
+
+
+def test_the_citation_has_this_version_and_the_paper() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    assert citation["preferred-citation"]["doi"] == "10.1038/s41592-022-01711-z"
+
+
+def test_the_changelog_starts_with_what_is_not_released() -> None:
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert headings[0] in ("Unreleased", PROJECT["version"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    local = [link for link in links if not link.startswith("http")]
+    assert not [link for link in local if not (page.parent / link).exists()]
+
+
+@pytest.mark.parametrize("script", ["setup.sh", ".ci/run", ".ci/system-packages"])
+def test_shell_scripts_can_be_called(script: str) -> None:
+    assert (ROOT / script).stat().st_mode & 0o100
+    assert subprocess.run(["bash", "-n", ROOT / script]).returncode == 0
