@@ -1,0 +1,15 @@
+"""How well a segmentation matches the ground truth: VOI, Rand and adapted Rand, over thresholds, and their report.
+
+Arrays are of non-negative integer ids. Ground truth 0 is unlabelled and ignored; segment 0 is a segment like any other.
+Entropies are in bits (base 2). Everything follows from a sparse contingency table, which is counted block by block.
+"""
+
+from lsd_experiments.evaluation.contingency import Contingency, PairCounter, contingency
+from lsd_experiments.evaluation.metrics import evaluate_segmentation, scores
+from lsd_experiments.evaluation.plots import plot_scores
+from lsd_experiments.evaluation.reports import table, write_scores
+from lsd_experiments.evaluation.thresholds import best, evaluate_thresholds
+from lsd_experiments.evaluation.volumes import evaluate_volumes, volume_contingency
+
+__all__ = ["Contingency", "PairCounter", "best", "contingency", "evaluate_segmentation", "evaluate_thresholds",
+           "evaluate_volumes", "plot_scores", "scores", "table", "volume_contingency", "write_scores"]

@@ -1,0 +1,107 @@
+"""Scores for people and programs: a short table, JSON, CSV and a plot.
+
+Rows are those of ``thresholds``; several curves (variants, merge functions) are a mapping from their names to rows.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from lsd_experiments.errors import UserError
+from lsd_experiments.evaluation.plots import plot_scores
+from lsd_experiments.evaluation.thresholds import best
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]]
+Curves: TypeAlias = Mapping[str, Rows]
+
+COLUMNS = {"threshold": "threshold", "voi_split": "VOI split", "voi_merge": "VOI merge", "voi_sum": "VOI sum",
+           "adapted_rand_error": "adapted Rand error"}
+
+
+def table(scores: Rows | Curves, limit: int = 12) -> str:
+    """A table of at most ``limit`` rows per curve, evenly spaced, the best (lowest VOI sum) among them and marked."""
+    curves = as_curves(scores)
+    names = len(curves) > 1 or "" not in curves
+    keys = [key for key in COLUMNS if any(key in row for rows in curves.values() for row in rows)]
+    width = max((len(name) for name in curves), default=0) + 2 if names else 0
+    lines = ["".ljust(width) + "  ".join(f"{COLUMNS[key]:>9}" for key in keys)]
+    for name, rows in curves.items():
+        chosen = best(rows)
+        for index in _spaced(len(rows), chosen, limit):
+            cells = "  ".join(_cell(rows[index].get(key)).rjust(max(9, len(COLUMNS[key]))) for key in keys)
+            lines.append(name.ljust(width) + cells + ("  <- best" if index == chosen and len(rows) > 1 else ""))
+    return "\n".join(lines)
+
+
+def write_scores(scores: Rows | Curves, prefix: str | Path, provenance: Mapping[str, Any] | None = None) -> list[Path]:
+    """Write ``prefix``.json (curves, the best of each, provenance), .csv and .png; return their paths.
+
+    Each file appears when it is whole.
+
+    :raises UserError: if there are no scores
+    """
+    curves = as_curves(scores)
+    summary = {
+        "curves": {name: [dict(row) for row in rows] for name, rows in curves.items()},
+        "best": {name: dict(rows[best(rows)]) for name, rows in curves.items()},
+        "provenance": dict(provenance or {}),
+    }
+    text = json.dumps(summary, indent=1, default=float) + "\n"
+    writers: dict[str, Callable[[Path], object]] = {
+        ".json": lambda path: path.write_text(text),
+        ".csv": lambda path: path.write_text(_csv(curves)),
+        ".png": lambda path: plot_scores(curves, path),
+    }
+    prefix = Path(prefix)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    return [_replace(prefix.with_name(prefix.name + suffix), write) for suffix, write in writers.items()]
+
+
+def as_curves(scores: Rows | Curves) -> Curves:
+    """``scores`` by name; those of a single, nameless curve under the empty name.
+
+    :raises UserError: if there are none
+    """
+    curves = scores if isinstance(scores, Mapping) else {"": scores}
+    if not curves or not all(len(rows) for rows in curves.values()):
+        raise UserError("there are no scores to report. Give at least one threshold")
+    return curves
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> Path:
+    partial = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _csv(curves: Curves) -> str:
+    rows = [{"curve": name, **row} for name, rows in curves.items() for row in rows]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    if list(curves) == [""]:
+        columns.remove("curve")
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _spaced(count: int, chosen: int, limit: int) -> list[int]:
+    """At most ``limit`` indices, evenly spaced, ``chosen`` in place of its nearest."""
+    if count <= limit:
+        return list(range(count))
+    indices = [round(i * (count - 1) / (limit - 1)) for i in range(limit)]
+    nearest = min(range(limit), key=lambda i: abs(indices[i] - chosen))
+    return sorted({*indices[:nearest], chosen, *indices[nearest + 1:]})
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:.3f}"
