@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = ("setup.sh", "pyproject.toml", "constraints.txt")
+TOOLS = ("bash", "cat", "cksum", "cp", "dirname", "echo", "grep", "mkdir", "mv", "rm", "sort", "tail", "tr", "xargs")
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def clone(tmp_path: Path) -> Path:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ``PATH`` with the tools that setup.sh uses, and no Python."""
     tools = tmp_path_factory.mktemp("tools")
-    for name in ("bash", "cat", "cksum", "dirname", "grep", "mv", "rm", "sort", "tail", "tr", "xargs", "echo", "cp", "mkdir"):
+    for name in TOOLS:
         path = shutil.which(name)
         assert path, f"this machine has no {name}"
         (tools / name).symlink_to(path)
