@@ -83,6 +83,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [link for link in local if not (page.parent / link).exists()]
 
 
+def test_pages_that_the_code_names_are_there() -> None:
+    named = {page for path in (*ROOT.glob("lsd_experiments/**/*.py"), *ROOT.glob("0*/**/*.py"))
+             for page in re.findall(r"docs/[\w/-]+\.md", path.read_text())}
+    assert not [page for page in sorted(named) if not (ROOT / page).exists()]
+
+
 @pytest.mark.parametrize("script", ["setup.sh", ".ci/run", ".ci/system-packages"])
 def test_shell_scripts_can_be_called(script: str) -> None:
     assert (ROOT / script).stat().st_mode & 0o100
