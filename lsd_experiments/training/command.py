@@ -1,0 +1,45 @@
+"""``train.py``: what it checks before it trains, and what it says."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lsd_experiments import checkpoints, cli, networks
+from lsd_experiments.datasets import Dataset
+from lsd_experiments.training import data, options
+from lsd_experiments.training.padding import label_padding
+
+
+def main(dataset: Dataset, targets: Callable[[Any], Any]) -> None:
+    """Train the network of ``train_net.json`` next to the calling script; ``targets`` adds up its target nodes.
+
+    The caller's docstring is the command's description.
+    """
+    caller = inspect.stack()[1].frame
+    directory = Path(caller.f_globals["__file__"]).resolve().parent
+    cli.run(lambda arguments: _train(dataset, targets, directory, arguments), options.parser(caller.f_globals["__doc__"]))
+
+
+def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arguments: argparse.Namespace) -> int:
+    asked = options.from_arguments(arguments)
+    described = networks.read(directory / "train_net.json")
+    network = asked.applied_to(described.network)
+    input_shape = asked.input_shape or described.input_shape
+    output_shape = network.output_shape(input_shape)
+    checkpoint = checkpoints.find_checkpoint(directory)
+    if checkpoint is not None:
+        checkpoints.require_same_network(network, checkpoint)
+        if checkpoint.iteration >= asked.iterations:
+            print(f"nothing to do: {checkpoint.path.name} is at iteration {checkpoint.iteration}, {asked.iterations} were asked for")
+            return 0
+    samples = data.find_samples(dataset, asked.data, directory)
+    data.check_room(samples, output_shape, label_padding(dataset, network, output_shape), dataset.min_masked)
+    where = f"{checkpoint.path.name}" if checkpoint else "the start, as there is no checkpoint"
+    print(f"training until iteration {asked.iterations}, from {where}", file=sys.stderr)
+
+    from lsd_experiments.training.loop import train
+
+    return train(dataset, network, input_shape, samples, targets, asked, checkpoint, directory)

@@ -1,0 +1,118 @@
+"""The end of the training pipeline: the step, and snapshots of what went into it and came out."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gunpowder as gp
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.training.keys import RAW, head_keys
+from lsd_experiments.training.snapshots import write_snapshot
+from lsd_experiments.training.trainer import Trainer, gradient
+
+Observer = Callable[[int, Mapping[str, NDArray[Any]]], None]
+INPUTS = {"raw": RAW}  # the arrays that networks take, by the names of their inputs
+
+
+class Train(gp.BatchFilter):
+    """One step for each batch that passes; predictions and gradients, of before the step, where they are asked for.
+
+    ``start`` is called with the first batch: a PreCache above has forked its workers by then, which TensorFlow would not
+    survive if it had run before.
+    """
+
+    def __init__(self, start: Callable[[], Trainer], heads: tuple[str, ...]) -> None:
+        self.start = start
+        self.heads = heads
+        self.trainer: Trainer | None = None
+        self.logs: dict[str, float] = {}
+
+    def setup(self) -> None:
+        """Announce predictions and gradients."""
+        for name in self.heads:
+            keys = head_keys(name)
+            spec = self.spec[keys.target].copy()
+            spec.dtype = np.float32
+            self.provides(keys.prediction, spec)
+            self.provides(keys.gradient, spec.copy())
+
+    def prepare(self, request: gp.BatchRequest) -> None:
+        """Ask for nothing more: the loop asks for inputs, targets and weights."""
+
+    def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
+        """Train on ``batch``."""
+        if self.trainer is None:
+            self.trainer = self.start()
+        inputs = {source.name: _channels_first(batch[INPUTS[source.name]]) for source in self.trainer.network.inputs}
+        targets = {name: _channels_first(batch[head_keys(name).target]) for name in self.heads}
+        weights = {name: _channels_first(batch[head_keys(name).weights]) for name in self.heads}
+        outputs = gp.Batch()
+        if any(head_keys(name).prediction in request for name in self.heads):
+            self._add_predictions(outputs, batch, self.trainer.predict(inputs), targets, weights)
+        self.logs = self.trainer.step(inputs, targets, weights)
+        outputs.loss = self.logs["loss"]
+        return outputs
+
+    def _add_predictions(self, outputs: gp.Batch, batch: gp.Batch, predictions: Mapping[str, NDArray[Any]],
+                         targets: Mapping[str, NDArray[Any]], weights: Mapping[str, NDArray[Any]]) -> None:
+        for name in self.heads:
+            keys = head_keys(name)
+            values = {keys.prediction: predictions[name],
+                      keys.gradient: gradient(predictions[name], targets[name], weights[name])}
+            for key, value in values.items():
+                spec = self.spec[key].copy()
+                spec.roi = batch[keys.target].spec.roi.copy()
+                outputs[key] = gp.Array(value, spec)
+
+
+class Snapshot(gp.BatchFilter):
+    """Writes the first batch of a run and each ``every``-th after it, and any batch whose loss is not finite.
+
+    ``names``: the datasets, by array; ``extra``: the arrays among them that are only computed for snapshots.
+    ``iteration``: of the last batch before this run; ``observer`` is called with each snapshot's iteration and arrays.
+    """
+
+    def __init__(self, names: Mapping[gp.ArrayKey, str], extra: Mapping[gp.ArrayKey, gp.Roi], directory: str | Path,
+                 every: int, iteration: int, voxel_size: tuple[float, ...], observer: Observer) -> None:
+        self.names = dict(names)
+        self.extra = dict(extra)
+        self.directory = Path(directory)
+        self.every = every
+        self.iteration = iteration
+        self.voxel_size = voxel_size
+        self.observer = observer
+        self.count = 0
+
+    def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
+        """Ask for all that the loop asks for, and for what only snapshots hold when one is due."""
+        deps = request.copy()
+        if self.count % self.every == 0:
+            for key, roi in self.extra.items():
+                deps[key] = gp.ArraySpec(roi=roi.copy())
+        return deps
+
+    def process(self, batch: gp.Batch, request: gp.BatchRequest) -> None:
+        """Write the batch if a snapshot is due."""
+        due = self.count % self.every == 0
+        self.count += 1
+        self.iteration += 1
+        if not (due or not np.isfinite(batch.loss)):
+            return
+        arrays = {name: batch[key] for key, name in self.names.items() if key in batch.arrays}
+        spatial = {name: (array.data[0], self._offset(array)) for name, array in arrays.items()}
+        path = self.directory / f"batch_{self.iteration}.hdf"
+        write_snapshot(path, spatial, self.voxel_size, {"loss": batch.loss, "iteration": self.iteration})
+        self.observer(self.iteration, {name: values for name, (values, _) in spatial.items()})
+
+    def _offset(self, array: gp.Array) -> tuple[float, ...]:
+        voxels = array.spec.roi.begin / array.spec.voxel_size
+        return tuple(int(v) * size for v, size in zip(voxels, self.voxel_size, strict=True))
+
+
+
+def _channels_first(array: gp.Array) -> NDArray[Any]:
+    """The array's values, a stack of samples with or without a channel axis, as [b, c, z, y, x]."""
+    values: NDArray[Any] = array.data
+    return values[:, None] if values.ndim == 4 else values

@@ -1,0 +1,123 @@
+"""What the heads are trained towards: LSDs, affinities, and the weights of their losses.
+
+``Targets`` gives each variant's ``train.py`` the nodes that it adds up. GT_LSDS: [10, z, y, x] in [0, 1]. GT_AFFS: [c, z, y, x],
+1 where a voxel and its neighbour carry the same non-zero label. A weight of 0 takes a voxel out of the loss.
+"""
+
+from dataclasses import dataclass
+
+import gunpowder as gp
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.datasets import Dataset
+from lsd_experiments.descriptors import local_shape_descriptors
+from lsd_experiments.geometry import Box
+from lsd_experiments.networks.network import Network
+from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, head_keys
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The target nodes of one variant, for its dataset and network."""
+
+    dataset: Dataset
+    network: Network
+
+    def grow_boundary(self) -> gp.BatchFilter:
+        """Take a voxel off each label where it touches another one or background."""
+        return GrowBoundary(self.dataset.grow_boundary_in_xy)
+
+    def add_lsds(self) -> gp.BatchFilter:
+        """Local shape descriptors, and the weights of their loss."""
+        return AddLsds(self.dataset)
+
+    def add_affinities(self) -> gp.BatchFilter:
+        """Affinities, and weights that balance 0 and 1."""
+        channels = next(head.channels for head in self.network.heads if head.name == "affs")
+        keys = head_keys("affs")
+        add = gp.AddAffinities(self.dataset.neighborhood(channels), labels=LABELS, affinities=keys.target,
+                               labels_mask=LABELS_MASK, affinities_mask=AFFS_MASK)
+        balance = gp.BalanceLabels(keys.target, keys.weights, mask=AFFS_MASK if self.dataset.affs_masked else None)
+        return add + balance
+
+
+class GrowBoundary(gp.BatchFilter):
+    """Set to 0 each voxel of LABELS with a neighbour of another label; the mask's voxels count as the same label.
+
+    What ``gunpowder.GrowBoundary`` does with one step, for all labels at once.
+    """
+
+    def __init__(self, only_xy: bool) -> None:
+        self.axes = (1, 2) if only_xy else (0, 1, 2)
+
+    def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
+        """Ask for the mask wherever labels are asked for."""
+        deps = gp.BatchRequest()
+        deps[LABELS] = request[LABELS].copy()
+        deps[LABELS_MASK] = request[LABELS].copy()
+        return deps
+
+    def process(self, batch: gp.Batch, request: gp.BatchRequest) -> None:
+        """Grow the boundary in place."""
+        labels, mask = batch[LABELS], batch[LABELS_MASK].crop(batch[LABELS].spec.roi)
+        labels.data = grow_boundary(labels.data, mask.data, self.axes)
+
+
+def grow_boundary(labels: NDArray[np.uint64], mask: NDArray[np.uint8], axes: tuple[int, ...]) -> NDArray[np.uint64]:
+    """``labels`` [z, y, x] with 0 at each voxel whose neighbour along one of ``axes`` has another label.
+
+    Neighbours outside of the array, and those where ``mask`` is 0, count as the same label; where ``mask`` is 0 nothing changes.
+    """
+    keep = np.ones(labels.shape, bool)
+    inside = mask > 0
+    for axis in axes:
+        front, back = [slice(None)] * 3, [slice(None)] * 3
+        front[axis], back[axis] = slice(None, -1), slice(1, None)
+        a, b = tuple(front), tuple(back)
+        same = (labels[a] == labels[b]) | ~inside[a] | ~inside[b]
+        keep[a] &= same
+        keep[b] &= same
+    return np.where(keep, labels, 0)
+
+
+class AddLsds(gp.BatchFilter):
+    """Adds LSDs of LABELS, and the weights of their loss by the dataset's rule; see :class:`Dataset`."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.keys = head_keys("lsds")
+
+    def setup(self) -> None:
+        """Announce the descriptors and their weights."""
+        spec = self.spec[LABELS].copy()
+        spec.dtype = np.float32
+        self.provides(self.keys.target, spec)
+        self.provides(self.keys.weights, spec.copy())
+
+    def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
+        """Ask for labels as far as the Gaussian window reaches."""
+        unit = self.spec[LABELS].voxel_size
+        asked = request[self.keys.target].roi
+        reach = gp.Coordinate(int(3 * self.dataset.sigma / size) for size in self.dataset.voxel_size) * unit
+        deps = gp.BatchRequest()
+        deps[LABELS] = gp.ArraySpec(roi=asked.grow(reach, reach))
+        deps[LABELS_MASK] = gp.ArraySpec(roi=asked)
+        return deps
+
+    def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
+        """Compute both arrays."""
+        roi = request[self.keys.target].roi
+        labels = batch[LABELS]
+        inner = (roi - labels.spec.roi.begin) / labels.spec.voxel_size
+        lsds = local_shape_descriptors(labels.data, self.dataset.sigma, self.dataset.voxel_size, self.dataset.lsd_downsample,
+                                       roi=Box(tuple(inner.begin), tuple(inner.end)))
+        mask = batch[LABELS_MASK].crop(roi).data > 0
+        if self.dataset.lsd_weight == "foreground":
+            mask = (labels.crop(roi).data > 0) | ~mask
+        spec = self.spec[self.keys.target].copy()
+        spec.roi = roi.copy()
+        outputs = gp.Batch()
+        outputs[self.keys.target] = gp.Array(lsds, spec)
+        outputs[self.keys.weights] = gp.Array(np.broadcast_to(mask, lsds.shape).astype(np.float32), spec.copy())
+        return outputs

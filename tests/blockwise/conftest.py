@@ -1,0 +1,30 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsd_experiments.blockwise import BlockTask
+from lsd_experiments.geometry import Box
+
+SHAPE = (7, 10, 6)
+WRITE = (3, 4, 6)  # 3 x 3 x 1 blocks, the last ones reach over the end
+
+
+@pytest.fixture
+def workers_find_factories(monkeypatch):
+    paths = [Path(__file__).parent / "site", Path(__file__).parents[2]]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
+
+
+@pytest.fixture
+def make_task(tmp_path, workers_find_factories):
+    """A function that gives a task for one of engine_factories' functions, and the array that it fills."""
+    path = tmp_path / "array.raw"
+    array = np.memmap(path, np.int32, "w+", shape=SHAPE)
+
+    def make(function, num_workers=2, context=(0, 0, 0), total=Box.of_shape(SHAPE), **settings):
+        settings = {"path": str(path), "shape": SHAPE, **settings}
+        return BlockTask("a_stage", total, WRITE, f"lsd_experiments.engine_factories:{function}", settings, tmp_path / "records",
+                         context=context, num_workers=num_workers), array
+    return make

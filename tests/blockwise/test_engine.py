@@ -1,0 +1,205 @@
+"""The engine with real worker processes; their block functions are in site/engine_factories.py."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsd_experiments.blockwise import Block, BlocksFailedError, BlockTask, run_blockwise
+from lsd_experiments.blockwise.worker import WorkerSpec, _attempt, check_factory
+from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Box
+
+
+def expected(shape, write_shape):
+    """Each voxel's block number + 1."""
+    array = np.zeros(shape, np.int32)
+    for number, box in enumerate(Box.of_shape(shape).blocks(write_shape)):
+        array[box.intersect(Box.of_shape(shape)).slices] = number + 1
+    return array
+
+
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_every_voxel_is_worked_on_once(make_task, num_workers):
+    task, array = make_task("fill", num_workers)
+    run_blockwise(task)
+    np.testing.assert_array_equal(array, expected(array.shape, task.write_shape))
+
+
+def test_workers_are_other_processes(make_task, tmp_path):
+    task, _ = make_task("fill")
+    run_blockwise(task)
+    processes = {int(path.read_text().split()[0]) for path in tmp_path.glob("by_*")}
+    assert processes
+    assert os.getpid() not in processes
+
+
+def test_blocks_read_their_context(make_task, tmp_path):
+    task, _ = make_task("fill", context=(1, 2, 0))
+    run_blockwise(task)
+    assert (tmp_path / "by_0").read_text().endswith(" (-1, -2, 0) (4, 6, 6)")
+    assert (tmp_path / "by_8").read_text().endswith(" (5, 6, 0) (10, 14, 6)")
+
+
+def test_total_need_not_start_at_the_origin(make_task):
+    task, array = make_task("fill", total=Box((1, 3, 0), (7, 10, 6)))
+    run_blockwise(task)
+    assert not array[0].any()
+    assert not array[:, :3].any()
+    np.testing.assert_array_equal(array[1:, 3:], expected((6, 7, 6), task.write_shape))
+
+
+def test_finished_blocks_are_skipped(make_task):
+    task, array = make_task("fill")
+    run_blockwise(task)
+    once = array.copy()
+    run_blockwise(task)  # working on a block again would add to it
+    np.testing.assert_array_equal(array, once)
+
+
+def test_failed_blocks_are_retried_reported_and_the_rest_is_done(make_task, tmp_path):
+    broken = tmp_path / "broken"
+    broken.touch()
+    task, array = make_task("fail", blocks=[3, 4], broken=str(broken))
+    with pytest.raises(BlocksFailedError) as caught:
+        run_blockwise(task)
+    message = str(caught.value)
+    assert "2 of 9 blocks are missing" in message
+    assert "block 3, voxels (3, 0, 0) to (6, 4, 6): ValueError: cannot do block 3; traceback in" in message
+    trace, = re.findall(r"traceback in (\S+/3.txt)", message)
+    assert "Traceback" in Path(trace).read_text()
+    assert sorted(broken.read_text().split()) == ["3"] * 3 + ["4"] * 3  # a try and two retries each
+    right = expected(array.shape, task.write_shape)
+    np.testing.assert_array_equal(array, np.where((right == 4) | (right == 5), 0, right))
+
+    broken.unlink()
+    run_blockwise(task)  # only the two
+    np.testing.assert_array_equal(array, right)
+
+
+def test_killed_workers_are_replaced(make_task):
+    task, array = make_task("die", blocks=[0, 5])
+    run_blockwise(task)
+    np.testing.assert_array_equal(array, expected(array.shape, task.write_shape))
+
+
+@pytest.mark.parametrize(("function", "line"), [
+    ("refuse", "weights.h5: not there. Train first"),
+    ("refuse_block", "raw:volumes/raw: NaN at (0, 1, 2). Mask it out"),
+])
+def test_user_error_of_a_worker_is_raised_here(make_task, function, line):
+    task, array = make_task(function)
+    with pytest.raises(UserError) as caught:
+        run_blockwise(task)
+    assert str(caught.value) == line
+    assert not array.any()
+
+
+def test_user_error_is_forgotten_when_mended(make_task):
+    task, array = make_task("refuse")
+    with pytest.raises(UserError):
+        run_blockwise(task)
+    mended, _ = make_task("fill")
+    run_blockwise(mended)
+    assert array.all()
+
+
+def test_factory_that_breaks_fails_all_blocks(make_task):
+    task, _ = make_task("broken_factory")
+    with pytest.raises(BlocksFailedError, match=r"9 of 9 blocks are missing(.|\n)*RuntimeError: no such device"):
+        run_blockwise(task)
+
+
+RUN = """
+import sys
+from pathlib import Path
+from lsd_experiments import cli
+from lsd_experiments.blockwise import BlockTask, run_blockwise
+from lsd_experiments.geometry import Box
+
+def command(options):
+    shape, write, path = (7, 10, 6), (3, 4, 6), sys.argv[1]
+    run_blockwise(BlockTask("a_stage", Box.of_shape(shape), write, "lsd_experiments.engine_factories:slow",
+                            {"path": path, "shape": shape}, Path(path).parent / "records", num_workers=2))
+
+parser = cli.parser("")
+parser.add_argument("path")
+cli.run(command, parser)
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_run_stops_its_workers_and_can_go_on(make_task, tmp_path, number, status):
+    task, array = make_task("fill")
+    process = subprocess.Popen([sys.executable, "-c", RUN, task.settings["path"]], stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(list(tmp_path.glob("stuck_*"))) == 2)
+    workers = [int(path.read_text()) for path in tmp_path.glob("stuck_*")]
+    process.send_signal(number)
+    assert process.wait(timeout=20) == status
+    wait_for(lambda: not any(alive(worker) for worker in workers))
+    assert array[:3, :8].all()  # what was done before
+    assert not array[3:].any()
+
+    run_blockwise(task)
+    np.testing.assert_array_equal(array, expected(array.shape, task.write_shape))
+
+
+def test_workers_end_with_a_killed_run(make_task, tmp_path):
+    task, _ = make_task("fill")
+    process = subprocess.Popen([sys.executable, "-c", RUN, task.settings["path"]], stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(list(tmp_path.glob("stuck_*"))) == 2)
+    workers = [int(path.read_text()) for path in tmp_path.glob("stuck_*")]
+    assert all(alive(worker) for worker in workers)
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(alive(worker) for worker in workers))
+
+
+@pytest.mark.parametrize("name", ["os:system", "lsd_experiments", "lsd_experimentsx.a:b", "lsd_experiments.a:b c", ":f"])
+def test_factory_outside_of_the_package_is_refused(name):
+    with pytest.raises(ValueError, match="worker factory"):
+        check_factory(name)
+    check_factory("lsd_experiments.blockwise.worker:work")
+
+
+def test_spec_survives_json():
+    spec = WorkerSpec("s", "lsd_experiments.a:b", {"x": [1, None]}, "/r", ((0, 1, 2), (3, 4, 5)), (1, 1, 1), {"A": "b"})
+    assert WorkerSpec.from_json(spec.to_json()) == spec
+
+
+def test_no_block_is_attempted_after_a_user_error(tmp_path):
+    (tmp_path / "failed").mkdir()
+    done = []
+    block = Block(0, Box((0,), (1,)), Box((0,), (1,)))
+    assert _attempt(done.append, block, tmp_path)
+    (tmp_path / "user_error.txt").write_text("no")
+    assert not _attempt(done.append, block, tmp_path)
+    assert done == [block]
+
+
+def test_task_needs_a_block_shape(tmp_path):
+    task = BlockTask("s", Box((0,), (4,)), (0,), "lsd_experiments.a:b", {}, tmp_path)
+    with pytest.raises(AssertionError, match="blocks of shape"):
+        run_blockwise(task)
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def alive(process):
+    """Whether a process runs; one that ended and was not waited for yet counts as ended."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
