@@ -3,8 +3,8 @@
     raw = open_volume("sample.zarr", "volumes/raw")
     raw.read(Box((0, 0, 0), (10, 20, 20)))    # [z, y, x]; what lies outside of the volume is 0
 
-Arrays are ``[z, y, x]``, or channels first ``[c, z, y, x]``. ``voxel_size`` and ``offset`` are (z, y, x) in nm and may be
-fractional; boxes are in voxels, relative to the volume's first voxel.
+Arrays are ``[z, y, x]``, or channels first ``[c, z, y, x]``. ``voxel_size`` and ``offset`` are (z, y, x) in nm and may
+be fractional; boxes are in voxels, relative to the volume's first voxel.
 """
 
 from lsd_experiments.arrays.creating import create_volume

@@ -13,18 +13,20 @@ def to_box(volume: Volume, begin: Sequence[float], size: Sequence[float]) -> Box
     :raises UserError: if it is empty, off the volume's voxel grid, or not wholly inside of the volume.
     """
     if len(begin) != 3 or len(size) != 3:
-        raise UserError(f"an ROI needs three numbers (z, y, x) for its offset and size; found {list(begin)} and {list(size)}")
+        raise UserError("an ROI needs three numbers (z, y, x) for its offset and size; found "
+                        f"{list(begin)} and {list(size)}")
     start = to_voxels([b - o for b, o in zip(begin, volume.offset, strict=True)], volume.voxel_size)
     shape = to_voxels(size, volume.voxel_size)
     if start is None or shape is None:
-        raise UserError(f"the ROI at {show(begin)} of size {show(size)} nm is not on the voxel grid of {volume.name}, which has "
-                        f"voxels of {show(volume.voxel_size)} nm from {show(volume.offset)}")
+        raise UserError(f"the ROI at {show(begin)} of size {show(size)} nm is not on the voxel grid of {volume.name}, "
+                        f"which has voxels of {show(volume.voxel_size)} nm from {show(volume.offset)}")
     box = Box.of_shape(shape, start)
     if min(shape) < 1:
         raise UserError(f"the ROI of size {show(size)} nm holds no voxel of {volume.name}")
     if not volume.box.contains(box):
-        raise UserError(f"the ROI from {show(begin)} to {show([b + s for b, s in zip(begin, size, strict=True)])} nm reaches outside "
-                        f"of {volume.name}, which covers {show(volume.offset)} to {show(volume.end)} nm")
+        end = [b + s for b, s in zip(begin, size, strict=True)]
+        raise UserError(f"the ROI from {show(begin)} to {show(end)} nm reaches outside of {volume.name}, which covers "
+                        f"{show(volume.offset)} to {show(volume.end)} nm")
     return box
 
 
@@ -36,26 +38,28 @@ def overlap(first: Volume, second: Volume) -> tuple[Box, Box]:
     check_voxel_size(second, first.voxel_size, f"that of {first.name}")
     shift = to_voxels([b - a for a, b in zip(first.offset, second.offset, strict=True)], first.voxel_size)
     if shift is None:
-        raise UserError(f"the voxels of {second.name} (offset {show(second.offset)} nm) lie between those of {first.name} (offset "
-                        f"{show(first.offset)} nm, voxels of {show(first.voxel_size)} nm). Correct an offset")
+        raise UserError(f"the voxels of {second.name} (offset {show(second.offset)} nm) lie between those of "
+                        f"{first.name} (offset {show(first.offset)} nm, voxels of {show(first.voxel_size)} nm). Correct an offset")
     shared = first.box.intersect(second.box.shift(shift))
     if shared.empty:
-        raise UserError(f"{first.name} ({show(first.offset)} to {show(first.end)} nm) and {second.name} ({show(second.offset)} to "
-                        f"{show(second.end)} nm) do not overlap. Correct an offset, or name another volume")
+        raise UserError(f"{first.name} ({show(first.offset)} to {show(first.end)} nm) and {second.name} "
+                        f"({show(second.offset)} to {show(second.end)} nm) do not overlap. Correct an offset, or name "
+                        "another volume")
     return shared, shared.shift([-s for s in shift])
 
 
 def check_voxel_size(volume: Volume, expected: Sequence[float], source: str = "that of the experiment") -> None:
     """:raises UserError: if ``volume`` has another voxel size than ``expected`` (nm); ``source`` says whose that is."""
     if any(abs(a - b) > 1e-3 * b for a, b in zip(volume.voxel_size, expected, strict=True)):
-        raise UserError(f"{volume.name} has voxels of {show(volume.voxel_size)} nm, not {show(expected)} nm, {source}. Name another "
-                        "volume or scale level, or resample it")
+        raise UserError(f"{volume.name} has voxels of {show(volume.voxel_size)} nm, not {show(expected)} nm, {source}. "
+                        "Name another volume or scale level, or resample it")
 
 
 def check_labels(volume: Volume) -> None:
-    """:raises UserError: if ``volume`` cannot be labels: they are unsigned or non-negative integers, without channels."""
+    """:raises UserError: if ``volume`` cannot be labels: they are integers, without channels."""
     if volume.dtype.kind not in "ui":
-        raise UserError(f"{volume.name} is of type {volume.dtype}; labels are integers (uint64). Name another dataset, or convert it")
+        raise UserError(f"{volume.name} is of type {volume.dtype}; labels are integers (uint64). Name another dataset, "
+                        "or convert it")
     if volume.channels is not None:
         raise UserError(f"{volume.name} has {volume.channels} channels; labels are [z, y, x]. Name another dataset")
 

@@ -1,7 +1,7 @@
 """HDF5: attributes ``resolution`` (or ``voxel_size``) and ``offset`` in nm, z y x, at each dataset.
 
-The file is opened for each read and closed again: a volume can so be handed to other processes, and a file that is still
-being written by another program is not held.
+The file is opened for each read and closed again: a volume can so be handed to other processes, and a file that is
+still being written by another program is not held.
 """
 
 from typing import Any

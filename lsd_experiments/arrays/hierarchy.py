@@ -1,9 +1,9 @@
-"""What zarr, N5 and HDF5 have in common: a tree of groups with arrays in it, and how a dataset's name finds its array."""
+"""What zarr, N5 and HDF5 have in common: a tree of groups and arrays, and how a dataset's name finds its array."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from lsd_experiments.arrays.metadata import whole_region
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.geometry import Box, Nanometres
@@ -42,8 +42,9 @@ def open_in(tree: Hierarchy, dataset: str | None, default: str | None, voxel_siz
     stored, offset = tree.world(path)
     if stored is None and voxel_size is None:
         raise UserError(f"{where} has no voxel size. Add the attribute 'resolution': [z, y, x] in nm")
-    return Volume(container=tree.container, dataset=path, array=array, voxel_size=voxel_size or stored or (), attrs=tree.attrs(path),
-                  offset=offset or (0.0, 0.0, 0.0), region=Box.of_shape(whole_region(array.shape)),
+    return Volume(container=tree.container, dataset=path, array=array, attrs=tree.attrs(path),
+                  voxel_size=voxel_size or stored or (), offset=offset or (0.0, 0.0, 0.0),
+                  region=Box.of_shape([int(s) for s in array.shape[-3:]]),
                   channels=_channels(array.shape, tree.channel_axis(path), where))
 
 
@@ -64,8 +65,8 @@ def find(tree: Hierarchy, dataset: str | None, default: str | None) -> str:
         if finer is not None:
             return finer
     present = list_arrays(tree)
-    listed = ", ".join(name or "(the container itself)" for name in present[:LISTED]) + (", ..." if len(present) > LISTED else "")
-    holds = f"It holds {listed}" if present else "It holds no dataset"
+    listed = ", ".join(present[:LISTED]) + (", ..." if len(present) > LISTED else "")
+    holds = f"It holds {listed}" if any(present) else "It is one array itself" if present else "It holds no dataset"
     if dataset is None:
         raise UserError(f"{tree.container}: name one of its datasets. {holds}")
     raise UserError(f"{tree.container}: no dataset '{dataset}'{nearest(dataset, present) or '.'} {holds}")
@@ -78,7 +79,8 @@ def clean(dataset: str, container: str) -> str:
     """
     parts = [part for part in dataset.replace("\\", "/").split("/") if part not in ("", ".")]
     if ".." in parts or not parts:
-        raise UserError(f"{container}: '{dataset}' is no dataset's name. Name one inside of the container, like volumes/raw")
+        raise UserError(f"{container}: '{dataset}' is no dataset's name. Name one inside of the container, like "
+                        "volumes/raw")
     return "/".join(parts)
 
 
@@ -101,10 +103,8 @@ def _walk(tree: Hierarchy) -> Iterator[str]:
 def _full_resolution(tree: Hierarchy, path: str) -> str | None:
     """The array of highest resolution in the multiscale group at ``path``, or None."""
     names = ["s0"]
-    try:
+    with contextlib.suppress(KeyError, IndexError, TypeError):
         names.append(tree.attrs(path)["multiscales"][0]["datasets"][0]["path"])
-    except (KeyError, IndexError, TypeError):
-        pass
     paths = [f"{path}/{name}".lstrip("/") for name in names if isinstance(name, str) and ".." not in name]
     return next((p for p in paths if tree.array(p) is not None), None)
 
@@ -114,5 +114,6 @@ def _channels(shape: tuple[int, ...], has_channels: bool | None, where: str) -> 
         has_channels = len(shape) > 3
     leading = len(shape) - 3 - has_channels
     if leading < 0 or any(s != 1 for s in shape[:leading]):
-        raise UserError(f"{where} has the shape {tuple(shape)}; volumes are (z, y, x) or (c, z, y, x). Name another dataset")
+        raise UserError(f"{where} has the shape {tuple(shape)}; volumes are (z, y, x) or (c, z, y, x). Name another "
+                        "dataset")
     return int(shape[-4]) if has_channels else None

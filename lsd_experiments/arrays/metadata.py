@@ -1,6 +1,6 @@
 """Voxel size and offset from an array's attributes, and lengths as nm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from lsd_experiments.geometry import Nanometres
 
 NM_PER = {
     "nm": 1.0, "nanometer": 1.0, "nanometre": 1.0, "nanometers": 1.0, "nanometres": 1.0,
-    "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "micrometer": 1e3, "micrometre": 1e3, "micrometers": 1e3,
+    "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3,
+    "micrometer": 1e3, "micrometre": 1e3, "micrometers": 1e3, "micrometres": 1e3,
     "mm": 1e6, "millimeter": 1e6, "millimetre": 1e6, "cm": 1e7, "centimeter": 1e7, "centimetre": 1e7, "inch": 2.54e7,
     "m": 1e9, "meter": 1e9, "metre": 1e9,
     "pm": 1e-3, "picometer": 1e-3, "picometre": 1e-3, "å": 0.1, "angstrom": 0.1,
@@ -53,10 +54,6 @@ def triple(values: Any, where: str, positive: bool = False) -> Nanometres:
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != 3 or not all(np.isfinite(numbers)) or (positive and min(numbers) <= 0):
-        raise UserError(f"{where} is {values!r}; it must be three {'positive ' if positive else ''}numbers (z, y, x) in nm")
+        wanted = "three positive numbers" if positive else "three numbers"
+        raise UserError(f"{where} is {values!r}; it must be {wanted} (z, y, x) in nm")
     return numbers
-
-
-def whole_region(shape: Sequence[int]) -> tuple[int, ...]:
-    """The last three of an array's ``shape``: (z, y, x)."""
-    return tuple(int(s) for s in shape[-3:])

@@ -1,7 +1,7 @@
 """N5: as zarr reads it, [z, y, x]; what its attributes list in x, y, z is reversed.
 
-The voxel size is, in this order: ``resolution`` (or ``voxel_size``), ``pixelResolution`` (a list, or ``dimensions`` and ``unit``), or
-``transform`` (axes named, in the order that they name). ``offset`` and ``resolution`` are in nm.
+The voxel size is, in this order: ``resolution`` (or ``voxel_size``), ``transform`` (in the order of the axes that it
+names), or ``pixelResolution`` (a list, or ``dimensions`` and ``unit``). ``offset`` and ``resolution`` are in nm.
 """
 
 import warnings
@@ -49,8 +49,9 @@ def n5_world(attrs: Mapping[str, Any], where: str) -> tuple[Nanometres | None, N
 def _pixel_resolution(value: Any, where: str) -> Nanometres:
     where = f"{where}: attribute 'pixelResolution'"
     numbers, unit = (value.get("dimensions"), value.get("unit", "nm")) if isinstance(value, dict) else (value, "nm")
+    turned = numbers[:3][::-1] if isinstance(numbers, list) else numbers
     factor = nm_per(unit, where)
-    return tuple(n * factor for n in triple(numbers[:3][::-1] if isinstance(numbers, list) else numbers, where, positive=True))
+    return tuple(n * factor for n in triple(turned, where, positive=True))
 
 
 def _transform(value: Any, where: str) -> tuple[Nanometres, Nanometres]:
@@ -62,7 +63,8 @@ def _transform(value: Any, where: str) -> tuple[Nanometres, Nanometres]:
         translation = triple([value["translate"][i] for i in order], where)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{where} is {value!r}; it needs axes, units, scale and translate for z, y, x") from error
-    return (tuple(s * u for s, u in zip(scale, units, strict=True)), tuple(t * u for t, u in zip(translation, units, strict=True)))
+    return (tuple(s * u for s, u in zip(scale, units, strict=True)),
+            tuple(t * u for t, u in zip(translation, units, strict=True)))
 
 
 def open_local(container: str) -> N5:

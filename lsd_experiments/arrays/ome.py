@@ -32,8 +32,8 @@ def world(image: dict[str, Any], dataset: dict[str, Any], where: str) -> tuple[N
     for transform in [*dataset.get("coordinateTransformations", ()), *image.get("coordinateTransformations", ())]:
         values = np.asarray(transform.get(transform.get("type"), ()), dtype=np.float64)
         if transform.get("type") not in ("scale", "translation") or values.shape != scale.shape:
-            raise UserError(f"{where}: coordinateTransformations {transform} is not read. Write scale and translation with one number "
-                            "per axis")
+            raise UserError(f"{where}: coordinateTransformations {transform} is not read. Write scale and translation "
+                            "with one number per axis")
         if transform["type"] == "scale":
             scale, translation = scale * values, translation * values
         else:
@@ -60,5 +60,6 @@ def _axes(image: dict[str, Any], where: str) -> list[dict[str, Any]]:
         raise UserError(f"{where}: its last axes are {[axis.get('name') for axis in named[-3:]]}, not z, y, x")
     for axis in named[-3:]:
         if "unit" not in axis:
-            raise UserError(f"{where}: axis {axis['name']} has no unit. Add \"unit\": \"nanometer\" to the multiscales' axes")
+            raise UserError(f"{where}: axis {axis['name']} has no unit. Add \"unit\": \"nanometer\" to the axes of its "
+                            "multiscales")
     return named

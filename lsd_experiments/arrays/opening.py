@@ -57,9 +57,11 @@ def _tree(name: str, writable: bool) -> Hierarchy:
         return n5.open_local(name) if is_n5 and not is_zarr else zarrs.open_local(name, writable)
     if path.suffix.lower() in HDF5_SUFFIXES:
         return hdf5.open_file(name)
-    raise UserError(f"{name}: of no known format. Name a zarr or N5 directory, or a file ending in .h5, .hdf, .tif or .json")
+    raise UserError(f"{name}: of no known format. Name a zarr or N5 directory, or a file ending in .h5, .hdf, .tif or "
+                    ".json")
 
 
 def _is_tiff(name: str) -> bool:
-    path = Path(name)
-    return not name.startswith("s3://") and (path.suffix.lower() in TIFF_SUFFIXES or tiff.is_directory_of_sections(path))
+    if name.startswith("s3://"):
+        return False
+    return Path(name).suffix.lower() in TIFF_SUFFIXES or tiff.is_directory_of_sections(Path(name))

@@ -1,7 +1,8 @@
 """``s3://bucket/prefix``: zarr or N5 in a bucket, for reading only.
 
-Requests are anonymous, unless ``AWS_NO_SIGN_REQUEST=NO`` is set (then the usual AWS settings count). ``AWS_ENDPOINT_URL``
-names another server than Amazon's. A bucket that is missing or cannot be reached is an error within about ten seconds.
+Requests are anonymous, unless ``AWS_NO_SIGN_REQUEST=NO`` is set (then the usual AWS settings count).
+``AWS_ENDPOINT_URL`` names another server than Amazon's. A bucket that is missing or cannot be reached is an error
+within about ten seconds.
 """
 
 import os
@@ -29,7 +30,8 @@ def open_bucket(url: str) -> Zarr:
     filesystem = _filesystem(os.getpid())
     mark = next((mark for mark in MARKS if _exists(filesystem, url, mark)), None)
     if mark is None:
-        raise UserError(f"{url}: no such bucket, or no zarr or N5 in it (none of {', '.join(MARKS)}). Name the container itself")
+        raise UserError(f"{url}: no such bucket, or no zarr or N5 in it (none of {', '.join(MARKS)}). Name the "
+                        "container itself")
     store = _store(url, n5=mark == "attributes.json")
     return N5(url, store) if mark == "attributes.json" else Zarr(url, store)
 
@@ -47,7 +49,8 @@ def _exists(filesystem: Any, url: str, mark: str) -> bool:
 def _unreachable(url: str, error: Exception) -> str:
     server = os.environ.get("AWS_ENDPOINT_URL", "Amazon S3")
     reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return f"{url}: cannot be read from {server} ({reason}). Check the name and the network; AWS_ENDPOINT_URL names another server"
+    return (f"{url}: cannot be read from {server} ({reason}). Check the name and the network; AWS_ENDPOINT_URL names "
+            "another server")
 
 
 @cache
@@ -56,9 +59,9 @@ def _filesystem(process: int) -> Any:
     import s3fs
 
     signed = os.environ.get("AWS_NO_SIGN_REQUEST", "YES").upper() in ("NO", "FALSE", "0")
-    filesystem = s3fs.S3FileSystem(
-        anon=not signed, endpoint_url=os.environ.get("AWS_ENDPOINT_URL"), skip_instance_cache=True, use_listings_cache=False,
-        config_kwargs={"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT, "retries": {"max_attempts": 0}})
+    timeouts = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT, "retries": {"max_attempts": 0}}
+    filesystem = s3fs.S3FileSystem(anon=not signed, endpoint_url=os.environ.get("AWS_ENDPOINT_URL"),
+                                   skip_instance_cache=True, use_listings_cache=False, config_kwargs=timeouts)
     filesystem.retries = 2
     return filesystem
 

@@ -79,11 +79,13 @@ def open_stack(path: Path, dataset: str | None, voxel_size: Nanometres | None) -
     if path.is_dir():
         shape = (len(files), *shape)
     if len(shape) != 3 or "S" in axes:
-        raise UserError(f"{path}: a TIFF of shape {series.shape} (axes {axes}); volumes are grey and [z, y, x]. Convert it")
+        raise UserError(f"{path}: a TIFF of shape {series.shape} (axes {axes}); volumes are grey and [z, y, x]. "
+                        "Convert it")
     if voxel_size is None and stored is None:
-        raise UserError(f'{path}: stores no voxel size. Name a crop file (.json) instead that has {{"container": "{path.name}", '
-                        '"voxel_size": [z, y, x] in nm}')
-    return Volume(str(path), "", TiffStack(files, shape, dtype), voxel_size or stored or (), (0.0, 0.0, 0.0), Box.of_shape(shape))
+        raise UserError(f"{path}: stores no voxel size. Name a crop file (.json) instead that has "
+                        f'{{"container": "{path.name}", "voxel_size": [z, y, x]}} in nm')
+    return Volume(str(path), "", TiffStack(files, shape, dtype), voxel_size or stored or (), (0.0, 0.0, 0.0),
+                  Box.of_shape(shape))
 
 
 def _sections(directory: Path) -> list[Path]:
@@ -111,15 +113,17 @@ def _ome_voxel_size(metadata: str, where: str) -> Nanometres | None:
     pixels = next((e for e in xml.fromstring(metadata).iter() if e.tag.rpartition("}")[2] == "Pixels"), None)
     if pixels is None or any(f"PhysicalSize{a}" not in pixels.attrib for a in "ZYX"):
         return None
-    return tuple(float(pixels.attrib[f"PhysicalSize{a}"]) * nm_per(pixels.attrib.get(f"PhysicalSize{a}Unit", "µm"), f"{where}: OME metadata")
-                 for a in "ZYX")
+    sizes = (float(pixels.attrib[f"PhysicalSize{a}"]) for a in "ZYX")
+    units = (nm_per(pixels.attrib.get(f"PhysicalSize{a}Unit", "µm"), f"{where}: OME metadata") for a in "ZYX")
+    return tuple(size * unit for size, unit in zip(sizes, units, strict=True))
 
 
 def _imagej_voxel_size(file: Any, where: str) -> Nanometres | None:
     """``spacing`` along z, and the tags' pixels per ``unit`` along y and x; None if one is not stored."""
     metadata, tags = file.imagej_metadata or {}, file.pages[0].tags
-    unit = str(metadata.get("unit", "")).encode().decode("unicode_escape") if "\\" in str(metadata.get("unit", "")) else metadata.get("unit")
-    if "spacing" not in metadata or not unit or unit == "pixel" or "XResolution" not in tags or "YResolution" not in tags:
+    unit = str(metadata.get("unit", "")).replace("\\u00B5", "µ")  # ImageJ escapes the letter
+    is_calibrated = {"XResolution", "YResolution"} <= {tag.name for tag in tags}
+    if "spacing" not in metadata or unit in ("", "pixel") or not is_calibrated:
         return None
     factor = nm_per(unit, f"{where}: ImageJ metadata")
     pixels_per_unit = [tags[tag].value for tag in ("YResolution", "XResolution")]

@@ -11,8 +11,8 @@ from lsd_experiments.errors import UserError
 def to_unit_range(values: NDArray[Any], dtype: DTypeLike | None = None, name: str = "raw") -> NDArray[np.float32]:
     """``values`` as float32 in [0, 1].
 
-    uint8 is divided by 255 and uint16 by 65535. (gunpowder 1.4's ``Normalize`` divides uint16 by 255 squared, which gives
-    values up to 1.008.) Floats must lie in [0, 1] already.
+    uint8 is divided by 255 and uint16 by 65535. (The published training's ``Normalize``, gunpowder at commit b38c515,
+    divided uint16 by 255 squared, which gives values up to 1.008.) Floats must lie in [0, 1] already.
 
     :param dtype: the type that the values have on disk, if not that of ``values``.
     :param name: what messages call the values.
@@ -20,7 +20,7 @@ def to_unit_range(values: NDArray[Any], dtype: DTypeLike | None = None, name: st
     """
     dtype = np.dtype(values.dtype if dtype is None else dtype)
     if dtype in (np.uint8, np.uint16):
-        return np.multiply(values, np.float32(1 / np.iinfo(dtype).max), dtype=np.float32)
+        return values.astype(np.float32) * np.float32(1 / np.iinfo(dtype).max)
     if dtype.kind != "f":
         raise UserError(f"{name}: raw of type {dtype}. Convert it to uint8, uint16, or to floats in [0, 1]")
     _check_range(values, name)
@@ -33,6 +33,8 @@ def _check_range(values: NDArray[Any], name: str) -> None:
     low, high = float(values.min()), float(values.max())  # NaN if any is
     if not np.isfinite(low + high):
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise UserError(f"{name}: the value at {place} of shape {values.shape} is {values[place]}. Replace it, or mask it out")
+        raise UserError(f"{name}: the value at {place} of shape {values.shape} is {values[place]}. Replace it by a "
+                        "number")
     if low < 0 or high > 1:
-        raise UserError(f"{name}: float raw from {low:g} to {high:g}. Scale it to [0, 1], or store it as uint8 or uint16")
+        raise UserError(f"{name}: float raw from {low:g} to {high:g}. Scale it to [0, 1], or store it as uint8 or "
+                        "uint16")

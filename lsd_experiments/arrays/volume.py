@@ -47,7 +47,8 @@ class Volume:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of what :meth:`read` gives, in native byte order."""
-        return np.dtype(self.array.dtype).newbyteorder("=")
+        dtype: np.dtype[Any] = np.dtype(self.array.dtype).newbyteorder("=")
+        return dtype
 
     @property
     def chunks(self) -> Voxels | None:
@@ -78,7 +79,7 @@ class Volume:
             return self._load(inside)
         values = np.full(channels + box.shape, fill, self.dtype)
         if not inside.empty:
-            values[(..., *inside.shift([-b for b in box.begin]).slices)] = self._load(inside)
+            values[_all_channels(inside, box)] = self._load(inside)
         return values
 
     def write(self, box: Box, values: NDArray[Any]) -> None:
@@ -92,7 +93,7 @@ class Volume:
         assert values.shape == expected, f"{self.name}: values of shape {values.shape} for {expected}"
         inside = box.intersect(self.box)
         if not inside.empty:
-            self.array[self._index(inside)] = values[(..., *inside.shift([-b for b in box.begin]).slices)]
+            self.array[self._index(inside)] = values[_all_channels(inside, box)]
 
     def crop(self, box: Box) -> "Volume":
         """The part of this volume that is ``box``, which must lie inside."""
@@ -131,8 +132,8 @@ class Volume:
                 except UserError:
                     raise
                 except Exception as error:
-                    raise UserError(f"{self.name}: chunk {self._chunk_name(index)} cannot be read ({_reason(error)}). It is "
-                                    "damaged or incomplete: fetch or make it again") from error
+                    raise UserError(f"{self.name}: chunk {self._chunk_name(index)} cannot be read ({_reason(error)}). "
+                                    "It is damaged or incomplete: fetch or make it again") from error
 
     def _chunk_boxes(self, box: Box) -> Iterator[Box]:
         """The parts of ``box`` (shifted to the array) that lie in one chunk each."""
@@ -151,6 +152,11 @@ class Volume:
         if not chunks:
             return "at voxel " + str(tuple(begin[-3:]))
         return ".".join(str(b // c) for b, c in zip(begin, chunks, strict=True))
+
+
+def _all_channels(part: Box, box: Box) -> tuple[Any, ...]:
+    """The index of ``part`` in an array that holds ``box``."""
+    return (..., *part.shift([-b for b in box.begin]).slices)
 
 
 def _reason(error: Exception) -> str:

@@ -49,10 +49,12 @@ class Zarr:
         """Known for OME scale levels."""
         level = ome.level(*self._parent(path))
         array = self.array(path)
-        return ome.has_channels(level[0], array.shape, f"{self.container}:{path}") if level and array is not None else None
+        if not level or array is None:
+            return None
+        return ome.has_channels(level[0], array.shape, f"{self.container}:{path}")
 
     def _parent(self, path: str) -> tuple[dict[str, Any], str, str]:
-        """What :func:`ome.level` needs: the attributes of the group that holds ``path``, its name there, and where that is.
+        """What :func:`ome.level` needs: the attributes of the group that holds ``path``, its name in it, and where.
 
         A level may lie deeper (``scale/0``), so that all groups above are looked at, the nearest first.
         """
@@ -93,5 +95,6 @@ def open_local(container: str, writable: bool = False) -> Zarr:
     if not any((Path(container) / name).is_file() for name in (".zgroup", ".zarray")):
         if (Path(container) / "zarr.json").is_file():
             raise UserError(f"{container}: zarr format 3 is not read. Convert it to format 2")
-        raise UserError(f"{container}: a directory, but neither zarr nor N5 (no .zgroup, .zarray or attributes.json in it)")
+        raise UserError(f"{container}: a directory, but neither zarr nor N5 (it has none of .zgroup, .zarray and "
+                        "attributes.json)")
     return Zarr(container, zarr.DirectoryStore(container), writable)

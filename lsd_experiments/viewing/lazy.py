@@ -1,0 +1,70 @@
+"""A volume as neuroglancer asks for it: an array that is read where it is looked at."""
+
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.arrays import Volume
+from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Box
+
+logger = logging.getLogger(__name__)
+
+SHOWN = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32")  # what neuroglancer knows
+INSTEAD = {"bool": "uint8", "int64": "uint64", "float16": "float32", "float64": "float32"}
+MESHED = 512**3  # voxels: meshes are made of the whole array in memory, and only for volumes up to this
+
+
+class LazyArray:
+    """``volume`` with ``shape``, ``dtype`` and slices, [z, y, x] or [c, z, y, x]."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self.shape = volume.shape if volume.channels is None else (volume.channels, *volume.shape)
+        name = volume.dtype.name
+        self.dtype = np.dtype(name if name in SHOWN else INSTEAD.get(name, ""))
+
+    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[Any]:
+        box = Box(tuple(s.start for s in index[-3:]), tuple(s.stop for s in index[-3:]))
+        try:
+            values = self.volume.read(box)
+        except UserError as error:  # the browser gets an error for this chunk, the rest is shown
+            logger.warning("%s", error)
+            raise ValueError(str(error)) from error
+        return values[index[:-3]].astype(self.dtype, copy=False)
+
+    def transpose(self) -> NDArray[Any]:
+        """All of it, [x, y, z]: what meshes are made of."""
+        return self[tuple(slice(0, n) for n in self.shape)].transpose()
+
+
+def local_volume(volume: Volume, is_segmentation: bool) -> Any:
+    """``volume`` as a neuroglancer data source, placed by its voxel size and, to the nearest voxel, its offset."""
+    import neuroglancer
+
+    class LazyVolume(neuroglancer.LocalVolume):  # type: ignore[misc]
+        def get_object_mesh(self, object_id: int) -> Any:
+            if np.prod(self.shape) > MESHED:
+                raise neuroglancer.local_volume.MeshesNotSupportedForVolume
+            return super().get_object_mesh(object_id)
+
+    channels = () if volume.channels is None else (0,)
+    return LazyVolume(LazyArray(volume), dimensions=dimensions(volume), voxel_offset=(*channels, *voxel_offset(volume)),
+                      volume_type="segmentation" if is_segmentation else "image")
+
+
+def dimensions(volume: Volume) -> Any:
+    """The coordinate space of the array ``volume``."""
+    import neuroglancer
+
+    if volume.channels is None:
+        return neuroglancer.CoordinateSpace(names=["z", "y", "x"], units="nm", scales=volume.voxel_size)
+    return neuroglancer.CoordinateSpace(names=["c^", "z", "y", "x"], units=["", "nm", "nm", "nm"],
+                                        scales=[1, *volume.voxel_size])
+
+
+def voxel_offset(volume: Volume) -> tuple[int, ...]:
+    """The volume's offset in voxels, rounded."""
+    return tuple(round(o / v) for o, v in zip(volume.offset, volume.voxel_size, strict=True))

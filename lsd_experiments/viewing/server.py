@@ -1,0 +1,38 @@
+"""What the viewing commands share: their options, the server, and waiting until Ctrl-C."""
+
+import argparse
+import threading
+from collections.abc import Callable, Sequence
+
+from lsd_experiments.errors import UserError
+from lsd_experiments.viewing.layers import View
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--bind-address`` and ``--port``."""
+    parser.add_argument("-b", "--bind-address", default="127.0.0.1", metavar="ADDRESS",
+                        help="where the server listens (default: 127.0.0.1, this machine only; 0.0.0.0: everywhere)")
+    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+
+
+def serve(collect: Callable[[], Sequence[View]], bind_address: str, port: int) -> None:
+    """Show what ``collect`` gives, print the viewer's URL, and stay until Ctrl-C.
+
+    :raises UserError: if the address or port cannot be had.
+    """
+    import neuroglancer
+
+    from lsd_experiments.viewing.viewer import make_viewer
+
+    views = collect()
+    neuroglancer.set_server_bind_address(bind_address, port)
+    try:
+        viewer = make_viewer(views)
+    except (OSError, OverflowError) as error:
+        raise UserError(f"cannot listen on {bind_address}:{port}: {error}. Name another --bind-address or "
+                        "--port") from error
+    print(viewer.get_viewer_url(), flush=True)
+    try:
+        threading.Event().wait()
+    finally:
+        neuroglancer.stop()

@@ -1,0 +1,51 @@
+"""The command behind 02_train/*/*/view_batch.py: all arrays of training snapshots (``snapshots/batch_<n>.hdf``)."""
+
+import argparse
+from pathlib import Path
+
+from lsd_experiments import cli
+from lsd_experiments.arrays import list_datasets, open_volume
+from lsd_experiments.errors import UserError
+from lsd_experiments.viewing.layers import View
+from lsd_experiments.viewing.server import add_server_options, serve
+
+SHOWN_FIRST = ("volumes/raw", "volumes/labels/neuron_ids")
+VISIBLE = ("raw", "pred_affinities", "pred_embedding", "pred_lsds")
+
+
+def main(description: str | None = None, directory: Path = Path()) -> None:
+    """Run the command; ``directory`` is the experiment's, whose newest snapshot is shown if none is named."""
+    parser = cli.parser(description)
+    parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE",
+                        help="a snapshot; may be repeated (default: the newest in snapshots/)")
+    add_server_options(parser)
+
+    def command(options: argparse.Namespace) -> None:
+        serve(lambda: batch_views(options.file or [newest(directory)]), options.bind_address, options.port)
+
+    cli.run(command, parser)
+
+
+def newest(directory: Path) -> str:
+    """The snapshot of the highest iteration in ``directory``/snapshots.
+
+    :raises UserError: if there is none.
+    """
+    found = [path for path in (directory / "snapshots").glob("batch_*.hdf") if path.stem.rsplit("_", 1)[-1].isdigit()]
+    if not found:
+        raise UserError(f"{directory / 'snapshots'}: holds no batch_<n>.hdf. Run train.py first, or name a snapshot "
+                        "with -f FILE")
+    return str(max(found, key=lambda path: int(path.stem.rsplit("_", 1)[-1])))
+
+
+def batch_views(files: list[str]) -> list[View]:
+    """All arrays of the snapshots ``files``; raw and the predictions are visible."""
+    views = []
+    for file in files:
+        datasets = list_datasets(file)
+        first = [name for name in SHOWN_FIRST if name in datasets]
+        prefix = f"{Path(file).stem} " if len(files) > 1 else ""
+        for dataset in [*first, *(name for name in datasets if name not in first)]:
+            name = dataset.rsplit("/", 1)[-1]
+            views.append(View(prefix + name, open_volume(file, dataset), visible=name in VISIBLE))
+    return views
