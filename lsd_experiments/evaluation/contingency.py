@@ -124,8 +124,8 @@ def _flat(array: NDArray[np.integer]) -> NDArray[np.uint64]:
 
 def _check(segmentation: NDArray[np.integer], labels: NDArray[np.integer]) -> None:
     if segmentation.shape != labels.shape:
-        raise UserError(f"the segmentation has shape {segmentation.shape}, the labels have {labels.shape}: they must be "
-                        "equal. Crop them to the same region")
+        raise UserError(f"the segmentation has shape {segmentation.shape}, the labels have {labels.shape}, not "
+                        "the same: crop both to one region")
     for name, array in (("segmentation", segmentation), ("labels", labels)):
         if array.dtype.kind not in "uib":
             raise UserError(f"the {name} are of type {array.dtype}: ids must be integers. Convert them to uint64")

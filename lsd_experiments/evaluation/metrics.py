@@ -12,8 +12,8 @@ With p_st the share of voxels in segment s and label t, p_s and p_t those of the
 | ``rand_merge`` | 1 without merges | sum p_st^2 / sum p_s^2 |
 | ``adapted_rand_error`` | 0 is best | 1 - 2 S_st / (S_s + S_t), S counting the pairs of different voxels |
 
-VOI and Rand are those of ``funlib.evaluate`` and ``waterz.evaluate``, which the paper reports; the adapted Rand error is
-that of ``skimage.metrics.adapted_rand_error``, where a voxel is no pair with itself.
+VOI and Rand are those of ``funlib.evaluate`` and ``waterz.evaluate``, which the paper reports; the adapted Rand error
+is that of ``skimage.metrics.adapted_rand_error``, where a voxel is no pair with itself.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ def scores(table: Contingency) -> dict[str, float]:
     st = table.counts.astype(np.float64)
     s, s_of = _totals(table.segments, st)
     t, t_of = _totals(table.labels, st)
-    n = st.sum()
+    n = float(st.sum())
     split, merge = _entropy(st, t[t_of], n), _entropy(st, s[s_of], n)
     joint = _entropy(st, n, n)
     squares_st, squares_s, squares_t = (float(c @ c) for c in (st, s, t))

@@ -37,7 +37,7 @@ def volume_contingency(segmentation: "Volume", labels: "Volume", box: Box | None
     shift = tuple(s - t for s, t in zip(in_segmentation.begin, whole.begin, strict=True))
     box = whole if box is None else box
     if not whole.contains(box):
-        raise UserError(f"the region {box.begin} to {box.end} (voxels of {labels.name}) is not covered by both volumes, "
+        raise UserError(f"the region {box.begin} to {box.end} (voxels of {labels.name}) is not covered by both, "
                         f"which share {whole.begin} to {whole.end}. Name a smaller one")
     counter = PairCounter()
     blocks = [block.intersect(box) for block in _aligned(box, labels).blocks(_block_shape(labels, box.shape))]
