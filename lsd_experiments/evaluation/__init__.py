@@ -4,7 +4,7 @@ Arrays are of non-negative integer ids. Ground truth 0 is unlabelled and ignored
 Entropies are in bits (base 2). Everything follows from a sparse contingency table, which is counted block by block.
 """
 
-from lsd_experiments.evaluation.contingency import Contingency, PairCounter, contingency
+from lsd_experiments.evaluation.counting import Contingency, PairCounter, contingency
 from lsd_experiments.evaluation.metrics import evaluate_segmentation, scores
 from lsd_experiments.evaluation.plots import plot_scores
 from lsd_experiments.evaluation.reports import table, write_scores

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation.contingency import Contingency, contingency
+from lsd_experiments.evaluation.counting import Contingency, contingency
 
 
 def evaluate_segmentation(segmentation: NDArray[np.integer], labels: NDArray[np.integer]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from lsd_experiments.evaluation.contingency import Contingency
+from lsd_experiments.evaluation.counting import Contingency
 from lsd_experiments.evaluation.metrics import scores
 
 Row = dict[str, Any]

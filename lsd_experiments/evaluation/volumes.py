@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation.contingency import Contingency, PairCounter
+from lsd_experiments.evaluation.counting import Contingency, PairCounter
 from lsd_experiments.evaluation.metrics import scores
 from lsd_experiments.geometry import Box, Voxels
 

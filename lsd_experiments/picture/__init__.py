@@ -1,7 +1,7 @@
 """One section of a result, side by side: raw, segmentation, ground truth, affinities, LSDs.
 
 Arrays are [z, y, x], or [c, z, y, x] for affinities and LSDs, all of one region. A segment has the colour of the ground
-truth label that it matches best; parts split off, and labels swallowed by a merge, show in colours of their own. Id 0 is
+truth label that it matches best; parts split off, and labels swallowed by a merge, show in their own colours. Id 0 is
 black.
 """
 

@@ -58,7 +58,8 @@ class Contingency:
         """
         fragments, segments = np.asarray(lut, np.uint64)
         order = np.argsort(fragments, kind="stable")
-        fragments, segments = np.append(fragments[order], 0), np.append(segments[order], 0)  # a last one to miss
+        none = np.zeros(1, np.uint64)  # a last one to miss
+        fragments, segments = np.append(fragments[order], none), np.append(segments[order], none)
         at = np.searchsorted(fragments[:-1], self.segments)
         return Contingency.of_pairs(np.where(fragments[at] == self.segments, segments[at], 0), self.labels, self.counts)
 
