@@ -175,3 +175,41 @@ def test_arguments_go_on_and_so_does_the_status(clone: Path, ready: Path) -> Non
     assert _setup(clone, "demo", "--seed", "3", path=ready).returncode == 7
     ran = (clone / "ran").read_text().splitlines()
     assert ran == ["-m pytest -k shape and not slow", "-m lsd_experiments.demo --seed 3"]
+
+
+@pytest.fixture
+def ci(clone: Path) -> Path:
+    """The clone with ``.ci/run``, whose steps note that they ran; the tests end with the status in ``wanted``."""
+    (clone / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/run", clone / ".ci/run")
+    (clone / "wanted").write_text("0")
+    _program(clone / ".ci/system-packages", "echo packages >> ran")
+    _program(clone / "setup.sh", 'echo "$@ $CI" >> ran; if [ "$1" = test ]; then exit "$(cat wanted)"; fi')
+    return clone
+
+
+def _run_ci(clone: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([clone / ".ci/run"], cwd="/", timeout=60, capture_output=True, text=True)
+
+
+def test_ci_runs_what_the_readme_names(ci: Path) -> None:
+    result = _run_ci(ci)
+    assert result.returncode == 0, result.stderr
+    assert (ci / "ran").read_text().splitlines() == ["packages", "demo true", "test true", "check true"]
+
+
+def test_ci_stops_at_the_first_failure(ci: Path) -> None:
+    (ci / "wanted").write_text("3")
+    result = _run_ci(ci)
+    assert result.returncode == 3
+    assert "failed (status 3)" in result.stdout
+    assert (ci / "ran").read_text().splitlines() == ["packages", "demo true", "test true"]
+
+
+def test_system_packages_that_cannot_be_installed_are_named(machine: Path) -> None:
+    for name, text in {"id": "echo 1000", "apt-get": "exit 1"}.items():
+        _program(machine / name, text)
+    result = subprocess.run(["bash", ROOT / ".ci/system-packages"], env={"PATH": str(machine)}, capture_output=True,
+                            text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "not root; tests that need these skip: chromium chromium-driver" in result.stdout
