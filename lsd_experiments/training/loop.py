@@ -5,7 +5,6 @@ import os
 import secrets
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +35,6 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def train(dataset: Dataset, network: Network, input_shape: Shape, samples: list[Sample], targets: TargetNodes,
           options: TrainingOptions, checkpoint: Checkpoint | None, directory: Path) -> int:
     """Train from ``checkpoint`` (None: from the start) until ``options.iterations``; returns the exit status."""
-    warnings.filterwarnings("ignore", message="ElasticAugment is deprecated")  # the published augmentation is this one
     run = Run(dataset, network, input_shape, options, checkpoint, directory)
     pipeline = run.pipeline(samples, targets)
     request = batch_request(network, input_shape, dataset.voxel_size)

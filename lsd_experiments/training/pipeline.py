@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import gunpowder as gp
 
-from lsd_experiments.datasets import Dataset, Elastic
+from lsd_experiments.augmentation.elastic import ElasticAugment
+from lsd_experiments.datasets import Dataset
 from lsd_experiments.networks.network import Network
 from lsd_experiments.training.data import Sample
 from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, RAW, head_keys
@@ -23,11 +24,11 @@ def sample_pipeline(dataset: Dataset, network: Network, samples: Sequence[Sample
     pipeline = tuple(_source(dataset, network, sample, output_shape) for sample in samples)
     pipeline += gp.RandomProvider(probabilities=_probabilities(dataset, samples))
     # Displace a grid of control points, rotate about z, misalign sections.
-    pipeline += _elastic(dataset.elastic)
+    pipeline += ElasticAugment(dataset.elastic)
     # Mirror along each axis and exchange those that are alike.
     pipeline += gp.SimpleAugment(transpose_only=list(dataset.transpose_axes))
     if dataset.elastic_after is not None:
-        pipeline += _elastic(dataset.elastic_after)
+        pipeline += ElasticAugment(dataset.elastic_after)
     # Scale and shift intensities about their mean, of each section or of all, within [0, 1].
     slab = (1, -1, -1) if dataset.intensity_per_section else None
     pipeline += gp.IntensityAugment(RAW, scale_min=0.9, scale_max=1.1, shift_min=-0.1, shift_max=0.1, slab=slab)
@@ -70,13 +71,6 @@ def _source(dataset: Dataset, network: Network, sample: Sample, output_shape: Se
         + gp.Pad(LABELS_MASK, padding)
         + RandomLocation(min_masked=dataset.min_masked, mask=LABELS_MASK)
     )
-
-
-def _elastic(elastic: Elastic) -> gp.BatchFilter:
-    return gp.ElasticAugment(
-        control_point_spacing=elastic.control_point_spacing, jitter_sigma=elastic.jitter_sigma,
-        rotation_interval=elastic.rotation_interval, prob_slip=elastic.prob_slip, prob_shift=elastic.prob_shift,
-        max_misalign=elastic.max_misalign, subsample=elastic.subsample)
 
 
 def _probabilities(dataset: Dataset, samples: Sequence[Sample]) -> tuple[float, ...] | None:
