@@ -14,7 +14,8 @@ from lsd_experiments.arrays.n5 import N5
 from lsd_experiments.arrays.zarrs import Zarr
 from lsd_experiments.errors import UserError
 
-CONNECT_TIMEOUT, READ_TIMEOUT = 4, 30  # seconds; the second is for a chunk of data
+CONNECT_TIMEOUT, READ_TIMEOUT = 4, 5  # seconds; the second is how long a server may send nothing
+TRIES = 2  # so that what cannot be reached is an error after ten seconds
 MARKS = (".zgroup", ".zarray", "attributes.json")  # what a container has at its root
 
 
@@ -62,7 +63,7 @@ def _filesystem(process: int) -> Any:
     timeouts = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT, "retries": {"max_attempts": 0}}
     filesystem = s3fs.S3FileSystem(anon=not signed, endpoint_url=os.environ.get("AWS_ENDPOINT_URL"),
                                    skip_instance_cache=True, use_listings_cache=False, config_kwargs=timeouts)
-    filesystem.retries = 2
+    filesystem.retries = TRIES
     return filesystem
 
 

@@ -21,6 +21,8 @@ class Zarr:
         """The array at ``path``, or None if there is none."""
         import zarr
 
+        import lsd_experiments.arrays.codecs  # noqa: F401  (so that damaged chunks are noticed)
+
         if not zarr.storage.contains_array(self.store, path):
             return None
         with self._readable(path):

@@ -92,7 +92,7 @@ def _image(source: Any, shader: str, volume: Volume) -> Any:
 
 
 def contrast(volume: Volume) -> tuple[float, float]:
-    """The values shown as black and as white: 0 and 255 for uint8 that uses more than 0 and 1, else the centre's range."""
+    """The values shown as black and white: 0 and 255 for uint8 that uses more than 0 and 1, else the centre's range."""
     begin = tuple(max(0, (n - SAMPLE) // 2) for n in volume.shape)
     sample = volume.read(Box.of_shape((SAMPLE,) * 3, begin).intersect(volume.box))
     finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample

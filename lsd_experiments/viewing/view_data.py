@@ -53,7 +53,8 @@ def data_views(containers: list[str]) -> list[View]:
             views.append(View(prefix + (volume.dataset or "raw"), volume))
         for name in named:
             kind = SHOWN[name]
-            views.append(View(prefix + name.rsplit("/", 1)[-1], open_volume(container, name), kind, kind is not Kind.MASK))
+            title = prefix + name.rsplit("/", 1)[-1]
+            views.append(View(title, open_volume(container, name), kind, visible=kind is not Kind.MASK))
     return views
 
 
