@@ -23,8 +23,9 @@ def make_task(tmp_path, workers_find_factories):
     path = tmp_path / "array.raw"
     array = np.memmap(path, np.int32, "w+", shape=SHAPE)
 
-    def make(function, num_workers=2, context=(0, 0, 0), total=Box.of_shape(SHAPE), **settings):
+    def make(function, num_workers=2, context=(0, 0, 0), total=None, **settings):
         settings = {"path": str(path), "shape": SHAPE, **settings}
-        return BlockTask("a_stage", total, WRITE, f"lsd_experiments.engine_factories:{function}", settings, tmp_path / "records",
-                         context=context, num_workers=num_workers), array
+        task = BlockTask("a_stage", total or Box.of_shape(SHAPE), WRITE, f"lsd_experiments.engine_factories:{function}",
+                         settings, tmp_path / "records", context=context, num_workers=num_workers)
+        return task, array
     return make

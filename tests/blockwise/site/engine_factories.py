@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Box
 
 
 def fill(settings):
@@ -16,10 +17,10 @@ def fill(settings):
     array = np.memmap(settings["path"], np.int32, "r+", shape=shape)
 
     def process(block):
-        inside = tuple(slice(max(b, 0), min(e, s)) for b, e, s in zip(block.write.begin, block.write.end, shape, strict=True))
-        array[inside] += block.number + 1
+        array[block.write.intersect(Box.of_shape(shape)).slices] += block.number + 1
         array.flush()
-        (Path(settings["path"]).parent / f"by_{block.number}").write_text(f"{os.getpid()} {block.read.begin} {block.read.end}")
+        note = f"{os.getpid()} {block.read.begin} {block.read.end}"
+        (Path(settings["path"]).parent / f"by_{block.number}").write_text(note)
     return process
 
 

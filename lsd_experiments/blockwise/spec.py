@@ -1,0 +1,78 @@
+"""What the server and the worker processes are told: plain JSON, and nothing in it is code."""
+
+import dataclasses
+import importlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lsd_experiments.blockwise.blocks import Block
+from lsd_experiments.geometry import Box, Voxels
+
+PACKAGE = "lsd_experiments"
+BlockFunction = Callable[[Block], None]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A :class:`~lsd_experiments.blockwise.BlockTask` as JSON values; ``begin`` to ``end`` is its total box."""
+
+    name: str
+    factory: str
+    settings: dict[str, Any]
+    records: str
+    begin: Voxels
+    end: Voxels
+    write_shape: Voxels
+    context: Voxels
+    num_workers: int
+    read_write_conflict: bool
+    max_retries: int
+    timeout: float | None
+
+    @property
+    def total(self) -> Box:
+        """The voxels to write."""
+        return Box(self.begin, self.end)
+
+    def to_json(self) -> str:
+        """As text, for :meth:`from_json`."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "TaskSpec":
+        """From the text of :meth:`to_json`."""
+        values = json.loads(text)
+        return cls(**{**values, **{key: tuple(values[key]) for key in ("begin", "end", "write_shape", "context")}})
+
+
+def check_factory(name: str) -> None:
+    """Refuse a worker factory that is not ``lsd_experiments.<module>:<function>``."""
+    module, _, function = name.partition(":")
+    inside = module == PACKAGE or module.startswith(f"{PACKAGE}.")
+    if not (inside and function.isidentifier()):
+        raise ValueError(f"worker factory '{name}' is not lsd_experiments.<module>:<function>")
+
+
+def load_factory(name: str) -> Callable[[dict[str, Any]], BlockFunction]:
+    """The function that ``name`` (``lsd_experiments.<module>:<function>``) stands for."""
+    check_factory(name)
+    module, _, function = name.partition(":")
+    factory: Callable[[dict[str, Any]], BlockFunction] = getattr(importlib.import_module(module), function)
+    return factory
+
+
+def end_with_parent() -> None:
+    """End this process as soon as its parent is gone, even in the middle of a block."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

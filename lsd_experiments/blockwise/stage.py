@@ -1,0 +1,132 @@
+"""What a stage's output says about itself, so that a rerun goes on, does nothing, or refuses.
+
+An output volume has two attributes: ``provenance`` (see :mod:`lsd_experiments.provenance`), written before its first
+block, and ``finished``, the date on which its last block was done. A rerun with the same parameters and inputs goes on
+where the last one stopped; with other ones it refuses, since one array would hold the results of both.
+"""
+
+import datetime
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lsd_experiments.arrays import Volume, create_volume, open_volume
+from lsd_experiments.blockwise.engine import clear_records
+from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Nanometres, Voxels
+
+CHUNK = 128  # voxels per axis that chunks come near to: 2 MB of uint8, 16 MB of uint64
+
+
+@dataclass(frozen=True)
+class OutputVolume:
+    """A volume that a stage makes blockwise.
+
+    :param write_shape: voxels that one block writes; chunks divide it, so that no two blocks write the same chunk
+    """
+
+    container: str
+    dataset: str
+    shape: Voxels
+    voxel_size: Nanometres
+    offset: Nanometres
+    dtype: str
+    write_shape: Voxels
+    channels: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.container}:{self.dataset}"
+
+    @property
+    def records(self) -> Path:
+        """The directory that its blocks are recorded in: hidden in the container, so that they move together."""
+        return records_directory(self.container, self.dataset)
+
+
+def records_directory(container: str, name: str) -> Path:
+    """Where the blocks of stage or dataset ``name``, whose output is in ``container``, are recorded."""
+    return Path(container) / ".blockwise" / name.replace("/", "_")
+
+
+def prepare_volume(output: OutputVolume, provenance: Mapping[str, Any], overwrite: bool = False) -> bool:
+    """Create ``output`` unless it is there; whether it is there and finished.
+
+    :raises UserError: if it is there, and was made with other parameters or from other inputs.
+    """
+    found = find_volume(output.container, output.dataset)
+    if found is not None and not overwrite:
+        check_unchanged(output.name, found.attrs.get("provenance"), provenance)
+        return "finished" in found.attrs
+    clear_records(output.records)
+    create_volume(output.container, output.dataset, output.shape, output.voxel_size, output.offset, output.dtype,
+                  channels=output.channels, chunks=chunk_shape(output.write_shape),
+                  attrs={"provenance": dict(provenance)}, overwrite=overwrite)
+    return False
+
+
+def find_volume(container: str, dataset: str) -> Volume | None:
+    """The zarr volume ``dataset`` of ``container``, or None if there is none."""
+    return open_volume(container, dataset) if (Path(container) / dataset / ".zarray").is_file() else None
+
+
+def open_output(container: str, dataset: str) -> Volume:
+    """A volume that :func:`prepare_volume` made, for a worker to write into."""
+    import zarr
+
+    array = zarr.open_array(str(Path(container) / dataset), mode="r+")
+    return replace(open_volume(container, dataset), array=array, writable=True)
+
+
+def finish_volume(output: OutputVolume) -> None:
+    """Note that all blocks are done."""
+    open_output(output.container, output.dataset).array.attrs["finished"] = now()
+
+
+def check_finished(volume: Volume, command: str) -> None:
+    """:raises UserError: if a stage began ``volume`` and did not finish it; ``command`` would."""
+    if "provenance" in volume.attrs and "finished" not in volume.attrs:
+        raise UserError(f"{volume.name} is not finished. Run {command} first")
+
+
+def describe_input(volume: Volume) -> str:
+    """``volume`` as an entry of the inputs in a provenance: its name, and when it was made if that is known."""
+    made = volume.attrs.get("provenance", {})
+    return f"{volume.name} of {made['date']}" if "date" in made else volume.name
+
+
+def check_unchanged(name: str, stored: Any, provenance: Mapping[str, Any]) -> None:
+    """:raises UserError: if ``stored`` has other parameters or inputs than ``provenance``; the first one is named."""
+    remedy = "Choose another output, or pass --overwrite to make it anew"
+    if not isinstance(stored, Mapping):
+        raise UserError(f"{name} exists, and does not say what made it. {remedy}")
+    old, new = _flat(stored), _flat(provenance)
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            raise UserError(f"{name} exists and was made with {key} = {_show(old, key)}, now it is {_show(new, key)}. "
+                            f"{remedy}")
+
+
+def _flat(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change, with one key per value, as JSON has it."""
+    values = json.loads(json.dumps({key: provenance.get(key) for key in ("stage", "parameters", "inputs")}))
+    return {"stage": values["stage"], **(values["parameters"] or {}), **(values["inputs"] or {})}
+
+
+def _show(values: Mapping[str, Any], key: str) -> str:
+    return json.dumps(values[key]) if key in values else "not given"
+
+
+def chunk_shape(write_shape: Sequence[int], near: int = CHUNK) -> Voxels:
+    """The divisor of each number of ``write_shape`` that comes nearest to ``near`` (as a ratio)."""
+    return tuple(min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: abs(math.log(d / near)))
+                 for n in write_shape)
+
+
+def now() -> str:
+    """The date and time, as provenance has it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
