@@ -2,8 +2,8 @@
 
 from lsd_experiments.errors import UserError
 
-# Channel -> (name, meaning); all in [0, 1]. Offsets, variances and correlations are of the object's voxels in the window,
-# in nm; s_a is sigma along axis a.
+# Channel -> (name, meaning). Every channel is clipped to [0, 1]. Offsets, variances and correlations are those of the
+# object's voxels in the window, weighted with it, positions in nm; s_a is sigma along axis a.
 COMPONENTS: dict[int, tuple[str, str]] = {
     0: ("offset z", "(centre of mass - own position) along z / s_z, times 0.5, plus 0.5"),
     1: ("offset y", "the same along y"),
@@ -24,19 +24,19 @@ COMPONENTS_2D: dict[int, int] = {0: 1, 1: 2, 2: 4, 3: 5, 4: 8, 5: 9}
 def parse_components(components: str | None, dims: int) -> tuple[int, ...]:
     """The keys of :data:`COMPONENTS` that ``components`` selects for labels of ``dims`` axes; None selects all.
 
-    ``components`` is a string of digits in ascending order, as the published code takes it: "0129", in two dimensions "0125".
+    ``components`` is a string of ascending digits, as the published code takes it: "0129", in two dimensions "0125".
     """
     known = list(COMPONENTS) if dims == 3 else list(COMPONENTS_2D.values())
     if components is None:
         return tuple(known)
     if not isinstance(components, str) or not components:
-        raise UserError(f"components={components!r}: expected a string of channels such as '0129', or none for all")
+        raise UserError(f"components={components!r}: expected a string of channels such as '0129', or None for all")
     digits = [str(channel) for channel in range(len(known))]
-    wrong = [character for character in components if character not in digits]
-    if wrong:
-        raise UserError(f"components={components!r}: {wrong[0]!r} is no channel; in {dims}-D the channels are "
-                        f"{digits[0]} to {digits[-1]}")
-    if sorted(set(components)) != list(components):
-        ordered = "".join(sorted(set(components)))
-        raise UserError(f"components={components!r}: channels must ascend without repetition; use '{ordered}'")
+    for character in components:
+        if character not in digits:
+            raise UserError(f"components={components!r}: {character!r} is no channel; "
+                            f"in {dims}-D the channels are {digits[0]} to {digits[-1]}")
+    ordered = "".join(sorted(set(components)))
+    if components != ordered:
+        raise UserError(f"components={components!r}: channels ascend without repetition; use '{ordered}'")
     return tuple(known[int(character)] for character in components)

@@ -1,177 +1,237 @@
-"""The compiled part. An object is a list of runs (z, y, x_begin, x_end); runs of one object are sorted by z, y, x.
+"""The compiled part. An object is its runs (z, y, x_begin, x_end), sorted by z, y, x.
 
-For each object, and each strip of ``LANES`` voxels along x in which it needs values:
+For each object, and each strip of ``LANES`` voxels along x in which it wants values:
 
     along x   runs -> 1 x xx                    differences of running sums: no window is walked
-    along y   1 x xx -> 1 x xx y xy yy          the window, over rows of the object
+    along y   1 x xx -> 1 x xx y xy yy          the window, over the object's rows
     along z   -> 1 x xx y xy yy z zx zy zz      the window, only where the object itself is
 
-then the ten moments become the ten channels. Positions are in units of sigma, relative to the voxel.
+then the ten moments become the ten channels. Positions are in units of sigma, relative to the voxel. Coordinates are in
+sampled voxels (every ``step``-th), unless a name says ``full``.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numba
+import llvmlite.ir as ir  # type: ignore[import-untyped]
 import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-from lsd_experiments.descriptors.simd import LANES, window_moments
+from lsd_experiments.descriptors.compiled import compiled
+
+LANES = 8  # float32 per vector: one AVX register, two of NEON
+
+
+def window_moments(outputs: Sequence[tuple[int, int]]) -> Callable[..., None]:
+    """A function for compiled code, ``f(out, o, values, v, taps, kernels, k)``, that sums over ``taps`` steps t.
+
+    For each (channel, power) of ``outputs`` it writes one vector, in their order, from element o of ``out`` on: the sum
+    of ``kernels[k + 3 * t + power] * values[v + t * stride + channel * LANES]``, where stride is LANES times the number
+    of channels. The arrays are flat float32. It is written in LLVM's vector types, because the sums (6 or 10 vectors)
+    must stay in registers over the whole window, which the automatic vectorizer does not achieve.
+    """
+    flat, index = types.Array(types.float32, 1, "C"), types.intp
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def accumulate(typingctx: Any, out: Any, o: Any, values: Any, v: Any, taps: Any, kernels: Any, k: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = [context.make_array(flat)(context, builder, arguments[i]).data for i in (0, 2, 5)]
+            first = [builder.gep(pointer, [arguments[i]]) for pointer, i in zip(data, (1, 3, 6), strict=True)]
+            _emit(builder, first[0], first[1], first[2], arguments[4], outputs)
+            return context.get_dummy_value()
+
+        return types.void(flat, index, flat, index, index, flat, index), codegen
+
+    return accumulate  # type: ignore[no-any-return]
+
+
+def _emit(builder: Any, out: Any, values: Any, kernels: Any, taps: Any, outputs: Sequence[tuple[int, int]]) -> None:
+    """The loop of :func:`window_moments`; ``out``, ``values`` and ``kernels`` are pointers to their first elements."""
+    vector, channels = ir.VectorType(ir.FloatType(), LANES), 1 + max(channel for channel, _ in outputs)
+
+    def at(pointer: Any, step: Any, width: int, offset: int) -> Any:
+        index = builder.add(builder.mul(step, ir.Constant(taps.type, width)), ir.Constant(taps.type, offset))
+        return builder.gep(pointer, [index])
+
+    def vector_at(pointer: Any, step: Any, width: int, offset: int) -> Any:
+        return builder.bitcast(at(pointer, step, width, offset), vector.as_pointer())
+
+    def broadcast(scalar: Any) -> Any:
+        undefined, lanes = ir.Constant(vector, ir.Undefined), ir.VectorType(ir.IntType(32), LANES)
+        first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(first, undefined, ir.Constant(lanes, [0] * LANES))
+
+    zero = ir.Constant(vector, [0.0] * LANES)
+    sums = [cgutils.alloca_once(builder, vector) for _ in outputs]
+    for total in sums:
+        builder.store(zero, total)
+    with cgutils.for_range(builder, taps) as loop:
+        inputs = [builder.load(vector_at(values, loop.index, channels * LANES, c * LANES), align=4)
+                  for c in range(channels)]
+        weights = [broadcast(builder.load(at(kernels, loop.index, 3, power))) for power in range(3)]
+        for total, (channel, power) in zip(sums, outputs, strict=True):
+            product = builder.fmul(inputs[channel], weights[power], flags=["fast"])
+            builder.store(builder.fadd(builder.load(total), product, flags=["fast"]), total)
+    for i, total in enumerate(sums):
+        builder.store(builder.load(total), vector_at(out, ir.Constant(taps.type, 0), 1, i * LANES), align=4)
+
 
 # (channel of the input, power of the position): what each output sums
-ALONG_Y = ((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (0, 2))
-ALONG_Z = ((0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (0, 1), (1, 1), (3, 1), (0, 2))
-moments_along_y = window_moments(ALONG_Y)
-moments_along_z = window_moments(ALONG_Z)
-
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+moments_along_y = window_moments(((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (0, 2)))
+moments_along_z = window_moments(((0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (0, 1), (1, 1), (3, 1), (0, 2)))
 
 
 @compiled
-def find_runs(labels: Any, box: Any) -> Any:
-    """Runs of equal non-zero labels inside ``box``: [n, 4] (z, y, x_begin, x_end) in voxels of ``labels``, and their [n] ids."""
-    count = 0
-    for z in range(box[0, 0], box[1, 0]):
-        for y in range(box[0, 1], box[1, 1]):
-            last = np.uint64(0)
-            for x in range(box[0, 2], box[1, 2]):
-                count += labels[z, y, x] != last and labels[z, y, x] != 0
-                last = labels[z, y, x]
-    runs, ids = np.empty((count, 4), np.int32), np.empty(count, np.uint64)
-    n = 0
-    for z in range(box[0, 0], box[1, 0]):
-        for y in range(box[0, 1], box[1, 1]):
-            x = box[0, 2]
-            while x < box[1, 2]:
-                begin, label = x, labels[z, y, x]
-                while x < box[1, 2] and labels[z, y, x] == label:
-                    x += 1
-                if label != 0:
-                    runs[n] = z, y, begin, x
-                    ids[n] = label
-                    n += 1
-    return runs, ids
+def bounding_box(runs: Any, first: int, last: int, step: Any) -> Any:
+    """The box [2, 3] around runs ``first`` to ``last`` - 1, in units of ``step`` (z, y, x) voxels.
 
-
-@compiled
-def bounds(runs: Any, first: int, last: int, step: Any) -> Any:
-    """The box [2, 3] of runs ``first`` to ``last``, in units of ``step`` (z, y, x) voxels."""
+    Far away, and of negative size, if there are none.
+    """
     box = np.empty((2, 3), np.int64)
     box[0], box[1] = 1 << 40, -1
     for i in range(first, last):
         z, y = runs[i, 0] // step[0], runs[i, 1] // step[1]
         box[0, 0], box[1, 0] = min(box[0, 0], z), max(box[1, 0], z + 1)
         box[0, 1], box[1, 1] = min(box[0, 1], y), max(box[1, 1], y + 1)
-        box[0, 2], box[1, 2] = min(box[0, 2], runs[i, 2] // step[2]), max(box[1, 2], (runs[i, 3] - 1) // step[2] + 1)
+        box[0, 2] = min(box[0, 2], runs[i, 2] // step[2])
+        box[1, 2] = max(box[1, 2], (runs[i, 3] - 1) // step[2] + 1)
     return box
 
 
 @compiled
-def mark(needed: Any, targets: Any, first: int, last: int, step: Any, origin: Any, strip: int) -> None:
-    """Set ``needed`` [y, z] where a target run touches the strip of LANES voxels at ``strip``."""
-    needed[:] = 0
+def mark_wanted(wanted: Any, targets: Any, first: int, last: int, step: Any, origin: Any, strip: int) -> None:
+    """Set ``wanted`` [y, z], which begins at ``origin``, where a target run (full) touches the strip."""
+    wanted[:] = 0
     for i in range(first, last):
         if targets[i, 2] // step[2] < strip + LANES and (targets[i, 3] - 1) // step[2] >= strip:
-            needed[targets[i, 1] // step[1] - origin[1], targets[i, 0] // step[0] - origin[0]] = 1
+            wanted[targets[i, 1] // step[1] - origin[1], targets[i, 0] // step[0] - origin[0]] = 1
 
 
 @compiled
-def along_x(rows: Any, sums: Any, begin: int, end: int, strip: int, row: int) -> None:
-    """Add to row ``row`` of ``rows`` (flat [y, 3, LANES]) the moments of one run, seen from the strip."""
-    reach = sums.shape[1] // 2
-    for power in range(3):
-        for lane in range(LANES):
-            x = strip + lane + reach
-            rows[(row * 3 + power) * LANES + lane] += np.float32(sums[power, x - end] - sums[power, x - begin])
+def sum_along_x(rows: Any, runs: Any, n: int, last: int, z: int, y0: int, y1: int, strip: int, radius: int,
+                sums: Any) -> Any:
+    """Fill ``rows``, flat [y1 - y0, 3, LANES], with the moments along x of section ``z``.
 
-
-@compiled
-def to_channels(m: Any, floor: Any) -> None:
-    """Ten moments, flat [10, LANES], become ten channels in place."""
-    for lane in range(LANES):
-        count = m[lane]
-        inverse = np.float32(1) / count if count > 0 else np.float32(0)  # an object out of sight has no offset and no size
-        x, y, z = m[LANES + lane] * inverse, m[3 * LANES + lane] * inverse, m[6 * LANES + lane] * inverse
-        xx = max(m[2 * LANES + lane] * inverse - x * x, floor[2])
-        yy = max(m[5 * LANES + lane] * inverse - y * y, floor[1])
-        zz = max(m[9 * LANES + lane] * inverse - z * z, floor[0])
-        yx = m[4 * LANES + lane] * inverse - x * y
-        zx = m[7 * LANES + lane] * inverse - x * z
-        zy = m[8 * LANES + lane] * inverse - y * z
-        half = np.float32(0.5)
-        m[lane], m[LANES + lane], m[2 * LANES + lane] = z * half + half, y * half + half, x * half + half
-        m[3 * LANES + lane], m[4 * LANES + lane], m[5 * LANES + lane] = zz, yy, xx
-        m[6 * LANES + lane] = zy / np.sqrt(zz * yy) * half + half
-        m[7 * LANES + lane] = zx / np.sqrt(zz * xx) * half + half
-        m[8 * LANES + lane] = yx / np.sqrt(yy * xx) * half + half
-        m[9 * LANES + lane] = count
-    for i in range(10 * LANES):
-        m[i] = min(max(m[i], np.float32(0)), np.float32(1))
-
-
-@compiled
-def write(lsds: Any, labels: Any, label: int, origin: Any, step: Any, channels: Any, z: int, y: int, strip: int, values: Any) -> None:
-    """Give ``values`` [10, LANES] of the strip at (z, y) to the full-resolution voxels of ``label``."""
-    begin, end = strip * step[2], min((strip + LANES) * step[2], origin[2] + lsds.shape[3])
-    for full_z in range(z * step[0], (z + 1) * step[0]):
-        for full_y in range(y * step[1], (y + 1) * step[1]):
-            for i in range(len(channels)):
-                first = channels[i] * LANES
-                for x in range(begin, end):
-                    if labels[full_z, full_y, x] == label:
-                        lsds[i, full_z - origin[0], full_y - origin[1], x - origin[2]] = values[first + (x - begin) // step[2]]
-
-
-@compiled
-def fill_rows(rows: Any, runs: Any, n: int, last: int, z: int, y0: int, y1: int, strip: int, radius: int, sums: Any) -> Any:
-    """Moments along x of section z's rows y0 to y1, from run ``n`` on: the next section's run, and the rows that hold anything."""
-    top, bottom = y1, y0
+    n: a run before or in that section. Returns the next section's first run, and begin and end of the rows that hold
+    anything.
+    """
+    top, bottom, reach = y1, y0, sums.shape[1] // 2
     rows[:] = 0
     while n < last and runs[n, 0] <= z:
-        y = runs[n, 1]
-        if runs[n, 0] == z and y0 <= y < y1 and runs[n, 2] < strip + LANES + radius and runs[n, 3] + radius > strip:
-            along_x(rows, sums, runs[n, 2], runs[n, 3], strip, y - y0)
+        y, begin, end = runs[n, 1], runs[n, 2], runs[n, 3]
+        if runs[n, 0] == z and y0 <= y < y1 and begin < strip + LANES + radius and end + radius > strip:
+            for power in range(3):
+                for lane in range(LANES):
+                    x = strip + lane + reach
+                    moment = np.float32(sums[power, x - end] - sums[power, x - begin])
+                    rows[((y - y0) * 3 + power) * LANES + lane] += moment
             top, bottom = min(top, y), max(bottom, y + 1)
         n += 1
     return n, top, bottom
 
 
 @compiled
-def describe(lsds: Any, labels: Any, origin: Any, step: Any, channels: Any, ids: Any, targets: Any, target_bounds: Any,
-             runs: Any, run_bounds: Any, kernel_z: Any, kernel_y: Any, sums: Any, radius_x: int, floor: Any) -> None:
-    """Fill ``lsds`` [c, z, y, x] for all objects.
+def to_channels(m: Any, floor: Any) -> None:
+    """Ten moments, flat [10, LANES], become ten channels in place. An object out of sight has no offset and no size."""
+    half = np.float32(0.5)
+    for i in range(LANES):
+        count = m[i]
+        inverse = np.float32(1) / count if count > 0 else np.float32(0)
+        x, y, z = m[LANES + i] * inverse, m[3 * LANES + i] * inverse, m[6 * LANES + i] * inverse
+        xx = max(m[2 * LANES + i] * inverse - x * x, floor[2])
+        yy = max(m[5 * LANES + i] * inverse - y * y, floor[1])
+        zz = max(m[9 * LANES + i] * inverse - z * z, floor[0])
+        yx = m[4 * LANES + i] * inverse - x * y
+        zx = m[7 * LANES + i] * inverse - x * z
+        zy = m[8 * LANES + i] * inverse - y * z
+        m[i], m[LANES + i], m[2 * LANES + i] = z * half + half, y * half + half, x * half + half
+        m[3 * LANES + i], m[4 * LANES + i], m[5 * LANES + i] = zz, yy, xx
+        m[6 * LANES + i] = zy / np.sqrt(zz * yy) * half + half
+        m[7 * LANES + i] = zx / np.sqrt(zz * xx) * half + half
+        m[8 * LANES + i] = yx / np.sqrt(yy * xx) * half + half
+        m[9 * LANES + i] = count
+    for i in range(10 * LANES):
+        m[i] = min(max(m[i], np.float32(0)), np.float32(1))
 
-    labels: [z, y, x] uint64, full resolution, and origin: where ``lsds`` begins in it. step: (z, y, x) voxels. targets: runs of full resolution that
-    want values; runs: the runs of the voxels that count, every ``step``-th. target_bounds, run_bounds: [objects, 2] first and
-    last + 1 of each object. kernel_z, kernel_y: flat [taps, 3]; sums: :func:`~.windows.running_sums` along x.
+
+@compiled
+def write(lsds: Any, labels: Any, label: int, origin: Any, step: Any, channels: Any, z: int, y: int, strip: int,
+          values: Any, repeated: Any) -> None:
+    """Give ``values``, flat [10, LANES], of the strip at (z, y) to the full voxels of ``label``, each ``step`` times.
+
+    repeated: room for [10, LANES * step[2]].
     """
-    radius_z, radius_y = len(kernel_z) // 6, len(kernel_y) // 6
-    values = np.empty(10 * LANES, np.float32)
+    for i in range(len(values)):
+        for v in range(i * step[2], (i + 1) * step[2]):
+            repeated[v] = values[i]
+    first, width = strip * step[2], LANES * step[2]
+    end = min(first + width, origin[2] + lsds.shape[3])
+    for full_z in range(z * step[0], (z + 1) * step[0]):
+        for full_y in range(y * step[1], (y + 1) * step[1]):
+            row, x = labels[full_z, full_y], first
+            while x < end:
+                while x < end and row[x] != label:
+                    x += 1
+                begin = x
+                while x < end and row[x] == label:
+                    x += 1
+                for i in range(len(channels)):
+                    target, source = lsds[i, full_z - origin[0], full_y - origin[1]], channels[i] * width - first
+                    for v in range(begin, x):
+                        target[v - origin[2]] = repeated[source + v]
+
+
+@compiled
+def sum_along_y(planes: Any, rows: Any, runs: Any, n: int, last: int, box: Any, seen: Any, strip: int, radius_x: int,
+                sums: Any, kernel_y: Any) -> None:
+    """Fill ``planes``, flat [y, z, 6, LANES], for the rows of ``box`` and the sections of ``seen``.
+
+    runs ``n`` to ``last`` - 1 are the object's; seen: the box [2, 3] of those that matter to ``box``. rows: room
+    for the moments along x of one section.
+    """
+    radius, sections = len(kernel_y) // 6, seen[1, 0] - seen[0, 0]
+    for z in range(seen[0, 0], seen[1, 0]):
+        n, top, bottom = sum_along_x(rows, runs, n, last, z, seen[0, 1], seen[1, 1], strip, radius_x, sums)
+        for y in range(box[0, 1], box[1, 1]):
+            begin, end = max(top, y - radius), min(bottom, y + radius + 1)
+            moments_along_y(planes, ((y - box[0, 1]) * sections + z - seen[0, 0]) * 6 * LANES,
+                            rows, (begin - seen[0, 1]) * 3 * LANES, end - begin, kernel_y, (begin - y + radius) * 3)
+
+
+@compiled
+def describe(lsds: Any, labels: Any, origin: Any, step: Any, channels: Any, ids: Any, targets: Any, target_starts: Any,
+             runs: Any, run_bounds: Any, kernel_z: Any, kernel_y: Any, sums: Any, radius_x: int, floor: Any) -> None:
+    """Fill ``lsds`` [c, z, y, x] for the objects ``ids``.
+
+    labels: [z, y, x] uint64, full; origin: where ``lsds`` begins in it. targets: the full runs that want values, those
+    of object k from ``target_starts[k]`` on; runs: of the sampled voxels, which are what counts; run_bounds: [objects,
+    2] first and last + 1 of each object. kernel_z, kernel_y: flat [taps, 3]; sums: of :func:`~.windows.running_sums`
+    along x. floor: [3] of the variances (z, y, x).
+    """
+    radius, one = (len(kernel_z) // 6, len(kernel_y) // 6), np.ones(3, np.int64)
+    values, repeated = np.empty(10 * LANES, np.float32), np.empty(10 * LANES * step[2], np.float32)
     for k in range(len(ids)):
-        first, last = target_bounds[k]
+        first, last = target_starts[k], target_starts[k + 1]
         run_first, run_last = run_bounds[k]
-        box, seen = bounds(targets, first, last, step), bounds(runs, run_first, run_last, np.array([1, 1, 1]))
-        z0, z1 = max(seen[0, 0], box[0, 0] - radius_z), min(seen[1, 0], box[1, 0] + radius_z)
-        y0, y1 = max(seen[0, 1], box[0, 1] - radius_y), min(seen[1, 1], box[1, 1] + radius_y)
-        nz, ny = max(0, z1 - z0), max(0, y1 - y0)
-        height, depth = box[1, 1] - box[0, 1], box[1, 0] - box[0, 0]
-        rows = np.empty(ny * 3 * LANES, np.float32)
-        planes = np.empty(height * nz * 6 * LANES, np.float32)
-        needed = np.empty((height, depth), np.uint8)
+        box, seen = bounding_box(targets, first, last, step), bounding_box(runs, run_first, run_last, one)
+        for axis in range(2):
+            seen[0, axis] = max(seen[0, axis], box[0, axis] - radius[axis])
+            seen[1, axis] = max(seen[0, axis], min(seen[1, axis], box[1, axis] + radius[axis]))
+        sections = seen[1, 0] - seen[0, 0]
+        wanted = np.empty((box[1, 1] - box[0, 1], box[1, 0] - box[0, 0]), np.uint8)
+        planes = np.empty(len(wanted) * sections * 6 * LANES, np.float32)
+        rows = np.empty((seen[1, 1] - seen[0, 1]) * 3 * LANES, np.float32)
         for strip in range(box[0, 2], box[1, 2], LANES):
-            mark(needed, targets, first, last, step, box[0], strip)
-            n = run_first
-            for z in range(z0, z1):
-                n, top, bottom = fill_rows(rows, runs, n, run_last, z, y0, y1, strip, radius_x, sums)
-                for j in range(height):
-                    y = j + box[0, 1]
-                    begin, end = max(top, y - radius_y), min(bottom, y + radius_y + 1)
-                    moments_along_y(planes, (j * nz + z - z0) * 6 * LANES, rows, (begin - y0) * 3 * LANES, end - begin,
-                                    kernel_y, (begin - y + radius_y) * 3)
-            for j in range(height):
-                for i in range(depth):
-                    if needed[j, i]:
+            mark_wanted(wanted, targets, first, last, step, box[0], strip)
+            sum_along_y(planes, rows, runs, run_first, run_last, box, seen, strip, radius_x, sums, kernel_y)
+            for j in range(wanted.shape[0]):
+                for i in range(wanted.shape[1]):
+                    if wanted[j, i]:
                         z = i + box[0, 0]
-                        begin, end = max(z0, z - radius_z), min(z1, z + radius_z + 1)
-                        moments_along_z(values, 0, planes, (j * nz + begin - z0) * 6 * LANES, end - begin,
-                                        kernel_z, (begin - z + radius_z) * 3)
+                        begin, end = max(seen[0, 0], z - radius[0]), min(seen[1, 0], z + radius[0] + 1)
+                        moments_along_z(values, 0, planes, (j * sections + begin - seen[0, 0]) * 6 * LANES, end - begin,
+                                        kernel_z, (begin - z + radius[0]) * 3)
                         to_channels(values, floor)
-                        write(lsds, labels, ids[k], origin, step, channels, z, j + box[0, 1], strip, values)
+                        write(lsds, labels, ids[k], origin, step, channels, z, j + box[0, 1], strip, values, repeated)

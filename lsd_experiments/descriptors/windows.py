@@ -1,7 +1,7 @@
-"""The Gaussian window along one axis, and its first moments.
+"""The Gaussian window along one axis, and its moments.
 
-Positions are relative to the window's centre and in units of sigma, u = steps * spacing / sigma: moments of relative positions
-are the same everywhere, and lose no digits to cancellation as moments of absolute positions do.
+Positions are relative to the window's centre and in units of sigma, u = steps * spacing / sigma: moments of relative
+positions are the same everywhere, and lose no digits to cancellation as moments of absolute positions do.
 """
 
 from typing import Any
@@ -25,11 +25,12 @@ def moments(sigma: float, spacing: float) -> np.ndarray[Any, np.dtype[np.float64
     return np.stack([window, u * window, u**2 * window])
 
 
-def running_sums(kernels: np.ndarray[Any, np.dtype[np.float64]], reach: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def running_sums(kernels: np.ndarray[Any, np.dtype[np.float64]],
+                 reach: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """[3, 2 * reach + 1]: at ``reach - s``, the sums of ``kernels`` over all steps < s, for ``-reach <= s <= reach``.
 
-    The moments over a run of voxels a <= v < b, seen from x, are ``sums[x - b + reach] - sums[x - a + reach]``: double
-    precision keeps that difference as good as the sum over the run.
+    The moments over a run of voxels begin <= v < end, seen from x, are ``sums[x - end + reach] - sums[x - begin +
+    reach]``; double precision keeps that difference as good as the sum over the run.
     """
     r = kernels.shape[1] // 2
     spread = np.zeros((3, 2 * (reach + r + 1)))
