@@ -19,7 +19,7 @@ def ids(*values):
     # one object halved: a voxel's half takes one bit to name
     (ids(1, 1, 2, 2), ids(5, 5, 5, 5), {"voi_split": 1, "voi_merge": 0, "rand_split": 0.5, "rand_merge": 1}),
     (ids(5, 5, 5, 5), ids(1, 1, 2, 2), {"voi_split": 0, "voi_merge": 1, "rand_split": 1, "rand_merge": 0.5}),
-    (ids(7, 7, 3, 3), ids(1, 1, 2, 2), {"voi_sum": 0, "nvi_sum": 0, "rand_split": 1, "rand_merge": 1, "adapted_rand_error": 0}),
+    (ids(7, 7, 3, 3), ids(1, 1, 2, 2), {"voi_sum": 0, "nvi_sum": 0, "rand_split": 1, "adapted_rand_error": 0}),
     # 3 + 1: H(1/4) bits, 10/16
     (ids(1, 1, 1, 2), ids(9, 9, 9, 9), {"voi_split": 2 - 0.75 * math.log2(3), "rand_split": 10 / 16, "voi_merge": 0}),
     # pairs of different voxels: 3 kept of 6 in the label and 3 in the segments
@@ -84,7 +84,8 @@ def test_swapping_the_two_swaps_split_and_merge():
 @pytest.mark.parametrize("dtype", [np.uint64, np.int64, np.uint32, np.uint8, np.bool_])
 def test_against_brute_force(dtype):
     for _ in range(5):
-        segmentation, labels = (RANDOM.integers(0, 2 if dtype is np.bool_ else 4, (3, 4, 2)).astype(dtype) for _ in range(2))
+        high = 2 if dtype is np.bool_ else 4
+        segmentation, labels = RANDOM.integers(0, high, (2, 3, 4, 2)).astype(dtype)
         expected = brute_force(segmentation.ravel().tolist(), labels.ravel().tolist())
         scores = evaluate_segmentation(segmentation, labels)
         assert {key: scores[key] for key in expected} == pytest.approx(expected, abs=1e-12)
@@ -118,11 +119,11 @@ def test_strided_arrays_are_read_in_place():
 
 @pytest.mark.parametrize(("segmentation", "labels", "message"), [
     (np.ones((2, 3), int), np.ones((3, 2), int), r"shape \(2, 3\).*\(3, 2\)"),
-    (np.ones(3), np.ones(3, int), "segmentation are of type float64"),
-    (np.ones(3, int), np.ones(3, np.float32), "labels are of type float32"),
+    (np.ones(3), np.ones(3, int), "ids of the segmentation are of type float64"),
+    (np.ones(3, int), np.ones(3, np.float32), "ids of the labels are of type float32"),
     (np.ones(3, int), np.zeros(3, int), "no voxel of the region is labelled"),
     (np.ones(0, int), np.ones(0, int), "no voxel of the region is labelled"),
-    (np.ones(3, int), np.array([1, -1, 2]), "labels hold -1"),
+    (np.ones(3, int), np.array([1, -1, 2]), "ids of the labels include -1"),
     (np.int64(3), np.int64(3), "single numbers"),
 ])
 def test_bad_input(segmentation, labels, message):

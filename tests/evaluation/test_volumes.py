@@ -69,7 +69,8 @@ def test_unfit_volumes(container):
     far = create_volume(str(container), "far", (3, 3, 3), VOXEL, (400 + 40 * 50, 900, 1800), np.uint64)
     floats = create_volume(str(container), "floats", segmentation.shape, VOXEL, segmentation.offset, np.float32)
     empty = create_volume(str(container), "empty", segmentation.shape, VOXEL, segmentation.offset, np.uint64)
-    for labels, message in ((far, "do not overlap"), (floats, "float32"), (empty, r"seg against .*empty: no voxel .* labelled")):
+    unlabelled = r"seg against .*empty: no voxel .* labelled"
+    for labels, message in ((far, "do not overlap"), (floats, "float32"), (empty, unlabelled)):
         with pytest.raises(UserError, match=message):
             evaluate_volumes(segmentation, labels)
 
