@@ -22,6 +22,7 @@ from numba.extending import intrinsic
 from lsd_experiments.descriptors.compiled import compiled
 
 LANES = 8  # float32 per vector: one AVX register, two of NEON
+ROUNDING = np.float32(2e-6)  # of a mean of squares: 10 to 20 units in the last place, what the three sums may lose
 
 
 def window_moments(outputs: Sequence[tuple[int, int]]) -> Callable[..., None]:
@@ -133,19 +134,27 @@ def sum_along_x(rows: Any, runs: Any, n: int, last: int, z: int, y0: int, y1: in
 
 
 @compiled
+def variance(square: Any, mean: Any) -> Any:
+    """Variance from the mean of squares and the mean; exactly 0 where only rounding is left of it."""
+    difference = square - mean * mean
+    return difference if difference > ROUNDING * square else np.float32(0)
+
+
+@compiled
 def to_channels(m: Any, floor: Any) -> None:
     """Ten moments, flat [10, LANES], become ten channels in place. An object out of sight has no offset and no size."""
-    half = np.float32(0.5)
+    none, half, one = np.float32(0), np.float32(0.5), np.float32(1)
     for i in range(LANES):
         count = m[i]
-        inverse = np.float32(1) / count if count > 0 else np.float32(0)
+        inverse = one / count if count > 0 else none
         x, y, z = m[LANES + i] * inverse, m[3 * LANES + i] * inverse, m[6 * LANES + i] * inverse
-        xx = max(m[2 * LANES + i] * inverse - x * x, floor[2])
-        yy = max(m[5 * LANES + i] * inverse - y * y, floor[1])
-        zz = max(m[9 * LANES + i] * inverse - z * z, floor[0])
-        yx = m[4 * LANES + i] * inverse - x * y
-        zx = m[7 * LANES + i] * inverse - x * z
-        zy = m[8 * LANES + i] * inverse - y * z
+        xx = variance(m[2 * LANES + i] * inverse, x)
+        yy = variance(m[5 * LANES + i] * inverse, y)
+        zz = variance(m[9 * LANES + i] * inverse, z)
+        yx = m[4 * LANES + i] * inverse - x * y if yy * xx > 0 else none
+        zx = m[7 * LANES + i] * inverse - x * z if zz * xx > 0 else none
+        zy = m[8 * LANES + i] * inverse - y * z if zz * yy > 0 else none
+        xx, yy, zz = max(xx, floor[2]), max(yy, floor[1]), max(zz, floor[0])
         m[i], m[LANES + i], m[2 * LANES + i] = z * half + half, y * half + half, x * half + half
         m[3 * LANES + i], m[4 * LANES + i], m[5 * LANES + i] = zz, yy, xx
         m[6 * LANES + i] = zy / np.sqrt(zz * yy) * half + half
@@ -153,7 +162,7 @@ def to_channels(m: Any, floor: Any) -> None:
         m[8 * LANES + i] = yx / np.sqrt(yy * xx) * half + half
         m[9 * LANES + i] = count
     for i in range(10 * LANES):
-        m[i] = min(max(m[i], np.float32(0)), np.float32(1))
+        m[i] = min(max(m[i], none), one)
 
 
 @compiled
