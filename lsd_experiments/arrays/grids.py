@@ -39,8 +39,8 @@ def overlap(first: Volume, second: Volume) -> tuple[Box, Box]:
     shift = to_voxels([b - a for a, b in zip(first.offset, second.offset, strict=True)], first.voxel_size)
     if shift is None:
         raise UserError(f"the voxels of {second.name} (offset {show(second.offset)} nm) lie between those of "
-                        f"{first.name} (offset {show(first.offset)} nm, voxels of {show(first.voxel_size)} nm). Correct an "
-                        "offset")
+                        f"{first.name} (offset {show(first.offset)} nm, voxels of {show(first.voxel_size)} nm). "
+                        "Correct an offset")
     shared = first.box.intersect(second.box.shift(shift))
     if shared.empty:
         raise UserError(f"{first.name} ({show(first.offset)} to {show(first.end)} nm) and {second.name} "

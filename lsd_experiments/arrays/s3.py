@@ -24,15 +24,15 @@ def open_bucket(url: str) -> Zarr:
 
     :raises UserError: if there is none, or it cannot be reached.
     """
-    url = url.rstrip("/")
-    bucket = url.removeprefix("s3://").partition("/")[0]
-    if not bucket:
+    path = url.removeprefix("s3://").strip("/")
+    url = f"s3://{path}"
+    if not path:
         raise UserError(f"{url}: names no bucket. Write s3://bucket/prefix")
     filesystem = _filesystem(os.getpid())
     mark = next((mark for mark in MARKS if _exists(filesystem, url, mark)), None)
     if mark is None:
-        raise UserError(f"{url}: no such bucket, or no zarr or N5 in it (none of {', '.join(MARKS)}). Name the "
-                        "container itself")
+        raise UserError(f"{url}: no such bucket, no zarr or N5 there (none of {', '.join(MARKS)}), or not for everybody "
+                        "to read. Name the container itself")
     store = _store(url, n5=mark == "attributes.json")
     return N5(url, store) if mark == "attributes.json" else Zarr(url, store)
 

@@ -1,4 +1,4 @@
-"""A small volume with anisotropic, fractional voxels and an offset that is not zero, in which no two axes look alike."""
+"""A small volume: anisotropic, fractional voxels, an offset that is not zero, no two axes alike."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -14,8 +14,8 @@ from lsd_experiments.geometry import Box
 
 
 def make(container, dataset="volumes/affs", **options):
-    settings = {"shape": (5, 70, 9), "voxel_size": (40, 10, 4.6), "offset": (120, 30, 9.2), "dtype": np.uint8, **options}
-    return create_volume(container, dataset, **settings)
+    place = {"shape": (5, 70, 9), "voxel_size": (40, 10, 4.6), "offset": (120, 30, 9.2)}
+    return create_volume(container, dataset, **{**place, "dtype": np.uint8, **options})
 
 
 def test_other_programs_can_read_it(tmp_path) -> None:
@@ -23,7 +23,8 @@ def test_other_programs_can_read_it(tmp_path) -> None:
     values = np.random.default_rng(0).integers(0, 255, (3, 5, 70, 9), dtype=np.uint8)
     volume.write(volume.box, values)
     array = zarr.open(str(tmp_path / "new/out.zarr"), mode="r")["volumes/affs"]
-    assert dict(array.attrs) == {"resolution": [40, 10, 4.6], "offset": [120, 30, 9.2], "provenance": {"stage": "test"}}
+    assert dict(array.attrs) == {"resolution": [40, 10, 4.6], "offset": [120, 30, 9.2],
+                                 "provenance": {"stage": "test"}}
     assert isinstance(array.attrs["resolution"][0], int)  # gunpowder 1.4 wants whole numbers to be int
     assert (array.chunks, array.compressor.codec_id, array.compressor.level) == ((3, 5, 64, 9), "gzip", 5)
     np.testing.assert_array_equal(array[:], values)

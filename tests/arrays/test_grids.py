@@ -26,7 +26,7 @@ def test_voxels_of_a_third_of_100_nm(volume) -> None:
 
 
 @pytest.mark.parametrize(("begin", "size", "message"), [
-    ((120, 30, 13.8), (240, 70, 41.4), r"reaches outside of .*volumes/raw, which covers \(120, 30, 13.8\) to \(320, 100, 55.2\)"),
+    ((120, 30, 13.8), (240, 70, 41.4), r"outside of .*raw, which covers \(120, 30, 13.8\) to \(320, 100, 55.2\)"),
     ((80, 30, 13.8), (40, 10, 4.6), "reaches outside"),
     ((0, 0, 0), (40, 10, 4.6), "reaches outside"),
     ((120, 35, 13.8), (40, 10, 4.6), "not on the voxel grid"),

@@ -13,9 +13,11 @@ from lsd_experiments.errors import UserError
 def test_the_datasets_that_there_are_get_listed(sample) -> None:
     expected = ["volumes/affs", "volumes/raw", "volumes/labels/neuron_ids"]
     assert list_datasets(sample.container) == expected
-    with pytest.raises(UserError, match="no dataset 'volumes/rwa'; did you mean 'volumes/raw'.* It holds " + ", ".join(expected)):
+    with pytest.raises(UserError) as error:
         open_volume(sample.container, "volumes/rwa")
-    with pytest.raises(UserError, match="name one of its datasets. It holds volumes/affs"):
+    assert str(error.value) == (f"{sample.container}: no dataset 'volumes/rwa'; did you mean 'volumes/raw'? It holds "
+                                + ", ".join(expected))
+    with pytest.raises(UserError, match=r"name one of its datasets. It holds volumes/affs"):
         open_volume(sample.container)
 
 
@@ -30,7 +32,7 @@ def test_the_default_is_for_containers_of_several(sample, tmp_path, raw) -> None
     np.testing.assert_array_equal(single.read(), raw)
 
 
-@pytest.mark.parametrize("name", ["../sample.zarr/volumes/raw", "volumes/../volumes/raw", "/..", ".", "volumes\\..\\raw"])
+@pytest.mark.parametrize("name", ["../sample.zarr/volumes/raw", "volumes/../raw", "/..", ".", "volumes\\..\\raw"])
 def test_names_stay_inside_of_the_container(sample, name) -> None:
     with pytest.raises(UserError, match="is no dataset's name"):
         open_volume(sample.container, name)
@@ -56,7 +58,7 @@ def test_a_group_stands_for_its_full_resolution(sample) -> None:
 @pytest.mark.parametrize(("attributes", "voxel_size", "offset"), [
     ({"voxel_size": [40, 10, 4.6]}, (40, 10, 4.6), (0, 0, 0)),
     ({"resolution": [1, 40, 10, 4.6], "offset": [0, 80, 20, 9.2]}, (40, 10, 4.6), (80, 20, 9.2)),
-    ({"voxel_size": [0.04, 0.01, 0.0046], "units": ["um", "um", "um"], "offset": [1, 0, 0]}, (40, 10, 4.6), (1000, 0, 0)),
+    ({"voxel_size": [0.04, 0.01, 0.0046], "units": ["um"] * 3, "offset": [1, 0, 0]}, (40, 10, 4.6), (1000, 0, 0)),
     ({"resolution": [20, 9, 9], "voxel_size": [1, 1, 1]}, (20, 9, 9), (0, 0, 0)),
 ])
 def test_attributes(sample, attributes, voxel_size, offset) -> None:

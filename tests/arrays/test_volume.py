@@ -65,7 +65,8 @@ def test_a_volume_can_be_sent_to_another_process(sample) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not compressed", None], ids=["empty", "noise", "truncated"])
-@pytest.mark.parametrize("compressor", [numcodecs.Blosc(), numcodecs.GZip(5), numcodecs.Zstd(), numcodecs.LZ4(), None], ids=str)
+@pytest.mark.parametrize("compressor", [numcodecs.Blosc(), numcodecs.GZip(5), numcodecs.Zstd(), numcodecs.LZ4(), None],
+                         ids=str)
 def test_a_damaged_chunk_is_named(sample, content, compressor) -> None:
     group = zarr.open_group(str(sample.container), mode="a")["volumes"]
     made = group.create_dataset("affs", data=sample.affs, chunks=(1, 2, 3, 4), compressor=compressor, overwrite=True)

@@ -1,0 +1,66 @@
+"""Crops: a JSON file that stands for part of a volume."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lsd_experiments.arrays import open_volume
+from lsd_experiments.errors import UserError
+
+
+@pytest.fixture
+def write(tmp_path, sample):
+    def write(**crop):
+        path = tmp_path / "crops/part.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"container": "../sample.zarr", **crop}))
+        return path
+    return write
+
+
+PLACE = {"offset": [160, 50, 6 * 4.6], "size": [80, 40, 9.2]}
+
+
+def test_a_crop(write, sample) -> None:
+    volume = open_volume(write(**PLACE), "volumes/raw")
+    assert (volume.shape, volume.voxel_size) == ((2, 4, 2), sample.voxel_size)
+    assert volume.offset == pytest.approx(PLACE["offset"])
+    np.testing.assert_array_equal(volume.read(), sample.raw[1:3, 2:6, 3:5])
+
+
+def test_the_dataset_may_be_named_in_the_crop(write) -> None:
+    assert open_volume(write(dataset="volumes/affs", **PLACE)).channels == 3
+    assert open_volume(write(dataset="volumes/affs"), default="volumes/raw").channels == 3
+    assert open_volume(write(), default="volumes/raw").channels is None
+    with pytest.raises(UserError, match="stands for the dataset 'volumes/affs', not 'volumes/raw'"):
+        open_volume(write(dataset="volumes/affs"), "volumes/raw")
+
+
+def test_a_voxel_size_replaces_the_stored_one(write) -> None:
+    assert open_volume(write(voxel_size=[50, 5, 5]), "volumes/raw").voxel_size == (50, 5, 5)
+
+
+@pytest.mark.parametrize(("crop", "message"), [
+    ({"offset": [0, 0, 0], "size": [80, 40, 9.2]}, "reaches outside of"),
+    ({"offset": [160, 50, 27], "size": [80, 40, 9.2]}, "not on the voxel grid"),
+    ({"offset": [160, 50, 27.6]}, "'offset' and 'size' come together"),
+    ({"offset": [160, 50], "size": [1, 1, 1]}, r"part.json: 'offset' is \[160, 50\]; it must be three numbers"),
+    ({"offset": [160, 50, 27.6], "size": [80, 40, -9.2]}, "three positive numbers"),
+    ({"offest": [1, 2, 3]}, "unknown key 'offest'; did you mean 'offset'"),
+    ({"container": "part.json"}, "another crop"),
+    ({"container": 5}, "no crop, which is a table with a 'container'"),
+    ({"container": "absent.zarr"}, "no such file or directory"),
+    ({"dataset": 3}, "'dataset' is 3, not a name"),
+])
+def test_crops_that_are_wrong(write, crop, message) -> None:
+    with pytest.raises(UserError, match=message):
+        open_volume(write(**crop), "volumes/raw")
+
+
+def test_what_is_no_crop(tmp_path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(UserError, match=r"broken.json: not valid JSON"):
+        open_volume(tmp_path / "broken.json")
+    with pytest.raises(UserError, match=r"absent.json: no such file"):
+        open_volume(tmp_path / "absent.json")
