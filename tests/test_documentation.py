@@ -104,14 +104,15 @@ def _run(command: list[str], directory: Path, root: Path) -> subprocess.Complete
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the repository's files, with this environment as its ``.venv``."""
+    """A copy of the repository's files; ``.venv`` is this environment, the package this one, with what numba compiled."""
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                             check=True, capture_output=True, text=True).stdout
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "lsd_experiments").symlink_to(ROOT / "lsd_experiments")
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() and not (tmp_path / name).exists():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path
 
 

@@ -83,6 +83,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [link for link in local if not (page.parent / link).exists()]
 
 
+def test_the_index_has_every_page() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    names = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert not [name for name in names if f"({name})" not in index]
+
+
 def test_pages_that_the_code_names_are_there() -> None:
     named = {page for path in (*ROOT.glob("lsd_experiments/**/*.py"), *ROOT.glob("0*/**/*.py"))
              for page in re.findall(r"docs/[\w/-]+\.md", path.read_text())}
