@@ -104,7 +104,7 @@ def _run(command: list[str], directory: Path, root: Path) -> subprocess.Complete
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the repository's files; ``.venv`` is this environment, the package this one, with what numba compiled."""
+    """A copy of the repository; its ``.venv`` is this environment, its package this one, with what numba compiled."""
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                             check=True, capture_output=True, text=True).stdout
     (tmp_path / ".venv").symlink_to(sys.prefix)
