@@ -129,8 +129,8 @@ def _check(segmentation: NDArray[np.integer], labels: NDArray[np.integer]) -> No
                         "the same: crop both to one region")
     for name, array in (("segmentation", segmentation), ("labels", labels)):
         if array.dtype.kind not in "uib":
-            raise UserError(f"the ids of the {name} are of type {array.dtype}; they must be integers. Convert them to uint64")
+            raise UserError(f"the ids of the {name} are of type {array.dtype}; they must be integers: convert them")
         if array.dtype.kind == "i" and array.size and array.min() < 0:
-            raise UserError(f"the ids of the {name} include {array.min()}; they must not be negative. Set unlabelled voxels to 0")
+            raise UserError(f"the ids of the {name} include {array.min()}; they must not be negative")
     if segmentation.ndim == 0:
         raise UserError("the segmentation and the labels are single numbers: they must be arrays of ids")
