@@ -1,6 +1,7 @@
 """The loops of the synthetic volume, compiled: growing neurites, and finding the neurite nearest to each voxel.
 
-Imported only where it is used: numba takes a second to import. Lengths in nm, axes (z, y, x).
+Imported only where it is used: numba takes a second to import. Lengths in nm, axes (z, y, x). What is compiled takes no
+value from another file: the compiled code is kept until this one changes.
 """
 
 import numba
@@ -30,7 +31,7 @@ class Space:
 
         :param normals: [2, steps, 4] random numbers, for the turns (3) and the calibre (1) of each step both ways
         """
-        paths = [_walk(seed, sign * direction, radius, owner, normals[way], self.begin, self.extent, self.cell,
+        paths = [_walk(seed, sign * direction, radius, owner, normals[way], *RADIUS, STEP, self.begin, self.extent, self.cell,
                        self.heads, self.nexts, self.points, self.radii, self.owners)
                  for way, sign in enumerate((-1.0, 1.0))]
         path = np.concatenate([paths[0][::-1], paths[1][1:]])
@@ -81,7 +82,7 @@ def _room(p, owner, begin, cell, heads, nexts, points, radii, owners):  # type: 
 
 
 @numba.njit(cache=True)
-def _walk(seed, direction, radius, owner, normals,  # type: ignore[no-untyped-def]
+def _walk(seed, direction, radius, owner, normals, thinnest, thickest, step_length,  # type: ignore[no-untyped-def]
           begin, extent, cell, heads, nexts, points, radii, owners):
     """One way from ``seed``: [n, 4] position and radius, until it leaves the space or finds no room."""
     path = np.empty((len(normals), 4))
@@ -92,19 +93,19 @@ def _walk(seed, direction, radius, owner, normals,  # type: ignore[no-untyped-de
             if p[a] < begin[a] or p[a] >= begin[a] + extent[a]:
                 return path[:n]
         room, push = _room(p, owner, begin, cell, heads, nexts, points, radii, owners)
-        if room < RADIUS[0] * 0.8:
+        if room < thinnest * 0.8:
             return path[:n]
         calibre = 0.93 * calibre + 0.1 * normals[step, 3]  # slow swelling and thinning
         wanted = radius * np.exp(calibre)
         path[n, :3] = p
-        path[n, 3] = min(max(wanted, 0.8 * RADIUS[0]), room, RADIUS[1])
+        path[n, 3] = min(max(wanted, 0.8 * thinnest), room, thickest)
         n += 1
         strength = np.sqrt((push * push).sum())
         if strength > 1:
             push = push / strength
         d = d + 0.10 * normals[step, :3] + 0.35 * push
         d = d / np.sqrt((d * d).sum())
-        p = p + STEP * d
+        p = p + step_length * d
     return path[:n]
 
 
