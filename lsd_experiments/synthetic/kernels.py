@@ -31,8 +31,8 @@ class Space:
 
         :param normals: [2, steps, 4] random numbers, for the turns (3) and the calibre (1) of each step both ways
         """
-        paths = [_walk(seed, sign * direction, radius, owner, normals[way], *RADIUS, STEP, self.begin, self.extent, self.cell,
-                       self.heads, self.nexts, self.points, self.radii, self.owners)
+        paths = [_walk(seed, sign * direction, radius, owner, normals[way], *RADIUS, STEP, self.begin, self.extent,
+                       self.cell, self.heads, self.nexts, self.points, self.radii, self.owners)
                  for way, sign in enumerate((-1.0, 1.0))]
         path = np.concatenate([paths[0][::-1], paths[1][1:]])
         start = self.count
