@@ -8,17 +8,18 @@ where the last one stopped; with other ones it refuses, since one array would ho
 import datetime
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lsd_experiments.arrays import Volume, create_volume, open_volume
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Nanometres, Voxels
+from lsd_experiments.geometry import Nanometres, Voxels, to_voxels
 
-CHUNK = 128  # voxels per axis that chunks come near to: 2 MB of uint8, 16 MB of uint64
+CHUNK = 64  # voxels per axis that chunks come near to
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,13 @@ def find_volume(container: str, dataset: str) -> Volume | None:
     return open_volume(container, dataset) if (Path(container) / dataset / ".zarray").is_file() else None
 
 
-def open_output(container: str, dataset: str) -> Volume:
-    """A volume that :func:`prepare_volume` made, for a worker to write into."""
-    import zarr
-
-    array = zarr.open_array(str(Path(container) / dataset), mode="r+")
-    return replace(open_volume(container, dataset), array=array, writable=True)
-
-
-def finish_volume(output: OutputVolume) -> None:
-    """Note that all blocks are done."""
-    open_output(output.container, output.dataset).array.attrs["finished"] = now()
+def finish_volume(output: OutputVolume, finished: bool = True) -> None:
+    """Note that all blocks are done, or that they are not."""
+    attrs = open_volume(output.container, output.dataset, writable=True).array.attrs
+    if finished:
+        attrs["finished"] = now()
+    else:
+        attrs.pop("finished", None)
 
 
 def check_finished(volume: Volume, command: str) -> None:
@@ -94,9 +91,12 @@ def check_finished(volume: Volume, command: str) -> None:
 
 
 def describe_input(volume: Volume) -> str:
-    """``volume`` as an entry of the inputs in a provenance: its name, and when it was made if that is known."""
+    """``volume`` as an entry of the inputs in a provenance.
+
+    If it is known when it was made that identifies it, wherever its container is moved to; else its place does.
+    """
     made = volume.attrs.get("provenance", {})
-    return f"{volume.name} of {made['date']}" if "date" in made else volume.name
+    return f"{Path(volume.container).name}:{volume.dataset} of {made['date']}" if "date" in made else volume.name
 
 
 def check_unchanged(name: str, stored: Any, provenance: Mapping[str, Any]) -> None:
@@ -121,10 +121,46 @@ def _show(values: Mapping[str, Any], key: str) -> str:
     return json.dumps(values[key]) if key in values else "not given"
 
 
+def in_voxels(size: Sequence[float], volume: Volume, key: str) -> Voxels:
+    """``size`` (nm) in voxels of ``volume``.
+
+    :param key: what messages call it
+    :raises UserError: if it is no multiple of the voxel size
+    """
+    voxels = to_voxels(size, volume.voxel_size)
+    if voxels is None or min(voxels) < 0:
+        nearest = [max(1, round(s / v)) * v for s, v in zip(size, volume.voxel_size, strict=True)]
+        raise UserError(f"{key} = {list(size)} nm is no multiple of the voxel size of {volume.name}, "
+                        f"{list(volume.voxel_size)} nm. Take {[float(f'{n:.6g}') for n in nearest]}")
+    return voxels
+
+
 def chunk_shape(write_shape: Sequence[int], near: int = CHUNK) -> Voxels:
     """The divisor of each number of ``write_shape`` that comes nearest to ``near`` (as a ratio)."""
     return tuple(min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: abs(math.log(d / near)))
                  for n in write_shape)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write ``values``, beside the place and then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    part.write_text(json.dumps(values, indent=1) + "\n")
+    part.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What :func:`write_json` wrote.
+
+    :raises UserError: if it is something else
+    """
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: no valid JSON ({error}). Pass --overwrite to make it anew") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not what this software writes there. Pass --overwrite to make it anew")
+    return values
 
 
 def now() -> str:

@@ -1,0 +1,105 @@
+"""Agglomerate the fragments of a block with waterz."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.agglomeration.functions import scoring_function
+from lsd_experiments.agglomeration.scores import merge_scores
+
+DIRECT = 3  # channels of the direct neighbours, which come first; only they count
+DISCRETIZE_QUEUE = 256  # bins of waterz's queue, as published
+
+Edges = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.float64]]
+
+
+def agglomerate(affs: NDArray[Any], fragments: NDArray[np.uint64], merge_function: str) -> Edges:
+    """The region graph of ``fragments`` with its merge scores.
+
+    :param affs: [c, z, y, x], c >= 3, uint8 or float in [0, 1]
+    :param fragments: [z, y, x], 0 is no fragment
+    :param merge_function: one of :data:`~lsd_experiments.agglomeration.MERGE_FUNCTIONS`
+    :return: fragment ids u < v of each pair of neighbours (6 neighbours), and its merge score, NaN if the two never
+        unite
+    :raises UserError: if there is no such merge function
+    """
+    scoring = scoring_function(merge_function)
+    ids, compact = _renumber(fragments)
+    if len(ids) < 2:
+        return np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0)
+    pairs, merges = _run_waterz(unit_affinities(affs[:DIRECT]), compact, scoring)
+    scores = merge_scores(len(ids), pairs, merges["pair"], merges["score"])
+    u, v = ids[pairs.min(axis=1)], ids[pairs.max(axis=1)]
+    return u, v, scores
+
+
+def unite(affs: NDArray[Any], fragments: NDArray[np.uint64], merge_function: str,
+          threshold: float) -> NDArray[np.uint64]:
+    """``fragments`` [z, y, x], united up to ``threshold``; a united one has the id of one of its fragments."""
+    import waterz
+
+    ids, compact = _renumber(fragments)
+    with _silence():
+        united, = waterz.agglomerate(unit_affinities(affs[:DIRECT]), [threshold], fragments=compact,
+                                     scoring_function=scoring_function(merge_function),
+                                     discretize_queue=DISCRETIZE_QUEUE)
+    table: NDArray[np.uint64] = np.concatenate([np.zeros(1, np.uint64), ids])
+    return np.asarray(table[united])
+
+
+def unit_affinities(affs: NDArray[Any]) -> NDArray[np.float32]:
+    """``affs`` as contiguous float32 in [0, 1]."""
+    scale = np.float32(1 / 255 if affs.dtype == np.uint8 else 1)
+    return np.ascontiguousarray(np.multiply(affs, scale, dtype=np.float32))
+
+
+def _renumber(fragments: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The ids in ascending order, without 0, and ``fragments`` with id number i as i + 1."""
+    import fastremap
+
+    ids = fastremap.unique(fragments)
+    ids = ids[ids > 0].astype(np.uint64)
+    table = dict(zip(ids.tolist(), range(1, len(ids) + 1), strict=True)) | {0: 0}
+    return ids, np.ascontiguousarray(fastremap.remap(fragments, table), dtype=np.uint64)
+
+
+def _run_waterz(affs: NDArray[np.float32], fragments: NDArray[np.uint64], scoring: str,
+                ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Pairs of neighbours [n, 2], and the merges in order, each with ``pair`` and ``score``; ids count from 0."""
+    import waterz
+
+    with _silence():
+        steps = waterz.agglomerate(affs, [0, 1.0], fragments=fragments, scoring_function=scoring,
+                                   discretize_queue=DISCRETIZE_QUEUE, return_merge_history=True,
+                                   return_region_graph=True)
+        _, _, graph = next(steps)
+        pairs = np.array([(edge["u"], edge["v"]) for edge in graph], np.int64).reshape(-1, 2) - 1
+        _, history, _ = next(steps)
+    merges = np.zeros(len(history), [("pair", np.int64, 2), ("score", np.float64)])
+    merges["pair"] = np.array([(merge["a"], merge["b"]) for merge in history], np.int64).reshape(-1, 2) - 1
+    merges["score"] = [merge["score"] for merge in history]
+    return pairs, merges
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """While open, nothing reaches the standard output: waterz writes to it from C++."""
+    import io
+    import sys
+    from contextlib import redirect_stdout
+
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

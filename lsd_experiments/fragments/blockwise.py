@@ -1,0 +1,199 @@
+"""Fragments of a whole volume, block by block.
+
+Ids are unique over the blocks: those of block b are ``b * voxels + 1`` to ``(b + 1) * voxels``, for blocks of so many
+voxels. A fragment lies in one block. Each has a node in the region graph.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.arrays import Volume, open_volume
+from lsd_experiments.blockwise import Block, BlockTask, count_blocks, run_blockwise
+from lsd_experiments.blockwise.engine import clear_records
+from lsd_experiments.blockwise.stage import (
+    OutputVolume,
+    check_finished,
+    check_unchanged,
+    describe_input,
+    find_volume,
+    finish_volume,
+    in_voxels,
+    prepare_volume,
+)
+from lsd_experiments.errors import UserError
+from lsd_experiments.fragments.extraction import extract_fragments
+from lsd_experiments.fragments.settings import FragmentsSettings
+from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.provenance import provenance
+from lsd_experiments.rag import RagStore
+
+STAGE = "extract_fragments"
+NODES = "nodes"  # what the region graph calls this stage
+ID_BUDGET = 2**63  # ids must be less: the region graph's integers are signed
+
+
+def extract_fragments_blockwise(affs: Volume, container: str, db: Path, settings: FragmentsSettings, *,
+                                parity: bool = False, num_workers: int = 1, overwrite: bool = False) -> None:
+    """Make the fragments of ``affs`` in ``container``, with their nodes in the region graph ``db``.
+
+    :raises UserError: if the settings do not fit the affinities, or the fragments are there and were made otherwise
+    :raises BlocksFailedError: see :func:`~lsd_experiments.blockwise.run_blockwise`
+    """
+    check_affinities(affs)
+    check_finished(affs, "predict")
+    write_shape = in_voxels(settings.block_size, affs, "[fragments] block_size")
+    context = in_voxels(settings.context, affs, "[fragments] context")
+    check_id_budget(affs.box, write_shape)
+    mask = _open_mask(affs, settings)
+    output = OutputVolume(container, settings.fragments_dataset, affs.shape, affs.voxel_size, affs.offset, "uint64",
+                          write_shape)
+    made = provenance(STAGE, _parameters(settings, parity),
+                      {"affs": describe_input(affs), **({"mask": describe_input(mask)} if mask else {})})
+    if _prepare(output, db, made, overwrite):
+        return
+    run_blockwise(BlockTask(STAGE, affs.box, write_shape, f"{__name__}:make_worker", {
+        "affs": (affs.container, affs.dataset), "fragments": (container, settings.fragments_dataset), "db": str(db),
+        "parity": parity, "settings": settings.model_dump(mode="json"),
+    }, output.records, context=context, num_workers=num_workers))
+    finish_volume(output)
+    with RagStore(db) as store:
+        store.finish_stage(NODES)
+
+
+def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
+    """What works on one block; the arguments are those of the task in :func:`extract_fragments_blockwise`."""
+    settings = FragmentsSettings(**values["settings"])
+    affs, fragments = open_volume(*values["affs"]), open_volume(*values["fragments"], writable=True)
+    mask, store = _open_mask(affs, settings), RagStore(values["db"])
+
+    def process(block: Block) -> None:
+        read, write = block.read.intersect(affs.box), block.write.intersect(affs.box)
+        found = extract_fragments(
+            affs.read(read), settings.fragments_in_xy, mask=read_mask(mask, affs, read) if mask else None,
+            filter_fragments=settings.filter_fragments, epsilon_agglomerate=settings.epsilon_agglomerate,
+            replace_sections=[z - read.begin[0] for z in settings.replace_sections if read.begin[0] <= z < read.end[0]],
+            min_seed_distance=settings.min_seed_distance, parity=values["parity"])
+        first = block.number * math.prod(block.write.shape) + 1
+        found = number_fragments(found[write.shift([-b for b in read.begin]).slices], first)
+        fragments.write(write, found)
+        ids, centers = find_centers(found)
+        store.write_nodes(first, first + math.prod(block.write.shape) - 1, ids,
+                          (centers + write.begin) * affs.voxel_size + affs.offset)
+    return process
+
+
+def number_fragments(fragments: NDArray[np.uint64], first: int) -> NDArray[np.uint64]:
+    """The connected parts (6 neighbours) of each of ``fragments`` [z, y, x], numbered from ``first``; 0 stays.
+
+    A fragment that a block's border cut into parts, joined outside of the block only, becomes several.
+    """
+    import cc3d
+    import fastremap
+
+    compact, _ = fastremap.renumber(fragments, in_place=False)
+    parts = cc3d.connected_components(compact, connectivity=6).astype(np.uint64)
+    return np.where(parts > 0, parts + np.uint64(first - 1), np.uint64(0))
+
+
+def find_centers(fragments: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+    """The ids in ``fragments`` [z, y, x], without 0, and their centres of mass [n, 3]; that of voxel 0 is at 0.5."""
+    import fastremap
+
+    ids, inverse = fastremap.unique(fragments, return_inverse=True)
+    counts = np.bincount(inverse.ravel())
+    sums = []
+    for axis, size in enumerate(fragments.shape):
+        places = np.broadcast_to(np.arange(size).reshape([-1 if a == axis else 1 for a in range(3)]), fragments.shape)
+        sums.append(np.bincount(inverse.ravel(), weights=places.ravel()))
+    centers = np.stack(sums, axis=1) / counts[:, None] + 0.5
+    return ids[ids > 0].astype(np.uint64), centers[ids > 0]
+
+
+def check_affinities(affs: Volume) -> None:
+    """:raises UserError: if ``affs`` cannot be affinities."""
+    if affs.channels is None or affs.channels < 3:
+        raise UserError(f"{affs.name} has {affs.channels or 'no'} channels; affinities are [c, z, y, x] with at least "
+                        "the three direct neighbours. Name another dataset")
+    if affs.dtype != np.uint8 and affs.dtype.kind != "f":
+        raise UserError(f"{affs.name} is of type {affs.dtype}; affinities are uint8 (0 to 255) or float (0 to 1)")
+
+
+def check_id_budget(total: Box, write_shape: Voxels) -> None:
+    """:raises UserError: if the ids of all blocks do not fit into signed 64 bits."""
+    needed = count_blocks(total, write_shape) * math.prod(write_shape)
+    if needed >= ID_BUDGET:
+        raise UserError(f"{needed:.3g} voxels in all blocks: fragment ids would not fit into 63 bits. Segment a part")
+
+
+def read_mask(mask: Volume, affs: Volume, box: Box) -> NDArray[np.generic]:
+    """The mask at ``box`` of the affinities [z, y, x]; outside of the mask is 0.
+
+    The voxels of the mask are whole multiples of those of the affinities, see :func:`_open_mask`.
+    """
+    factors = _factors(mask, affs)
+    start = [round((o - m) / v) for o, m, v in zip(affs.offset, mask.offset, affs.voxel_size, strict=True)]
+    inside = box.shift(start)  # in voxels of the affinities from the mask's first
+    coarse = Box(tuple(b // f for b, f in zip(inside.begin, factors, strict=True)),
+                 tuple(-(-e // f) for e, f in zip(inside.end, factors, strict=True)))
+    values = mask.read(coarse)
+    for axis, factor in enumerate(factors):
+        values = np.repeat(values, factor, axis=axis)
+    return values[inside.shift([-b * f for b, f in zip(coarse.begin, factors, strict=True)]).slices]
+
+
+def _factors(mask: Volume, affs: Volume) -> Voxels:
+    return tuple(round(m / v) for m, v in zip(mask.voxel_size, affs.voxel_size, strict=True))
+
+
+def _open_mask(affs: Volume, settings: FragmentsSettings) -> Volume | None:
+    """The mask if there is one.
+
+    :raises UserError: if its voxels are no whole multiples of those of the affinities
+    """
+    if settings.mask_file is None:
+        return None
+    mask = open_volume(settings.mask_file, settings.mask_dataset)
+    whole = all(abs(m / v - f) < 1e-3 and f > 0
+                for m, v, f in zip(mask.voxel_size, affs.voxel_size, _factors(mask, affs), strict=True))
+    if mask.channels is not None or not whole:
+        raise UserError(f"{mask.name}: a mask is [z, y, x] with voxels as large as, or whole multiples of, those of "
+                        f"the affinities ({affs.voxel_size} nm); it has {mask.voxel_size} nm")
+    return mask
+
+
+def _parameters(settings: FragmentsSettings, parity: bool) -> dict[str, Any]:
+    places = {"affs_file", "affs_dataset", "fragments_file", "fragments_dataset", "mask_file", "mask_dataset"}
+    return {**settings.model_dump(mode="json", exclude=places), "parity": parity}
+
+
+def _prepare(output: OutputVolume, db: Path, made: dict[str, Any], overwrite: bool) -> bool:
+    """Make ready the volume and the nodes; whether both are finished."""
+    in_graph = {**made, "inputs": {**made["inputs"], "fragments": f"{Path(output.container).name}:{output.dataset}"}}
+    with RagStore(db, create=True) as store:
+        stage = store.stage(NODES)
+        if stage is not None and not overwrite:
+            check_unchanged(f"the region graph {db}", stage[0], in_graph)
+        finished = prepare_volume(output, made, overwrite)
+        volume = find_volume(output.container, output.dataset)
+        assert volume is not None
+        date = volume.attrs["provenance"]["date"]
+        if stage is not None and not overwrite and stage[0]["date"] == date:
+            return finished and stage[1]
+        clear_records(output.records)  # the nodes are none, or those of a volume that is gone
+        finish_volume(output, False)
+        store.clear()
+        store.begin_stage(NODES, {**in_graph, "date": date})
+        return False
+
+
+def check_nodes(store: RagStore, fragments: Volume) -> None:
+    """:raises UserError: if the nodes in ``store`` are not those of ``fragments``, or not all."""
+    stage = store.stage(NODES)
+    if stage is None or not stage[1] or stage[0]["date"] != fragments.attrs.get("provenance", {}).get("date"):
+        raise UserError(f"{store.path} does not hold the nodes of {fragments.name}. Correct 'db', or run "
+                        "extract_fragments again")

@@ -1,0 +1,119 @@
+"""The configuration of the pipeline: one TOML (or JSON) file per data set.
+
+Relative paths in it are relative to the file.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from lsd_experiments.agglomeration.settings import AgglomerateSettings
+from lsd_experiments.errors import UserError
+from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize
+from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
+from lsd_experiments.settings import Settings, load_settings
+
+PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "out_prefix"}
+ROI = tuple[float, float, float]
+
+
+class PredictSettings(Settings):
+    """How the network is applied.
+
+    :param roi_offset: (z, y, x) in nm where the part to predict begins (default: all of raw)
+    :param roi_shape: (z, y, x) in nm, its size
+    """
+
+    roi_offset: ROI | None = None
+    roi_shape: PositiveSize | None = None
+
+
+class EvaluateSettings(Settings):
+    """The ground truth.
+
+    :param labels_file: container of the labels
+    :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that is labelled)
+    :param roi_shape: (z, y, x) in nm, its size
+    :param out_prefix: of the files that get the scores (default: ``<out_file without suffix>_<merge function>``)
+    """
+
+    labels_file: str
+    labels_dataset: str = "volumes/labels/neuron_ids"
+    roi_offset: ROI | None = None
+    roi_shape: PositiveSize | None = None
+    out_prefix: str | None = None
+
+
+class PipelineSettings(Settings):
+    """All stages.
+
+    :param out_file: zarr container that gets all volumes
+    :param setup: directory of the trained network, like ``02_train/fib25/mtlsd``
+    :param iteration: of the checkpoint to predict with (default: the newest)
+    :param db: SQLite file of the region graph (default: beside ``out_file``)
+    :param num_workers: processes at a time; the result does not depend on it
+    :param parity: do as the published code does where that has known faults, see docs/segmentation.md
+    """
+
+    out_file: str
+    fragments: FragmentsSettings
+    setup: str | None = None
+    iteration: Annotated[int, Field(ge=1)] | None = None
+    raw_file: str | None = None
+    raw_dataset: str = "volumes/raw"
+    db: str | None = None
+    num_workers: Annotated[int, Field(ge=1)] = 1
+    parity: bool = False
+    predict: PredictSettings = PredictSettings()
+    agglomerate: AgglomerateSettings = AgglomerateSettings()
+    find_segments: FindSegmentsSettings = FindSegmentsSettings()
+    extract: ExtractSettings = ExtractSettings()
+    evaluate: EvaluateSettings | None = None
+
+    @property
+    def db_path(self) -> Path:
+        """The region graph's file."""
+        return Path(self.db) if self.db else Path(self.out_file).with_suffix(".db")
+
+    @property
+    def affs(self) -> tuple[str, str]:
+        """Container and dataset of the affinities."""
+        return self.fragments.affs_file or self.out_file, self.fragments.affs_dataset
+
+    @property
+    def fragments_place(self) -> tuple[str, str]:
+        """Container and dataset of the fragments."""
+        return self.fragments.fragments_file or self.out_file, self.fragments.fragments_dataset
+
+    @property
+    def scores_prefix(self) -> Path:
+        """What the files with the scores begin with."""
+        if self.evaluate is not None and self.evaluate.out_prefix is not None:
+            return Path(self.evaluate.out_prefix)
+        out = Path(self.out_file)
+        return out.with_name(f"{out.stem}_{self.agglomerate.merge_function}")
+
+
+def load_pipeline(path: str | Path) -> PipelineSettings:
+    """Read a configuration.
+
+    :raises UserError: if it is missing or does not fit; the key is named, and the nearest known one.
+    """
+    settings = load_settings(path, PipelineSettings)
+    for name, section in (("predict", settings.predict), ("evaluate", settings.evaluate)):
+        if section is not None and (section.roi_offset is None) != (section.roi_shape is None):
+            raise UserError(f"{path}: [{name}] needs both roi_offset and roi_shape, or none of them")
+    values = _resolve(settings.model_dump(), Path(path).resolve().parent)
+    return PipelineSettings.model_validate(values)
+
+
+def _resolve(values: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """``values`` with all paths absolute; URLs stay as they are."""
+    resolved = dict(values)
+    for key, value in values.items():
+        if isinstance(value, dict):
+            resolved[key] = _resolve(value, directory)
+        elif key in PATHS and value is not None and "://" not in value:
+            resolved[key] = str(directory / value)
+    return resolved

@@ -1,0 +1,11 @@
+"""From the region graph to a segmentation: look-up tables from fragments to segments, and their use.
+
+A look-up table (``lut``) is [2, n] uint64: fragment ids, ascending, and the segment that each belongs to. A segment has
+the id of its smallest fragment, so that 0 always is background, and a segment keeps its name as long as it only grows.
+"""
+
+from lsd_experiments.segmentation.luts import lut_path, read_lut, threshold_name, write_lut
+from lsd_experiments.segmentation.relabeling import relabel
+from lsd_experiments.segmentation.segments import find_segments, threshold_range
+
+__all__ = ["find_segments", "lut_path", "read_lut", "relabel", "threshold_name", "threshold_range", "write_lut"]
