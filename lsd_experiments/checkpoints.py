@@ -77,8 +77,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise UserError(f"{path}: is not a checkpoint written by train.py ({error})") from error
 
 
-def save_checkpoint(model: "keras.Model", directory: str | Path, network: Network, iteration: int,
-                    record: Mapping[str, Any]) -> Path:
+def save_checkpoint(
+    model: "keras.Model", directory: str | Path, network: Network, iteration: int, record: Mapping[str, Any]
+) -> Path:
     """Write ``model``, its optimizer's state and ``record`` as the newest checkpoint of ``directory``; return its path."""
     import h5py
 
@@ -114,8 +115,10 @@ def require_same_network(network: Network, checkpoint: Checkpoint) -> None:
     asked, found = to_json(network), to_json(checkpoint.network)
     for key, value in asked.items():
         if found[key] != value:
-            raise UserError(f"{checkpoint.path}: holds another architecture: {key} is {found[key]}, not {value}. Give the "
-                            "options it was trained with, or train in another directory")
+            raise UserError(
+                f"{checkpoint.path}: holds another architecture: {key} is {found[key]}, not {value}. Give the "
+                "options it was trained with, or train in another directory"
+            )
 
 
 def _iterations(directory: Path) -> list[int]:
@@ -131,8 +134,10 @@ def _check_layers(model: "keras.Model", path: Path) -> None:
             continue
         shapes = [tuple(weight.shape) for weight in layer.weights]
         if found.get(layer.name) != shapes:
-            raise UserError(f"{path}: holds another architecture: layer {layer.name} is {found.get(layer.name, 'missing')}, "
-                            f"the network's is {shapes}")
+            raise UserError(
+                f"{path}: holds another architecture: layer {layer.name} is {found.get(layer.name, 'missing')}, "
+                f"the network's is {shapes}"
+            )
 
 
 def _layer_shapes(path: Path) -> dict[str, list[tuple[int, ...]]]:

@@ -13,7 +13,16 @@ from collections.abc import Callable, Sequence
 from lsd_experiments.errors import UserError
 
 # What the file system refuses is the user's to mend; any other OSError is ours.
-REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+REFUSALS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+}
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -23,15 +32,20 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def run(command: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser,
-        arguments: Sequence[str] | None = None) -> None:
+def run(
+    command: Callable[[argparse.Namespace], int | None],
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None = None,
+) -> None:
     """Parse ``arguments`` (default: the command line), call ``command`` with them, and exit with its status.
 
     A :class:`UserError`, and what the file system refuses, becomes one line on the error stream and status 2; with
     ``--debug`` its traceback comes first. An error of ours keeps its traceback.
     """
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.DEBUG if options.debug else logging.WARNING, format="%(levelname)s:%(name)s:%(message)s")
+    logging.basicConfig(
+        level=logging.DEBUG if options.debug else logging.WARNING, format="%(levelname)s:%(name)s:%(message)s"
+    )
     try:
         status = command(options) or 0
     except UserError as error:
@@ -39,8 +53,11 @@ def run(command: Callable[[argparse.Namespace], int | None], parser: argparse.Ar
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
-        status = _refuse(f"{error.filename or 'output'}: {os.strerror(error.errno).lower()}. Name a place that can be written, "
-                         "or make room there", options.debug)
+        status = _refuse(
+            f"{error.filename or 'output'}: {os.strerror(error.errno).lower()}. Name a place that can be written, "
+            "or make room there",
+            options.debug,
+        )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130

@@ -43,13 +43,17 @@ class Box:
 
     def grow(self, margin: Sequence[int]) -> "Box":
         """The box with ``margin`` voxels more on both sides of each axis."""
-        return Box(tuple(b - m for b, m in zip(self.begin, margin, strict=True)),
-                   tuple(e + m for e, m in zip(self.end, margin, strict=True)))
+        return Box(
+            tuple(b - m for b, m in zip(self.begin, margin, strict=True)),
+            tuple(e + m for e, m in zip(self.end, margin, strict=True)),
+        )
 
     def shift(self, by: Sequence[int]) -> "Box":
         """The box moved ``by`` voxels."""
-        return Box(tuple(b + v for b, v in zip(self.begin, by, strict=True)),
-                   tuple(e + v for e, v in zip(self.end, by, strict=True)))
+        return Box(
+            tuple(b + v for b, v in zip(self.begin, by, strict=True)),
+            tuple(e + v for e, v in zip(self.end, by, strict=True)),
+        )
 
     def intersect(self, other: "Box") -> "Box":
         """The voxels of both boxes."""
@@ -58,7 +62,8 @@ class Box:
     def contains(self, other: "Box") -> bool:
         """Whether all voxels of ``other`` are in this box."""
         return all(a <= b for a, b in zip(self.begin, other.begin, strict=True)) and all(
-            a >= b for a, b in zip(self.end, other.end, strict=True))
+            a >= b for a, b in zip(self.end, other.end, strict=True)
+        )
 
     def blocks(self, shape: Sequence[int]) -> Iterator["Box"]:
         """The boxes of ``shape`` that tile this one from ``begin``, in C order; the last ones reach over its end."""

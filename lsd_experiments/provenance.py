@@ -30,8 +30,13 @@ def commit() -> str | None:
     if not (root / ".git").exists():
         return None
     try:
-        described = subprocess.run(["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12"],
-                                   capture_output=True, text=True, timeout=10, check=True)
+        described = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip()

@@ -41,8 +41,15 @@ class ElasticAugment(gp.BatchFilter):
         """Read each array where the transformation points to."""
         for key, array in batch.arrays.items():
             region, source = self.places[key]
-            array.data = warp(array.data, source.begin, self.coarse, self.shifts, self.shape, region,
-                              interpolate=bool(self.spec[key].interpolatable))
+            array.data = warp(
+                array.data,
+                source.begin,
+                self.coarse,
+                self.shifts,
+                self.shape,
+                region,
+                interpolate=bool(self.spec[key].interpolatable),
+            )
             array.spec.roi = request[key].roi
 
 
@@ -52,8 +59,9 @@ def _draw_transformation(elastic: Elastic, shape: tuple[int, ...]) -> Floats:
     random.random()  # and a scale, which it leaves at 1
     transformation = augment.create_identity_transformation(shape, subsample=elastic.subsample)
     if any(elastic.jitter_sigma):
-        transformation += augment.create_elastic_transformation(shape, elastic.control_point_spacing, elastic.jitter_sigma,
-                                                                subsample=elastic.subsample)
+        transformation += augment.create_elastic_transformation(
+            shape, elastic.control_point_spacing, elastic.jitter_sigma, subsample=elastic.subsample
+        )
     start, stop = elastic.rotation_interval
     rotation = start + random.random() * (stop - start)
     if rotation != 0:

@@ -21,18 +21,27 @@ EDGE = 1e-3  # voxels by which rounding may lead over the source's edge
 
 def source_box(coarse: Floats, shifts: Floats, shape: Sequence[int], region: Box) -> Box:
     """The source voxels that ``region`` (a part of the output) comes from."""
-    axes = [_positions(coarse.shape[1 + axis], shape[axis], region.begin[axis], region.end[axis], every=axis == 0)
-            for axis in range(3)]
+    axes = [
+        _positions(coarse.shape[1 + axis], shape[axis], region.begin[axis], region.end[axis], every=axis == 0)
+        for axis in range(3)
+    ]
     points = coarse
     for axis, (coordinates, size) in enumerate(zip(axes, shape, strict=True)):
         points = _interpolate(points, 1 + axis, coordinates * _step(coarse.shape[1 + axis], size))
-    points[1:] += shifts[region.begin[0]:region.end[0]].T[:, :, None, None]
+    points[1:] += shifts[region.begin[0] : region.end[0]].T[:, :, None, None]
     low, high = points.min(axis=(1, 2, 3)), points.max(axis=(1, 2, 3))
     return Box(tuple(int(v) for v in np.floor(low)), tuple(int(v) + 1 for v in np.ceil(high)))
 
 
-def warp(source: NDArray[Any], origin: Sequence[int], coarse: Floats, shifts: Floats, shape: Sequence[int], region: Box,
-         interpolate: bool) -> NDArray[Any]:
+def warp(
+    source: NDArray[Any],
+    origin: Sequence[int],
+    coarse: Floats,
+    shifts: Floats,
+    shape: Sequence[int],
+    region: Box,
+    interpolate: bool,
+) -> NDArray[Any]:
     """The voxels of ``region``, read from ``source`` [z, y, x], whose first voxel is at ``origin`` in the source.
 
     Linear interpolation, or the nearest voxel; 0 where the transformation points outside of ``source``.
@@ -41,7 +50,7 @@ def warp(source: NDArray[Any], origin: Sequence[int], coarse: Floats, shifts: Fl
     for axis in (0, 1):
         coordinates = np.arange(region.begin[axis], region.end[axis]) * _step(coarse.shape[1 + axis], shape[axis])
         rows = _interpolate(rows, 1 + axis, coordinates)
-    rows[1:] += shifts[region.begin[0]:region.end[0]].T[:, :, None, None]
+    rows[1:] += shifts[region.begin[0] : region.end[0]].T[:, :, None, None]
     rows -= np.asarray(origin, np.float32)[:, None, None, None]
     target = np.empty(region.shape, source.dtype)
     kernel = _warp_linear if interpolate else _warp_nearest
@@ -63,16 +72,18 @@ def _positions(nodes: int, size: int, begin: int, end: int, every: bool) -> NDAr
     return np.concatenate(([begin], inside, [end - 1]))
 
 
-def _interpolate(values: Floats, axis: int, coordinates: NDArray[np.float64]) -> Floats:
+def _interpolate(values: Floats, axis: int, coordinates: NDArray[np.floating[Any]]) -> Floats:
     """``values`` at fractional ``coordinates`` along ``axis``."""
     last = values.shape[axis] - 1
     low = np.clip(np.floor(coordinates).astype(int), 0, max(0, last - 1))
     weight = (coordinates - low).astype(np.float32)
     weight = weight.reshape([-1 if a == axis else 1 for a in range(values.ndim)])
-    return np.take(values, low, axis) * (1 - weight) + np.take(values, np.minimum(low + 1, last), axis) * weight
+    below, above = np.take(values, low, axis), np.take(values, np.minimum(low + 1, last), axis)
+    between: Floats = below * (1 - weight) + above * weight
+    return between
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _warp_nearest(source: Any, rows: Any, step: float, begin: int, target: Any) -> None:
     depth, height, width = source.shape
     last = rows.shape[3] - 1
@@ -90,7 +101,7 @@ def _warp_nearest(source: Any, rows: Any, step: float, begin: int, target: Any) 
                 target[z, y, x] = source[k, j, i] if inside else 0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _warp_linear(source: Any, rows: Any, step: float, begin: int, target: Any) -> None:
     depth, height, width = source.shape
     last = rows.shape[3] - 1
@@ -104,7 +115,11 @@ def _warp_linear(source: Any, rows: Any, step: float, begin: int, target: Any) -
                 fz = rows[0, z, y, node] * (1 - w) + rows[0, z, y, after] * w
                 fy = rows[1, z, y, node] * (1 - w) + rows[1, z, y, after] * w
                 fx = rows[2, z, y, node] * (1 - w) + rows[2, z, y, after] * w
-                if not (-EDGE <= fz <= depth - 1 + EDGE and -EDGE <= fy <= height - 1 + EDGE and -EDGE <= fx <= width - 1 + EDGE):
+                if not (
+                    -EDGE <= fz <= depth - 1 + EDGE
+                    and -EDGE <= fy <= height - 1 + EDGE
+                    and -EDGE <= fx <= width - 1 + EDGE
+                ):
                     target[z, y, x] = 0
                     continue
                 fz, fy, fx = max(fz, np.float32(0)), max(fy, np.float32(0)), max(fx, np.float32(0))
@@ -112,7 +127,9 @@ def _warp_linear(source: Any, rows: Any, step: float, begin: int, target: Any) -
                 k1, j1, i1 = min(k + 1, depth - 1), min(j + 1, height - 1), min(i + 1, width - 1)
                 wz, wy, wx = np.float32(fz - k), np.float32(fy - j), np.float32(fx - i)
                 top = (source[k, j, i] * (1 - wx) + source[k, j, i1] * wx) * (1 - wy) + (
-                    source[k, j1, i] * (1 - wx) + source[k, j1, i1] * wx) * wy
+                    source[k, j1, i] * (1 - wx) + source[k, j1, i1] * wx
+                ) * wy
                 bottom = (source[k1, j, i] * (1 - wx) + source[k1, j, i1] * wx) * (1 - wy) + (
-                    source[k1, j1, i] * (1 - wx) + source[k1, j1, i1] * wx) * wy
+                    source[k1, j1, i] * (1 - wx) + source[k1, j1, i1] * wx
+                ) * wy
                 target[z, y, x] = top * (1 - wz) + bottom * wz

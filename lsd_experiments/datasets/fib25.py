@@ -13,11 +13,22 @@ FIB25 = Dataset(
     sigma=80,
     elastic=Elastic(control_point_spacing=(40, 40, 40), jitter_sigma=(0, 0, 0)),
     transpose_axes=(0, 1, 2),
-    elastic_after=Elastic(control_point_spacing=(40, 40, 40), jitter_sigma=(2, 2, 2), prob_slip=0.01, prob_shift=0.01,
-                          max_misalign=1),
+    elastic_after=Elastic(
+        control_point_spacing=(40, 40, 40), jitter_sigma=(2, 2, 2), prob_slip=0.01, prob_shift=0.01, max_misalign=1
+    ),
     intensity_per_section=False,
     grow_boundary_in_xy=False,
     lsd_weight="foreground",
     affs_masked=False,
-    long_range=((-3, 0, 0), (0, -3, 0), (0, 0, -3), (-5, 0, 0), (0, -5, 0), (0, 0, -5), (-13, 0, 0), (0, -13, 0), (0, 0, -13)),
+    long_range=(
+        (-3, 0, 0),
+        (0, -3, 0),
+        (0, 0, -3),
+        (-5, 0, 0),
+        (0, -5, 0),
+        (0, 0, -5),
+        (-13, 0, 0),
+        (0, -13, 0),
+        (0, 0, -13),
+    ),
 )

@@ -12,12 +12,26 @@ ZEBRAFINCH = Dataset(
     sigma=120,
     elastic=Elastic(
         control_point_spacing=(4, 4, 10),  # as published; reads as x, y, z, though it is applied to z, y, x
-        jitter_sigma=(0, 2, 2), prob_slip=0.05, prob_shift=0.05, max_misalign=10),
+        jitter_sigma=(0, 2, 2),
+        prob_slip=0.05,
+        prob_shift=0.05,
+        max_misalign=10,
+    ),
     transpose_axes=(1, 2),
     elastic_after=None,
     intensity_per_section=True,
     grow_boundary_in_xy=True,
     lsd_weight="labels_mask",
     affs_masked=True,
-    long_range=((-3, 0, 0), (0, -3, 0), (0, 0, -3), (-5, 0, 0), (0, -9, 0), (0, 0, -9), (-15, 0, 0), (0, -27, 0), (0, 0, -27)),
+    long_range=(
+        (-3, 0, 0),
+        (0, -3, 0),
+        (0, 0, -3),
+        (-5, 0, 0),
+        (0, -9, 0),
+        (0, 0, -9),
+        (-15, 0, 0),
+        (0, -27, 0),
+        (0, 0, -27),
+    ),
 )

@@ -15,8 +15,10 @@ def draw(network: Network, input_shape: Sequence[int]) -> str:
     width = max(len(left) for left, _ in rows) + 2
     lines = [f"{left:<{width}}{right}".rstrip() for left, right in rows]
     z, y, x = network.context
-    summary = (f"{_shape(input_shape)} -> {_shape(network.output_shape(input_shape))}, context {z} x {y} x {x}; "
-               f"{parameters(network):,} parameters; {gflop(network, input_shape):,.1f} GFLOP per block")
+    summary = (
+        f"{_shape(input_shape)} -> {_shape(network.output_shape(input_shape))}, context {z} x {y} x {x}; "
+        f"{parameters(network):,} parameters; {gflop(network, input_shape):,.1f} GFLOP per block"
+    )
     return "\n".join([*lines, summary])
 
 
@@ -37,8 +39,13 @@ def _body(network: Network, input_shape: Sequence[int]) -> Iterator[tuple[str, s
             skips[level] = layer.output_shape
         yield f"{indent}{layer.name} -> {layer.channels_out} x {_shape(layer.output_shape)}", _cost(layer)
         if layer.kind == "upsampling":
-            yield (f"{indent}crop {_shape(skips[level])} and concatenate [left, up] -> "
-                   f"{2 * layer.channels_out} x {_shape(layer.output_shape)}"), ""
+            yield (
+                (
+                    f"{indent}crop {_shape(skips[level])} and concatenate [left, up] -> "
+                    f"{2 * layer.channels_out} x {_shape(layer.output_shape)}"
+                ),
+                "",
+            )
 
 
 def _level(layer: Layer) -> int:
@@ -50,7 +57,9 @@ def _level(layer: Layer) -> int:
 
 
 def _cost(layer: Layer) -> str:
-    return f"{layer.parameters:>11,} parameters {layer.multiply_adds * 2e-9:>10,.2f} GFLOP {math.prod(layer.output_shape) * layer.channels_out * 4 / 2**20:>9,.1f} MiB"
+    gflop = layer.multiply_adds * 2e-9
+    mebibytes = math.prod(layer.output_shape) * layer.channels_out * 4 / 2**20
+    return f"{layer.parameters:>11,} parameters {gflop:>10,.2f} GFLOP {mebibytes:>9,.1f} MiB"
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -75,9 +75,11 @@ def from_json(values: Mapping[str, Any]) -> Network:
     for key in values:
         if key not in known:
             raise ValueError(f"unknown key '{key}'{nearest(key, known)}")
-    return Network(**{
-        **values,
-        "downsample_factors": tuple(tuple(factor) for factor in values["downsample_factors"]),
-        "heads": tuple(Head(**head) for head in values["heads"]),
-        "inputs": tuple(Input(**source) for source in values["inputs"]),
-    })
+    return Network(
+        **{
+            **values,
+            "downsample_factors": tuple(tuple(factor) for factor in values["downsample_factors"]),
+            "heads": tuple(Head(**head) for head in values["heads"]),
+            "inputs": tuple(Input(**source) for source in values["inputs"]),
+        }
+    )

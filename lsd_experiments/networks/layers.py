@@ -72,7 +72,9 @@ def _up(network: Network, input_shape: Sequence[int]) -> Iterator[Layer]:
 def _heads(network: Network, input_shape: Sequence[int]) -> Iterator[Layer]:
     fmaps = network.num_fmaps_out or network.num_fmaps
     for head in network.heads:
-        yield Layer(f"{head.published_name}_0", "head", (1, 1, 1), fmaps, head.channels, network.output_shape(input_shape))
+        yield Layer(
+            f"{head.published_name}_0", "head", (1, 1, 1), fmaps, head.channels, network.output_shape(input_shape)
+        )
 
 
 def _convolutions(name: str, shape: Shape, channels_in: int, channels_out: int) -> Iterator[Layer]:

@@ -28,13 +28,23 @@ def build_model(network: Network, input_shape: Sequence[int], precision: str = "
     x = _convolutions(x, f"unet_layer_{network.levels - 1}_left", network.fmaps(network.levels - 1), policy)
     for level in reversed(range(network.levels - 1)):
         factor = network.downsample_factors[level]
-        x = layers.Conv3DTranspose(network.fmaps(level), factor, strides=factor, activation="relu", dtype=policy,
-                                   name=f"unet_up_{level + 1}_to_{level}")(x)
+        x = layers.Conv3DTranspose(
+            network.fmaps(level),
+            factor,
+            strides=factor,
+            activation="relu",
+            dtype=policy,
+            name=f"unet_up_{level + 1}_to_{level}",
+        )(x)
         x = _concatenate([_crop_to(skips[level], x, level), x], f"unet_concat_{level}")
         fmaps = network.num_fmaps_out if level == 0 and network.num_fmaps_out else network.fmaps(level)
         x = _convolutions(x, f"unet_layer_{level}_right", fmaps, policy)
-    outputs = {head.name: layers.Conv3D(head.channels, 1, activation="sigmoid", dtype="float32",
-                                        name=f"{head.published_name}_0")(x) for head in network.heads}
+    outputs = {
+        head.name: layers.Conv3D(
+            head.channels, 1, activation="sigmoid", dtype="float32", name=f"{head.published_name}_0"
+        )(x)
+        for head in network.heads
+    }
     return keras.Model(inputs, outputs, name="unet")
 
 

@@ -73,7 +73,7 @@ class Network:
 
     def fmaps(self, level: int) -> int:
         """Feature maps at ``level``."""
-        return self.num_fmaps * self.fmap_inc_factor**level
+        return int(self.num_fmaps * self.fmap_inc_factor**level)
 
     @property
     def stride(self) -> Shape:
@@ -103,18 +103,26 @@ class Network:
         """Raise a :class:`UserError` that names the nearest legal sizes if ``input_shape`` is not legal."""
         if len(input_shape) != 3:
             raise UserError(f"input shape {tuple(input_shape)}: has {len(input_shape)} axes, not the 3 of (z, y, x)")
-        wrong = [f"{'zyx'[axis]} = {size} (nearest: {' or '.join(map(str, self._nearest(size, axis)))})"
-                 for axis, size in enumerate(input_shape) if size not in self._nearest(size, axis)]
+        wrong = [
+            f"{'zyx'[axis]} = {size} (nearest: {' or '.join(map(str, self._nearest(size, axis)))})"
+            for axis, size in enumerate(input_shape)
+            if size not in self._nearest(size, axis)
+        ]
         if wrong:
             nearest = _triple(_closest(size, self._nearest(size, axis)) for axis, size in enumerate(input_shape))
-            raise UserError(f"input shape {tuple(input_shape)} is not legal for this network: {', '.join(wrong)}. "
-                            f"The nearest legal shape is {nearest}")
+            raise UserError(
+                f"input shape {tuple(input_shape)} is not legal for this network: {', '.join(wrong)}. "
+                f"The nearest legal shape is {nearest}"
+            )
 
     def input_shape_for(self, output_shape: Sequence[int]) -> Shape:
         """The smallest legal input shape whose output covers ``output_shape``."""
         return _triple(
             max(first, first + math.ceil((wanted + lost - first) / step) * step)
-            for first, step, lost, wanted in zip(self.smallest_input_shape, self.stride, self.context, output_shape, strict=True))
+            for first, step, lost, wanted in zip(
+                self.smallest_input_shape, self.stride, self.context, output_shape, strict=True
+            )
+        )
 
     def build(self, input_shape: Sequence[int], precision: str = "float32") -> "keras.Model":
         """The Keras model for a legal ``input_shape``: channels last, inputs and outputs named after their arrays.
@@ -150,7 +158,7 @@ class Network:
 
     def _smallest_bottom(self, axis: int) -> int:
         bottom = LOST + 1
-        while min(self._sizes(self._legal_size(bottom, axis), axis)[self.levels:]) < 1:
+        while min(self._sizes(self._legal_size(bottom, axis), axis)[self.levels :]) < 1:
             bottom += 1
         return bottom
 

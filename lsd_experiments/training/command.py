@@ -20,7 +20,9 @@ def main(dataset: Dataset, targets: Callable[[Any], Any]) -> None:
     """
     caller = inspect.stack()[1].frame
     directory = Path(caller.f_globals["__file__"]).resolve().parent
-    cli.run(lambda arguments: _train(dataset, targets, directory, arguments), options.parser(caller.f_globals["__doc__"]))
+    cli.run(
+        lambda arguments: _train(dataset, targets, directory, arguments), options.parser(caller.f_globals["__doc__"])
+    )
 
 
 def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arguments: argparse.Namespace) -> int:
@@ -33,7 +35,9 @@ def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arg
     if checkpoint is not None:
         checkpoints.require_same_network(network, checkpoint)
         if checkpoint.iteration >= asked.iterations:
-            print(f"nothing to do: {checkpoint.path.name} is at iteration {checkpoint.iteration}, {asked.iterations} were asked for")
+            print(
+                f"nothing to do: {checkpoint.path.name} is at iteration {checkpoint.iteration}, {asked.iterations} were asked for"
+            )
             return 0
     samples = data.find_samples(dataset, asked.data, directory)
     data.check_room(samples, output_shape, label_padding(dataset, network, output_shape), dataset.min_masked)

@@ -1,6 +1,5 @@
 """The volumes that a training reads, and whether it can train on them."""
 
-import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +35,11 @@ def find_samples(dataset: Dataset, containers: Sequence[str], directory: str | P
     """
     if not containers:
         funke = Path(directory).resolve().parents[2] / "01_data" / "funke" / dataset.name / "training"
-        containers = sorted(path for name in dataset.volumes for path in glob.glob(str(funke / name)))
+        containers = [str(path) for name in dataset.volumes for path in sorted(funke.glob(name))]
         if not containers:
-            raise UserError(f"{funke}: no training volumes ({', '.join(dataset.volumes)}). Fetch them there, or name some with --data")
+            raise UserError(
+                f"{funke}: no training volumes ({', '.join(dataset.volumes)}). Fetch them there, or name some with --data"
+            )
     return [open_sample(dataset, container) for container in containers]
 
 
@@ -54,12 +55,16 @@ def open_sample(dataset: Dataset, container: str) -> Sample:
     if dataset.labels_mask in arrays.list_datasets(container):
         mask = arrays.open_volume(container, dataset.labels_mask)
         if mask.shape != labels.shape or mask.offset != labels.offset:
-            raise UserError(f"{mask.name}: does not cover the same voxels as {labels.name}. Make it again with create_masks.py")
+            raise UserError(
+                f"{mask.name}: does not cover the same voxels as {labels.name}. Make it again with create_masks.py"
+            )
     _check_raw(raw)
     return Sample(raw, labels, mask, shift)
 
 
-def check_room(samples: Sequence[Sample], output_shape: Sequence[int], padding: Sequence[int], min_masked: float) -> None:
+def check_room(
+    samples: Sequence[Sample], output_shape: Sequence[int], padding: Sequence[int], min_masked: float
+) -> None:
     """Raise a :class:`UserError` if a sample has no place where the mask covers ``min_masked`` of an output.
 
     gunpowder would look for such a place for ever.
@@ -68,9 +73,11 @@ def check_room(samples: Sequence[Sample], output_shape: Sequence[int], padding: 
         name = (sample.labels_mask or sample.labels).name
         best = _best_cover(sample, output_shape, padding)
         if best < min_masked:
-            raise UserError(f"{name}: leaves no place to train on: the mask covers at most {best:.0%} of an output of "
-                            f"{tuple(output_shape)} voxels, {min_masked:.0%} are needed. Correct the mask, or make the input smaller "
-                            "with --input-shape")
+            raise UserError(
+                f"{name}: leaves no place to train on: the mask covers at most {best:.0%} of an output of "
+                f"{tuple(output_shape)} voxels, {min_masked:.0%} are needed. Correct the mask, or make the input smaller "
+                "with --input-shape"
+            )
 
 
 def _best_cover(sample: Sample, output_shape: Sequence[int], padding: Sequence[int]) -> float:

@@ -19,12 +19,12 @@ from lsd_experiments.datasets import Dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network, Shape
 from lsd_experiments.provenance import provenance
+from lsd_experiments.sources import cause_of
 from lsd_experiments.training.data import Sample
 from lsd_experiments.training.keys import head_keys, snapshot_names
 from lsd_experiments.training.nodes import Snapshot, Train
 from lsd_experiments.training.options import TrainingOptions
 from lsd_experiments.training.pipeline import TargetNodes, batch_request, sample_pipeline
-from lsd_experiments.training.sources import cause_of
 from lsd_experiments.training.tensorboard import Log
 from lsd_experiments.training.trainer import Trainer
 
@@ -32,8 +32,16 @@ logger = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def train(dataset: Dataset, network: Network, input_shape: Shape, samples: list[Sample], targets: TargetNodes,
-          options: TrainingOptions, checkpoint: Checkpoint | None, directory: Path) -> int:
+def train(
+    dataset: Dataset,
+    network: Network,
+    input_shape: Shape,
+    samples: list[Sample],
+    targets: TargetNodes,
+    options: TrainingOptions,
+    checkpoint: Checkpoint | None,
+    directory: Path,
+) -> int:
     """Train from ``checkpoint`` (None: from the start) until ``options.iterations``; returns the exit status."""
     run = Run(dataset, network, input_shape, options, checkpoint, directory)
     pipeline = run.pipeline(samples, targets)
@@ -58,8 +66,15 @@ def train(dataset: Dataset, network: Network, input_shape: Shape, samples: list[
 class Run:
     """One call of train.py: where it starts, and what it writes."""
 
-    def __init__(self, dataset: Dataset, network: Network, input_shape: Shape, options: TrainingOptions,
-                 checkpoint: Checkpoint | None, directory: Path) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        network: Network,
+        input_shape: Shape,
+        options: TrainingOptions,
+        checkpoint: Checkpoint | None,
+        directory: Path,
+    ) -> None:
         self.dataset, self.network, self.input_shape = dataset, network, input_shape
         self.options, self.checkpoint, self.directory = options, checkpoint, directory
         self.start = checkpoint.iteration if checkpoint else 0
@@ -71,15 +86,35 @@ class Run:
         """From samples to snapshots."""
         output_shape = self.network.output_shape(self.input_shape)
         roi = batch_request(self.network, self.input_shape, self.dataset.voxel_size)
-        extra = {key: roi[keys.target].roi for keys in map(head_keys, self.trainer.heads) for key in (keys.prediction, keys.gradient)}
+        extra = {
+            key: roi[keys.target].roi
+            for keys in map(head_keys, self.trainer.heads)
+            for key in (keys.prediction, keys.gradient)
+        }
         return (
-            sample_pipeline(self.dataset, self.network, samples, output_shape, targets, self.options.batch_size,
-                            self.options.num_workers, self.seed, self.start)
+            sample_pipeline(
+                self.dataset,
+                self.network,
+                samples,
+                output_shape,
+                targets,
+                self.options.batch_size,
+                self.options.num_workers,
+                self.seed,
+                self.start,
+            )
             + self.trainer
             # Back to [0, 1], as snapshots show raw.
             + gp.IntensityScaleShift(gp.ArrayKey("RAW"), 0.5, 0.5)
-            + Snapshot(snapshot_names(self.network.heads), extra, self.directory / "snapshots", self.options.snapshot_every,
-                       self.start, self.dataset.voxel_size, self.log.images)
+            + Snapshot(
+                snapshot_names(self.network.heads),
+                extra,
+                self.directory / "snapshots",
+                self.options.snapshot_every,
+                self.start,
+                self.dataset.voxel_size,
+                self.log.images,
+            )
         )
 
     def one(self, pipeline: gp.Pipeline, request: gp.BatchRequest, iteration: int) -> float:
@@ -94,15 +129,21 @@ class Run:
         logs = self.trainer.logs
         self.log.scalars(iteration, logs)
         if not np.isfinite(logs["loss"]):
-            raise UserError(f"the loss of iteration {iteration} is {logs['loss']}: training stopped, nothing of it was saved. Its batch "
-                            f"is {self.directory / 'snapshots' / f'batch_{iteration}.hdf'}. Look at it, or lower --learning-rate")
+            raise UserError(
+                f"the loss of iteration {iteration} is {logs['loss']}: training stopped, nothing of it was saved. Its batch "
+                f"is {self.directory / 'snapshots' / f'batch_{iteration}.hdf'}. Look at it, or lower --learning-rate"
+            )
         return logs["loss"]
 
     def save(self, iteration: int) -> None:
         """Write the checkpoint of ``iteration``."""
         assert self.trainer.trainer is not None
-        record = {"seed": self.seed, "input_shape": list(self.input_shape), "options": self.options.record(),
-                  "provenance": provenance("train", self.options.record(), {"dataset": self.dataset.name})}
+        record = {
+            "seed": self.seed,
+            "input_shape": list(self.input_shape),
+            "voxel_size": list(self.dataset.voxel_size),
+            "provenance": provenance("train", self.options.record(), {"dataset": self.dataset.name}),
+        }
         self.trainer.trainer.save(self.directory, iteration, record)
 
     def progress(self) -> Any:
@@ -110,8 +151,14 @@ class Run:
         return tqdm(total=self.options.iterations, initial=self.start, unit="it", desc="training", smoothing=0.05)
 
     def _start_trainer(self) -> Trainer:
-        return Trainer.start(self.network, self.input_shape, self.options.learning_rate, self.options.precision, self.seed,
-                             self.checkpoint)
+        return Trainer.start(
+            self.network,
+            self.input_shape,
+            self.options.learning_rate,
+            self.options.precision,
+            self.seed,
+            self.checkpoint,
+        )
 
 
 @contextmanager

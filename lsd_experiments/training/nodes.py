@@ -55,12 +55,20 @@ class Train(gp.BatchFilter):
         outputs.loss = self.logs["loss"]
         return outputs
 
-    def _add_predictions(self, outputs: gp.Batch, batch: gp.Batch, predictions: Mapping[str, NDArray[Any]],
-                         targets: Mapping[str, NDArray[Any]], weights: Mapping[str, NDArray[Any]]) -> None:
+    def _add_predictions(
+        self,
+        outputs: gp.Batch,
+        batch: gp.Batch,
+        predictions: Mapping[str, NDArray[Any]],
+        targets: Mapping[str, NDArray[Any]],
+        weights: Mapping[str, NDArray[Any]],
+    ) -> None:
         for name in self.heads:
             keys = head_keys(name)
-            values = {keys.prediction: predictions[name],
-                      keys.gradient: gradient(predictions[name], targets[name], weights[name])}
+            values = {
+                keys.prediction: predictions[name],
+                keys.gradient: gradient(predictions[name], targets[name], weights[name]),
+            }
             for key, value in values.items():
                 spec = self.spec[key].copy()
                 spec.roi = batch[keys.target].spec.roi.copy()
@@ -74,8 +82,16 @@ class Snapshot(gp.BatchFilter):
     ``iteration``: of the last batch before this run; ``observer`` is called with each snapshot's iteration and arrays.
     """
 
-    def __init__(self, names: Mapping[gp.ArrayKey, str], extra: Mapping[gp.ArrayKey, gp.Roi], directory: str | Path,
-                 every: int, iteration: int, voxel_size: tuple[float, ...], observer: Observer) -> None:
+    def __init__(
+        self,
+        names: Mapping[gp.ArrayKey, str],
+        extra: Mapping[gp.ArrayKey, gp.Roi],
+        directory: str | Path,
+        every: int,
+        iteration: int,
+        voxel_size: tuple[float, ...],
+        observer: Observer,
+    ) -> None:
         self.names = dict(names)
         self.extra = dict(extra)
         self.directory = Path(directory)
@@ -109,7 +125,6 @@ class Snapshot(gp.BatchFilter):
     def _offset(self, array: gp.Array) -> tuple[float, ...]:
         voxels = array.spec.roi.begin / array.spec.voxel_size
         return tuple(int(v) * size for v, size in zip(voxels, self.voxel_size, strict=True))
-
 
 
 def _channels_first(array: gp.Array) -> NDArray[Any]:

@@ -41,27 +41,46 @@ class TrainingOptions:
         """``network`` with the feature maps that the options ask for; ``num_fmaps_out`` keeps its ratio, rounded up."""
         num_fmaps = self.num_fmaps or network.num_fmaps
         out = network.num_fmaps_out and -(-network.num_fmaps_out * num_fmaps // network.num_fmaps)
-        return dataclasses.replace(network, num_fmaps=num_fmaps, num_fmaps_out=out,
-                                   fmap_inc_factor=self.fmap_inc_factor or network.fmap_inc_factor)
+        return dataclasses.replace(
+            network,
+            num_fmaps=num_fmaps,
+            num_fmaps_out=out,
+            fmap_inc_factor=self.fmap_inc_factor or network.fmap_inc_factor,
+        )
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The command line of ``train.py``."""
     parser = cli.parser(description)
     add = parser.add_argument
-    add("iterations", type=positive, metavar="N", help="train until iteration N, from the newest checkpoint that exists")
-    add("--data", nargs="+", metavar="CONTAINER", default=[],
-        help="training volumes (zarr, HDF5, N5, or a crop.json); default: the dataset's own, in 01_data/funke")
+    add(
+        "iterations", type=positive, metavar="N", help="train until iteration N, from the newest checkpoint that exists"
+    )
+    add(
+        "--data",
+        nargs="+",
+        metavar="CONTAINER",
+        default=[],
+        help="training volumes (zarr, HDF5, N5, or a crop.json); default: the dataset's own, in 01_data/funke",
+    )
     add("--batch-size", type=positive, default=1, help="samples per batch (default: 1)")
-    add("--num-workers", type=not_negative, default=min(PUBLISHED_WORKERS, os.cpu_count() or 1),
-        help=f"processes that make batches; 0: none (default: {PUBLISHED_WORKERS}, or as many as there are cores)")
+    add(
+        "--num-workers",
+        type=not_negative,
+        default=min(PUBLISHED_WORKERS, os.cpu_count() or 1),
+        help=f"processes that make batches; 0: none (default: {PUBLISHED_WORKERS}, or as many as there are cores)",
+    )
     add("--save-every", type=positive, default=10_000, help="iterations from checkpoint to checkpoint (default: 10000)")
     add("--snapshot-every", type=positive, default=1_000, help="iterations from snapshot to snapshot (default: 1000)")
     add("--seed", type=not_negative, help="of weights and batches (default: a random one, kept in the checkpoint)")
     add("--learning-rate", type=float, default=0.5e-4, help="of Adam (default: 0.5e-4, as published)")
     add("--log-dir", default="log", help="where TensorBoard's files go (default: log)")
-    add("--precision", choices=PRECISIONS, default="float32",
-        help="bfloat16 computes convolutions in it, weights stay float32 (default: float32)")
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="bfloat16 computes convolutions in it, weights stay float32 (default: float32)",
+    )
     add("--num-fmaps", type=positive, help="feature maps at level 0, instead of mknet.py's")
     add("--fmap-inc-factor", type=positive, help="by which they grow per level, instead of mknet.py's")
     add("--input-shape", type=positive, nargs=3, metavar=("Z", "Y", "X"), help="voxels, instead of mknet.py's")
@@ -71,7 +90,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def from_arguments(arguments: argparse.Namespace) -> TrainingOptions:
     """The options in parsed ``arguments``; containers are made absolute, so that the checkpoint tells where they were."""
     names = {field.name for field in dataclasses.fields(TrainingOptions)}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in vars(arguments).items() if key in names}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in vars(arguments).items()
+        if key in names
+    }
     values["data"] = tuple(path if "://" in path else str(Path(path).resolve()) for path in arguments.data)
     values["input_shape"] = values["input_shape"] or None
     if not arguments.learning_rate > 0:

@@ -7,18 +7,28 @@ import gunpowder as gp
 from lsd_experiments.augmentation.elastic import ElasticAugment
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.networks.network import Network
+from lsd_experiments.sources import world_units
 from lsd_experiments.training.data import Sample
 from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, RAW, head_keys
 from lsd_experiments.training.padding import label_padding
-from lsd_experiments.training.sources import RandomLocation, SampleSource, Seed, world_units
+from lsd_experiments.training.sources import RandomLocation, Seed, sample_source
 from lsd_experiments.training.targets import Targets
 
 TargetNodes = Callable[[Targets], gp.BatchFilter]
 CACHED_BATCHES = 40
 
 
-def sample_pipeline(dataset: Dataset, network: Network, samples: Sequence[Sample], output_shape: Sequence[int],
-                    targets: TargetNodes, batch_size: int, num_workers: int, seed: int, first_batch: int) -> gp.Pipeline:
+def sample_pipeline(
+    dataset: Dataset,
+    network: Network,
+    samples: Sequence[Sample],
+    output_shape: Sequence[int],
+    targets: TargetNodes,
+    batch_size: int,
+    num_workers: int,
+    seed: int,
+    first_batch: int,
+) -> gp.Pipeline:
     """Batches for training: raw in [-1, 1], labels, and the heads' targets and weights, as stacks of ``batch_size``."""
     # A random location in a random volume, where the labels mask covers at least half of the output.
     pipeline = tuple(_source(dataset, network, sample, output_shape) for sample in samples)
@@ -64,7 +74,7 @@ def _source(dataset: Dataset, network: Network, sample: Sample, output_shape: Se
     unit = world_units(dataset.voxel_size)
     padding = gp.Coordinate(label_padding(dataset, network, output_shape)) * unit
     return (
-        SampleSource(sample, unit)
+        sample_source(sample, unit)
         + gp.Normalize(RAW)
         + gp.Pad(RAW, None)
         + gp.Pad(LABELS, padding)

@@ -17,7 +17,9 @@ from lsd_experiments.provenance import provenance
 Placed = Mapping[str, tuple[NDArray[Any], Sequence[float]]]
 
 
-def write_snapshot(path: str | Path, arrays: Placed, voxel_size: Sequence[float], attributes: Mapping[str, Any]) -> None:
+def write_snapshot(
+    path: str | Path, arrays: Placed, voxel_size: Sequence[float], attributes: Mapping[str, Any]
+) -> None:
     """Write ``arrays`` ([z, y, x] or [c, z, y, x], and their offsets in nm) and the file's ``attributes`` to ``path``."""
     import h5py
 

@@ -1,89 +1,65 @@
-"""The start of the training pipeline: samples as gunpowder sources, random locations, and seeds.
+"""The start of the training pipeline: samples as gunpowder sources, random locations, and seeds."""
 
-gunpowder counts in whole world units. Here its origin is the first voxel of each sample's raw, and its unit the largest
-that makes the voxel size whole: 1 nm for (20, 9, 9), 1/3 nm for 100/3.
-"""
-
-import math
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
-from fractions import Fraction
 
 import gunpowder as gp
 import numpy as np
 
-from lsd_experiments import arrays
-from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.sources import VolumeSource, cause_of
 from lsd_experiments.training.data import Sample
 from lsd_experiments.training.keys import LABELS, LABELS_MASK, RAW
 
-LAST_SAFE_ID = 2**31 - 1  # gunpowder's AddAffinities casts labels to int32
+LAST_SAFE_ID = 2**31 - 1
 MANY_TRIES = 100_000
 
 
-def world_units(voxel_size: Sequence[float]) -> gp.Coordinate:
-    """``voxel_size`` in the whole units that gunpowder counts in."""
-    fractions = [Fraction(size).limit_denominator(1000) for size in voxel_size]
-    unit = math.lcm(*(fraction.denominator for fraction in fractions))
-    return gp.Coordinate(int(fraction * unit) for fraction in fractions)
+class AllLabels(gp.BatchProvider):
+    """The labels mask of a volume that has none: 1 wherever there are labels."""
 
-
-class SampleSource(gp.BatchProvider):
-    """Reads raw, labels and labels mask of one training volume; without a mask, all labels count.
-
-    Each process opens the files for itself.
-    """
-
-    def __init__(self, sample: Sample, unit: gp.Coordinate) -> None:
-        self.sample = sample
-        self.unit = unit
-        self._opened: tuple[int, dict[gp.ArrayKey, Volume | None]] | None = None
+    def __init__(self, labels: VolumeSource) -> None:
+        self.labels = labels
 
     def setup(self) -> None:
-        """Announce the three arrays."""
-        raw, labels = self.sample.raw, self.sample.labels
-        self._provide(RAW, raw.shape, (0, 0, 0), gp.ArraySpec(voxel_size=self.unit, interpolatable=True, dtype=_raw_dtype(raw)))
-        for key, dtype in ((LABELS, np.uint64), (LABELS_MASK, np.uint8)):
-            self._provide(key, labels.shape, self.sample.shift, gp.ArraySpec(voxel_size=self.unit, interpolatable=False, dtype=dtype))
+        """Announce the mask."""
+        spec = self.labels.array_spec.copy()
+        spec.dtype = np.dtype(np.uint8)
+        self.provides(LABELS_MASK, spec)
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
-        """Read what is asked for."""
+        """Ones."""
+        spec = self.spec[LABELS_MASK].copy()
+        spec.roi = request[LABELS_MASK].roi
         batch = gp.Batch()
-        for key, asked in request.array_specs.items():
-            spec = self.spec[key].copy()
-            spec.roi = asked.roi
-            batch[key] = gp.Array(self._read(key, asked.roi), spec)
+        batch[LABELS_MASK] = gp.Array(np.ones(spec.roi.shape / spec.voxel_size, np.uint8), spec)
         return batch
 
-    def _provide(self, key: gp.ArrayKey, shape: Voxels, begin: Voxels, spec: gp.ArraySpec) -> None:
-        spec.roi = gp.Roi(begin, shape) * self.unit
-        self.provides(key, spec)
 
-    def _read(self, key: gp.ArrayKey, roi: gp.Roi) -> np.ndarray:
-        begin = tuple(roi.begin / self.unit)
-        box = Box.of_shape(tuple(roi.shape / self.unit), begin if key == RAW else np.subtract(begin, self.sample.shift).tolist())
-        dtype = self.spec[key].dtype
-        volume = self._volumes()[key]
-        if box.empty or volume is None:
-            return np.ones(box.shape, dtype)
-        values = volume.read(box)
-        if key == RAW and volume.dtype.kind == "f":
-            return arrays.to_unit_range(values, name=volume.name)
-        if key == LABELS and values.max(initial=0) > LAST_SAFE_ID:
+class SmallIds(gp.BatchFilter):
+    """Renumbers the labels of a request if one is too great for int32, to which gunpowder's AddAffinities casts them."""
+
+    def process(self, batch: gp.Batch, request: gp.BatchRequest) -> None:
+        """Renumber in place; 0 stays 0."""
+        labels = batch[LABELS]
+        if labels.data.max(initial=0) > LAST_SAFE_ID:
             import fastremap
 
-            values, _ = fastremap.renumber(values, preserve_zero=True)
-        return values.astype(dtype, copy=False)
+            labels.data = fastremap.renumber(labels.data, preserve_zero=True)[0].astype(labels.data.dtype)
 
-    def _volumes(self) -> dict[gp.ArrayKey, Volume | None]:
-        if self._opened is None or self._opened[0] != os.getpid():
-            volumes = {RAW: self.sample.raw, LABELS: self.sample.labels, LABELS_MASK: self.sample.labels_mask}
-            self._opened = os.getpid(), {key: v and arrays.open_volume(v.container, v.dataset) for key, v in volumes.items()}
-        return self._opened[1]
+
+def sample_source(sample: Sample, unit: gp.Coordinate) -> gp.BatchProvider:
+    """Raw, labels and labels mask of one training volume."""
+    labels = VolumeSource(LABELS, sample.labels, sample.shift, unit, interpolatable=False)
+    mask = (
+        AllLabels(labels)
+        if sample.labels_mask is None
+        else VolumeSource(LABELS_MASK, sample.labels_mask, sample.shift, unit, interpolatable=False)
+    )
+    raw = VolumeSource(RAW, sample.raw, (0, 0, 0), unit, interpolatable=True)
+    together: gp.BatchProvider = (raw, labels + SmallIds(), mask) + gp.MergeProvider()  # noqa: RUF005 - a pipeline
+    return together
 
 
 class RandomLocation(gp.RandomLocation):
@@ -94,11 +70,13 @@ class RandomLocation(gp.RandomLocation):
         self.tries = 0
         return super().prepare(request)
 
-    def _RandomLocation__is_min_masked(self, random_shift: gp.Coordinate, request: gp.BatchRequest) -> bool:  # noqa: N802
+    def _RandomLocation__is_min_masked(self, random_shift: gp.Coordinate, request: gp.BatchRequest) -> bool:
         self.tries += 1
         if self.tries > MANY_TRIES:
-            raise UserError(f"no place to train on: in {MANY_TRIES} tries the labels mask covered {self.min_masked:.0%} of no "
-                            "sample. Make the input smaller with --input-shape, or correct the mask")
+            raise UserError(
+                f"no place to train on: in {MANY_TRIES} tries the labels mask covered {self.min_masked:.0%} of no "
+                "sample. Make the input smaller with --input-shape, or correct the mask"
+            )
         return super()._RandomLocation__is_min_masked(random_shift, request)  # type: ignore[no-any-return]
 
 
@@ -132,14 +110,3 @@ class Seed(gp.BatchFilter):
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
         """What is above, unchanged."""
         return self.get_upstream_provider().request_batch(request)
-
-
-def cause_of(error: BaseException) -> BaseException:
-    """The error at the bottom of gunpowder's nested ones, as one that can be pickled."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return error if isinstance(error, UserError) else RuntimeError(f"{type(error).__name__}: {error}")
-
-
-def _raw_dtype(raw: Volume) -> np.dtype:
-    return np.dtype(np.float32) if raw.dtype.kind == "f" else raw.dtype

@@ -36,8 +36,13 @@ class Targets:
         """Affinities, and weights that balance 0 and 1."""
         channels = next(head.channels for head in self.network.heads if head.name == "affs")
         keys = head_keys("affs")
-        add = gp.AddAffinities(self.dataset.neighborhood(channels), labels=LABELS, affinities=keys.target,
-                               labels_mask=LABELS_MASK, affinities_mask=AFFS_MASK)
+        add = gp.AddAffinities(
+            self.dataset.neighborhood(channels),
+            labels=LABELS,
+            affinities=keys.target,
+            labels_mask=LABELS_MASK,
+            affinities_mask=AFFS_MASK,
+        )
         balance = gp.BalanceLabels(keys.target, keys.weights, mask=AFFS_MASK if self.dataset.affs_masked else None)
         return add + balance
 
@@ -110,8 +115,13 @@ class AddLsds(gp.BatchFilter):
         roi = request[self.keys.target].roi
         labels = batch[LABELS]
         inner = (roi - labels.spec.roi.begin) / labels.spec.voxel_size
-        lsds = local_shape_descriptors(labels.data, self.dataset.sigma, self.dataset.voxel_size, self.dataset.lsd_downsample,
-                                       roi=Box(tuple(inner.begin), tuple(inner.end)))
+        lsds = local_shape_descriptors(
+            labels.data,
+            self.dataset.sigma,
+            self.dataset.voxel_size,
+            self.dataset.lsd_downsample,
+            roi=Box(tuple(inner.begin), tuple(inner.end)),
+        )
         mask = batch[LABELS_MASK].crop(roi).data > 0
         if self.dataset.lsd_weight == "foreground":
             mask = (labels.crop(roi).data > 0) | ~mask

@@ -31,7 +31,9 @@ class Log:
         values = []
         for tag, array in arrays.items():
             section = middle_section(array)
-            image = Summary.Image(height=section.shape[0], width=section.shape[1], colorspace=3, encoded_image_string=_png(section))
+            image = Summary.Image(
+                height=section.shape[0], width=section.shape[1], colorspace=3, encoded_image_string=_png(section)
+            )
             values.append(Summary.Value(tag=tag, image=image))
         self._add(iteration, values)
 

@@ -30,14 +30,24 @@ class Trainer:
     model: keras.Model
 
     @classmethod
-    def start(cls, network: Network, input_shape: Sequence[int], learning_rate: float, precision: str, seed: int,
-              checkpoint: Checkpoint | None) -> "Trainer":
+    def start(
+        cls,
+        network: Network,
+        input_shape: Sequence[int],
+        learning_rate: float,
+        precision: str,
+        seed: int,
+        checkpoint: Checkpoint | None,
+    ) -> "Trainer":
         """Build and compile the model, with weights and optimizer state of ``checkpoint``, or fresh ones from ``seed``."""
         keras.utils.set_random_seed(seed % 2**32)
         model = network.build(input_shape, precision)
         optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.95, beta_2=0.999, epsilon=1e-8)
-        model.compile(optimizer, loss={head.name: weighted_error for head in network.heads},
-                      jit_compile=keras.backend.backend() == "jax")
+        model.compile(
+            optimizer,
+            loss={head.name: weighted_error for head in network.heads},
+            jit_compile=keras.backend.backend() == "jax",
+        )
         optimizer.build(model.trainable_variables)
         if checkpoint is not None:
             checkpoints.load_checkpoint(model, checkpoint.path)
@@ -46,8 +56,10 @@ class Trainer:
 
     def step(self, inputs: Arrays, targets: Arrays, weights: Arrays) -> dict[str, float]:
         """Update the weights; returns the loss before that, in all and of each head (``loss``, ``<head>_loss``)."""
-        truth = {head.name: _last(np.concatenate((targets[head.name], weights[head.name]), axis=1, dtype=np.float32))
-                 for head in self.network.heads}
+        truth = {
+            head.name: _last(np.concatenate((targets[head.name], weights[head.name]), axis=1, dtype=np.float32))
+            for head in self.network.heads
+        }
         logs = self.model.train_on_batch(self._inputs(inputs), truth, return_dict=True)
         if len(self.network.heads) == 1:
             logs.setdefault(f"{self.network.heads[0].name}_loss", logs["loss"])
@@ -76,8 +88,9 @@ def weighted_error(truth: Any, prediction: Any) -> Any:
 
 def gradient(prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float32]:
     """The gradient of :func:`weighted_error` by the prediction; arrays of one shape."""
-    scale = 2 / max(1, np.count_nonzero(weights))
-    return (scale * weights * (prediction - target)).astype(np.float32)
+    scale = 2 / max(1, int(np.count_nonzero(weights)))
+    values: NDArray[np.float32] = (scale * weights * (prediction - target)).astype(np.float32)
+    return values
 
 
 def _last(array: NDArray[Any]) -> NDArray[np.float32]:

@@ -29,8 +29,10 @@ class Checkered(gp.BatchProvider):
         for key, asked in request.array_specs.items():
             spec = self.spec[key].copy()
             spec.roi = asked.roi
-            z, y, x = np.meshgrid(*(np.arange(b, e) for b, e in zip(asked.roi.begin / UNIT, asked.roi.end / UNIT, strict=True)),
-                                  indexing="ij")
+            z, y, x = np.meshgrid(
+                *(np.arange(b, e) for b, e in zip(asked.roi.begin / UNIT, asked.roi.end / UNIT, strict=True)),
+                indexing="ij",
+            )
             smooth = (np.sin(z / 3) + np.sin(y / 7) + np.cos(x / 11)).astype(np.float32)
             values = smooth if key == RAW else ((z // 5) * 10007 + (y // 9) * 101 + x // 8 + 10**6).astype(np.uint64)
             batch[key] = gp.Array(values, spec)
@@ -40,9 +42,15 @@ class Checkered(gp.BatchProvider):
 def theirs(elastic):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return gp.ElasticAugment(elastic.control_point_spacing, elastic.jitter_sigma, elastic.rotation_interval,
-                                 prob_slip=elastic.prob_slip, prob_shift=elastic.prob_shift, max_misalign=elastic.max_misalign,
-                                 subsample=elastic.subsample)
+        return gp.ElasticAugment(
+            elastic.control_point_spacing,
+            elastic.jitter_sigma,
+            elastic.rotation_interval,
+            prob_slip=elastic.prob_slip,
+            prob_shift=elastic.prob_shift,
+            max_misalign=elastic.max_misalign,
+            subsample=elastic.subsample,
+        )
 
 
 def augmented(node, seed):
@@ -54,7 +62,9 @@ def augmented(node, seed):
     return batch[RAW].data, batch[LABELS].data
 
 
-@pytest.mark.parametrize("elastic", [ZEBRAFINCH.elastic, FIB25.elastic, FIB25.elastic_after], ids=["zebrafinch", "rotation", "jitter"])
+@pytest.mark.parametrize(
+    "elastic", [ZEBRAFINCH.elastic, FIB25.elastic, FIB25.elastic_after], ids=["zebrafinch", "rotation", "jitter"]
+)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_equals_gunpowder(elastic, seed):
     raw, labels = augmented(ElasticAugment(elastic), seed)
@@ -86,7 +96,9 @@ def test_identity_gives_the_source_and_zero_outside():
     coarse = np.array(np.meshgrid([0, 3], [0, 4], [0, 5], indexing="ij"), np.float32)
     shifts = np.zeros((4, 2), np.float32)
     for interpolate in (True, False):
-        np.testing.assert_allclose(warp(source, (0, 0, 0), coarse, shifts, shape, Box.of_shape(shape), interpolate), source, atol=1e-4)
+        np.testing.assert_allclose(
+            warp(source, (0, 0, 0), coarse, shifts, shape, Box.of_shape(shape), interpolate), source, atol=1e-4
+        )
     shifts[2] = (0, 3)  # section 2 comes from three voxels further right
     moved = warp(source, (0, 0, 0), coarse, shifts, shape, Box.of_shape(shape), False)
     np.testing.assert_array_equal(moved[2, :, :3], source[2, :, 3:])

@@ -1,0 +1,72 @@
+"""The trained network of a setup directory."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lsd_experiments import checkpoints, networks
+from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.errors import UserError
+from lsd_experiments.networks.network import Network, Shape
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A setup directory's network and checkpoint, and the input shape that it predicts with."""
+
+    setup: Path
+    checkpoint: Checkpoint
+    input_shape: Shape
+
+    @property
+    def network(self) -> Network:
+        """As it was trained: the feature maps are the checkpoint's, whatever mknet.py says."""
+        return self.checkpoint.network
+
+    def model(self, input_shape: Shape, precision: str) -> "keras.Model":
+        """The Keras model with its weights."""
+        _let_gpu_memory_grow()
+        model = self.network.build(input_shape, precision)
+        checkpoints.load_checkpoint(model, self.checkpoint.path)
+        return model
+
+
+def find_trained(setup: str | Path, iteration: int | None = None, input_shape: Shape | None = None) -> Trained:
+    """What ``config.json`` and the checkpoint of ``iteration`` (default: the newest) in ``setup`` say.
+
+    :raises UserError: if either is missing, they disagree on more than feature maps, or the input shape is not legal.
+    """
+    setup = Path(setup)
+    described = networks.read(setup / "config.json")
+    checkpoint = checkpoints.require_checkpoint(setup, iteration)
+    asked, found = described.network, checkpoint.network
+    for what in ("heads", "inputs", "downsample_factors"):
+        if getattr(asked, what) != getattr(found, what):
+            raise UserError(
+                f"{checkpoint.path}: holds another architecture: {what} is {getattr(found, what)}, config.json has "
+                f"{getattr(asked, what)}. Run mknet.py again, or name another checkpoint"
+            )
+    shape = input_shape or described.input_shape
+    found.check_input_shape(shape)
+    return Trained(setup, checkpoint, shape)
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _let_gpu_memory_grow() -> None:
+    """Take GPU memory as it is needed, so that workers can share a GPU."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)

@@ -1,0 +1,75 @@
+"""Volumes as gunpowder sources, for training and prediction.
+
+gunpowder counts in whole world units. Here its origin is the first voxel of raw, and its unit the largest that makes the
+voxel size whole: 1 nm for (20, 9, 9), 1/3 nm for 100/3. Nothing of that leaves a pipeline.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+
+import gunpowder as gp
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments import arrays
+from lsd_experiments.arrays import Volume
+from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Box, Voxels
+
+
+def world_units(voxel_size: Sequence[float]) -> gp.Coordinate:
+    """``voxel_size`` in the whole units that gunpowder counts in."""
+    fractions = [Fraction(size).limit_denominator(1000) for size in voxel_size]
+    unit = math.lcm(*(fraction.denominator for fraction in fractions))
+    return gp.Coordinate(int(fraction * unit) for fraction in fractions)
+
+
+class VolumeSource(gp.BatchProvider):
+    """Reads ``volume`` as the array ``key``; each process opens the file for itself.
+
+    ``begin``: where its first voxel lies, in voxels from gunpowder's origin. Float raw must lie in [0, 1].
+    """
+
+    def __init__(
+        self, key: gp.ArrayKey, volume: Volume, begin: Voxels, unit: gp.Coordinate, interpolatable: bool
+    ) -> None:
+        self.key, self.volume, self.begin = key, volume, begin
+        is_float = volume.dtype.kind == "f"
+        self.array_spec = gp.ArraySpec(
+            roi=gp.Roi(begin, volume.shape) * unit,
+            voxel_size=unit,
+            interpolatable=interpolatable,
+            dtype=np.dtype(np.float32) if is_float else volume.dtype,
+        )
+        self._opened_by = os.getpid()
+
+    def setup(self) -> None:
+        """Announce the array."""
+        self.provides(self.key, self.array_spec)
+
+    def provide(self, request: gp.BatchRequest) -> gp.Batch:
+        """Read what is asked for."""
+        spec = self.array_spec.copy()
+        spec.roi = request[self.key].roi
+        voxels = (spec.roi - self.array_spec.roi.begin) / self.array_spec.voxel_size
+        batch = gp.Batch()
+        batch[self.key] = gp.Array(self._read(Box(tuple(voxels.begin), tuple(voxels.end))), spec)
+        return batch
+
+    def _read(self, box: Box) -> NDArray[np.generic]:
+        if self._opened_by != os.getpid():
+            self.volume = arrays.open_volume(self.volume.container, self.volume.dataset)
+            self._opened_by = os.getpid()
+        if box.empty:
+            return np.empty(box.shape, self.array_spec.dtype)
+        values = self.volume.read(box)
+        return arrays.to_unit_range(values, name=self.volume.name) if values.dtype.kind == "f" else values
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """The error at the bottom of gunpowder's nested ones, as one that can be pickled."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error if isinstance(error, (UserError, RuntimeError)) else RuntimeError(f"{type(error).__name__}: {error}")
