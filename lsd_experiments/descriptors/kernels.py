@@ -59,11 +59,6 @@ def _emit(builder: Any, out: Any, values: Any, kernels: Any, taps: Any, outputs:
     def vector_at(pointer: Any, step: Any, width: int, offset: int) -> Any:
         return builder.bitcast(at(pointer, step, width, offset), vector.as_pointer())
 
-    def broadcast(scalar: Any) -> Any:
-        undefined, lanes = ir.Constant(vector, ir.Undefined), ir.VectorType(ir.IntType(32), LANES)
-        first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(first, undefined, ir.Constant(lanes, [0] * LANES))
-
     zero = ir.Constant(vector, [0.0] * LANES)
     sums = [cgutils.alloca_once(builder, vector) for _ in outputs]
     for total in sums:
@@ -71,12 +66,37 @@ def _emit(builder: Any, out: Any, values: Any, kernels: Any, taps: Any, outputs:
     with cgutils.for_range(builder, taps) as loop:
         inputs = [builder.load(vector_at(values, loop.index, channels * LANES, c * LANES), align=4)
                   for c in range(channels)]
-        weights = [broadcast(builder.load(at(kernels, loop.index, 3, power))) for power in range(3)]
+        weights = [_broadcast(builder, builder.load(at(kernels, loop.index, 3, power)), vector) for power in range(3)]
         for total, (channel, power) in zip(sums, outputs, strict=True):
             product = builder.fmul(inputs[channel], weights[power], flags=["fast"])
             builder.store(builder.fadd(builder.load(total), product, flags=["fast"]), total)
     for i, total in enumerate(sums):
         builder.store(builder.load(total), vector_at(out, ir.Constant(taps.type, 0), 1, i * LANES), align=4)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def blend(typingctx: Any, out: Any, o: Any, values: Any, v: Any, labels: Any, n: Any, label: Any) -> Any:
+    """LANES of ``values``, from v on, go to ``out``, from o on, where ``labels``, from n on, are ``label``."""
+    flat, flat_labels, index = types.Array(types.float32, 1, "C"), types.Array(types.uint64, 1, "C"), types.intp
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        floats, integers = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.IntType(64), LANES)
+        pointers = [builder.bitcast(builder.gep(context.make_array(array)(context, builder, arguments[i]).data,
+                                                [arguments[i + 1]]), vector.as_pointer())
+                    for i, array, vector in ((0, flat, floats), (2, flat, floats), (4, flat_labels, integers))]
+        old, new = (builder.load(pointer, align=4) for pointer in pointers[:2])
+        same = builder.icmp_unsigned("==", builder.load(pointers[2], align=8), _broadcast(builder, arguments[6], integers))
+        builder.store(builder.select(same, new, old), pointers[0], align=4)
+        return context.get_dummy_value()
+
+    return types.void(flat, index, flat, index, flat_labels, index, types.uint64), codegen
+
+
+def _broadcast(builder: Any, scalar: Any, vector: Any) -> Any:
+    """``scalar`` in every lane."""
+    undefined, lanes = ir.Constant(vector, ir.Undefined), ir.VectorType(ir.IntType(32), LANES)
+    first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(lanes, [0] * LANES))
 
 
 # (channel of the input, power of the position): what each output sums
@@ -175,21 +195,19 @@ def write(lsds: Any, labels: Any, label: int, origin: Any, step: Any, channels: 
     for i in range(len(values)):
         for v in range(i * step[2], (i + 1) * step[2]):
             repeated[v] = values[i]
-    first, width = strip * step[2], LANES * step[2]
-    end = min(first + width, origin[2] + lsds.shape[3])
+    width, first, size = LANES * step[2], strip * step[2] - origin[2], lsds[0].size
+    whole = min(width, lsds.shape[3] - first) // LANES * LANES  # the last strip may reach beyond the row
+    flat, flat_labels = lsds.reshape(-1), labels.reshape(-1)
     for full_z in range(z * step[0], (z + 1) * step[0]):
         for full_y in range(y * step[1], (y + 1) * step[1]):
-            row, x = labels[full_z, full_y], first
-            while x < end:
-                while x < end and row[x] != label:
-                    x += 1
-                begin = x
-                while x < end and row[x] == label:
-                    x += 1
-                for i in range(len(channels)):
-                    target, source = lsds[i, full_z - origin[0], full_y - origin[1]], channels[i] * width - first
-                    for v in range(begin, x):
-                        target[v - origin[2]] = repeated[source + v]
+            here = (full_z * labels.shape[1] + full_y) * labels.shape[2] + strip * step[2]
+            there = ((full_z - origin[0]) * lsds.shape[2] + full_y - origin[1]) * lsds.shape[3] + first
+            for i in range(len(channels)):
+                for v in range(0, whole, LANES):
+                    blend(flat, there + i * size + v, repeated, channels[i] * width + v, flat_labels, here + v, label)
+                for v in range(whole, min(width, lsds.shape[3] - first)):
+                    if flat_labels[here + v] == label:
+                        flat[there + i * size + v] = repeated[channels[i] * width + v]
 
 
 @compiled
