@@ -58,7 +58,8 @@ def default_chunks(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _check_place(root: Path, target: Path, overwrite: bool) -> None:
-    if root.exists() and not (root / ".zgroup").is_file() and (not root.is_dir() or any(root.iterdir())):
+    is_ours = not root.exists() or (root / ".zgroup").is_file()
+    if not is_ours and (not root.is_dir() or any(not p.name.startswith(".") for p in root.iterdir())):
         raise UserError(f"{root}: exists, and is no zarr group. Name another output, or remove it")
     for parent in target.parents:
         if (parent / ".zarray").is_file():

@@ -31,8 +31,8 @@ def open_bucket(url: str) -> Zarr:
     filesystem = _filesystem(os.getpid())
     mark = next((mark for mark in MARKS if _exists(filesystem, url, mark)), None)
     if mark is None:
-        raise UserError(f"{url}: no such bucket, no zarr or N5 there (none of {', '.join(MARKS)}), or not for everybody "
-                        "to read. Name the container itself")
+        raise UserError(f"{url}: no such bucket, no zarr or N5 there (none of {', '.join(MARKS)}), or not for all to "
+                        "read. Name the container itself")
     store = _store(url, n5=mark == "attributes.json")
     return N5(url, store) if mark == "attributes.json" else Zarr(url, store)
 

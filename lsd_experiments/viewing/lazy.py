@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32")  # what neuroglancer knows
 INSTEAD = {"bool": "uint8", "int64": "uint64", "float16": "float32", "float64": "float32"}
-MESHED = 512**3  # voxels: meshes are made of the whole array in memory, and only for volumes up to this
+MESHED = 400**3  # voxels: meshes are made of the whole array in memory, and only for volumes up to this
 
 
 class LazyArray:

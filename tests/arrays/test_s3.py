@@ -113,7 +113,7 @@ def test_a_missing_bucket_or_container(bucket) -> None:
         with pytest.raises(UserError, match=f"{url}: no such bucket, no zarr or N5 there"):
             open_volume(url, "volumes/raw")
     bucket.put_object(Bucket="data", Key="private.zarr/.zgroup", Body=b"{}")
-    with pytest.raises(UserError, match="or not for everybody to read"):
+    with pytest.raises(UserError, match="or not for all to read"):
         open_volume("s3://data/private.zarr", "volumes/raw")
     with pytest.raises(UserError, match="names no bucket"):
         open_volume("s3://", "volumes/raw")

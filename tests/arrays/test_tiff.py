@@ -25,7 +25,8 @@ def test_voxel_sizes_that_are_stored(tmp_path, raw, options) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)},
-                                     {"bigtiff": True, "byteorder": ">"}], ids=["contiguous", "compressed", "tiled", "big-endian"])
+                                     {"bigtiff": True, "byteorder": ">"}],
+                         ids=["contiguous", "compressed", "tiled", "big-endian"])
 def test_boxes(tmp_path, raw, options) -> None:
     tifffile.imwrite(tmp_path / "stack.tiff", raw, **options)
     volume = open_volume(tmp_path / "stack.tiff", voxel_size=(40, 10, 4.6))

@@ -1,0 +1,76 @@
+"""The command behind 03_predict/view.py: raw, affinities, LSDs, fragments, segmentations and ground truth together."""
+
+import argparse
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lsd_experiments import cli
+from lsd_experiments.arrays import Volume, list_datasets, open_volume
+from lsd_experiments.errors import UserError
+from lsd_experiments.viewing.layers import View
+from lsd_experiments.viewing.server import add_server_options, serve
+
+# The layers' order, by the last part of their datasets' names; what fits none comes last.
+ORDER = (r"raw", r"(pred_)?aff.*", r"(pred_)?(lsds|embedding).*", r"fragments.*", r"seg.*", r"(neuron_ids|labels)", r".*mask")
+VISIBLE = (r"raw", r"seg.*", r"(neuron_ids|labels)")  # the first of each; of the last two, only one
+
+logger = logging.getLogger(__name__)
+
+
+def main(description: str | None) -> None:
+    """Run the command."""
+    parser = cli.parser(description)
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help="the config that the results were made with")
+    parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE",
+                        help="a container, or FILE:DATASET; may be repeated")
+    add_server_options(parser)
+
+    def command(options: argparse.Namespace) -> None:
+        names = [*_of_config(options.config), *options.file]
+        if not names:
+            raise UserError("nothing to show. Name a config, or containers with -f FILE")
+        serve(lambda: result_views(names), options.bind_address, options.port)
+
+    cli.run(command, parser)
+
+
+def result_views(names: list[str]) -> list[View]:
+    """The volumes of ``names`` (``container`` or ``container:dataset``), raw first and segmentations over it.
+
+    Visible are raw and one segmentation, or the labels if there is none.
+    """
+    volumes = {volume.name: volume for name in names for volume in _volumes(name)}
+    titled = sorted(((_title(volume), volume) for volume in volumes.values()), key=lambda item: _rank(item[0]))
+    visible = [next((v.name for title, v in titled if re.fullmatch(pattern, title)), None) for pattern in VISIBLE]
+    shown = {visible[0], visible[1] or visible[2]}
+    return [View(title, volume, visible=volume.name in shown) for title, volume in titled]
+
+
+def _volumes(name: str) -> Iterator[Volume]:
+    """The volume ``container:dataset``, or all of ``container``."""
+    container, _, dataset = name.rpartition(":")
+    if container and not dataset.startswith("//") and not Path(name).exists():
+        yield open_volume(container, dataset)
+        return
+    datasets = list_datasets(name)
+    if not any(datasets):
+        yield open_volume(name)
+    for dataset in filter(None, datasets):
+        try:
+            yield open_volume(name, dataset)
+        except UserError as error:
+            logger.warning("not shown: %s", error)
+
+
+def _title(volume: Volume) -> str:
+    return Path(volume.dataset).name or Path(volume.container).stem
+
+
+def _rank(title: str) -> int:
+    return next((rank for rank, pattern in enumerate(ORDER) if re.fullmatch(pattern, title)), len(ORDER))
+
+
+def _of_config(config: str | None) -> list[str]:
+    return []

@@ -1,0 +1,117 @@
+"""The commands as a user runs them: the URL is all that they print, Ctrl-C ends them, a mistake is one line."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from lsd_experiments.arrays import open_volume
+from lsd_experiments.errors import UserError
+from lsd_experiments.viewing import view_batch, view_data, view_results
+
+ROOT = Path(__file__).parent.parent.parent
+DATA, RESULTS = ROOT / "01_data/view_data.py", ROOT / "03_predict/view.py"
+BATCH = ("-c", "from lsd_experiments.viewing import view_batch; view_batch.main('Look at a batch.')")
+
+
+@pytest.fixture(scope="module")
+def snapshots(tmp_path_factory, container) -> Path:
+    """A directory with snapshots/batch_1.hdf and batch_401.hdf, as training writes them."""
+    directory = tmp_path_factory.mktemp("mtlsd")
+    (directory / "snapshots").mkdir()
+    for iteration in (1, 401):
+        with h5py.File(directory / f"snapshots/batch_{iteration}.hdf", "w") as file:
+            for name, shape, dtype in (("raw", (1, 8, 9, 10), np.float32), ("labels/neuron_ids", (4, 5, 6), np.uint64),
+                                       ("labels/mask", (4, 5, 6), np.uint8), ("gt_affinities", (3, 4, 5, 6), np.float32),
+                                       ("pred_affinities", (3, 4, 5, 6), np.float32),
+                                       ("pred_embedding", (10, 4, 5, 6), np.float32)):
+                made = file.create_dataset(f"volumes/{name}", data=np.zeros(shape, dtype))
+                made.attrs["resolution"], made.attrs["offset"] = (20, 9, 9), (40, 18, 18)
+    return directory
+
+
+def start(*command, cwd=ROOT) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, *map(str, command)], cwd=cwd, env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_each_serves_until_ctrl_c(container, snapshots) -> None:
+    running = [start(DATA, "-f", container), start(RESULTS, "-f", container), start(*BATCH, cwd=snapshots)]
+    try:
+        for process in running:
+            url = process.stdout.readline().strip()
+            assert url.startswith("http://127.0.0.1:")
+            with urllib.request.urlopen(url, timeout=30) as page:
+                assert b"neuroglancer" in page.read()
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+            assert (output, errors, process.returncode) == ("", "interrupted\n", 130)
+    finally:
+        for process in running:
+            process.kill()
+
+
+@pytest.mark.parametrize(("command", "message"), [
+    ((DATA, "-f", "absent.zarr"), "absent.zarr: no such file or directory"),
+    ((DATA, "-d", "docs"), "docs: holds no .zarr or .n5"),
+    ((RESULTS,), "nothing to show. Name a config, or containers with -f FILE"),
+    ((RESULTS, "-f", "absent.zarr:volumes/raw"), "absent.zarr: no such file or directory"),
+    (BATCH, "snapshots: holds no batch_<n>.hdf. Run train.py first"),
+])
+def test_mistakes(command, message) -> None:
+    process = start(*command)
+    output, errors = process.communicate(timeout=60)
+    assert (output, process.returncode) == ("", 2)
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_port_that_is_taken(container) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = start(DATA, "-f", container, "--port", str(taken.getsockname()[1]))
+        output, errors = process.communicate(timeout=60)
+    assert (output, process.returncode) == ("", 2)
+    assert "Name another --bind-address or --port" in errors
+
+
+def test_what_view_data_shows(container, tmp_path) -> None:
+    assert [(v.name, v.kind.value, v.visible) for v in view_data.data_views([str(container)])] == [
+        ("raw", "raw", True), ("labels_mask", "mask", False)]
+    shutil.copytree(container, tmp_path / "a.zarr")
+    shutil.copytree(container, tmp_path / "b.zarr")
+    containers = view_data.containers_in(tmp_path)
+    assert containers == [str(tmp_path / "a.zarr"), str(tmp_path / "b.zarr")]
+    assert [v.name for v in view_data.data_views(containers)] == ["a raw", "a labels_mask", "b raw", "b labels_mask"]
+    assert view_data.containers_in(tmp_path / "a.zarr") == [str(tmp_path / "a.zarr")]
+
+
+def test_what_view_batch_shows(snapshots) -> None:
+    assert view_batch.newest(snapshots) == str(snapshots / "snapshots/batch_401.hdf")
+    views = view_batch.batch_views([view_batch.newest(snapshots)])
+    assert [(v.name, v.visible) for v in views] == [
+        ("raw", True), ("neuron_ids", False), ("gt_affinities", False), ("pred_affinities", True), ("pred_embedding", True),
+        ("mask", False)]
+    both = view_batch.batch_views([str(path) for path in sorted((snapshots / "snapshots").iterdir())])
+    assert [v.name for v in both if v.name.endswith("raw")] == ["batch_1 raw", "batch_401 raw"]
+
+
+def test_what_view_results_shows(container) -> None:
+    names = ["raw", "affs", "lsds", "segmentation", "labels_mask"]
+    views = view_results.result_views([str(container), f"{container}:volumes/raw"])
+    assert [v.name for v in views] == names
+    assert [v.name for v in views if v.visible] == ["raw", "segmentation"]
+    only = view_results.result_views([f"{container}:volumes/affs"])
+    assert [v.volume.name for v in only] == [open_volume(container, "volumes/affs").name]
+    with pytest.raises(UserError, match="no dataset 'volumes/nothing'"):
+        view_results.result_views([f"{container}:volumes/nothing"])
