@@ -10,7 +10,7 @@ import numcodecs
 from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
 
 
-class CheckedBlosc(numcodecs.Blosc):  # type: ignore[misc]
+class CheckedBlosc(numcodecs.Blosc):
     """Blosc, checking that a chunk is as long as its header says (bytes 12 to 15, little endian)."""
 
     codec_id = "blosc"
@@ -27,7 +27,7 @@ class CheckedBlosc(numcodecs.Blosc):  # type: ignore[misc]
         return super().decode(buf, out)
 
 
-class CheckedGZip(numcodecs.GZip):  # type: ignore[misc]
+class CheckedGZip(numcodecs.GZip):
     """Gzip, checking that a chunk fills the result."""
 
     codec_id = "gzip"

@@ -44,7 +44,7 @@ def local_volume(volume: Volume, is_segmentation: bool) -> Any:
     """``volume`` as a neuroglancer data source, placed by its voxel size and, to the nearest voxel, its offset."""
     import neuroglancer
 
-    class LazyVolume(neuroglancer.LocalVolume):  # type: ignore[misc]
+    class LazyVolume(neuroglancer.LocalVolume):
         def get_object_mesh(self, object_id: int) -> Any:
             if np.prod(self.shape) > MESHED:
                 raise neuroglancer.local_volume.MeshesNotSupportedForVolume

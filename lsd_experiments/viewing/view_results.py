@@ -28,7 +28,7 @@ def main(description: str | None) -> None:
     add_server_options(parser)
 
     def command(options: argparse.Namespace) -> None:
-        names = [*_of_config(options.config), *options.file]
+        names = [*config_names(options.config), *options.file]
         if not names:
             raise UserError("nothing to show. Name a config, or containers with -f FILE")
         serve(lambda: result_views(names), options.bind_address, options.port)
@@ -72,5 +72,16 @@ def _rank(title: str) -> int:
     return next((rank for rank, pattern in enumerate(ORDER) if re.fullmatch(pattern, title)), len(ORDER))
 
 
-def _of_config(config: str | None) -> list[str]:
-    return []
+def config_names(config: str | None) -> list[str]:
+    """What the stages of a config read and made: raw, all of the output, and labels."""
+    if config is None:
+        return []
+    from lsd_experiments.pipeline.settings import load_pipeline
+
+    settings = load_pipeline(config)
+    names = [f"{settings.raw_file}:{settings.raw_dataset}"] if settings.raw_file else []
+    names += [settings.out_file] if Path(settings.out_file).exists() else []
+    names += [":".join(place) for place in (settings.affs, settings.fragments_place) if place[0] != settings.out_file]
+    if settings.evaluate is not None:
+        names.append(f"{settings.evaluate.labels_file}:{settings.evaluate.labels_dataset}")
+    return names

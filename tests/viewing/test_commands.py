@@ -113,5 +113,21 @@ def test_what_view_results_shows(container) -> None:
     assert [v.name for v in views if v.visible] == ["raw", "segmentation"]
     only = view_results.result_views([f"{container}:volumes/affs"])
     assert [v.volume.name for v in only] == [open_volume(container, "volumes/affs").name]
-    with pytest.raises(UserError, match="no dataset 'volumes/nothing'"):
+    with pytest.raises(UserError, match=r"no dataset 'volumes/nothing'"):
         view_results.result_views([f"{container}:volumes/nothing"])
+
+
+def test_a_config_names_what_its_stages_read_and_made(container, tmp_path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"""
+        out_file = "{container}"
+        raw_file = "raw.zarr"
+        fragments = {{ affs_file = "affs.zarr", fragments_in_xy = false }}
+        evaluate = {{ labels_file = "labels.zarr" }}
+    """)
+    assert view_results.config_names(str(config)) == [
+        f"{tmp_path}/raw.zarr:volumes/raw", str(container), f"{tmp_path}/affs.zarr:volumes/affs",
+        f"{tmp_path}/labels.zarr:volumes/labels/neuron_ids"]
+    config.write_text(config.read_text().replace("affs_file", "afs_file"))
+    with pytest.raises(UserError, match=r"config.toml: unknown key 'fragments.afs_file'; did you mean 'affs_file'"):
+        view_results.config_names(str(config))
