@@ -10,7 +10,7 @@ from lsd_experiments.viewing.layers import View
 from lsd_experiments.viewing.server import add_server_options, serve
 
 SHOWN_FIRST = ("volumes/raw", "volumes/labels/neuron_ids")
-VISIBLE = ("raw", "pred_affinities", "pred_embedding", "pred_lsds")
+PREDICTIONS = ("pred_affinities", "pred_embedding", "pred_lsds")  # the first that there is, is visible over raw
 
 
 def main(description: str | None = None, directory: Path = Path()) -> None:
@@ -39,13 +39,14 @@ def newest(directory: Path) -> str:
 
 
 def batch_views(files: list[str]) -> list[View]:
-    """All arrays of the snapshots ``files``; raw and the predictions are visible."""
+    """All arrays of the snapshots ``files``; raw and one prediction are visible."""
     views = []
     for file in files:
         datasets = list_datasets(file)
         first = [name for name in SHOWN_FIRST if name in datasets]
         prefix = f"{Path(file).stem} " if len(files) > 1 else ""
+        prediction = next((name for name in PREDICTIONS if f"volumes/{name}" in datasets), None)
         for dataset in [*first, *(name for name in datasets if name not in first)]:
             name = dataset.rsplit("/", 1)[-1]
-            views.append(View(prefix + name, open_volume(file, dataset), visible=name in VISIBLE))
+            views.append(View(prefix + name, open_volume(file, dataset), visible=name in ("raw", prediction)))
     return views

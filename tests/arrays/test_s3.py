@@ -2,7 +2,6 @@
 
 import multiprocessing
 import socket
-import time
 
 import boto3
 import numpy as np
@@ -131,6 +130,7 @@ def test_nobody_listens(monkeypatch) -> None:
         open_volume("s3://data/sample.zarr", "volumes/raw")
 
 
+@pytest.mark.timeout(60)  # with botocore's own timeouts it would be minutes
 def test_nobody_answers(monkeypatch) -> None:
     """A server that accepts, and then says nothing: the timeouts count."""
     monkeypatch.setattr(s3, "READ_TIMEOUT", 0.3)
@@ -138,10 +138,8 @@ def test_nobody_answers(monkeypatch) -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen(8)
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        start = time.monotonic()
         with pytest.raises(UserError, match="cannot be read from"):
             open_volume("s3://data/sample.zarr", "volumes/raw")
-        assert time.monotonic() - start < 10  # botocore's own would be a minute, five times
 
 
 def test_it_is_not_written(bucket) -> None:

@@ -100,7 +100,7 @@ def test_what_view_batch_shows(snapshots) -> None:
     assert view_batch.newest(snapshots) == str(snapshots / "snapshots/batch_401.hdf")
     views = view_batch.batch_views([view_batch.newest(snapshots)])
     assert [(v.name, v.visible) for v in views] == [
-        ("raw", True), ("neuron_ids", False), ("gt_affinities", False), ("pred_affinities", True), ("pred_embedding", True),
+        ("raw", True), ("neuron_ids", False), ("gt_affinities", False), ("pred_affinities", True), ("pred_embedding", False),
         ("mask", False)]
     both = view_batch.batch_views([str(path) for path in sorted((snapshots / "snapshots").iterdir())])
     assert [v.name for v in both if v.name.endswith("raw")] == ["batch_1 raw", "batch_401 raw"]
