@@ -14,7 +14,7 @@ from lsd_experiments.arrays.n5 import N5
 from lsd_experiments.arrays.zarrs import Zarr
 from lsd_experiments.errors import UserError
 
-CONNECT_TIMEOUT, READ_TIMEOUT = 4, 5  # seconds; the second is how long a server may send nothing
+CONNECT_TIMEOUT, READ_TIMEOUT = 4, 4  # seconds; the second is how long a server may send nothing
 TRIES = 2  # so that what cannot be reached is an error after ten seconds
 MARKS = (".zgroup", ".zarray", "attributes.json")  # what a container has at its root
 
