@@ -10,7 +10,8 @@ Stage = Callable[[PipelineSettings, bool], str]
 
 def predict(config: PipelineSettings, overwrite: bool) -> str:
     """Affinities (and LSDs) of raw, by a trained network."""
-    from lsd_experiments.prediction.blockwise import PredictionSettings, predict_blockwise
+    from lsd_experiments.prediction.blockwise import predict_blockwise
+    from lsd_experiments.prediction.plan import PredictionSettings
 
     if config.setup is None or config.raw_file is None:
         missing = "setup" if config.setup is None else "raw_file"

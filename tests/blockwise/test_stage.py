@@ -1,0 +1,97 @@
+"""What outputs say about themselves."""
+
+import pytest
+
+from lsd_experiments.arrays import open_volume
+from lsd_experiments.blockwise.stage import (
+    OutputVolume,
+    check_finished,
+    check_unchanged,
+    chunk_shape,
+    describe_input,
+    find_volume,
+    finish_volume,
+    in_voxels,
+    prepare_volume,
+)
+from lsd_experiments.errors import UserError
+from lsd_experiments.provenance import provenance
+
+MADE = {"stage": "s", "parameters": {"a": (1, 2), "b": 0.5}, "inputs": {"affs": "x"}, "date": "2024"}
+
+
+@pytest.fixture
+def output(tmp_path):
+    return OutputVolume(str(tmp_path / "out.zarr"), "volumes/fragments", (9, 16, 10), (20, 9, 4.6), (40, -9, 0), "uint64",
+                        (3, 8, 10))
+
+
+def test_first_run_creates_second_goes_on_third_does_nothing(output):
+    assert find_volume(output.container, output.dataset) is None
+    assert prepare_volume(output, MADE) is False
+    volume = open_volume(output.container, output.dataset)
+    assert (volume.shape, volume.offset) == (output.shape, output.offset)
+    assert volume.voxel_size == pytest.approx(output.voxel_size)
+    assert all(write % chunk == 0 for write, chunk in zip(output.write_shape, volume.chunks, strict=True))
+
+    output.records.mkdir(parents=True)
+    assert prepare_volume(output, MADE) is False
+    assert output.records.exists()
+    finish_volume(output)
+    assert prepare_volume(output, MADE) is True
+
+
+def test_overwriting_forgets_the_blocks(output):
+    prepare_volume(output, MADE)
+    finish_volume(output)
+    output.records.mkdir(parents=True)
+    assert prepare_volume(output, {**MADE, "stage": "other"}, overwrite=True) is False
+    assert not output.records.exists()
+    assert open_volume(output.container, output.dataset).attrs["provenance"]["stage"] == "other"
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"parameters": {"a": (1, 3), "b": 0.5}}, r"made with a = \[1, 2\], now it is \[1, 3\]"),
+    ({"parameters": {"a": (1, 2)}}, "made with b = 0.5, now it is not given"),
+    ({"parameters": {"a": (1, 2), "b": 0.5, "c": True}}, "made with c = not given, now it is true"),
+    ({"inputs": {"affs": "y"}}, 'made with affs = "x", now it is "y"'),
+])
+def test_other_parameters_are_refused_and_named(output, change, message):
+    prepare_volume(output, MADE)
+    with pytest.raises(UserError, match=message + r"\. Choose another output, or pass --overwrite"):
+        prepare_volume(output, {**MADE, **change})
+    assert prepare_volume(output, {**MADE, "date": "2025", "version": "9"}) is False  # these do not matter
+
+
+def test_outputs_of_unknown_origin_are_refused(output):
+    with pytest.raises(UserError, match="does not say what made it"):
+        check_unchanged(output.name, None, MADE)
+
+
+def test_unfinished_inputs_are_refused(output):
+    prepare_volume(output, MADE)
+    with pytest.raises(UserError, match=r"volumes/fragments is not finished\. Run predict first"):
+        check_finished(find_volume(output.container, output.dataset), "predict")
+    finish_volume(output)
+    check_finished(find_volume(output.container, output.dataset), "predict")
+
+
+def test_inputs_are_known_by_when_they_were_made(output):
+    prepare_volume(output, provenance("s", {}, {}))
+    volume = find_volume(output.container, output.dataset)
+    assert describe_input(volume) == f"out.zarr:volumes/fragments of {volume.attrs['provenance']['date']}"
+
+
+def test_sizes_in_voxels(output):
+    prepare_volume(output, MADE)
+    volume = find_volume(output.container, output.dataset)
+    assert in_voxels((40, 0, 46), volume, "context") == (2, 0, 10)
+    with pytest.raises(UserError, match=r"context = \[50, 9, 46\] nm is no multiple .* Take \[40.0, 9.0, 46.0\]"):
+        in_voxels((50, 9, 46), volume, "context")
+    with pytest.raises(UserError, match="no multiple"):
+        in_voxels((-20, 9, 46), volume, "context")
+
+
+@pytest.mark.parametrize(("write", "chunks"), [((128, 125, 1), (64, 125, 1)), ((67, 60, 96), (67, 60, 48)), ((48, 272, 200), (48, 68, 50))])
+def test_chunks_divide_blocks(write, chunks):
+    assert chunk_shape(write) == chunks

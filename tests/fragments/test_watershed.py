@@ -1,0 +1,131 @@
+"""Watershed fragments, against mahotas and scipy (which the published code used) and on inputs drawn by hand."""
+
+import mahotas
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from lsd_experiments.fragments import boundary_distance, watershed_fragments
+from lsd_experiments.fragments.watershed import mean_affinity
+
+
+def noise(shape, seed=0, channels=3, sigma=1.5):
+    """Smooth random affinities, uint8."""
+    random = np.random.default_rng(seed)
+    affs = ndimage.gaussian_filter(random.standard_normal((channels, *shape)), (0, sigma, sigma, sigma))
+    return np.clip(affs / affs.std() * 60 + 140, 0, 255).astype(np.uint8)
+
+
+def published_3d(affs):
+    """The published rule, step by step, for affinities of three channels."""
+    foreground = affs.mean(axis=0) > 127.5
+    distance = ndimage.distance_transform_edt(foreground)
+    seeds, count = ndimage.label(ndimage.maximum_filter(distance, 10) == distance)
+    return mahotas.cwatershed(distance.max() - distance, seeds), count
+
+
+def draw(*rows):
+    """Affinities [3, 1, y, x] float of one section: 1 where there is an ``o``, else 0."""
+    section = np.array([[c == "o" for c in row] for row in rows], np.float32)
+    return np.stack([section[None]] * 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parity_is_the_published_rule_in_3d(seed):
+    affs = noise((20, 24, 22), seed)
+    expected, count = published_3d(affs)
+    assert count > 5
+    np.testing.assert_array_equal(watershed_fragments(affs, fragments_in_xy=False, parity=True), expected)
+
+
+def test_floats_give_what_uint8_gives():
+    affs = noise((8, 20, 20))
+    np.testing.assert_array_equal(watershed_fragments(affs, False), watershed_fragments(affs.astype(np.float32) / 255, False))
+
+
+def test_sections_are_independent_in_2d():
+    affs = noise((5, 30, 30))
+    together = watershed_fragments(affs, fragments_in_xy=True)
+    for z in range(5):
+        alone = watershed_fragments(affs[:, z:z + 1], fragments_in_xy=True)[0]
+        section = together[z]
+        assert len(set(np.unique(section)) & set(np.unique(together[:z]))) == 0
+        pairs = {(a, b) for a, b in zip(alone.ravel(), section.ravel(), strict=True)}
+        assert len(pairs) == len(np.unique(alone)) == len(np.unique(section))
+    assert len(np.unique(watershed_fragments(affs, fragments_in_xy=False))) < len(np.unique(together))
+
+
+def test_2d_sees_the_y_and_x_affinities_only():
+    affs = noise((4, 30, 30))
+    other_z = affs.copy()
+    other_z[0] = 255 - other_z[0]
+    np.testing.assert_array_equal(watershed_fragments(affs, True), watershed_fragments(other_z, True))
+    other_y = affs.copy()
+    other_y[1] = 255 - other_y[1]
+    assert (watershed_fragments(affs, True) != watershed_fragments(other_y, True)).any()
+
+
+def test_two_rooms_are_two_fragments_that_fill_the_wall():
+    affs = draw("ooooooo.ooooooo",
+                "ooooooo.ooooooo",
+                "ooooooo.ooooooo",
+                "ooooooo.ooooooo",
+                "ooooooo.ooooooo")
+    fragments = watershed_fragments(affs, fragments_in_xy=True, min_seed_distance=5)[0]
+    assert len(np.unique(fragments[:, :7])) == 1
+    assert len(np.unique(fragments[:, 8:])) == 1
+    assert fragments[0, 0] != fragments[0, -1]
+    assert (fragments > 0).all()
+
+
+def test_nearer_maxima_than_the_seed_distance_are_one_seed():
+    affs = draw("ooooooooo.ooooo",
+                "ooooooooooooooo",
+                "ooooooooo.ooooo")
+    assert watershed_fragments(affs, True, min_seed_distance=30).max() == 1
+    assert watershed_fragments(affs, True, min_seed_distance=3).max() == 2
+
+
+def test_background_far_from_foreground_is_no_fragment():
+    affs = draw(*["oooooo" + "." * 30] * 4)
+    fragments = watershed_fragments(affs, True)[0]
+    assert (fragments[:, :6] == 1).all()
+    assert (fragments[:, 20:] == 0).all()
+    published = watershed_fragments(affs, True, parity=True)[0]  # there the empty space is a fragment, too
+    assert published[0, 30] not in (0, published[0, 0])
+
+
+def test_no_foreground_gives_no_fragment():
+    empty = np.zeros((3, 4, 12, 12), np.uint8)
+    assert not watershed_fragments(empty, False).any()
+    assert (watershed_fragments(empty, False, parity=True) == 1).all()
+
+
+@pytest.mark.parametrize("fragments_in_xy", [False, True])
+def test_no_background_gives_one_fragment(fragments_in_xy):
+    affs = np.full((3, 3, 15, 15), 255, np.uint8)
+    fragments = watershed_fragments(affs, fragments_in_xy)
+    assert len(np.unique(fragments)) == (3 if fragments_in_xy else 1)
+    assert (fragments > 0).all()
+
+
+def test_long_range_channels_do_not_count():
+    """The published rule averages all twelve: long range affinities, lower near every boundary, make boundaries thicker."""
+    affs = np.concatenate([noise((6, 30, 30)), np.zeros((9, 6, 30, 30), np.uint8)])
+    np.testing.assert_array_equal(watershed_fragments(affs, False), watershed_fragments(affs[:3], False))
+    assert (mean_affinity(affs, False) > 127.5).any()
+    assert not (mean_affinity(affs, False, parity=True) > 127.5).any()  # no foreground: no neurite found
+    assert (watershed_fragments(affs, False, parity=True) == 1).all()
+
+
+def test_distance_matches_scipy():
+    foreground = noise((12, 20, 20))[0] > 120
+    expected = ndimage.distance_transform_edt(foreground)
+    np.testing.assert_allclose(np.sqrt(boundary_distance(foreground, False)), expected, atol=1e-6)
+    sections = np.stack([ndimage.distance_transform_edt(section) for section in foreground])
+    np.testing.assert_allclose(np.sqrt(boundary_distance(foreground, True)), sections, atol=1e-6)
+
+
+def test_too_few_channels_are_refused():
+    with pytest.raises(AssertionError, match="2 channels"):
+        watershed_fragments(np.zeros((2, 3, 3, 3), np.uint8), False)

@@ -1,0 +1,182 @@
+"""All stages blockwise, with real workers."""
+
+import shutil
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_erosion
+
+from lsd_experiments.agglomeration import agglomerate
+from lsd_experiments.arrays import create_volume, open_volume
+from lsd_experiments.errors import UserError
+from lsd_experiments.evaluation import evaluate_segmentation
+from lsd_experiments.fragments import extract_fragments
+from lsd_experiments.fragments.blockwise import number_fragments
+from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.pipeline.stages import STAGES
+from lsd_experiments.rag import RagStore
+from lsd_experiments.segmentation import find_segments, read_lut, relabel
+
+
+def run(path, *names, overwrite=False, num_workers=2):
+    config = load_pipeline(path).model_copy(update={"num_workers": num_workers})
+    return [STAGES[name](config, overwrite) for name in names]
+
+
+def read(out_file, dataset):
+    return open_volume(str(out_file), dataset).read()
+
+
+@pytest.fixture
+def inside(labels):
+    """The voxels in the middle of neurites: at their surface blocks cut off slivers, whose boundary says nothing."""
+    return binary_erosion(labels > 0, iterations=2, border_value=1)
+
+
+def same_partition(first, second):
+    """Whether two arrays of ids are one up to naming."""
+    pairs = np.unique(np.stack([first.ravel(), second.ravel()]), axis=1).shape[1]
+    return pairs == len(np.unique(first)) == len(np.unique(second))
+
+
+CHAIN = ("extract_fragments", "agglomerate", "find_segments")
+
+
+@pytest.fixture
+def segmented(config, tmp_path, once_segmented):
+    """The container after these three stages."""
+    shutil.copytree(once_segmented, tmp_path, dirs_exist_ok=True)
+    config()
+    return tmp_path / "out.zarr"
+
+
+@pytest.fixture(scope="module")
+def once_segmented(tmp_path_factory, make_out_file, make_config):
+    directory = tmp_path_factory.mktemp("segmented")
+    make_out_file(directory)
+    run(make_config(directory), *CHAIN)
+    return directory
+
+
+def test_neurites_that_cross_many_blocks_are_whole(config, segmented, labels, affs, inside):
+    """Blockwise and in memory, up to naming: every neurite is one segment, and no two are."""
+    run(config(extract="threshold = 0.5"), "extract_segmentation")
+    blockwise = read(segmented, "volumes/segmentation_50")
+    assert blockwise.dtype == np.uint64
+
+    fragments = extract_fragments(affs, fragments_in_xy=False)
+    u, v, scores = agglomerate(affs, fragments, "hist_quant_50")
+    ((_, lut),) = find_segments(np.unique(fragments[fragments > 0]), u, v, scores, [0.5])
+    in_memory = relabel(fragments, lut)
+    assert same_partition(in_memory[inside], labels[inside])
+    assert same_partition(blockwise[inside], labels[inside])
+    assert len(np.unique(read(segmented, "volumes/fragments"))) > 5 * len(np.unique(labels))  # negative control
+
+
+def test_fragments_lie_in_one_block_and_have_nodes_at_their_centers(segmented):
+    volume = open_volume(str(segmented), "volumes/fragments")
+    fragments = volume.read()
+    with RagStore(segmented.with_suffix(".db")) as store:
+        ids, centers = store.read_nodes()
+    np.testing.assert_array_equal(ids, np.unique(fragments[fragments > 0]))
+    voxels = 10 * 16 * 14
+    for number, box in enumerate(volume.box.blocks((10, 16, 14))):
+        inside = fragments[box.intersect(volume.box).slices]
+        assert set((np.unique(inside[inside > 0]) - 1) // voxels) <= {number}
+    for id_, center in list(zip(ids, centers, strict=True))[::20]:
+        expected = (np.argwhere(fragments == id_).mean(axis=0) + 0.5) * volume.voxel_size + volume.offset
+        np.testing.assert_allclose(center, expected)
+
+
+def test_all_contacts_have_an_edge_also_across_blocks(segmented):
+    """The published rule, by the place of the lower fragment's centre, loses contacts of blocks unlike the fragments' ones."""
+    fragments = read(segmented, "volumes/fragments")
+    contacts = set()
+    for axis in range(3):
+        before = np.moveaxis(fragments, axis, 0)[:-1].ravel()
+        after = np.moveaxis(fragments, axis, 0)[1:].ravel()
+        touching = (before != after) & (before > 0) & (after > 0)
+        pairs = np.stack([np.minimum(before, after), np.maximum(before, after)])[:, touching]
+        contacts |= set(map(tuple, np.unique(pairs, axis=1).T.tolist()))
+    with RagStore(segmented.with_suffix(".db")) as store:
+        u, v, _ = store.read_edges("hist_quant_50")
+    edges = list(zip(u.tolist(), v.tolist(), strict=True))
+    assert len(edges) == len(set(edges))
+    assert set(edges) == contacts
+
+
+def test_agglomeration_blocks_may_be_larger_than_those_of_fragments(config, segmented, labels, inside):
+    run(config(agglomerate="block_size = [400, 144, 252]"), "agglomerate", "find_segments", overwrite=True)
+    run(config(agglomerate="block_size = [400, 144, 252]", extract="threshold = 0.5"), "extract_segmentation")
+    assert same_partition(read(segmented, "volumes/segmentation_50")[inside], labels[inside])
+
+
+def test_the_number_of_workers_does_not_change_the_result(config, segmented):
+    fragments = read(segmented, "volumes/fragments")
+    with RagStore(segmented.with_suffix(".db")) as store:
+        nodes, edges = store.read_nodes(), store.read_edges("hist_quant_50")
+    run(config(), "extract_fragments", "agglomerate", overwrite=True, num_workers=1)
+    np.testing.assert_array_equal(read(segmented, "volumes/fragments"), fragments)
+    with RagStore(segmented.with_suffix(".db")) as store:
+        for before, after in zip((*nodes, *edges), (*store.read_nodes(), *store.read_edges("hist_quant_50")), strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+def test_fragments_in_sections_with_mask_and_filter(config, out_file, labels, affs):
+    """All options of [fragments] give blockwise what they give in memory, where blocks hold whole sections."""
+    mask = np.ones((9, 10, 41), np.uint8)  # voxels three, four and one times as large
+    mask[:, :3] = 0
+    volume = create_volume(str(out_file), "volumes/mask", mask.shape, (60, 36, 9), (200, 90, -45), "uint8")
+    volume.write(volume.box, mask)
+    options = """
+mask_file = "out.zarr"
+mask_dataset = "volumes/mask"
+filter_fragments = 0.3
+epsilon_agglomerate = 0.1
+replace_sections = [4, 20]
+"""
+    path = config(fragments=options)
+    path.write_text(path.read_text().replace("fragments_in_xy = false", "fragments_in_xy = true")
+                    .replace("block_size = [200, 144, 126]", "block_size = [180, 360, 369]").replace("[60, 54, 54]", "[0, 0, 0]"))
+    run(path, "extract_fragments")
+    fine = mask.repeat(3, 0).repeat(4, 1)
+    found = read(out_file, "volumes/fragments")
+    for begin in range(0, 27, 9):
+        sections = [z - begin for z in (4, 20) if begin <= z < begin + 9]
+        expected = extract_fragments(affs[:, begin:begin + 9], True, mask=fine[begin:begin + 9], filter_fragments=0.3,
+                                     epsilon_agglomerate=0.1, replace_sections=sections)
+        assert same_partition(found[begin:begin + 9], number_fragments(expected, 1))
+    assert not found[4].any()
+    assert not found[:, :12].any()
+    assert found[5, 12:].any()
+
+
+def test_luts_and_scores(config, segmented, tmp_path):
+    (table,) = run(config(), "evaluate")
+    luts = sorted((segmented / "luts" / "fragment_segment").glob("*.npz"))
+    assert [path.name for path in luts][:3] == [f"seg_edges_hist_quant_50_{t}.npz" for t in (0, 10, 20)]
+    assert read_lut(luts[0]).shape[1] == len(np.unique(read(segmented, "volumes/fragments")))
+    assert "best" in table
+    for suffix in ("json", "csv", "png"):
+        assert (tmp_path / f"out_hist_quant_50.{suffix}").exists()
+    (result,) = run(config(extract='threshold = "best"'), "extract_segmentation")
+    best = result.split()[-1]
+    scores = evaluate_segmentation(read(segmented, best), read(segmented, "volumes/labels/neuron_ids"))
+    assert scores["voi_sum"] < 0.03
+
+
+def test_evaluation_of_a_part(config, segmented):
+    (whole,) = run(config(), "evaluate")
+    roi = 'labels_file = "out.zarr"\nroi_offset = [240, 90, -45]\nroi_shape = [200, 180, 180]'
+    (part,) = run(config(evaluate=roi), "evaluate", overwrite=True)
+    assert part != whole
+    outside = 'labels_file = "out.zarr"\nroi_offset = [0, 90, -45]\nroi_shape = [200, 180, 180]'
+    with pytest.raises(UserError, match="reaches outside"):
+        run(config(evaluate=outside), "evaluate", overwrite=True)
+
+
+def test_ids_beyond_the_budget_are_refused(config, out_file, monkeypatch):
+    monkeypatch.setattr("lsd_experiments.fragments.blockwise.ID_BUDGET", 27 * 10 * 16 * 14)  # 3 x 3 x 3 blocks
+    with pytest.raises(UserError, match="63 bits"):
+        run(config(), "extract_fragments")
+    assert not (out_file / "volumes" / "fragments").exists()

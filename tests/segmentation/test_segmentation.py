@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from lsd_experiments.errors import UserError
+from lsd_experiments.segmentation import (
+    find_segments,
+    lut_path,
+    read_lut,
+    relabel,
+    threshold_name,
+    threshold_range,
+    write_lut,
+)
+
+FRAGMENTS = np.array([3, 5, 8, 20, 21], np.uint64)
+U = np.array([3, 5, 8, 20], np.uint64)
+V = np.array([5, 8, 20, 21], np.uint64)
+SCORES = np.array([0.1, 0.5, np.nan, 0.3])  # 3 -.1- 5 -.5- 8 -never- 20 -.3- 21
+
+
+def segments(threshold, **options):
+    ((_, lut),) = find_segments(FRAGMENTS, U, V, SCORES, [threshold], **options)
+    np.testing.assert_array_equal(lut[0], FRAGMENTS)
+    return lut[1].tolist()
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [
+    (0.0, [3, 5, 8, 20, 21]),
+    (0.1, [3, 3, 8, 20, 21]),  # at most the threshold
+    (0.3, [3, 3, 8, 20, 20]),
+    (0.5, [3, 3, 3, 20, 20]),
+    (1.0, [3, 3, 3, 20, 20]),
+])
+def test_segments_of_a_drawn_graph(threshold, expected):
+    assert segments(threshold) == expected
+
+
+def test_edges_without_a_score_never_unite():
+    """As published, None became NaN, NaN > threshold is false, and such edges united at every threshold."""
+    assert segments(0.0) == [3, 5, 8, 20, 21]
+    assert segments(0.0, parity=True) == [3, 5, 8, 8, 21]
+
+
+def test_no_segment_is_background():
+    """As published, segments were numbered from 0: the first one was taken for background afterwards."""
+    for _, lut in find_segments(FRAGMENTS, U, V, SCORES, threshold_range((0, 1), 0.1)):
+        assert (lut[1] > 0).all()
+        assert set(lut[1]) <= set(lut[0])
+
+
+def test_all_thresholds_at_once_against_connected_components():
+    random = np.random.default_rng(0)
+    fragments = np.unique(random.integers(1, 2**60, 300).astype(np.uint64))
+    ends = random.integers(0, len(fragments), (2, 600))
+    scores = np.where(random.random(600) < 0.2, np.nan, random.random(600))
+    thresholds = [0.9, 0.1, 0.5]
+    shuffled = random.permutation(fragments)
+    found = list(find_segments(shuffled, fragments[ends[0]], fragments[ends[1]], scores, thresholds))
+    assert [threshold for threshold, _ in found] == [0.1, 0.5, 0.9]
+    for threshold, lut in found:
+        used = scores <= threshold
+        graph = coo_array((np.ones(used.sum()), ends[:, used]), shape=(len(fragments),) * 2)
+        count, labels = connected_components(graph, directed=False)
+        smallest = np.array([fragments[labels == label].min() for label in range(count)])
+        np.testing.assert_array_equal(lut, np.stack([fragments, smallest[labels]]))
+
+
+def test_no_fragments_and_no_edges():
+    nothing = np.zeros(0, np.uint64)
+    ((_, lut),) = find_segments(nothing, nothing, nothing, np.zeros(0), [0.5])
+    assert lut.shape == (2, 0)
+    ((_, lut),) = find_segments(FRAGMENTS, nothing, nothing, np.zeros(0), [0.5])
+    np.testing.assert_array_equal(lut, [FRAGMENTS, FRAGMENTS])
+
+
+def test_edges_to_unknown_fragments_are_noticed():
+    with pytest.raises(AssertionError, match="no node"):
+        list(find_segments(FRAGMENTS[:-1], U, V, SCORES, [0.5]))
+
+
+def test_threshold_range_excludes_its_end_and_does_not_drift():
+    np.testing.assert_array_equal(threshold_range((0, 1), 0.02), np.round(np.arange(50) * 0.02, 10))
+    assert threshold_range((0.5, 1), 1) == [0.5]
+    assert threshold_range((0.1, 0.4), 0.1) == [0.1, 0.2, 0.3]
+    assert len(np.arange(0.1, 0.4, 0.1)) == 4  # the published way: 0.4 sneaks in
+
+
+def test_threshold_names_do_not_collide():
+    """int(100 t) as published gives 28 for 0.29 and 57 for 0.58."""
+    thresholds = threshold_range((0, 1), 0.01)
+    assert [threshold_name(t) for t in thresholds] == [str(i) for i in range(100)]
+    assert len({int(t * 100) for t in thresholds}) < 100
+    fine = threshold_range((0, 1), 0.001)
+    assert len({threshold_name(t) for t in fine}) == 1000
+    assert [threshold_name(t) for t in (0.5, 0.05, 1, 0.525, 0.1 + 0.2, 1e-6)] == ["50", "5", "100", "52.5", "30", "0.0001"]
+
+
+def test_luts_have_the_published_names_and_content(tmp_path):
+    path = lut_path(str(tmp_path), "hist_quant_75", 0.29)
+    assert path.relative_to(tmp_path).as_posix() == "luts/fragment_segment/seg_edges_hist_quant_75_29.npz"
+    lut = np.array([[1, 2], [1, 1]], np.uint64)
+    write_lut(path, lut)
+    np.testing.assert_array_equal(np.load(path)["fragment_segment_lut"], lut)
+    np.testing.assert_array_equal(read_lut(path), lut)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_luts_of_others_need_not_ascend(tmp_path):
+    write_lut(tmp_path / "lut.npz", np.array([[9, 2, 5], [1, 2, 3]], np.uint64))
+    np.testing.assert_array_equal(read_lut(tmp_path / "lut.npz"), [[2, 5, 9], [2, 3, 1]])
+
+
+def test_missing_and_broken_luts_are_refused(tmp_path):
+    for threshold in (0.1, 0.5):
+        write_lut(lut_path(str(tmp_path), "mean", threshold), np.zeros((2, 0), np.uint64))
+    with pytest.raises(UserError, match=r"mean_30\.npz: no such look-up table.*there are thresholds 0\.1, 0\.5"):
+        read_lut(lut_path(str(tmp_path), "mean", 0.3))
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 no")
+    with pytest.raises(UserError, match="not a look-up table"):
+        read_lut(tmp_path / "broken.npz")
+
+
+def test_relabel_gives_unknown_fragments_to_background():
+    lut = np.array([[3, 5, 2**62], [3, 3, 2**62]], np.uint64)
+    fragments = np.array([[[0, 3, 5], [4, 2**62, 2**63]]], np.uint64)
+    np.testing.assert_array_equal(relabel(fragments, lut), [[[0, 3, 3], [0, 2**62, 0]]])
+    assert not relabel(fragments, lut[:, :0]).any()
+    with_zero = np.array([[0, 3], [7, 3]], np.uint64)  # background stays background
+    np.testing.assert_array_equal(relabel(fragments, with_zero)[0, 0], [0, 3, 0])
