@@ -1,9 +1,10 @@
-"""The datasets of the paper: what all variants of one dataset share, each fact once."""
+"""The datasets of the paper, and the demo's: what all variants of one dataset share, each fact once."""
 
 from lsd_experiments.datasets.dataset import Dataset, Elastic
 from lsd_experiments.datasets.fib25 import FIB25
+from lsd_experiments.datasets.synthetic import SYNTHETIC
 from lsd_experiments.datasets.zebrafinch import ZEBRAFINCH
 
-DATASETS = {dataset.name: dataset for dataset in (ZEBRAFINCH, FIB25)}
+DATASETS = {dataset.name: dataset for dataset in (ZEBRAFINCH, FIB25, SYNTHETIC)}
 
-__all__ = ["DATASETS", "FIB25", "ZEBRAFINCH", "Dataset", "Elastic"]
+__all__ = ["DATASETS", "FIB25", "SYNTHETIC", "ZEBRAFINCH", "Dataset", "Elastic"]
