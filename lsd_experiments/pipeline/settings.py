@@ -4,9 +4,9 @@ Relative paths in it are relative to the file.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.errors import UserError
@@ -23,10 +23,14 @@ class PredictSettings(Settings):
 
     :param roi_offset: (z, y, x) in nm where the part to predict begins (default: all of raw)
     :param roi_shape: (z, y, x) in nm, its size
+    :param input_shape: (z, y, x) in voxels of one block's input (default: that of the setup's config.json)
+    :param precision: ``bfloat16`` computes convolutions in it
     """
 
     roi_offset: ROI | None = None
     roi_shape: PositiveSize | None = None
+    input_shape: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class EvaluateSettings(Settings):

@@ -18,9 +18,10 @@ def predict(config: PipelineSettings, overwrite: bool) -> str:
         raise UserError(f"the configuration has no '{missing}', which predict needs")
     settings = PredictionSettings(
         setup=config.setup, raw_file=config.raw_file, raw_dataset=config.raw_dataset, out_file=config.out_file,
-        iteration=config.iteration, roi_offset=config.predict.roi_offset, roi_shape=config.predict.roi_shape)
-    done = predict_blockwise(settings, config.num_workers, overwrite)
-    return f"{config.out_file}: " + ("predicted" if done else "was predicted before")
+        iteration=config.iteration, roi_offset=config.predict.roi_offset, roi_shape=config.predict.roi_shape,
+        input_shape=config.predict.input_shape, precision=config.predict.precision)
+    datasets = predict_blockwise(settings, config.num_workers, overwrite)
+    return f"{config.out_file}: {', '.join(datasets)}"
 
 
 def extract_fragments(config: PipelineSettings, overwrite: bool) -> str:
