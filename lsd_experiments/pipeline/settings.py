@@ -3,6 +3,7 @@
 Relative paths in it are relative to the file.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -119,5 +120,5 @@ def _resolve(values: dict[str, Any], directory: Path) -> dict[str, Any]:
         if isinstance(value, dict):
             resolved[key] = _resolve(value, directory)
         elif key in PATHS and value is not None and "://" not in value:
-            resolved[key] = str(directory / value)
+            resolved[key] = os.path.normpath(directory / value)
     return resolved

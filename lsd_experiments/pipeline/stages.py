@@ -11,17 +11,17 @@ Stage = Callable[[PipelineSettings, bool], str]
 def predict(config: PipelineSettings, overwrite: bool) -> str:
     """Affinities (and LSDs) of raw, by a trained network."""
     from lsd_experiments.prediction.blockwise import predict_blockwise
-    from lsd_experiments.prediction.plan import PredictionSettings
+    from lsd_experiments.prediction.plan import PredictionSettings, make_plan
 
     if config.setup is None or config.raw_file is None:
         missing = "setup" if config.setup is None else "raw_file"
         raise UserError(f"the configuration has no '{missing}', which predict needs")
-    settings = PredictionSettings(
+    plan = make_plan(PredictionSettings(
         setup=config.setup, raw_file=config.raw_file, raw_dataset=config.raw_dataset, out_file=config.out_file,
         iteration=config.iteration, roi_offset=config.predict.roi_offset, roi_shape=config.predict.roi_shape,
-        input_shape=config.predict.input_shape, precision=config.predict.precision)
-    datasets = predict_blockwise(settings, config.num_workers, overwrite)
-    return f"{config.out_file}: {', '.join(datasets)}"
+        input_shape=config.predict.input_shape, precision=config.predict.precision))
+    predict_blockwise(plan, config.num_workers, overwrite)
+    return f"{config.out_file}: {', '.join(output.dataset for output in plan.outputs.values())}"
 
 
 def extract_fragments(config: PipelineSettings, overwrite: bool) -> str:

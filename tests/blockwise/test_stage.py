@@ -92,6 +92,10 @@ def test_sizes_in_voxels(output):
         in_voxels((-20, 9, 46), volume, "context")
 
 
-@pytest.mark.parametrize(("write", "chunks"), [((128, 125, 1), (64, 125, 1)), ((67, 60, 96), (67, 60, 48)), ((48, 272, 200), (48, 68, 50))])
+@pytest.mark.parametrize(("write", "chunks"), [
+    ((128, 125, 1), (64, 125, 1)),
+    ((67, 60, 96), (67, 60, 48)),
+    ((48, 272, 200), (48, 68, 50)),
+])
 def test_chunks_divide_blocks(write, chunks):
     assert chunk_shape(write) == chunks
