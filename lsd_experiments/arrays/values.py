@@ -20,7 +20,9 @@ def to_unit_range(values: NDArray[Any], dtype: DTypeLike | None = None, name: st
     """
     dtype = np.dtype(values.dtype if dtype is None else dtype)
     if dtype in (np.uint8, np.uint16):
-        return values.astype(np.float32) * np.float32(1 / np.iinfo(dtype).max)
+        # Divided, not multiplied by the inverse: 257 v of uint16 gives to the last bit what v of uint8 does.
+        scaled: NDArray[np.float32] = np.divide(values, np.float32(np.iinfo(dtype).max), dtype=np.float32)
+        return scaled
     if dtype.kind != "f":
         raise UserError(f"{name}: raw of type {dtype}. Convert it to uint8, uint16, or to floats in [0, 1]")
     _check_range(values, name)

@@ -2,14 +2,17 @@
 
 import argparse
 import inspect
-import os
+import sys
 from pathlib import Path
+from typing import Any
 
 from lsd_experiments import cli
-from lsd_experiments.prediction.plan import PredictionSettings
+from lsd_experiments.datasets import DATASETS
+from lsd_experiments.prediction.plan import RAW, Plan, PredictionSettings, make_plan
 from lsd_experiments.training.options import PRECISIONS, positive
 
-PUBLISHED_RAW = "gt_z255-383_y1407-1663_x1535-1791.zarr"  # the zebrafinch volume of the published predict_scan.py
+# The volume of the published predict_scan.py, which was there for zebrafinch only; else the first of the training volumes.
+PUBLISHED_RAW = {"zebrafinch": "gt_z255-383_y1407-1663_x1535-1791.zarr"}
 
 
 def scan_main() -> None:
@@ -21,8 +24,8 @@ def scan_main() -> None:
     def command(arguments: argparse.Namespace) -> None:
         from lsd_experiments.prediction.blockwise import predict_scan
 
-        datasets = predict_scan(_settings(arguments, setup, shrink=not arguments.pad), arguments.overwrite)
-        print(f"{arguments.output}: {', '.join(datasets)}")
+        plan = make_plan(_settings(arguments, setup, shrink=not arguments.pad))
+        _report(plan, predict_scan(plan, arguments.overwrite))
 
     cli.run(command, parser)
 
@@ -33,11 +36,17 @@ def blockwise_main() -> None:
     parser = _parser(description, setup)
     parser.add_argument("--num-workers", type=positive, default=1, help="processes that predict (default: 1)")
 
-    def command(arguments: argparse.Namespace) -> None:
+    def command(arguments: argparse.Namespace) -> int:
+        from lsd_experiments.blockwise import BlocksFailedError
         from lsd_experiments.prediction.blockwise import predict_blockwise
 
-        datasets = predict_blockwise(_settings(arguments, setup, shrink=False), arguments.num_workers, arguments.overwrite)
-        print(f"{arguments.output}: {', '.join(datasets)}")
+        plan = make_plan(_settings(arguments, setup, shrink=False))
+        try:
+            _report(plan, predict_blockwise(plan, arguments.num_workers, arguments.overwrite))
+        except BlocksFailedError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        return 0
 
     cli.run(command, parser)
 
@@ -48,51 +57,44 @@ def _caller() -> tuple[Path, str]:
     return Path(names["__file__"]).resolve().parent, names["__doc__"]
 
 
+def _default_raw(setup: Path) -> Path | None:
+    """The volume that is predicted if none is named, where ``01_data/fetch_data.py`` puts it; None for an unknown dataset."""
+    dataset = setup.parent.name
+    if dataset not in DATASETS:
+        return None
+    name = PUBLISHED_RAW.get(dataset, DATASETS[dataset].volumes[0])
+    return setup.parents[2] / "01_data" / "funke" / dataset / "training" / name
+
+
 def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
     parser = cli.parser(description)
+    raw = _default_raw(setup)
+    triple: dict[str, Any] = {"nargs": 3, "metavar": ("Z", "Y", "X")}
     add = parser.add_argument
-    raw = setup.parents[1].parent / "01_data" / "funke" / setup.parent.name / "training" / PUBLISHED_RAW
-    add("--checkpoint", type=positive, metavar="N", help="the checkpoint's iteration (default: the newest)")
     add(
         "--raw-file",
-        default=str(raw),
+        default=raw and str(raw),
+        required=raw is None,
         metavar="CONTAINER",
-        help="zarr, N5, HDF5, TIFF, s3://... or crop.json (default: as published)",
+        help="zarr, N5, HDF5, TIFF, s3://... or crop.json" + (f" (default: {raw.name} of 01_data)" if raw else ""),
     )
-    add("--raw-dataset", default="volumes/raw", help="default: volumes/raw")
-    add(
-        "--roi-offset",
-        type=float,
-        nargs=3,
-        metavar=("Z", "Y", "X"),
-        help="nm: where to predict; without it all that there is",
-    )
-    add("--roi-shape", type=float, nargs=3, metavar=("Z", "Y", "X"), help="nm: how much")
-    add(
-        "--output",
-        default="test_prediction.zarr",
-        metavar="ZARR",
-        help="gets volumes/affs, volumes/lsds (default: test_prediction.zarr)",
-    )
-    add(
-        "--input-shape",
-        type=positive,
-        nargs=3,
-        metavar=("Z", "Y", "X"),
-        help="voxels of a block's input, instead of config.json's",
-    )
+    add("--raw-dataset", metavar="DATASET", help=f"default: the only one, or {RAW}")
+    add("--roi-offset", type=float, **triple, help="nm: where to predict (default: all that there is)")
+    add("--roi-shape", type=float, **triple, help="nm: how much")
+    add("--checkpoint", type=positive, metavar="N", help="the checkpoint's iteration (default: the newest)")
+    add("--input-shape", type=positive, **triple, help="voxels that a block reads (default: config.json's)")
     add("--precision", choices=PRECISIONS, default="float32", help="default: float32")
-    add("--overwrite", action="store_true", help="make the output anew if it was made with other parameters")
+    add("--output", default="test_prediction.zarr", metavar="ZARR", help="default: test_prediction.zarr")
+    add("--overwrite", action="store_true", help="make the output anew, also if it was made with other parameters")
     return parser
 
 
 def _settings(arguments: argparse.Namespace, setup: Path, shrink: bool) -> PredictionSettings:
-    raw_file = arguments.raw_file
     return PredictionSettings(
-        setup=os.path.relpath(setup),
-        raw_file=raw_file if "://" in raw_file else str(Path(raw_file).absolute()),
-        raw_dataset=arguments.raw_dataset,
+        setup=str(setup),
+        raw_file=arguments.raw_file,
         out_file=arguments.output,
+        raw_dataset=arguments.raw_dataset,
         iteration=arguments.checkpoint,
         roi_offset=arguments.roi_offset and tuple(arguments.roi_offset),
         roi_shape=arguments.roi_shape and tuple(arguments.roi_shape),
@@ -100,3 +102,9 @@ def _settings(arguments: argparse.Namespace, setup: Path, shrink: bool) -> Predi
         input_shape=arguments.input_shape and tuple(arguments.input_shape),
         precision=arguments.precision,
     )
+
+
+def _report(plan: Plan, predicted: bool) -> None:
+    if not predicted:
+        print("nothing to do: it was predicted before, with the same parameters", file=sys.stderr)
+    print(f"{plan.settings.out_file}: {', '.join(output.dataset for output in plan.outputs.values())}")

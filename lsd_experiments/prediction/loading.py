@@ -1,6 +1,8 @@
 """The trained network of a setup directory."""
 
 import hashlib
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING
 from lsd_experiments import checkpoints, networks
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Nanometres
 from lsd_experiments.networks.network import Network, Shape
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """A setup directory's network and checkpoint, and the input shape that it predicts with."""
+    """A setup directory's network and checkpoint, and the input shape (z, y, x) in voxels that it predicts with."""
 
     setup: Path
     checkpoint: Checkpoint
@@ -26,6 +29,22 @@ class Trained:
     def network(self) -> Network:
         """As it was trained: the feature maps are the checkpoint's, whatever mknet.py says."""
         return self.checkpoint.network
+
+    @property
+    def variant(self) -> str:
+        """What provenance calls it: ``zebrafinch/mtlsd``."""
+        return "/".join(self.setup.resolve().parts[-2:])
+
+    @property
+    def voxel_size(self) -> Nanometres:
+        """(z, y, x) in nm of what it was trained on.
+
+        :raises UserError: if the checkpoint does not say.
+        """
+        voxel_size = self.checkpoint.record.get("voxel_size")
+        if voxel_size is None:
+            raise UserError(f"{self.checkpoint.path}: does not say which voxel size it was trained on. Train with train.py")
+        return tuple(voxel_size)
 
     def model(self, input_shape: Shape, precision: str) -> "keras.Model":
         """The Keras model with its weights."""
@@ -38,6 +57,7 @@ class Trained:
 def find_trained(setup: str | Path, iteration: int | None = None, input_shape: Shape | None = None) -> Trained:
     """What ``config.json`` and the checkpoint of ``iteration`` (default: the newest) in ``setup`` say.
 
+    :param input_shape: (z, y, x) in voxels, instead of config.json's.
     :raises UserError: if either is missing, they disagree on more than feature maps, or the input shape is not legal.
     """
     setup = Path(setup)
@@ -61,8 +81,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def keras_backend() -> str:
+    """The backend that Keras takes when it is imported; it is not imported for this."""
+    settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+    try:
+        configured = json.loads(settings.read_text()).get("backend")
+    except (OSError, ValueError, AttributeError):
+        configured = None
+    return os.environ.get("KERAS_BACKEND") or configured or "tensorflow"
+
+
 def _let_gpu_memory_grow() -> None:
-    """Take GPU memory as it is needed, so that workers can share a GPU."""
+    """Take GPU memory as it is needed, so that workers can share a GPU; JAX is told so by the workers' environment."""
     import keras
 
     if keras.backend.backend() == "tensorflow":

@@ -1,6 +1,7 @@
 """What is predicted: which voxels of which volume, in which blocks, with which network."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +13,27 @@ from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise.stage import OutputVolume, describe_input
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, to_nm
-from lsd_experiments.networks.network import Shape
-from lsd_experiments.prediction.loading import Trained, find_trained, sha256
+from lsd_experiments.networks.network import Network, Shape
+from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
 from lsd_experiments.provenance import provenance
 
-SMALL = 2**28  # voxels of float raw that are read whole to look for what is not a number
+RAW = "volumes/raw"  # the dataset, where none is named
+SMALL = 2**28  # voxels of float raw that are searched for what is not a number before anything is predicted
 
 
 @dataclass(frozen=True)
 class PredictionSettings:
     """What to predict, as JSON values.
 
-    ``setup``: the directory in 02_train. ``roi_offset`` and ``roi_shape``: nm, in the world. Without them all of raw, or with
-    ``shrink`` the part of it whose context is raw too. ``iteration``: of the checkpoint (None: the newest).
+    ``setup``: the directory in 02_train. ``iteration``: of the checkpoint (None: the newest). ``roi_offset`` and
+    ``roi_shape``: nm, in the world; without them all of raw is predicted, or with ``shrink`` the part whose context is raw
+    too. ``input_shape``: voxels that a block reads (None: config.json's).
     """
 
     setup: str
     raw_file: str
-    raw_dataset: str
     out_file: str
+    raw_dataset: str | None = None
     iteration: int | None = None
     roi_offset: Nanometres | None = None
     roi_shape: Nanometres | None = None
@@ -47,7 +50,11 @@ class PredictionSettings:
 
 @dataclass(frozen=True)
 class Plan:
-    """What :class:`PredictionSettings` come to; ``total``: the voxels of ``raw`` to predict."""
+    """What :class:`PredictionSettings` come to. Boxes and shapes are in voxels of ``raw``.
+
+    ``settings``: with nothing left open, so that they come to the same plan in another process, and later. ``total``: what
+    is predicted. ``input_shape``: what a block reads; no larger than it takes to predict ``total`` in one.
+    """
 
     settings: PredictionSettings
     trained: Trained
@@ -63,80 +70,113 @@ class Plan:
     @property
     def margin(self) -> Shape:
         """Voxels of context on each side of a block."""
-        z, y, x = self.trained.network.context
-        return (z // 2, y // 2, x // 2)
+        return _margin(self.trained.network)
 
-    def outputs(self) -> list[OutputVolume]:
-        """The volumes that are written, one per head."""
-        offset = tuple(
-            o + n for o, n in zip(self.raw.offset, to_nm(self.total.begin, self.raw.voxel_size), strict=True)
-        )
-        return [
-            OutputVolume(
-                self.settings.out_file,
-                f"volumes/{head.name}",
-                self.total.shape,
-                self.raw.voxel_size,
-                offset,
-                "uint8",
-                self.write_shape,
-                head.channels,
+    @property
+    def blocks(self) -> list[Box]:
+        """What each block predicts; the last ones reach over the end of ``total``."""
+        return list(self.total.blocks(self.write_shape))
+
+    @property
+    def offset(self) -> Nanometres:
+        """Where in the world ``total`` begins, nm."""
+        begin = to_nm(self.total.begin, self.raw.voxel_size)
+        return tuple(o + b for o, b in zip(self.raw.offset, begin, strict=True))
+
+    @property
+    def outputs(self) -> dict[str, OutputVolume]:
+        """The volume that is written for each head, by the head's name."""
+        return {
+            head.name: OutputVolume(
+                container=self.settings.out_file,
+                dataset=f"volumes/{head.name}",
+                shape=self.total.shape,
+                voxel_size=self.raw.voxel_size,
+                offset=self.offset,
+                dtype="uint8",
+                write_shape=self.write_shape,
+                channels=head.channels,
             )
             for head in self.trained.network.heads
-        ]
+        }
 
     def provenance(self) -> dict[str, Any]:
         """Where the outputs come from."""
         checkpoint = self.trained.checkpoint
         parameters = {
-            "setup": self.trained.setup.resolve().parent.name + "/" + self.trained.setup.resolve().name,
+            "variant": self.trained.variant,
             "iteration": checkpoint.iteration,
             "input_shape": self.input_shape,
             "precision": self.settings.precision,
-            "roi_begin": self.total.begin,
-            "roi_end": self.total.end,
+            "keras_backend": keras_backend(),
+            "roi_offset": self.offset,
+            "roi_shape": to_nm(self.total.shape, self.raw.voxel_size),
         }
-        return provenance(
-            "predict", parameters, {"raw": describe_input(self.raw), "checkpoint_sha256": sha256(checkpoint.path)}
-        )
+        inputs = {
+            "raw": describe_input(self.raw),
+            "raw_offset": self.raw.offset,  # of a crop, these two are its own
+            "raw_shape": self.raw.shape,
+            "sha256_of_checkpoint": sha256(checkpoint.path),
+        }
+        return provenance("predict", parameters, inputs)
 
 
 def make_plan(settings: PredictionSettings) -> Plan:
-    """Check ``settings`` against what is on disk.
+    """Check ``settings`` against what is on disk; nothing but metadata is read.
 
     :raises UserError: if something is missing, does not fit, or leaves nothing to predict.
     """
-    trained = find_trained(settings.setup, settings.iteration, settings.input_shape)
-    raw = arrays.open_volume(settings.raw_file, settings.raw_dataset)
+    setup, out_file = (str(Path(path).absolute()) for path in (settings.setup, settings.out_file))
+    raw_file = settings.raw_file if "://" in settings.raw_file else str(Path(settings.raw_file).absolute())
+    trained = find_trained(setup, settings.iteration, settings.input_shape)
+    raw = arrays.open_volume(raw_file, settings.raw_dataset, default=RAW)
     if raw.channels is not None:
         raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")
-    arrays.check_voxel_size(
-        raw, trained.checkpoint.record["voxel_size"], f"that {trained.checkpoint.path.name} was trained on"
+    arrays.check_voxel_size(raw, trained.voxel_size, f"that {trained.checkpoint.path.name} was trained on")
+    total = _total(settings, raw, trained.network)
+    z, y, x = map(min, trained.input_shape, trained.network.input_shape_for(total.shape))
+    resolved = dataclasses.replace(
+        settings,
+        setup=setup,
+        raw_file=raw_file,
+        out_file=out_file,
+        iteration=trained.checkpoint.iteration,
+        input_shape=(z, y, x),
     )
-    few = raw.dtype.kind == "f" and np.prod(raw.shape) <= SMALL
-    arrays.to_unit_range(raw.read(None if few else Box((0, 0, 0), (1, 1, 1))), name=raw.name)
-    total = _total(settings, raw, trained)
-    network = trained.network
-    covering = network.input_shape_for(total.shape)
-    z, y, x = (
-        min(a, b) for a, b in zip(trained.input_shape, covering, strict=True)
-    )  # no larger than there is to predict
-    paths: dict[str, Any] = {key: str(Path(getattr(settings, key)).absolute()) for key in ("setup", "out_file")}
-    return Plan(dataclasses.replace(settings, **paths), trained, raw, total, (z, y, x))
+    return Plan(resolved, trained, raw, total, (z, y, x))
 
 
-def _total(settings: PredictionSettings, raw: Volume, trained: Trained) -> Box:
-    if settings.roi_offset is not None or settings.roi_shape is not None:
-        if settings.roi_offset is None or settings.roi_shape is None:
-            raise UserError("an ROI needs both its offset and its shape")
-        return arrays.to_box(raw, settings.roi_offset, settings.roi_shape)
+def check_raw(plan: Plan) -> None:
+    """:raises UserError: if raw cannot be brought to the network's range.
+
+    Float raw of more than ``SMALL`` voxels is checked as it is read, block by block.
+    """
+    read = Box(plan.total.begin, plan.blocks[-1].end).grow(plan.margin).intersect(plan.raw.box)
+    look = plan.raw.dtype.kind == "f" and math.prod(read.shape) <= SMALL
+    values = plan.raw.read(read) if look else np.empty(0, plan.raw.dtype)
+    where = "" if read == plan.raw.box else f" from voxel {read.begin} on"
+    arrays.to_unit_range(values, name=plan.raw.name + where)
+
+
+def _margin(network: Network) -> Shape:
+    z, y, x = network.context
+    return (z // 2, y // 2, x // 2)
+
+
+def _total(settings: PredictionSettings, raw: Volume, network: Network) -> Box:
+    offset, shape = settings.roi_offset, settings.roi_shape
+    if offset is not None and shape is not None:
+        return arrays.to_box(raw, offset, shape)
+    if offset is not None or shape is not None:
+        given, lacking = ("offset", "shape") if shape is None else ("shape", "offset")
+        raise UserError(f"the ROI has a {given} and no {lacking}. Give both, or none")
     if not settings.shrink:
         return raw.box
-    margin = [lost // 2 for lost in trained.network.context]
+    margin = _margin(network)
     total = raw.box.grow([-m for m in margin])
     if total.empty:
         raise UserError(
-            f"{raw.name}: {raw.shape} voxels are too few for one block: the network takes {tuple(margin)} off each side. "
-            "Pad with zeros by --pad, or name a larger volume"
+            f"{raw.name}: {raw.shape} voxels are too few for one block: the network takes {margin} off each side. Pad with "
+            "zeros by --pad, or name a larger volume"
         )
     return total
