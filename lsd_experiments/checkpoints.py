@@ -73,8 +73,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         with h5py.File(path, "r") as file:
             record = json.loads(file.attrs[RECORD])
         return Checkpoint(path, int(record["iteration"]), from_json(record["network"]), record)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: is not a checkpoint written by train.py ({error})") from error
+    except (OSError, KeyError, ValueError, TypeError, UserError) as error:
+        raise UserError(
+            f"{path}: is not a checkpoint written by train.py, or damaged ({error}). Remove it to go on from an older one"
+        ) from error
 
 
 def save_checkpoint(
@@ -84,6 +86,7 @@ def save_checkpoint(
     import h5py
 
     path = checkpoint_path(directory, iteration)
+    _remove_unfinished(path.parent)
     beside = path.with_name(f".{path.name.removesuffix(SUFFIX)}.{os.getpid()}{SUFFIX}")
     try:
         model.save_weights(beside)
@@ -147,6 +150,25 @@ def _layer_shapes(path: Path) -> dict[str, list[tuple[int, ...]]]:
     with h5py.File(path, "r") as file:
         layers = [group["vars"] for group in file["layers"].values()]
         return {group.attrs["name"]: [group[key].shape for key in sorted(group, key=int)] for group in layers}
+
+
+def _remove_unfinished(directory: Path) -> None:
+    """Remove what processes that were killed while they saved have left: a checkpoint is large."""
+    pattern = re.compile(re.escape(f".{PREFIX}") + r"\d+\.(\d+)" + re.escape(SUFFIX))
+    for path in directory.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match and not _is_running(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def _sync(path: Path) -> None:

@@ -43,9 +43,10 @@ def run(
     ``--debug`` its traceback comes first. An error of ours keeps its traceback.
     """
     options = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.WARNING, format="%(levelname)s:%(name)s:%(message)s"
-    )
+    # Only our own detail: numba alone logs thousands of lines for each function that it compiles.
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s:%(name)s:%(message)s")
+    if options.debug:
+        logging.getLogger("lsd_experiments").setLevel(logging.DEBUG)
     try:
         status = command(options) or 0
     except UserError as error:

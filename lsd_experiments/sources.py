@@ -4,6 +4,7 @@ gunpowder counts in whole world units. Here its origin is the first voxel of raw
 voxel size whole: 1 nm for (20, 9, 9), 1/3 nm for 100/3. Nothing of that leaves a pipeline.
 """
 
+import dataclasses
 import math
 import os
 from collections.abc import Sequence
@@ -60,7 +61,8 @@ class VolumeSource(gp.BatchProvider):
 
     def _read(self, box: Box) -> NDArray[np.generic]:
         if self._opened_by != os.getpid():
-            self.volume = arrays.open_volume(self.volume.container, self.volume.dataset)
+            opened = arrays.open_volume(self.volume.container, self.volume.dataset, voxel_size=self.volume.voxel_size)
+            self.volume = dataclasses.replace(self.volume, array=opened.array)  # a crop stays one
             self._opened_by = os.getpid()
         if box.empty:
             return np.empty(box.shape, self.array_spec.dtype)
@@ -69,7 +71,16 @@ class VolumeSource(gp.BatchProvider):
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """The error at the bottom of gunpowder's nested ones, as one that can be pickled."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return error if isinstance(error, (UserError, RuntimeError)) else RuntimeError(f"{type(error).__name__}: {error}")
+    """What gunpowder's nested errors come down to, as one that can be pickled.
+
+    That is the one that says what the user can do (a :class:`UserError`, or what the file system refused), else where it
+    began.
+    """
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    for link in chain:
+        if isinstance(link, (UserError, OSError)):
+            return link
+    first = chain[-1]  # where it began
+    return first if isinstance(first, RuntimeError) else RuntimeError(f"{type(first).__name__}: {first}")

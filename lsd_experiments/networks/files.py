@@ -56,11 +56,16 @@ def read(path: str | Path) -> NetworkFile:
         raise UserError(f"{path}: no such file. Run mknet.py in {path.resolve().parent} first")
     try:
         values = json.loads(path.read_text())
-        network, input_shape = from_json(values["network"]), tuple(values["input_shape"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is not a network file ({error}). Run mknet.py again") from error
-    network.check_input_shape(input_shape)
-    return NetworkFile(network, input_shape)
+        network = from_json(values["network"])
+        z, y, x = (int(size) for size in values["input_shape"])
+        network.check_input_shape((z, y, x))
+    except (ValueError, KeyError, TypeError, UserError) as error:
+        raise UserError(f"{path}: is not a network file ({_what(error)}). Run mknet.py again") from error
+    return NetworkFile(network, (z, y, x))
+
+
+def _what(error: Exception) -> str:
+    return f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
 
 
 def to_json(network: Network) -> dict[str, Any]:

@@ -66,6 +66,21 @@ class Network:
     num_fmaps_out: int | None = None
     inputs: tuple[Input, ...] = (Input(),)
 
+    def __post_init__(self) -> None:
+        numbers = {"num_fmaps": self.num_fmaps, "fmap_inc_factor": self.fmap_inc_factor}
+        if self.num_fmaps_out is not None:
+            numbers["num_fmaps_out"] = self.num_fmaps_out
+        for key, number in numbers.items():
+            if not isinstance(number, int) or number < 1:
+                raise UserError(f"{key} is {number!r}, not a whole number above 0")
+        for factor in self.downsample_factors:
+            if len(factor) != 3 or not all(isinstance(f, int) and f >= 1 for f in factor):
+                raise UserError(f"downsample factor {factor!r}: give three whole numbers above 0, for (z, y, x)")
+        for what, arrays in (("heads", self.heads), ("inputs", self.inputs)):
+            names = [array.name for array in arrays]
+            if not names or len(set(names)) < len(names):
+                raise UserError(f"{what} are {names}: give at least one, each with a name of its own")
+
     @property
     def levels(self) -> int:
         """Levels of the U-Net, one more than there are downsamplings."""

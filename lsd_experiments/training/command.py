@@ -1,22 +1,27 @@
 """``train.py``: what it checks before it trains, and what it says."""
 
 import argparse
+import errno
 import inspect
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lsd_experiments import checkpoints, cli, networks
 from lsd_experiments.datasets import Dataset
-from lsd_experiments.training import data, options
+from lsd_experiments.training import options
+from lsd_experiments.training.data import find_samples
 from lsd_experiments.training.padding import label_padding
+from lsd_experiments.training.places import find_places
 
 
 def main(dataset: Dataset, targets: Callable[[Any], Any]) -> None:
     """Train the network of ``train_net.json`` next to the calling script; ``targets`` adds up its target nodes.
 
-    The caller's docstring is the command's description.
+    The caller's docstring is the command's description. Exit status 1 if the loss stops being a number.
     """
     caller = inspect.stack()[1].frame
     directory = Path(caller.f_globals["__file__"]).resolve().parent
@@ -36,14 +41,34 @@ def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arg
         checkpoints.require_same_network(network, checkpoint)
         if checkpoint.iteration >= asked.iterations:
             print(
-                f"nothing to do: {checkpoint.path.name} is at iteration {checkpoint.iteration}, {asked.iterations} were asked for"
+                f"nothing to do: {checkpoint.path.name} is at iteration {checkpoint.iteration}, {asked.iterations} "
+                f"{'was' if asked.iterations == 1 else 'were'} asked for"
             )
             return 0
-    samples = data.find_samples(dataset, asked.data, directory)
-    data.check_room(samples, output_shape, label_padding(dataset, network, output_shape), dataset.min_masked)
+    padding = label_padding(dataset, network, output_shape)
+    samples = [
+        (sample, find_places(sample, output_shape, padding, dataset.min_masked))
+        for sample in find_samples(dataset, asked.data, directory)
+    ]
+    log_dir = Path(asked.log_dir or directory / "log")
+    for path in (directory, directory / "snapshots", log_dir):
+        _check_writable(path)
     where = f"{checkpoint.path.name}" if checkpoint else "the start, as there is no checkpoint"
     print(f"training until iteration {asked.iterations}, from {where}", file=sys.stderr)
 
-    from lsd_experiments.training.loop import train
+    from lsd_experiments import frameworks
 
-    return train(dataset, network, input_shape, samples, targets, asked, checkpoint, directory)
+    frameworks.import_gunpowder()
+    from lsd_experiments.training.loop import train
+    from lsd_experiments.training.run import Run
+
+    return train(Run(dataset, network, input_shape, asked, checkpoint, directory, log_dir), samples, targets)
+
+
+def _check_writable(directory: Path) -> None:
+    """Raise the OSError that writing to ``directory``, which need not exist, would end in; leaves nothing behind."""
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
+    with tempfile.TemporaryFile(dir=existing):
+        pass

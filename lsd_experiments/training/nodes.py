@@ -1,8 +1,9 @@
 """The end of the training pipeline: the step, and snapshots of what went into it and came out."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gunpowder as gp
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from lsd_experiments.training.keys import RAW, head_keys
 from lsd_experiments.training.snapshots import write_snapshot
-from lsd_experiments.training.trainer import Trainer, gradient
+
+if TYPE_CHECKING:
+    from lsd_experiments.training.trainer import Trainer
 
 Observer = Callable[[int, Mapping[str, NDArray[Any]]], None]
 INPUTS = {"raw": RAW}  # the arrays that networks take, by the names of their inputs
@@ -19,11 +22,11 @@ INPUTS = {"raw": RAW}  # the arrays that networks take, by the names of their in
 class Train(gp.BatchFilter):
     """One step for each batch that passes; predictions and gradients, of before the step, where they are asked for.
 
-    ``start`` is called with the first batch: a PreCache above has forked its workers by then, which TensorFlow would not
-    survive if it had run before.
+    ``start`` is called with the first batch: a PreCache above has forked its workers by then, which would not survive a
+    TensorFlow that has run before, and need none.
     """
 
-    def __init__(self, start: Callable[[], Trainer], heads: tuple[str, ...]) -> None:
+    def __init__(self, start: Callable[[], "Trainer"], heads: tuple[str, ...]) -> None:
         self.start = start
         self.heads = heads
         self.trainer: Trainer | None = None
@@ -79,7 +82,8 @@ class Snapshot(gp.BatchFilter):
     """Writes the first batch of a run and each ``every``-th after it, and any batch whose loss is not finite.
 
     ``names``: the datasets, by array; ``extra``: the arrays among them that are only computed for snapshots.
-    ``iteration``: of the last batch before this run; ``observer`` is called with each snapshot's iteration and arrays.
+    ``iteration``: of the last batch before this run; ``made_by``: the provenance; ``observer`` is called with each snapshot's
+    iteration and arrays.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Snapshot(gp.BatchFilter):
         every: int,
         iteration: int,
         voxel_size: tuple[float, ...],
+        made_by: Mapping[str, Any],
         observer: Observer,
     ) -> None:
         self.names = dict(names)
@@ -98,6 +103,7 @@ class Snapshot(gp.BatchFilter):
         self.every = every
         self.iteration = iteration
         self.voxel_size = voxel_size
+        self.made_by = made_by
         self.observer = observer
         self.count = 0
 
@@ -119,12 +125,20 @@ class Snapshot(gp.BatchFilter):
         arrays = {name: batch[key] for key, name in self.names.items() if key in batch.arrays}
         spatial = {name: (array.data[0], self._offset(array)) for name, array in arrays.items()}
         path = self.directory / f"batch_{self.iteration}.hdf"
-        write_snapshot(path, spatial, self.voxel_size, {"loss": batch.loss, "iteration": self.iteration})
+        attributes = {"loss": batch.loss, "iteration": self.iteration, "provenance": json.dumps(self.made_by)}
+        write_snapshot(path, spatial, self.voxel_size, attributes)
         self.observer(self.iteration, {name: values for name, (values, _) in spatial.items()})
 
     def _offset(self, array: gp.Array) -> tuple[float, ...]:
         voxels = array.spec.roi.begin / array.spec.voxel_size
         return tuple(int(v) * size for v, size in zip(voxels, self.voxel_size, strict=True))
+
+
+def gradient(prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float32]:
+    """The gradient of a head's loss (see :mod:`lsd_experiments.training.trainer`) by the prediction; arrays of one shape."""
+    scale = 2 / max(1, int(np.count_nonzero(weights)))
+    values: NDArray[np.float32] = (scale * weights * (prediction - target)).astype(np.float32)
+    return values
 
 
 def _channels_first(array: gp.Array) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class TrainingOptions:
     snapshot_every: int = 1_000
     seed: int | None = None
     learning_rate: float = 0.5e-4
-    log_dir: str = "log"
+    log_dir: str | None = None
     precision: str = "float32"
     num_fmaps: int | None = None
     fmap_inc_factor: int | None = None
@@ -74,7 +75,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--snapshot-every", type=positive, default=1_000, help="iterations from snapshot to snapshot (default: 1000)")
     add("--seed", type=not_negative, help="of weights and batches (default: a random one, kept in the checkpoint)")
     add("--learning-rate", type=float, default=0.5e-4, help="of Adam (default: 0.5e-4, as published)")
-    add("--log-dir", default="log", help="where TensorBoard's files go (default: log)")
+    add("--log-dir", metavar="DIRECTORY", help="where TensorBoard's files go (default: log, beside train.py)")
     add(
         "--precision",
         choices=PRECISIONS,
@@ -88,7 +89,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def from_arguments(arguments: argparse.Namespace) -> TrainingOptions:
-    """The options in parsed ``arguments``; containers are made absolute, so that the checkpoint tells where they were."""
+    """The options in parsed ``arguments``; paths are made absolute, so that the checkpoint tells where they were."""
     names = {field.name for field in dataclasses.fields(TrainingOptions)}
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
@@ -97,8 +98,9 @@ def from_arguments(arguments: argparse.Namespace) -> TrainingOptions:
     }
     values["data"] = tuple(path if "://" in path else str(Path(path).resolve()) for path in arguments.data)
     values["input_shape"] = values["input_shape"] or None
-    if not arguments.learning_rate > 0:
-        raise UserError(f"--learning-rate: {arguments.learning_rate} is not positive")
+    values["log_dir"] = arguments.log_dir and str(Path(arguments.log_dir).resolve())
+    if not 0 < arguments.learning_rate < math.inf:
+        raise UserError(f"--learning-rate: {arguments.learning_rate} is no positive number. The published one is 0.5e-4")
     return TrainingOptions(**values)
 
 

@@ -1,38 +1,37 @@
 """The training pipeline of the published scripts, node by node."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import gunpowder as gp
+import numpy as np
 
 from lsd_experiments.augmentation.elastic import ElasticAugment
+from lsd_experiments.augmentation.warp import warp
 from lsd_experiments.datasets import Dataset
+from lsd_experiments.descriptors import local_shape_descriptors
+from lsd_experiments.geometry import Box
 from lsd_experiments.networks.network import Network
-from lsd_experiments.sources import world_units
+from lsd_experiments.sources import cause_of, world_units
 from lsd_experiments.training.data import Sample
 from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, RAW, head_keys
-from lsd_experiments.training.padding import label_padding
-from lsd_experiments.training.sources import RandomLocation, Seed, sample_source
+from lsd_experiments.training.places import Places
+from lsd_experiments.training.sources import RandomLocation, sample_source
 from lsd_experiments.training.targets import Targets
 
+logger = logging.getLogger(__name__)
+Samples = Sequence[tuple[Sample, Places]]
 TargetNodes = Callable[[Targets], gp.BatchFilter]
-CACHED_BATCHES = 40
 
 
-def sample_pipeline(
-    dataset: Dataset,
-    network: Network,
-    samples: Sequence[Sample],
-    output_shape: Sequence[int],
-    targets: TargetNodes,
-    batch_size: int,
-    num_workers: int,
-    seed: int,
-    first_batch: int,
+def batch_pipeline(
+    dataset: Dataset, network: Network, samples: Samples, targets: TargetNodes, batch_size: int
 ) -> gp.Pipeline:
     """Batches for training: raw in [-1, 1], labels, and the heads' targets and weights, as stacks of ``batch_size``."""
     # A random location in a random volume, where the labels mask covers at least half of the output.
-    pipeline = tuple(_source(dataset, network, sample, output_shape) for sample in samples)
-    pipeline += gp.RandomProvider(probabilities=_probabilities(dataset, samples))
+    pipeline = tuple(_source(dataset, sample, places) for sample, places in samples)
+    pipeline += gp.RandomProvider(probabilities=[sample.probability for sample, _ in samples])
     # Displace a grid of control points, rotate about z, misalign sections.
     pipeline += ElasticAugment(dataset.elastic)
     # Mirror along each axis and exchange those that are alike.
@@ -47,10 +46,6 @@ def sample_pipeline(
     # To the network's range, [-1, 1].
     pipeline += gp.IntensityScaleShift(RAW, 2, -1)
     pipeline += gp.Stack(batch_size)
-    # Each batch is determined by the seed and its number, whichever process makes it.
-    pipeline += Seed(seed, first_batch)
-    if num_workers:
-        pipeline += gp.PreCache(cache_size=min(CACHED_BATCHES, 4 * num_workers), num_workers=num_workers)
     return pipeline
 
 
@@ -70,19 +65,34 @@ def batch_request(network: Network, input_shape: Sequence[int], voxel_size: Sequ
     return request
 
 
-def _source(dataset: Dataset, network: Network, sample: Sample, output_shape: Sequence[int]) -> gp.Pipeline:
-    unit = world_units(dataset.voxel_size)
-    padding = gp.Coordinate(label_padding(dataset, network, output_shape)) * unit
+def _source(dataset: Dataset, sample: Sample, places: Places) -> gp.Pipeline:
     return (
-        sample_source(sample, unit)
+        sample_source(sample, world_units(dataset.voxel_size))
+        # To [0, 1] by the type's range.
         + gp.Normalize(RAW)
+        # 0 where there is no raw, and no label; where outputs may lie, ``places`` knows.
         + gp.Pad(RAW, None)
-        + gp.Pad(LABELS, padding)
-        + gp.Pad(LABELS_MASK, padding)
-        + RandomLocation(min_masked=dataset.min_masked, mask=LABELS_MASK)
+        + gp.Pad(LABELS, None)
+        + gp.Pad(LABELS_MASK, None)
+        + RandomLocation(places)
     )
 
 
-def _probabilities(dataset: Dataset, samples: Sequence[Sample]) -> tuple[float, ...] | None:
-    """The published probabilities of the dataset's own volumes; of others, all alike."""
-    return dataset.probabilities if dataset.probabilities and len(samples) == len(dataset.probabilities) else None
+def compile_kernels(dataset: Dataset, samples: Samples) -> None:
+    """Compile, or load, what the pipeline runs compiled, so that workers forked after this need not."""
+    local_shape_descriptors(np.ones((4, 4, 4), np.uint64), dataset.sigma, dataset.voxel_size, dataset.lsd_downsample)
+    box = Box((0, 0, 0), (2, 2, 2))
+    still, unmoved = np.zeros((3, 2, 2, 2), np.float32), np.zeros((2, 2), np.float32)
+    masks = {sample.labels_mask.dtype for sample, _ in samples if sample.labels_mask is not None}
+    for dtype in {sample.labels.dtype for sample, _ in samples} | masks | {np.dtype(np.uint8)}:
+        warp(np.zeros((2, 2, 2), dtype), (0, 0, 0), still, unmoved, (2, 2, 2), box, interpolate=False)
+    warp(np.zeros((2, 2, 2), np.float32), (0, 0, 0), still, unmoved, (2, 2, 2), box, interpolate=True)
+
+
+@contextmanager
+def reduced_to_cause() -> Iterator[None]:
+    """Raise the cause of gunpowder's error instead of it; with ``--debug`` it comes along."""
+    try:
+        yield
+    except Exception as error:
+        raise cause_of(error) from (error if logger.isEnabledFor(logging.DEBUG) else None)

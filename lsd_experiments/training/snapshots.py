@@ -4,15 +4,12 @@
 scripts, each with ``offset`` and ``resolution`` in nm (z, y, x). Raw is larger than the targets by the network's context.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-
-from lsd_experiments.provenance import provenance
 
 Placed = Mapping[str, tuple[NDArray[Any], Sequence[float]]]
 
@@ -33,7 +30,6 @@ def write_snapshot(
                 dataset.attrs["offset"] = offset
                 dataset.attrs["resolution"] = voxel_size
             file.attrs.update(attributes)
-            file.attrs["provenance"] = json.dumps(provenance("train", {}, {}))
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -1,19 +1,14 @@
-"""The start of the training pipeline: samples as gunpowder sources, random locations, and seeds."""
-
-import multiprocessing
-import os
-import signal
+"""The start of the training pipeline: samples as gunpowder sources, and random locations."""
 
 import gunpowder as gp
 import numpy as np
 
-from lsd_experiments.errors import UserError
-from lsd_experiments.sources import VolumeSource, cause_of
+from lsd_experiments.sources import VolumeSource
 from lsd_experiments.training.data import Sample
 from lsd_experiments.training.keys import LABELS, LABELS_MASK, RAW
+from lsd_experiments.training.places import Places
 
 LAST_SAFE_ID = 2**31 - 1
-MANY_TRIES = 100_000
 
 
 class AllLabels(gp.BatchProvider):
@@ -62,51 +57,25 @@ def sample_source(sample: Sample, unit: gp.Coordinate) -> gp.BatchProvider:
     return together
 
 
-class RandomLocation(gp.RandomLocation):
-    """gunpowder's, but with an end: it would search for ever for a place that the mask covers enough."""
+class RandomLocation(gp.BatchFilter):
+    """Moves each request to a random place, so that its output is one of ``places``; what is asked for around it moves along.
 
-    def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
-        """Choose a place for ``request``."""
-        self.tries = 0
-        return super().prepare(request)
-
-    def _RandomLocation__is_min_masked(self, random_shift: gp.Coordinate, request: gp.BatchRequest) -> bool:
-        self.tries += 1
-        if self.tries > MANY_TRIES:
-            raise UserError(
-                f"no place to train on: in {MANY_TRIES} tries the labels mask covered {self.min_masked:.0%} of no "
-                "sample. Make the input smaller with --input-shape, or correct the mask"
-            )
-        return super()._RandomLocation__is_min_masked(random_shift, request)  # type: ignore[no-any-return]
-
-
-class Seed(gp.BatchFilter):
-    """Gives each batch that is made above a seed of its own, from the training's seed and the batch's number.
-
-    The number is shared by the processes of a PreCache below. What goes wrong above is reduced to its cause, which, unlike
-    gunpowder's error, can be sent between processes.
+    Unlike gunpowder's, it looks at the output itself and not at all that augmentation reads for it, and does not search.
     """
 
-    def __init__(self, seed: int, first_batch: int) -> None:
-        self.seed = seed
-        self.counter = multiprocessing.Value("q", first_batch)
-        self.main_process = os.getpid()
-
-    def request_batch(self, request: gp.BatchRequest) -> gp.Batch:
-        """Pass ``request`` on with the seed of the next batch."""
-        if os.getpid() != self.main_process:  # the training's own handlers are not for its workers
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with self.counter.get_lock():
-            number = self.counter.value
-            self.counter.value += 1
-        seeded = request.copy()
-        seeded._random_seed = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
-        try:
-            return super().request_batch(seeded)
-        except Exception as error:
-            raise cause_of(error) from None
+    def __init__(self, places: Places) -> None:
+        self.places = places
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
-        """What is above, unchanged."""
-        return self.get_upstream_provider().request_batch(request)
+        """What is upstream at the place that was drawn, as if it were where it was asked for."""
+        unit = self.spec[LABELS_MASK].voxel_size
+        asked = request[LABELS_MASK].roi / unit
+        output = asked.begin + (asked.shape - gp.Coordinate(self.places.output_shape)) / 2
+        shift = (gp.Coordinate(self.places.draw()) - output) * unit
+        moved = request.copy()
+        for key, spec in request.items():
+            moved[key].roi = spec.roi.shift(shift)
+        batch = self.get_upstream_provider().request_batch(moved)
+        for key, spec in request.items():
+            batch[key].spec.roi = spec.roi.copy()
+        return batch

@@ -101,12 +101,13 @@ class AddLsds(gp.BatchFilter):
         self.provides(self.keys.weights, spec.copy())
 
     def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
-        """Ask for labels as far as the Gaussian window reaches."""
-        unit = self.spec[LABELS].voxel_size
+        """Ask for labels as far as the Gaussian window reaches, and further to multiples of the downsampling."""
+        unit, step = self.spec[LABELS].voxel_size, self.dataset.lsd_downsample
         asked = request[self.keys.target].roi
-        reach = gp.Coordinate(int(3 * self.dataset.sigma / size) for size in self.dataset.voxel_size) * unit
+        reach = gp.Coordinate(_up(int(3 * self.dataset.sigma / size), step) for size in self.dataset.voxel_size)
+        self.whole = gp.Coordinate(_up(size, step) for size in asked.shape / unit)
         deps = gp.BatchRequest()
-        deps[LABELS] = gp.ArraySpec(roi=asked.grow(reach, reach))
+        deps[LABELS] = gp.ArraySpec(roi=gp.Roi(asked.begin - reach * unit, (self.whole + reach * 2) * unit))
         deps[LABELS_MASK] = gp.ArraySpec(roi=asked)
         return deps
 
@@ -114,14 +115,17 @@ class AddLsds(gp.BatchFilter):
         """Compute both arrays."""
         roi = request[self.keys.target].roi
         labels = batch[LABELS]
-        inner = (roi - labels.spec.roi.begin) / labels.spec.voxel_size
+        begin = (roi.begin - labels.spec.roi.begin) / labels.spec.voxel_size
+        inner = Box.of_shape(tuple(self.whole), tuple(begin))
         lsds = local_shape_descriptors(
             labels.data,
             self.dataset.sigma,
             self.dataset.voxel_size,
             self.dataset.lsd_downsample,
-            roi=Box(tuple(inner.begin), tuple(inner.end)),
+            roi=inner,
         )
+        z, y, x = roi.shape / labels.spec.voxel_size
+        lsds = lsds[:, :z, :y, :x]
         mask = batch[LABELS_MASK].crop(roi).data > 0
         if self.dataset.lsd_weight == "foreground":
             mask = (labels.crop(roi).data > 0) | ~mask
@@ -131,3 +135,8 @@ class AddLsds(gp.BatchFilter):
         outputs[self.keys.target] = gp.Array(lsds, spec)
         outputs[self.keys.weights] = gp.Array(np.broadcast_to(mask, lsds.shape).astype(np.float32), spec.copy())
         return outputs
+
+
+def _up(number: int, step: int) -> int:
+    """``number``, or the next multiple of ``step`` above it."""
+    return -(-number // step) * step

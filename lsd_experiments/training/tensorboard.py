@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 
 class Log:
-    """Writes scalars and images to ``directory``, a run's own."""
+    """Writes scalars and images to ``directory``, which is made with the first of them."""
 
     def __init__(self, directory: str | Path) -> None:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
-        self.writer = EventFileWriter(str(directory))
+        self.directory = directory
+        self.writer: Any = None
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """One point of each curve."""
@@ -39,12 +38,16 @@ class Log:
 
     def close(self) -> None:
         """Write what is not written yet."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()
 
     def _add(self, iteration: int, values: list[Any]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+        if self.writer is None:
+            self.writer = EventFileWriter(str(self.directory))
         self.writer.add_event(Event(wall_time=time.time(), step=iteration, summary=Summary(value=values)))
 
 
@@ -57,9 +60,11 @@ def middle_section(array: NDArray[Any]) -> NDArray[np.uint8]:
         section = section[None]
     if len(section) < 3:
         section = np.repeat(section[:1], 3, axis=0)
+    section = np.nan_to_num(section)
     low, high = min(0.0, float(section.min())), max(float(section.max()), float(section.min()) + 1e-12)
     high = 1.0 if low == 0 and high <= 1 and high > 0.1 else high
-    return np.moveaxis((section[:3] - low) / (high - low) * 255, 0, -1).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.moveaxis((section[:3] - low) / (high - low) * 255, 0, -1).astype(np.uint8)
+    return pixels
 
 
 def _colours(ids: NDArray[Any]) -> NDArray[np.uint8]:

@@ -70,6 +70,10 @@ class Trainer:
         outputs = self.model.predict_on_batch(self._inputs(inputs))
         return {name: np.moveaxis(np.asarray(output), -1, 1) for name, output in outputs.items()}
 
+    def is_finite(self) -> bool:
+        """Whether all weights are numbers."""
+        return all(bool(np.isfinite(ops.convert_to_numpy(weight)).all()) for weight in self.model.trainable_variables)
+
     def save(self, directory: str | Path, iteration: int, record: Mapping[str, Any]) -> Path:
         """Write a checkpoint; see :mod:`lsd_experiments.checkpoints`."""
         return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record)
@@ -84,13 +88,6 @@ def weighted_error(truth: Any, prediction: Any) -> Any:
     error = ops.sum(weights * ops.square(prediction - targets))
     count = ops.sum(ops.cast(ops.not_equal(weights, 0), error.dtype))
     return error / ops.maximum(count, 1)
-
-
-def gradient(prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float32]:
-    """The gradient of :func:`weighted_error` by the prediction; arrays of one shape."""
-    scale = 2 / max(1, int(np.count_nonzero(weights)))
-    values: NDArray[np.float32] = (scale * weights * (prediction - target)).astype(np.float32)
-    return values
 
 
 def _last(array: NDArray[Any]) -> NDArray[np.float32]:

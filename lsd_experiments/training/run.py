@@ -1,0 +1,156 @@
+"""One call of train.py: where it starts, and what it writes."""
+
+import secrets
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gunpowder as gp
+import numpy as np
+from tqdm import tqdm
+
+from lsd_experiments import frameworks
+from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.datasets import Dataset
+from lsd_experiments.networks.network import Network, Shape
+from lsd_experiments.provenance import provenance
+from lsd_experiments.training.keys import RAW, head_keys, snapshot_names
+from lsd_experiments.training.nodes import Snapshot, Train
+from lsd_experiments.training.options import TrainingOptions
+from lsd_experiments.training.pipeline import (
+    Samples,
+    TargetNodes,
+    batch_pipeline,
+    batch_request,
+    compile_kernels,
+    reduced_to_cause,
+)
+from lsd_experiments.training.precache import PreCache
+from lsd_experiments.training.tensorboard import Log
+
+if TYPE_CHECKING:
+    from lsd_experiments.training.trainer import Trainer
+
+CACHED_BATCHES = 40  # as published
+
+
+class NotFinite(Exception):
+    """The loss, or a weight, is not a number any more."""
+
+
+class Run:
+    """A training in a setup directory; the constructor writes nothing."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        network: Network,
+        input_shape: Shape,
+        options: TrainingOptions,
+        checkpoint: Checkpoint | None,
+        directory: Path,
+        log_dir: Path,
+    ) -> None:
+        self.dataset, self.network, self.input_shape = dataset, network, input_shape
+        self.options, self.checkpoint, self.directory = options, checkpoint, directory
+        self.start = checkpoint.iteration if checkpoint else 0
+        self.seed = _seed(options.seed, checkpoint)
+        self.log = Log(log_dir)
+        self.train = Train(self._start_trainer, tuple(head.name for head in network.heads))
+        self.request = batch_request(network, input_shape, dataset.voxel_size)
+        self.made_by: dict[str, Any] = {}
+
+    def pipeline(self, samples: Samples, targets: TargetNodes) -> gp.Pipeline:
+        """From samples to snapshots."""
+        data = [sample.raw.container for sample, _ in samples]
+        self.made_by = provenance("train", self.options.record(), {"dataset": self.dataset.name, "data": data})
+        extra = {
+            key: self.request[keys.target].roi
+            for keys in map(head_keys, self.train.heads)
+            for key in (keys.prediction, keys.gradient)
+        }
+        workers = self.options.num_workers
+        return (
+            batch_pipeline(self.dataset, self.network, samples, targets, self.options.batch_size)
+            + PreCache(
+                self.seed,
+                first=self.start,
+                num_workers=workers,
+                cache_size=min(CACHED_BATCHES, 4 * workers),
+                prepare_workers=partial(compile_kernels, self.dataset, samples),
+            )
+            + self.train
+            # Back to [0, 1], as snapshots show raw.
+            + gp.IntensityScaleShift(RAW, 0.5, 0.5)
+            + Snapshot(
+                snapshot_names(self.network.heads),
+                extra,
+                self.directory / "snapshots",
+                self.options.snapshot_every,
+                self.start,
+                self.dataset.voxel_size,
+                self.made_by,
+                self.log.images,
+            )
+        )
+
+    def one(self, pipeline: gp.Pipeline, iteration: int) -> float:
+        """One iteration; returns its loss.
+
+        :raises NotFinite: if the loss is not finite; the snapshot of its batch has been written.
+        """
+        with reduced_to_cause():
+            pipeline.request_batch(self.request)
+        logs = self.train.logs
+        self.log.scalars(iteration, logs)
+        if not np.isfinite(logs["loss"]):
+            raise NotFinite(
+                f"the loss of iteration {iteration} is {logs['loss']}: training stopped, no checkpoint of it was saved. Its "
+                f"batch is {self.directory / 'snapshots' / f'batch_{iteration}.hdf'}. Look at it, or lower --learning-rate"
+            )
+        return logs["loss"]
+
+    def save(self, iteration: int) -> None:
+        """Write the checkpoint of ``iteration``; before the first one of this run there is none to write.
+
+        :raises NotFinite: if a weight is not finite.
+        """
+        trainer = self.train.trainer
+        if trainer is None:
+            return
+        if not trainer.is_finite():
+            raise NotFinite(
+                f"the weights after iteration {iteration} are not all finite: training stopped, no checkpoint of them was "
+                "saved. Lower --learning-rate"
+            )
+        record = {
+            "seed": self.seed,
+            "input_shape": list(self.input_shape),
+            "voxel_size": list(self.dataset.voxel_size),
+            "provenance": self.made_by,
+        }
+        trainer.save(self.directory, iteration, record)
+
+    def progress(self) -> Any:
+        """A bar over the iterations, with rate and remaining time."""
+        return tqdm(total=self.options.iterations, initial=self.start, unit="it", desc="training", smoothing=0.05)
+
+    def _start_trainer(self) -> "Trainer":
+        frameworks.import_keras()
+        from lsd_experiments.training.trainer import Trainer
+
+        return Trainer.start(
+            self.network,
+            self.input_shape,
+            self.options.learning_rate,
+            self.options.precision,
+            self.seed,
+            self.checkpoint,
+        )
+
+
+def _seed(asked: int | None, checkpoint: Checkpoint | None) -> int:
+    """The seed that was asked for, else the checkpoint's, else a random one."""
+    if asked is not None:
+        return asked
+    return int(checkpoint.record["seed"]) if checkpoint else secrets.randbits(31)
