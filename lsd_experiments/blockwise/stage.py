@@ -105,7 +105,7 @@ def check_unchanged(name: str, stored: Any, provenance: Mapping[str, Any]) -> No
     if not isinstance(stored, Mapping):
         raise UserError(f"{name} exists, and does not say what made it. {remedy}")
     old, new = _flat(stored), _flat(provenance)
-    for key in sorted(old.keys() | new.keys()):
+    for key in sorted(old.keys() | new.keys(), key=lambda key: (key != "stage", key)):
         if old.get(key) != new.get(key):
             raise UserError(f"{name} exists and was made with {key} = {_show(old, key)}, now it is {_show(new, key)}. "
                             f"{remedy}")

@@ -174,14 +174,17 @@ def _parameters(settings: FragmentsSettings, parity: bool) -> dict[str, Any]:
 def _prepare(output: OutputVolume, db: Path, made: dict[str, Any], overwrite: bool) -> bool:
     """Make ready the volume and the nodes; whether both are finished."""
     in_graph = {**made, "inputs": {**made["inputs"], "fragments": f"{Path(output.container).name}:{output.dataset}"}}
+    if db.exists() and not overwrite:  # look before anything is written
+        with RagStore(db) as store:
+            stage = store.stage(NODES)
+        if stage is not None:
+            check_unchanged(f"the region graph {db}", stage[0], in_graph)
+    finished = prepare_volume(output, made, overwrite)
+    volume = find_volume(output.container, output.dataset)
+    assert volume is not None
+    date = volume.attrs["provenance"]["date"]
     with RagStore(db, create=True) as store:
         stage = store.stage(NODES)
-        if stage is not None and not overwrite:
-            check_unchanged(f"the region graph {db}", stage[0], in_graph)
-        finished = prepare_volume(output, made, overwrite)
-        volume = find_volume(output.container, output.dataset)
-        assert volume is not None
-        date = volume.attrs["provenance"]["date"]
         if stage is not None and not overwrite and stage[0]["date"] == date:
             return finished and stage[1]
         clear_records(output.records)  # the nodes are none, or those of a volume that is gone

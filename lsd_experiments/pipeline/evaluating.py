@@ -27,7 +27,7 @@ def evaluate_luts(config: PipelineSettings, overwrite: bool) -> str:
     labels, fragments = open_volume(settings.labels_file, settings.labels_dataset), open_volume(*config.fragments_place)
     check_finished(fragments, "extract_fragments")
     merge_function = config.agglomerate.merge_function
-    luts = read_luts_provenance(fragments.container, merge_function)
+    luts = read_luts_provenance(fragments, merge_function)
     box = None
     if settings.roi_offset is not None and settings.roi_shape is not None:
         box = to_box(labels, settings.roi_offset, settings.roi_shape)

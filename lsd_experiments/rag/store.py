@@ -34,11 +34,10 @@ class RagStore:
         if not create and not self.path.is_file():
             raise UserError(f"{self.path}: no such database. Run extract_fragments first, or correct 'db'")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
         try:
+            self._connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
             self._prepare()
         except sqlite3.DatabaseError as error:
-            self.close()
             raise UserError(f"{self.path}: {error}. Name another 'db'") from error
 
     def __enter__(self) -> Self:

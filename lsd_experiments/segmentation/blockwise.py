@@ -19,6 +19,7 @@ from lsd_experiments.blockwise.stage import (
     write_json,
 )
 from lsd_experiments.errors import UserError
+from lsd_experiments.fragments.blockwise import NODES
 from lsd_experiments.provenance import provenance
 from lsd_experiments.rag import RagStore
 from lsd_experiments.segmentation.luts import lut_directory, lut_path, read_lut, threshold_name, write_lut
@@ -37,8 +38,9 @@ def write_luts(fragments_file: str, db: Path, merge_function: str, settings: Fin
 
     thresholds = threshold_range(settings.thresholds_minmax, settings.thresholds_step)
     with RagStore(db) as store:
+        edges = f"{edges_name(merge_function)} of {_finished_edges(store, merge_function)}"
         made = provenance("find_segments", {**settings.model_dump(mode="json"), "parity": parity},
-                          {"edges": f"{edges_name(merge_function)} of {_finished_edges(store, merge_function)}"})
+                          {"edges": edges, "nodes": _nodes_date(store)})
         about = lut_directory(fragments_file) / f"seg_{edges_name(merge_function)}.json"
         if about.exists() and not overwrite:
             check_unchanged(str(about), read_json(about), made)
@@ -56,15 +58,19 @@ def write_luts(fragments_file: str, db: Path, merge_function: str, settings: Fin
     return thresholds
 
 
-def read_luts_provenance(fragments_file: str, merge_function: str) -> dict[str, Any]:
-    """What made the look-up tables.
+def read_luts_provenance(fragments: Volume, merge_function: str) -> dict[str, Any]:
+    """What made the look-up tables of ``fragments``.
 
-    :raises UserError: if there are none
+    :raises UserError: if there are none, or they are of fragments that were here before
     """
-    about = lut_directory(fragments_file) / f"seg_{edges_name(merge_function)}.json"
+    about = lut_directory(fragments.container) / f"seg_{edges_name(merge_function)}.json"
     if not about.exists():
         raise UserError(f"{about}: there are no finished look-up tables for {merge_function}. Run find_segments first")
-    return read_json(about)
+    luts = read_json(about)
+    if luts["inputs"]["nodes"] != fragments.attrs.get("provenance", {}).get("date"):
+        raise UserError(f"{about}: these look-up tables are not of {fragments.name} as it is now. Run agglomerate and "
+                        "find_segments with --overwrite")
+    return luts
 
 
 def extract_segmentation_blockwise(fragments: Volume, merge_function: str, threshold: float,
@@ -77,7 +83,7 @@ def extract_segmentation_blockwise(fragments: Volume, merge_function: str, thres
     """
     check_finished(fragments, "extract_fragments")
     path = lut_path(fragments.container, merge_function, threshold)
-    luts = read_luts_provenance(fragments.container, merge_function)
+    luts = read_luts_provenance(fragments, merge_function)
     read_lut(path)
     size = settings.block_size or fragments.attrs.get("provenance", {}).get("parameters", {}).get("block_size")
     write_shape = in_voxels(size, fragments, "[extract] block_size") if size else fragments.chunks or fragments.shape
@@ -106,6 +112,14 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
         write = block.write.intersect(fragments.box)
         segmentation.write(write, relabel(fragments.read(write), lut))
     return process
+
+
+def _nodes_date(store: RagStore) -> str:
+    """When the fragments were made; that of the volume, too."""
+    stage = store.stage(NODES)
+    assert stage is not None, f"{store.path} has edges and no nodes"
+    date: str = stage[0]["date"]
+    return date
 
 
 def _finished_edges(store: RagStore, merge_function: str) -> str:

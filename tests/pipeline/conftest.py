@@ -15,6 +15,7 @@ SHAPE = (27, 40, 41)
 VOXEL_SIZE = (20, 9, 9)
 OFFSET = (200, 90, -45)
 PERIOD = 13
+PREDICTED = {"provenance": {"stage": "predict", "parameters": {}, "inputs": {}, "date": "2024-01-01"}, "finished": "2024-01-01"}
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,7 @@ def make_out_file(labels, affs):
     """A function that puts a container with affinities and labels into a directory."""
     def make(directory):
         path = directory / "out.zarr"
-        put(path, "volumes/affs", affs, channels=3)
+        put(path, "volumes/affs", affs, channels=3, attrs=PREDICTED)
         put(path, "volumes/labels/neuron_ids", labels)
         return path
     return make
@@ -77,7 +78,7 @@ def config(tmp_path, make_config):
     return partial(make_config, tmp_path)
 
 
-def put(container, dataset, values, channels=None):
+def put(container, dataset, values, channels=None, attrs=None):
     volume = create_volume(str(container), dataset, values.shape[-3:], VOXEL_SIZE, OFFSET, values.dtype, channels=channels,
-                           overwrite=True)
+                           attrs=attrs)
     volume.write(volume.box, values)

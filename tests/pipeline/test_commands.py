@@ -70,7 +70,7 @@ def test_run_makes_everything_once(config, out_file, tmp_path):
     path = config(find_segments="thresholds_minmax = [0, 0.5]")
     refused("find_segments", path, says="made with thresholds_minmax = [0.0, 1.0], now it is [0.0, 0.5]")
     path = config(extract='threshold = 0.5\nout_dataset = "volumes/affs"')
-    refused("extract_segmentation", path, says="does not say what made it")
+    refused("extract_segmentation", path, says='made with stage = "predict", now it is "extract_segmentation"')
     path = config(extract="threshold = 0.55")
     refused("extract_segmentation", path, says="there are thresholds 0, 0.1, 0.2")
     assert {p for p, time in files(tmp_path).items() if made.get(p) != time} == changed | set()
@@ -118,6 +118,11 @@ def test_block_sizes_must_fit_the_voxels_and_each_other(config, out_file):
     refused("agglomerate", path, says="would not touch")
     other = config(top='db = "other.db"')
     refused("agglomerate", other, says="other.db: no such database")
+
+
+def test_unfinished_affinities_are_refused(config, out_file):
+    del open_volume(str(out_file), "volumes/affs", writable=True).array.attrs["finished"]
+    refused("extract_fragments", config(), says="volumes/affs is not finished. Run predict first")
 
 
 def test_missing_configuration_is_refused(tmp_path):

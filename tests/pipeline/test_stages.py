@@ -180,3 +180,33 @@ def test_ids_beyond_the_budget_are_refused(config, out_file, monkeypatch):
     with pytest.raises(UserError, match="63 bits"):
         run(config(), "extract_fragments")
     assert not (out_file / "volumes" / "fragments").exists()
+
+
+def test_look_up_tables_of_former_fragments_are_refused(config, segmented):
+    attrs = open_volume(str(segmented), "volumes/fragments", writable=True).array.attrs
+    attrs["provenance"] = {**attrs["provenance"], "date": "2020-01-01T00:00:00+00:00"}
+    for stage in ("evaluate", "extract_segmentation"):
+        with pytest.raises(UserError, match="are not of .*fragments as it is now"):
+            run(config(), stage)
+    with pytest.raises(UserError, match="does not hold the nodes of"):
+        run(config(), "agglomerate")
+
+
+def test_a_stage_that_crashed_goes_on(config, segmented):
+    """Blocks that were done twice, and blocks whose record is lost, do no harm."""
+    fragments = read(segmented, "volumes/fragments")
+    with RagStore(segmented.with_suffix(".db")) as store:
+        nodes, edges = store.read_nodes(), store.read_edges("hist_quant_50")
+        store.begin_stage("nodes", store.stage("nodes")[0])
+        store.begin_stage("edges_hist_quant_50", store.stage("edges_hist_quant_50")[0])
+    volume = open_volume(str(segmented), "volumes/fragments", writable=True)
+    del volume.array.attrs["finished"]
+    shutil.rmtree(segmented / ".blockwise")
+    run(config(), "extract_fragments")
+    np.testing.assert_array_equal(read(segmented, "volumes/fragments"), fragments)
+    with RagStore(segmented.with_suffix(".db")) as store:
+        np.testing.assert_array_equal(store.read_nodes()[0], nodes[0])
+    run(config(), "agglomerate")
+    with RagStore(segmented.with_suffix(".db")) as store:
+        for before, after in zip(edges, store.read_edges("hist_quant_50"), strict=True):
+            np.testing.assert_array_equal(before, after)

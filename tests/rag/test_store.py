@@ -101,6 +101,8 @@ def test_missing_and_foreign_files_are_refused(tmp_path):
     (tmp_path / "text.db").write_text("this is not a database, but long enough to be looked at" * 10)
     with pytest.raises(UserError, match=r"text\.db: file is not a database"):
         RagStore(tmp_path / "text.db")
+    with pytest.raises(UserError, match="unable to open database file"):
+        RagStore(tmp_path, create=True)
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE photos (id)")
     with pytest.raises(UserError, match=r"other\.db: a database of something else"):
