@@ -186,7 +186,7 @@ def test_look_up_tables_of_former_fragments_are_refused(config, segmented):
     attrs = open_volume(str(segmented), "volumes/fragments", writable=True).array.attrs
     attrs["provenance"] = {**attrs["provenance"], "date": "2020-01-01T00:00:00+00:00"}
     for stage in ("evaluate", "extract_segmentation"):
-        with pytest.raises(UserError, match="are not of .*fragments as it is now"):
+        with pytest.raises(UserError, match=r"are not of .*fragments as it is now"):
             run(config(), stage)
     with pytest.raises(UserError, match="does not hold the nodes of"):
         run(config(), "agglomerate")
