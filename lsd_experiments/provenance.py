@@ -1,6 +1,8 @@
 """Where an output came from, to be stored next to it."""
 
 import datetime
+import importlib.metadata
+import platform
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -9,18 +11,34 @@ from typing import Any
 
 import lsd_experiments
 
+# What results may depend on; those that are installed are named.
+PACKAGES = ("daisy", "gunpowder", "jax", "keras", "numpy", "scipy", "tensorflow", "tensorflow-cpu", "torch", "waterz", "zarr")
+
 
 def provenance(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What made an output: stage, its parameters and inputs, software version, commit and date, as JSON values."""
+    """What made an output: stage, its parameters and inputs, versions, commit and date, as JSON values."""
     return {
         "software": "lsd-experiments",
         "version": lsd_experiments.__version__,
         "commit": commit(),
+        "versions": versions(),
         "stage": stage,
         "parameters": dict(parameters),
         "inputs": dict(inputs),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that results may depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 @cache

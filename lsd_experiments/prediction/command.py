@@ -78,7 +78,7 @@ def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
         metavar="CONTAINER",
         help="zarr, N5, HDF5, TIFF, s3://... or crop.json" + (f" (default: {raw.name} of 01_data)" if raw else ""),
     )
-    add("--raw-dataset", metavar="DATASET", help=f"default: the only one, or {RAW}")
+    add("--raw-dataset", metavar="DATASET", help=f"default: {RAW}; a TIFF has none")
     add("--roi-offset", type=float, **triple, help="nm: where to predict (default: all that there is)")
     add("--roi-shape", type=float, **triple, help="nm: how much")
     add("--checkpoint", type=positive, metavar="N", help="the checkpoint's iteration (default: the newest)")

@@ -168,8 +168,7 @@ def _total(settings: PredictionSettings, raw: Volume, network: Network) -> Box:
     if offset is not None and shape is not None:
         return arrays.to_box(raw, offset, shape)
     if offset is not None or shape is not None:
-        given, lacking = ("offset", "shape") if shape is None else ("shape", "offset")
-        raise UserError(f"the ROI has a {given} and no {lacking}. Give both, or none")
+        raise UserError(f"the ROI has no {'shape' if shape is None else 'offset'}. Give both its offset and its shape, or none")
     if not settings.shrink:
         return raw.box
     margin = _margin(network)
