@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,8 +64,9 @@ def _keys(model: type[pydantic.BaseModel], path: list[str]) -> list[str]:
     """The keys of ``model``, or of the model nested in it at ``path``."""
     for part in path:
         field = model.model_fields.get(part)
-        nested = field.annotation if field else None
-        if not (isinstance(nested, type) and issubclass(nested, pydantic.BaseModel)):
+        kinds = (field.annotation, *typing.get_args(field.annotation)) if field else ()  # of "Nested | None", too
+        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)]
+        if not nested:
             break
-        model = nested
+        model = nested[0]
     return list(model.model_fields)

@@ -1,0 +1,89 @@
+"""How commands end: statuses, one line of error, tracebacks only where they help."""
+
+import errno
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from lsd_experiments import cli
+from lsd_experiments.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _keep_level():
+    logger = logging.getLogger("lsd_experiments")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
+def end(command, capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.run(command, cli.parser("what it does"), list(arguments))
+    return ended.value.code, capsys.readouterr()
+
+
+@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1), (143, 143)])
+def test_the_status_is_the_commands(capsys, returned, status):
+    assert end(lambda options: returned, capsys)[0] == status
+
+
+def test_a_users_mistake_is_one_line_and_status_2(capsys):
+    def command(options):
+        raise UserError("a.zarr: no such container. Name another")
+
+    status, shown = end(command, capsys)
+    assert (status, shown.out, shown.err) == (2, "", "error: a.zarr: no such container. Name another\n")
+    end(command, capsys, "--debug")
+
+
+def test_debug_adds_the_traceback():
+    code = (
+        "from lsd_experiments import cli\nfrom lsd_experiments.errors import UserError\n"
+        "def command(options): raise UserError('wrong')\n"
+        "cli.run(command, cli.parser(None))"
+    )
+    plain = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (plain.returncode, plain.stderr) == (2, "error: wrong\n")
+    debug = subprocess.run([sys.executable, "-c", code, "--debug"], capture_output=True, text=True)
+    assert debug.returncode == 2
+    assert "Traceback" in debug.stderr
+    assert debug.stderr.endswith("error: wrong\n")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST])
+def test_what_the_file_system_refuses_is_the_users_to_mend(capsys, number):
+    def command(options):
+        raise OSError(number, "as the system says it", "/there/out.zarr")
+
+    status, shown = end(command, capsys)
+    assert status == 2
+    assert shown.err.startswith("error: /there/out.zarr: ")
+    assert shown.err.count("\n") == 1
+
+
+def test_other_errors_keep_their_traceback(capsys):
+    def broken(options):
+        raise OSError(errno.EIO, "input/output error")
+
+    with pytest.raises(OSError, match="input/output"):
+        cli.run(broken, cli.parser(None), [])
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda options: 1 // 0, cli.parser(None), [])
+
+
+def test_interrupted(capsys):
+    def command(options):
+        raise KeyboardInterrupt
+
+    status, shown = end(command, capsys)
+    assert (status, shown.err) == (130, "interrupted\n")
+
+
+def test_debug_is_ours_alone(capsys):
+    """numba logs thousands of lines for each function that it compiles."""
+    end(lambda options: None, capsys, "--debug")
+    assert logging.getLogger("lsd_experiments.training").isEnabledFor(logging.DEBUG)
+    assert not logging.getLogger("numba.core").isEnabledFor(logging.DEBUG)
