@@ -48,8 +48,9 @@ def test_the_scan_predicts_what_has_context(run, make_raw, expected, read, tmp_p
 
 
 def test_options(run, make_raw, expected, read, tmp_path):
-    arguments = ("--raw-file", make_raw((7, 13, 23)), "--raw-dataset", "volumes/raw", "--checkpoint", 7,
-                 "--input-shape", 14, 25, 22, "--roi-offset", 150, -9, 23, "--roi-shape", 250, 90, 69, "--output", "some/where.zarr", "--pad")
+    arguments = ("--raw-file", make_raw((7, 13, 23)), "--raw-dataset", "volumes/raw", "--checkpoint", 7, "--pad",
+                 "--input-shape", 14, 25, 22, "--roi-offset", 150, -9, 23, "--roi-shape", 250, 90, 69,
+                 "--output", "some/where.zarr")
     run("predict_scan.py", *arguments)
     raw = open_volume(make_raw((7, 13, 23)), "volumes/raw").read()
     wanted = expected(raw, begin=(1, 2, 2), shape=(5, 10, 15), output_shape=(2, 5, 6))
