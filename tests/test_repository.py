@@ -13,11 +13,12 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-EXPERIMENTS = {("zebrafinch", "baseline"), ("zebrafinch", "mtlsd"), ("fib25", "baseline"), ("fib25", "mtlsd")}
+EXPERIMENTS = {("zebrafinch", "baseline"), ("zebrafinch", "mtlsd"), ("fib25", "baseline"), ("fib25", "mtlsd"),
+               ("synthetic", "mtlsd")}
 SCRIPTS = {
-    "01_data": {"fetch_data", "fetch_checkpoint", "create_masks", "view_data", "make_synthetic"},
-    "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate",
-                   "run"},
+    "01_data": {"make_synthetic", "view_data"},
+    "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",
+                   "evaluate_volumes", "picture", "view"},
     **{f"02_train/{dataset}/{variant}": {"mknet", "train", "predict", "predict_scan", "view_batch"}
        for dataset, variant in EXPERIMENTS},
 }
@@ -36,7 +37,15 @@ def _requirements() -> list[Requirement]:
 
 @pytest.mark.parametrize("directory", sorted(SCRIPTS))
 def test_the_scripts_that_users_know_are_there(directory: str) -> None:
-    assert SCRIPTS[directory] <= {path.stem for path in (ROOT / directory).glob("*.py")}
+    assert {path.stem for path in (ROOT / directory).glob("*.py")} == SCRIPTS[directory]
+
+
+def test_the_step_table_has_every_script_and_no_other() -> None:
+    """A row without a place ("same") stands for the directories of 02_train."""
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| `python (\w+)\.py", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    listed = {(where.strip("`/") if where.startswith("`0") else "", script) for where, script in rows}
+    listed = {("02_train" if where.startswith("02_train") or not where else where, script) for where, script in listed}
+    assert listed == {(directory.split("/")[0], script) for directory, scripts in SCRIPTS.items() for script in scripts}
 
 
 def test_no_experiment_is_left_out() -> None:
