@@ -26,8 +26,6 @@ def watershed_fragments(affs: Affinities, fragments_in_xy: bool, min_seed_distan
         background far from foreground makes fragments of its own
     :return: [z, y, x]
     """
-    from lsd_experiments.fragments.kernels import flood
-
     foreground = mean_affinity(affs, fragments_in_xy, parity) > 0.5 * affinity_range(affs)
     distance = boundary_distance(foreground, fragments_in_xy)
     highest = _box_maximum(distance, min_seed_distance, fragments_in_xy)
@@ -36,8 +34,7 @@ def watershed_fragments(affs: Affinities, fragments_in_xy: bool, min_seed_distan
     level = distance + 1
     if not parity:
         level[highest == 0] = 0
-    flood(level, labels, fragments_in_xy)
-    return labels.astype(np.uint64)
+    return _watershed(level, labels, fragments_in_xy)
 
 
 def affinity_range(affs: Affinities) -> float:
@@ -71,6 +68,16 @@ def boundary_distance(foreground: NDArray[np.bool_], fragments_in_xy: bool) -> N
     squared = np.minimum(np.reshape(parts, foreground.shape), farthest)  # infinite without background
     rounded: NDArray[np.int32] = np.rint(squared).astype(np.int32)
     return rounded
+
+
+def _watershed(level: NDArray[np.int32], seeds: NDArray[np.int64], in_sections: bool) -> NDArray[np.uint64]:
+    """Grow ``seeds`` [z, y, x] into all voxels of ``level`` > 0, from high to low levels."""
+    from lsd_experiments.fragments.kernels import flood
+
+    assert level.size < 2**31, f"a block of {level.shape} voxels is too large"
+    state = (level.astype(np.int64) << 32 | seeds).ravel()
+    flood(state, level.shape, int(level.max()), in_sections)
+    return (state & 0xFFFFFFFF).reshape(level.shape).astype(np.uint64)
 
 
 def _box_maximum(distance: NDArray[np.int32], size: int, fragments_in_xy: bool) -> NDArray[np.int32]:
