@@ -1,0 +1,122 @@
+"""Small volumes on disk: anisotropic voxels, an offset that is not zero, no two axes alike, labels inside of raw.
+
+    raw      [----------------------------]     40 x 90 x 80 voxels
+    labels       [--------------------]         24 x 60 x 56, 8 / 15 / 12 voxels further in
+    objects      |  1 |  2 |  3 |  4 |          boxes of 6 x 12 x 14, with background of one voxel between them
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from lsd_experiments import frameworks
+from lsd_experiments.datasets import ZEBRAFINCH
+from lsd_experiments.networks import Head, Network
+
+frameworks.import_gunpowder()
+
+RAW_SHAPE, LABELS_SHAPE, INSIDE = (40, 90, 80), (24, 60, 56), (8, 15, 12)
+OFFSET = (200.0, 45.0, 63.0)
+
+DATASET = replace(ZEBRAFINCH, sigma=60)
+NETWORK = Network(1, 2, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), num_fmaps_out=2)
+INPUT_SHAPE = (16, 36, 32)  # -> (4, 20, 16)
+
+
+@pytest.fixture
+def dataset():
+    return DATASET
+
+
+@pytest.fixture
+def network():
+    return NETWORK
+
+
+@pytest.fixture
+def input_shape():
+    return INPUT_SHAPE
+
+
+def objects(shape=LABELS_SHAPE, first=1, dtype=np.uint64):
+    """Boxes of 6 x 12 x 14 voxels, numbered from ``first``, whose last voxels along each axis are background."""
+    z, y, x = np.indices(shape)
+    ids = (z // 6) * 100 + (y // 12) * 10 + x // 14 + first
+    background = (z % 6 == 5) | (y % 12 == 11) | (x % 14 == 13)
+    return np.where(background, 0, ids).astype(dtype)
+
+
+def write_volume(path, raw=None, labels=None, mask="most", voxel_size=(20, 9, 9), offset=OFFSET, inside=INSIDE):
+    """A training container at ``path``; a ``mask`` of None is not written."""
+    root = zarr.open_group(zarr.DirectoryStore(str(path)), mode="w")
+    if raw is None:
+        raw = np.random.default_rng(0).integers(0, 256, RAW_SHAPE, np.uint8)
+    labels = objects() if labels is None else labels
+    if isinstance(mask, str):
+        mask = np.ones(labels.shape, np.uint8)
+        mask[-3:] = 0
+    place = [o + i * v for o, i, v in zip(offset, inside, voxel_size, strict=True)]
+    for name, array, where in (
+        ("volumes/raw", raw, list(offset)),
+        ("volumes/labels/neuron_ids", labels, place),
+        ("volumes/labels/labels_mask", mask, place),
+    ):
+        if array is not None:
+            made = root.create_dataset(name, data=array, chunks=tuple(min(32, s) for s in array.shape))
+            made.attrs.put({"resolution": list(voxel_size), "offset": where})
+    return str(path)
+
+
+@pytest.fixture
+def volume(tmp_path):
+    """A container that can be trained on."""
+    return write_volume(tmp_path / "volume.zarr")
+
+
+@pytest.fixture(name="write_volume")
+def _write_volume():
+    return write_volume
+
+
+@pytest.fixture(name="objects")
+def _objects():
+    return objects
+
+
+@pytest.fixture
+def root():
+    """The repository."""
+    return Path(__file__).parents[2]
+
+
+@pytest.fixture
+def make_run(dataset, network, input_shape, volume, tmp_path):
+    """A function that makes a training in a directory of its own, and one to run it."""
+    from lsd_experiments.checkpoints import find_checkpoint
+    from lsd_experiments.training.data import find_samples
+    from lsd_experiments.training.loop import train
+    from lsd_experiments.training.options import TrainingOptions
+    from lsd_experiments.training.padding import label_padding
+    from lsd_experiments.training.places import find_places
+    from lsd_experiments.training.run import Run
+
+    def targets(example):
+        return example.grow_boundary() + example.add_lsds() + example.add_affinities()
+
+    def make(name="setup", data=volume, dataset=dataset, network=network, input_shape=input_shape, targets=targets, **options):
+        directory = tmp_path / name
+        directory.mkdir(exist_ok=True)
+        settings = TrainingOptions(**{"iterations": 2, "num_workers": 0, "seed": 3, "data": (data,), **options})
+        output_shape = network.output_shape(input_shape)
+        samples = [
+            (sample, find_places(sample, output_shape, label_padding(dataset, network, output_shape), dataset.min_masked))
+            for sample in find_samples(dataset, settings.data, directory)
+        ]
+        checkpoint = find_checkpoint(directory)
+        run = Run(dataset, network, input_shape, settings, checkpoint, directory, directory / "log")
+        return run, lambda: train(run, samples, targets), run.pipeline(samples, targets)
+
+    return make

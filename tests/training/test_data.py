@@ -1,0 +1,123 @@
+"""The volumes that a training reads: which, with what in common, and what is refused."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lsd_experiments.datasets import FIB25, ZEBRAFINCH
+from lsd_experiments.errors import UserError
+from lsd_experiments.training.data import find_samples, open_sample
+
+
+def test_labels_and_mask_lie_where_they_are_in_raw(dataset, volume):
+    sample = open_sample(dataset, volume)
+    assert sample.shift == (8, 15, 12)
+    assert sample.labels.shape == sample.labels_mask.shape == (24, 60, 56)
+    assert sample.probability == 1
+
+
+def test_labels_where_there_is_no_raw_do_not_count(dataset, write_volume, tmp_path, objects):
+    path = write_volume(tmp_path / "a.zarr", raw=np.zeros((20, 90, 80), np.uint8), inside=(8, -5, 12))
+    sample = open_sample(dataset, path)
+    assert sample.shift == (8, 0, 12)
+    assert sample.labels.shape == sample.labels_mask.shape == (12, 55, 56)
+    np.testing.assert_array_equal(sample.labels.read(), objects()[:12, 5:])
+
+
+def test_a_crop_keeps_its_mask(dataset, volume, tmp_path, objects):
+    crop = tmp_path / "crop.json"
+    crop.write_text(json.dumps({"container": "volume.zarr", "offset": [420, 180, 171], "size": [300, 270, 360]}))
+    sample = open_sample(dataset, str(crop))
+    assert sample.raw.shape == sample.labels.shape == sample.labels_mask.shape == (15, 30, 40)
+    np.testing.assert_array_equal(sample.labels.read(), objects()[3:18, :30, :40])
+
+
+@pytest.fixture
+def setup(tmp_path):
+    directory = tmp_path / "02_train" / "fib25" / "baseline"
+    directory.mkdir(parents=True)
+    return directory
+
+
+def fetched(setup, dataset, write_volume, names):
+    training = setup.parents[2] / "01_data" / "funke" / dataset.name / "training"
+    for name in names:
+        write_volume(training / name, voxel_size=dataset.voxel_size)
+    return training
+
+
+def test_the_datasets_own_volumes_with_their_published_probabilities(setup, write_volume):
+    fetched(setup, FIB25, write_volume, [*FIB25.volumes, "another.zarr"])
+    samples = find_samples(FIB25, (), setup)
+    assert [(s.raw.container.rsplit("/", 1)[1], s.probability) for s in samples] == [
+        ("trvol-250-1.zarr", 0.05),
+        ("trvol-250-2.zarr", 0.05),
+        ("tstvol-520-1.zarr", 0.45),
+        ("tstvol-520-2.zarr", 0.45),
+    ]
+
+
+def test_a_part_of_them_keeps_the_proportions(setup, write_volume):
+    fetched(setup, FIB25, write_volume, ["trvol-250-2.zarr", "tstvol-520-1.zarr"])
+    assert [sample.probability for sample in find_samples(FIB25, (), setup)] == [0.05, 0.45]
+
+
+def test_published_probabilities_are_not_for_other_volumes(setup, write_volume, tmp_path):
+    containers = [write_volume(tmp_path / f"{n}.zarr", voxel_size=(8, 8, 8)) for n in range(4)]
+    assert [sample.probability for sample in find_samples(FIB25, containers, setup)] == [1, 1, 1, 1]
+
+
+def test_all_zebrafinch_volumes_are_alike(setup, write_volume):
+    fetched(setup, ZEBRAFINCH, write_volume, ["b.zarr", "a.zarr"])
+    samples = find_samples(ZEBRAFINCH, (), setup)
+    assert [sample.raw.container[-6:] for sample in samples] == ["a.zarr", "b.zarr"]
+    assert [sample.probability for sample in samples] == [1, 1]
+
+
+def test_no_volumes(setup):
+    with pytest.raises(UserError, match=r"funke/fib25/training: no training volumes \(trvol-250-1.zarr.*--data"):
+        find_samples(FIB25, (), setup)
+
+
+def test_float_raw_in_range_passes_and_nan_does_not(dataset, write_volume, tmp_path):
+    raw = np.random.default_rng(0).random((40, 90, 80), np.float32)
+    open_sample(dataset, write_volume(tmp_path / "a.zarr", raw))
+    raw[39, 2, 3] = np.nan
+    with pytest.raises(UserError, match=r"volumes/raw: the value at \(39, 2, 3\)"):
+        open_sample(dataset, write_volume(tmp_path / "a.zarr", raw))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": np.zeros((24, 60, 56), np.float32)}, "neuron_ids is of type float32; labels are integers"),
+        ({"voxel_size": (20, 9, 8)}, r"voxels of \(20, 9, 8\) nm, not \(20, 9, 9\) nm, that of zebrafinch"),
+        ({"inside": (50, 0, 0)}, "do not overlap"),
+        ({"inside": (0.5, 0, 0)}, "lie between"),
+        ({"mask": np.ones((24, 60, 55), np.uint8)}, "does not cover the same voxels.*create_masks.py"),
+        ({"raw": np.zeros((2, 40, 90, 80), np.uint8)}, "has 2 channels"),
+        ({"raw": np.zeros((40, 90, 80), np.int32)}, "raw of type int32"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_named(dataset, write_volume, tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        open_sample(dataset, write_volume(tmp_path / "a.zarr", **changes))
+
+
+def test_a_mask_elsewhere_is_refused(dataset, volume):
+    import zarr
+
+    mask = zarr.open(volume)["volumes/labels/labels_mask"]
+    offset = mask.attrs["offset"]
+    mask.attrs["offset"] = [offset[0], offset[1], offset[2] + 1e-4]  # rounding is none
+    assert open_sample(dataset, volume).labels_mask is not None
+    mask.attrs["offset"] = [offset[0], offset[1], offset[2] + 9]
+    with pytest.raises(UserError, match="does not cover the same voxels"):
+        open_sample(dataset, volume)
+
+
+def test_a_missing_dataset_lists_those_that_are_there(dataset, volume):
+    with pytest.raises(UserError, match=r"volumes/cells.*volumes/labels/neuron_ids"):
+        open_sample(replace(dataset, labels="volumes/cells"), volume)
