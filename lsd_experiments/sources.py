@@ -12,12 +12,16 @@ from fractions import Fraction
 
 import gunpowder as gp
 import numpy as np
+from gunpowder.nodes.batch_provider import BatchRequestError
 from numpy.typing import NDArray
 
 from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
+
+# What gunpowder raises around the error of a node.
+WRAPPERS = (BatchRequestError, gp.PipelineRequestError, gp.PipelineSetupError, gp.PipelineTeardownError)
 
 
 def world_units(voxel_size: Sequence[float]) -> gp.Coordinate:
@@ -71,16 +75,11 @@ class VolumeSource(gp.BatchProvider):
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """What gunpowder's nested errors come down to, as one that can be pickled.
+    """What gunpowder's nested ``error`` comes down to, as one that can be pickled.
 
-    That is the one that says what the user can do (a :class:`UserError`, or what the file system refused), else where it
-    began.
+    What a user can mend (a :class:`UserError`, or what the file system refused) stays what it is, all else is a RuntimeError.
     """
-    chain = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(inner)
-    for link in chain:
-        if isinstance(link, (UserError, OSError)):
-            return link
-    first = chain[-1]  # where it began
-    return first if isinstance(first, RuntimeError) else RuntimeError(f"{type(first).__name__}: {first}")
+    while isinstance(error, WRAPPERS) and (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    kept = isinstance(error, (UserError, OSError, RuntimeError))
+    return error if kept else RuntimeError(f"{type(error).__name__}: {error}")

@@ -49,10 +49,10 @@ class PreCache(gp.BatchFilter):
         if self.pool is None:
             self.prepare_workers()
             self.pool = _workers(self.num_workers, partial(self._make, request.copy()))
-        while len(self.ahead) < self.cache_size:
-            self.ahead.append(self.pool.submit(_make_in_worker, self.number))
-            self.number += 1
         try:
+            while len(self.ahead) < self.cache_size:
+                self.ahead.append(self.pool.submit(_make_in_worker, self.number))
+                self.number += 1
             return self.ahead.popleft().result()
         except BrokenProcessPool:
             raise WorkersDied("a worker process died; most often memory is short. Use fewer: --num-workers") from None

@@ -61,9 +61,10 @@ def middle_section(array: NDArray[Any]) -> NDArray[np.uint8]:
     if len(section) < 3:
         section = np.repeat(section[:1], 3, axis=0)
     section = np.nan_to_num(section)
-    low, high = min(0.0, float(section.min())), max(float(section.max()), float(section.min()) + 1e-12)
-    high = 1.0 if low == 0 and high <= 1 and high > 0.1 else high
-    pixels: NDArray[np.uint8] = np.moveaxis((section[:3] - low) / (high - low) * 255, 0, -1).astype(np.uint8)
+    low, high = min(0.0, float(section.min())), float(section.max())
+    if low == 0 and 0.1 < high <= 1:
+        high = 1.0
+    pixels: NDArray[np.uint8] = np.moveaxis((section[:3] - low) / ((high - low) or 1) * 255, 0, -1).astype(np.uint8)
     return pixels
 
 

@@ -1,0 +1,195 @@
+"""Training in this process: what it writes, where, and when."""
+
+import json
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from lsd_experiments.checkpoints import find_checkpoint, read_checkpoint
+from lsd_experiments.networks import Head
+from lsd_experiments.training.keys import snapshot_names
+from lsd_experiments.training.tensorboard import middle_section
+
+MTLSD = {
+    "volumes/raw", "volumes/labels/neuron_ids", "volumes/labels/mask", "volumes/labels/gt_mask",
+    "volumes/gt_embedding", "volumes/pred_embedding", "volumes/embedding_gradient",
+    "volumes/gt_affinities", "volumes/pred_affinities", "volumes/affs_gradient",
+}  # fmt: skip
+
+
+@pytest.fixture
+def trained(make_run):
+    """Five iterations, a checkpoint every two and a snapshot every three, of batches of two; then two more."""
+    run, train, _ = make_run(iterations=5, save_every=2, snapshot_every=3, batch_size=2)
+    assert train() == 0
+    resumed, train, _ = make_run(iterations=7, save_every=2, snapshot_every=3)
+    assert train() == 0
+    return run, resumed
+
+
+def snapshots(directory):
+    return sorted(path.name for path in (directory / "snapshots").iterdir())
+
+
+def test_what_is_written_and_when(trained, network):
+    run, resumed = trained
+    kept = sorted(path.name for path in run.directory.glob("*.h5"))
+    assert kept == [f"train_net_checkpoint_{n}.weights.h5" for n in (2, 4, 5, 6, 7)]
+    assert snapshots(run.directory) == [f"batch_{n}.hdf" for n in (1, 4, 6)]  # the first of each run, then every third
+    assert resumed.start == 5
+    assert sorted(path.name for path in run.directory.iterdir() if path.name.startswith(".")) == []
+    record = find_checkpoint(run.directory).record
+    assert record["seed"] == resumed.seed == 3
+    assert record["input_shape"] == [16, 36, 32]
+    assert record["voxel_size"] == [20, 9, 9]
+    made_by = record["provenance"]
+    assert made_by["stage"] == "train"
+    assert made_by["parameters"]["iterations"] == 7
+    assert made_by["parameters"]["learning_rate"] == 0.5e-4
+    assert made_by["inputs"]["dataset"] == "zebrafinch"
+    assert made_by["inputs"]["data"][0].endswith("volume.zarr")
+    assert read_checkpoint(run.directory / kept[0]).network == network
+    check_snapshot(run.directory / "snapshots" / "batch_4.hdf")
+    check_log(run.directory / "log")
+
+
+def check_snapshot(path):
+    with h5py.File(path, "r") as file:
+        found = {}
+        file.visititems(lambda name, node: found.update({name: node}) if isinstance(node, h5py.Dataset) else None)
+        assert set(found) == MTLSD
+        shapes = {name: node.shape for name, node in found.items()}
+        assert shapes["volumes/raw"] == (16, 36, 32)
+        assert shapes["volumes/labels/neuron_ids"] == shapes["volumes/labels/mask"] == (4, 20, 16)
+        assert shapes["volumes/gt_embedding"] == shapes["volumes/embedding_gradient"] == (10, 4, 20, 16)
+        assert shapes["volumes/pred_affinities"] == shapes["volumes/labels/gt_mask"] == (3, 4, 20, 16)
+        for name, node in found.items():
+            assert node.attrs["resolution"].tolist() == [20, 9, 9]
+            raw = name == "volumes/raw"
+            assert node.attrs["offset"].tolist() == ([0, 0, 0] if raw else [6 * 20, 8 * 9, 8 * 9])
+        raw = found["volumes/raw"][:]
+        assert 0 <= raw.min() < raw.max() <= 1
+        predicted = found["volumes/pred_affinities"][:]
+        assert 0 < predicted.min() <= predicted.max() < 1
+        assert file.attrs["iteration"] == 4
+        assert file.attrs["loss"] > 0
+        assert json.loads(file.attrs["provenance"])["parameters"]["batch_size"] == 2
+
+
+def check_log(directory):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(directory), size_guidance={"images": 0, "scalars": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert set(tags["scalars"]) == {"loss", "lsds_loss", "affs_loss"}
+    assert set(tags["images"]) == MTLSD
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6, 7]
+    total = [a.value + b.value for a, b in zip(events.Scalars("lsds_loss"), events.Scalars("affs_loss"), strict=True)]
+    np.testing.assert_allclose([event.value for event in events.Scalars("loss")], total, rtol=1e-5)
+    images = events.Images("volumes/raw")
+    assert [image.step for image in images] == [1, 4, 6]
+    assert (images[0].height, images[0].width) == (36, 32)
+    assert images[0].encoded_image_string.startswith(b"\x89PNG")
+
+
+def test_ten_and_ten_are_twenty(make_run):
+    """Here by two calls; with kills between real processes in test_commands.py."""
+    for name, steps in (("straight", [8]), ("halves", [4, 8])):
+        for iterations in steps:
+            run, train, _ = make_run(name, iterations=iterations)
+            assert train() == 0
+    here, there = (find_checkpoint(run.directory.parent / name).path for name in ("straight", "halves"))
+    weights = [all_arrays(path) for path in (here, there)]
+    assert set(weights[0]) == set(weights[1])
+    assert len(weights[0]) > 30  # moments, too
+    for name, array in weights[0].items():
+        np.testing.assert_array_equal(array, weights[1][name])
+    other, train, _ = make_run("other", iterations=8, seed=4)
+    assert train() == 0
+    different = all_arrays(find_checkpoint(other.directory).path)
+    assert any(not np.array_equal(array, different[name]) for name, array in weights[0].items())
+
+
+def all_arrays(path):
+    found = {}
+    with h5py.File(path, "r") as file:
+        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+    return found
+
+
+def test_a_loss_that_is_no_number_stops_with_its_batch_saved(make_run, capsys):
+    run, train, pipeline = make_run(iterations=9, save_every=1)
+    start = run.train.start
+
+    def broken():
+        trainer = start()
+        step, steps = trainer.step, []
+
+        def diverge(*arrays):
+            steps.append(step(*arrays))
+            return {**steps[-1], "loss": float("nan")} if len(steps) == 3 else steps[-1]
+
+        return Spy(trainer, diverge)
+
+    run.train.start = broken
+    assert train() == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: the loss of iteration 3 is nan: training stopped")
+    assert "batch_3.hdf" in error
+    assert find_checkpoint(run.directory).iteration == 2
+    assert snapshots(run.directory) == ["batch_1.hdf", "batch_3.hdf"]
+    with h5py.File(run.directory / "snapshots" / "batch_3.hdf", "r") as file:
+        assert "volumes/raw" in file
+        assert np.isnan(file.attrs["loss"])
+
+
+class Spy:
+    """A trainer with another step."""
+
+    def __init__(self, trainer, step):
+        self.trainer, self.step = trainer, step
+
+    def __getattr__(self, name):
+        return getattr(self.trainer, name)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(make_run, capsys):
+    run, train, _ = make_run(iterations=6, save_every=2, learning_rate=1e38)
+    assert train() == 1
+    assert "finite" in capsys.readouterr().err.splitlines()[-1]
+    assert find_checkpoint(run.directory) is None
+
+
+def test_one_head_and_names_of_fib25(make_run, network):
+    baseline = replace(network, heads=(Head("affs", 3),), num_fmaps_out=None)
+    run, train, _ = make_run(
+        iterations=1, network=baseline, targets=lambda example: example.grow_boundary() + example.add_affinities()
+    )
+    assert train() == 0
+    with h5py.File(run.directory / "snapshots" / "batch_1.hdf", "r") as file:
+        assert set(file["volumes"]) == {"raw", "labels", "gt_affinities", "pred_affinities", "affs_gradient"}
+    assert "volumes/gt_lsds" in snapshot_names((Head("lsds", 10),)).values()  # fib25 and hemibrain call them so
+    assert "volumes/gt_embedding" in snapshot_names((Head("lsds", 10, "embedding"),)).values()
+
+
+def test_the_constructor_writes_nothing(make_run):
+    run, _, _ = make_run()
+    assert list(run.directory.iterdir()) == []
+
+
+def test_middle_section_of_what_snapshots_hold():
+    ids = np.array([0, 5, 5, 7], np.uint64).reshape(1, 2, 2)
+    colours = middle_section(ids)
+    assert not colours[0, 0].any()
+    assert (colours[0, 1] == colours[1, 0]).all()
+    assert (colours[0, 1] != colours[1, 1]).any()
+    values = np.zeros((3, 3, 2, 2), np.float32)
+    values[0, 1] = 1  # red, in the middle section only
+    assert middle_section(values)[0, 0].tolist() == [255, 0, 0]
+    signed = np.array([-0.5, 0.5], np.float32).reshape(1, 1, 2)
+    assert middle_section(signed)[0, :, 0].tolist() == [0, 255]
+    assert middle_section(np.full((1, 2, 2), np.nan, np.float32)).tolist() == [[[0] * 3] * 2] * 2
+    assert middle_section(np.ones((1, 2, 2), np.uint8)).min() == 255
