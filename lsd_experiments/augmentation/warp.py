@@ -83,20 +83,28 @@ def _interpolate(values: Floats, axis: int, coordinates: NDArray[np.floating[Any
     return between
 
 
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _source_voxel(rows: Any, z: int, y: int, position: float) -> Any:
+    """The source voxel (z, y, x), fractional, at ``position`` (in coarse nodes) of row (z, y)."""
+    last = rows.shape[3] - 1
+    node = min(int(position), max(0, last - 1))
+    after = min(node + 1, last)
+    w = np.float32(position - node)
+    fz = rows[0, z, y, node] * (1 - w) + rows[0, z, y, after] * w
+    fy = rows[1, z, y, node] * (1 - w) + rows[1, z, y, after] * w
+    fx = rows[2, z, y, node] * (1 - w) + rows[2, z, y, after] * w
+    return fz, fy, fx
+
+
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _warp_nearest(source: Any, rows: Any, step: float, begin: int, target: Any) -> None:
     depth, height, width = source.shape
-    last = rows.shape[3] - 1
+    half = np.float32(0.5)
     for z in range(target.shape[0]):
         for y in range(target.shape[1]):
             for x in range(target.shape[2]):
-                position = (begin + x) * step
-                node = min(int(position), max(0, last - 1))
-                w = np.float32(position - node)
-                after = min(node + 1, last)
-                k = int(np.floor(rows[0, z, y, node] * (1 - w) + rows[0, z, y, after] * w + np.float32(0.5)))
-                j = int(np.floor(rows[1, z, y, node] * (1 - w) + rows[1, z, y, after] * w + np.float32(0.5)))
-                i = int(np.floor(rows[2, z, y, node] * (1 - w) + rows[2, z, y, after] * w + np.float32(0.5)))
+                fz, fy, fx = _source_voxel(rows, z, y, (begin + x) * step)
+                k, j, i = int(np.floor(fz + half)), int(np.floor(fy + half)), int(np.floor(fx + half))
                 inside = 0 <= k < depth and 0 <= j < height and 0 <= i < width
                 target[z, y, x] = source[k, j, i] if inside else 0
 
@@ -104,21 +112,12 @@ def _warp_nearest(source: Any, rows: Any, step: float, begin: int, target: Any) 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _warp_linear(source: Any, rows: Any, step: float, begin: int, target: Any) -> None:
     depth, height, width = source.shape
-    last = rows.shape[3] - 1
     for z in range(target.shape[0]):
         for y in range(target.shape[1]):
             for x in range(target.shape[2]):
-                position = (begin + x) * step
-                node = min(int(position), max(0, last - 1))
-                w = np.float32(position - node)
-                after = min(node + 1, last)
-                fz = rows[0, z, y, node] * (1 - w) + rows[0, z, y, after] * w
-                fy = rows[1, z, y, node] * (1 - w) + rows[1, z, y, after] * w
-                fx = rows[2, z, y, node] * (1 - w) + rows[2, z, y, after] * w
+                fz, fy, fx = _source_voxel(rows, z, y, (begin + x) * step)
                 if not (
-                    -EDGE <= fz <= depth - 1 + EDGE
-                    and -EDGE <= fy <= height - 1 + EDGE
-                    and -EDGE <= fx <= width - 1 + EDGE
+                    -EDGE <= fz <= depth - 1 + EDGE and -EDGE <= fy <= height - 1 + EDGE and -EDGE <= fx <= width - 1 + EDGE
                 ):
                     target[z, y, x] = 0
                     continue
@@ -126,10 +125,12 @@ def _warp_linear(source: Any, rows: Any, step: float, begin: int, target: Any) -
                 k, j, i = min(int(fz), depth - 1), min(int(fy), height - 1), min(int(fx), width - 1)
                 k1, j1, i1 = min(k + 1, depth - 1), min(j + 1, height - 1), min(i + 1, width - 1)
                 wz, wy, wx = np.float32(fz - k), np.float32(fy - j), np.float32(fx - i)
-                top = (source[k, j, i] * (1 - wx) + source[k, j, i1] * wx) * (1 - wy) + (
-                    source[k, j1, i] * (1 - wx) + source[k, j1, i1] * wx
-                ) * wy
-                bottom = (source[k1, j, i] * (1 - wx) + source[k1, j, i1] * wx) * (1 - wy) + (
-                    source[k1, j1, i] * (1 - wx) + source[k1, j1, i1] * wx
-                ) * wy
-                target[z, y, x] = top * (1 - wz) + bottom * wz
+                front = _bilinear(source, k, j, j1, i, i1, wy, wx)
+                target[z, y, x] = front * (1 - wz) + _bilinear(source, k1, j, j1, i, i1, wy, wx) * wz
+
+
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _bilinear(source: Any, k: int, j: int, j1: int, i: int, i1: int, wy: float, wx: float) -> Any:
+    top = source[k, j, i] * (1 - wx) + source[k, j, i1] * wx
+    bottom = source[k, j1, i] * (1 - wx) + source[k, j1, i1] * wx
+    return top * (1 - wy) + bottom * wy
