@@ -41,14 +41,16 @@ def main():
     if options.only:
         print(json.dumps(measure(options.only, options.steps, options.precision)))
         return
-    print(f"zebrafinch mtlsd, {parameters(NETWORK):,} parameters, {options.precision}; {platform.processor() or platform.machine()}, "
-          f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    print(f"zebrafinch mtlsd, {parameters(NETWORK):,} parameters, {options.precision}; {machine}")
     for kind, shape in WORK.items():
         command = [sys.executable, __file__, "--only", kind, "--steps", str(options.steps), "--precision", options.precision]
         seconds, peak = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.splitlines()[-1])
-        work = gflop(NETWORK, shape) * PASSES[kind]
-        print(f"{kind:8} {shape} -> {NETWORK.output_shape(shape)}: {statistics.median(seconds):6.1f} s "
-              f"({min(seconds):.1f} to {max(seconds):.1f}), {work / statistics.median(seconds):5.0f} GFLOP/s, peak {peak:.1f} GiB")
+        median = statistics.median(seconds)
+        rate = gflop(NETWORK, shape) * PASSES[kind] / median
+        print(f"{kind:8} {shape} -> {NETWORK.output_shape(shape)}: {median:6.1f} s ({min(seconds):.1f} to {max(seconds):.1f}), "
+              f"{rate:5.0f} GFLOP/s, peak {peak:.1f} GiB")
+
 
 
 def measure(kind, steps, precision):
