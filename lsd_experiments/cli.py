@@ -14,6 +14,7 @@ from lsd_experiments.errors import UserError
 
 # What the file system refuses is the user's to mend; any other OSError is ours.
 REFUSALS = {
+    errno.ENOENT,  # also what making a directory in /proc ends with
     errno.EACCES,
     errno.EPERM,
     errno.EROFS,
@@ -54,11 +55,10 @@ def run(
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
-        status = _refuse(
-            f"{error.filename or 'output'}: {os.strerror(error.errno).lower()}. Name a place that can be written, "
-            "or make room there",
-            options.debug,
-        )
+        remedy = "Name a place that can be written, or make room there"
+        if error.errno == errno.ENOENT:
+            remedy = "Correct the path, or name another place"
+        status = _refuse(f"{error.filename or 'output'}: {os.strerror(error.errno).lower()}. {remedy}", options.debug)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130

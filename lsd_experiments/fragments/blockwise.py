@@ -179,7 +179,14 @@ def _prepare(output: OutputVolume, db: Path, made: dict[str, Any], overwrite: bo
             stage = store.stage(NODES)
         if stage is not None:
             check_unchanged(f"the region graph {db}", stage[0], in_graph)
-    finished = prepare_volume(output, made, overwrite)
+    is_new = not db.exists()
+    RagStore(db, create=True).close()
+    try:
+        finished = prepare_volume(output, made, overwrite)
+    except BaseException:
+        if is_new:
+            db.unlink()
+        raise
     volume = find_volume(output.container, output.dataset)
     assert volume is not None
     date = volume.attrs["provenance"]["date"]

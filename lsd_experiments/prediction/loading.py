@@ -61,6 +61,8 @@ def find_trained(setup: str | Path, iteration: int | None = None, input_shape: S
     :raises UserError: if either is missing, they disagree on more than feature maps, or the input shape is not legal.
     """
     setup = Path(setup)
+    if not setup.is_dir():
+        raise UserError(f"{setup}: no such directory. Name one of 02_train, in which mknet.py and train.py ran")
     described = networks.read(setup / "config.json")
     checkpoint = checkpoints.require_checkpoint(setup, iteration)
     asked, found = described.network, checkpoint.network

@@ -38,6 +38,7 @@ def write_synthetic(path: str | Path, shape: Sequence[int], voxel_size: Sequence
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}.partial-{os.getpid()}.zarr")
     try:
+        partial.mkdir()  # so that a place that cannot be written is noticed before the work
         _write(partial, parameters)
         partial.rename(path)
     finally:

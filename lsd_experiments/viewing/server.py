@@ -20,6 +20,8 @@ def serve(collect: Callable[[], Sequence[View]], bind_address: str, port: int) -
 
     :raises UserError: if the address or port cannot be had.
     """
+    if not 0 <= port < 2**16:  # neuroglancer would take another
+        raise UserError(f"--port {port}: there is no such port. Name one from 1 to 65535, or 0 for any that is free")
     import neuroglancer
 
     from lsd_experiments.viewing.viewer import make_viewer
