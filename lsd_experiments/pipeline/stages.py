@@ -20,8 +20,9 @@ def predict(config: PipelineSettings, overwrite: bool) -> str:
         setup=config.setup, raw_file=config.raw_file, raw_dataset=config.raw_dataset, out_file=config.out_file,
         iteration=config.iteration, roi_offset=config.predict.roi_offset, roi_shape=config.predict.roi_shape,
         input_shape=config.predict.input_shape, precision=config.predict.precision))
-    predict_blockwise(plan, config.num_workers, overwrite)
-    return f"{config.out_file}: {', '.join(output.dataset for output in plan.outputs.values())}"
+    new = predict_blockwise(plan, config.num_workers, overwrite)
+    datasets = ", ".join(output.dataset for output in plan.outputs.values())
+    return f"{config.out_file}: {datasets}{'' if new else ', predicted before'}"
 
 
 def extract_fragments(config: PipelineSettings, overwrite: bool) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lsd_experiments import cli
 from lsd_experiments.datasets import DATASETS
+from lsd_experiments.errors import UserError
 from lsd_experiments.prediction.plan import RAW, Plan, PredictionSettings, make_plan
 from lsd_experiments.training.options import PRECISIONS, positive
 
@@ -57,8 +58,8 @@ def _caller() -> tuple[Path, str]:
     return Path(names["__file__"]).resolve().parent, names["__doc__"]
 
 
-def _default_raw(setup: Path) -> Path | None:
-    """The volume that is predicted if none is named, where ``01_data/fetch_data.py`` puts it; None for an unknown dataset."""
+def _fetched_raw(setup: Path) -> Path | None:
+    """Where ``01_data`` fetches the volume that is predicted if none is named; None for a dataset that it does not know."""
     dataset = setup.parent.name
     if dataset not in DATASETS:
         return None
@@ -68,16 +69,11 @@ def _default_raw(setup: Path) -> Path | None:
 
 def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
     parser = cli.parser(description)
-    raw = _default_raw(setup)
+    raw = _fetched_raw(setup)
+    default = f" (default: {raw.name} of 01_data)" if raw else ""
     triple: dict[str, Any] = {"nargs": 3, "metavar": ("Z", "Y", "X")}
     add = parser.add_argument
-    add(
-        "--raw-file",
-        default=raw and str(raw),
-        required=raw is None,
-        metavar="CONTAINER",
-        help="zarr, N5, HDF5, TIFF, s3://... or crop.json" + (f" (default: {raw.name} of 01_data)" if raw else ""),
-    )
+    add("--raw-file", metavar="CONTAINER", help=f"zarr, N5, HDF5, TIFF, s3://... or crop.json{default}")
     add("--raw-dataset", metavar="DATASET", help=f"default: {RAW}; a TIFF has none")
     add("--roi-offset", type=float, **triple, help="nm: where to predict (default: all that there is)")
     add("--roi-shape", type=float, **triple, help="nm: how much")
@@ -90,9 +86,12 @@ def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
 
 
 def _settings(arguments: argparse.Namespace, setup: Path, shrink: bool) -> PredictionSettings:
+    fetched = _fetched_raw(setup)
+    if arguments.raw_file is None and not (fetched and fetched.exists()):
+        raise UserError(f"{fetched or 'raw'}: not there, and no other volume is named. Fetch it there, or name one by --raw-file")
     return PredictionSettings(
         setup=str(setup),
-        raw_file=arguments.raw_file,
+        raw_file=arguments.raw_file or str(fetched),
         out_file=arguments.output,
         raw_dataset=arguments.raw_dataset,
         iteration=arguments.checkpoint,

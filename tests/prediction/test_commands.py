@@ -1,6 +1,7 @@
 """``predict.py`` and ``predict_scan.py`` of a setup directory, run as a user does."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,7 +104,14 @@ def test_a_killed_prediction_goes_on(setup, run, make_raw, undisturbed, read, tm
     assert chunks_of(out_file) == after
 
 
-def test_the_volume_that_is_predicted_by_default(run):
-    """fib25's first training volume, where fetch_data.py puts it; it is not there."""
+def test_the_volume_that_is_predicted_by_default(setup, run, make_raw, tmp_path):
+    """fib25's first training volume, where fetch_data.py puts it."""
+    fetched = setup.parents[2] / "01_data" / "funke" / "fib25" / "training" / "trvol-250-1.zarr"
+    refused = run("predict.py", status=2)
+    assert refused.stderr.startswith(f"error: {fetched}: not there, and no other volume is named. Fetch it there, or")
+    fetched.parent.mkdir(parents=True)
+    shutil.copytree(make_raw((7, 13, 23)), fetched)
     refused = run("predict_scan.py", status=2)
-    assert "01_data/funke/fib25/training/trvol-250-1.zarr: no such file or directory" in refused.stderr
+    assert refused.stderr.startswith(f"error: {fetched}:volumes/raw: (7, 13, 23) voxels are too few")
+    shutil.rmtree(setup.parents[2] / "01_data")
+    assert not any(tmp_path.iterdir())
