@@ -1,5 +1,6 @@
 """The trained network of a setup directory."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -100,5 +101,6 @@ def _let_gpu_memory_grow() -> None:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
+        with contextlib.suppress(RuntimeError):  # this process has used the GPU before: it is too late, and does no harm
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(gpu, True)
