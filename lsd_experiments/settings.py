@@ -57,7 +57,7 @@ def _first_misfit(error: pydantic.ValidationError, model: type[pydantic.BaseMode
         return f"unknown key '{key}'{nearest(where[-1], _keys(model, where[:-1]))}"
     if misfit["type"] == "missing":
         return f"'{key}' is missing"
-    return f"'{key}': {misfit['msg']}, found {misfit['input']!r}"
+    return f"'{key}': {misfit['msg'].removeprefix('Value error, ')}, found {misfit['input']!r}"
 
 
 def _keys(model: type[pydantic.BaseModel], path: list[str]) -> list[str]:

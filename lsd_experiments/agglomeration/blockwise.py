@@ -23,7 +23,7 @@ from lsd_experiments.blockwise.stage import (
     records_directory,
 )
 from lsd_experiments.errors import UserError
-from lsd_experiments.fragments.blockwise import check_affinities, check_nodes
+from lsd_experiments.fragments.blockwise import check_affinities, check_nodes, read_affinities
 from lsd_experiments.geometry import Voxels
 from lsd_experiments.provenance import provenance
 from lsd_experiments.rag import RagStore
@@ -82,7 +82,7 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
         found = fragments.read(read)
         own = np.unique(found[block.write.intersect(read).shift([-b for b in read.begin]).slices])
         own = own[own > 0]
-        u, v, scores = agglomerate(affs.read(read)[:DIRECT], found, merge_function)
+        u, v, scores = agglomerate(read_affinities(affs, read)[:DIRECT], found, merge_function)
         ours = np.isin(u, own)
         store.write_edges(merge_function, own, u[ours], v[ours], scores[ours])
     return process

@@ -19,15 +19,23 @@ def to_box(volume: Volume, begin: Sequence[float], size: Sequence[float]) -> Box
     shape = to_voxels(size, volume.voxel_size)
     if start is None or shape is None:
         raise UserError(f"the ROI at {show(begin)} of size {show(size)} nm is not on the voxel grid of {volume.name}, "
-                        f"which has voxels of {show(volume.voxel_size)} nm from {show(volume.offset)}")
+                        f"which has voxels of {show(volume.voxel_size)} nm from {show(volume.offset)}. "
+                        f"{_on_grid(volume, begin, size)}")
     box = Box.of_shape(shape, start)
     if min(shape) < 1:
-        raise UserError(f"the ROI of size {show(size)} nm holds no voxel of {volume.name}")
+        raise UserError(f"the ROI of size {show(size)} nm holds no voxel of {volume.name}. Make it larger")
     if not volume.box.contains(box):
         end = [b + s for b, s in zip(begin, size, strict=True)]
         raise UserError(f"the ROI from {show(begin)} to {show(end)} nm reaches outside of {volume.name}, which covers "
-                        f"{show(volume.offset)} to {show(volume.end)} nm")
+                        f"{show(volume.offset)} to {show(volume.end)} nm. Name a part of that")
     return box
+
+
+def _on_grid(volume: Volume, begin: Sequence[float], size: Sequence[float]) -> str:
+    """What to write instead of an ROI between voxels: the nearest one on the grid."""
+    start = [o + round((b - o) / v) * v for b, o, v in zip(begin, volume.offset, volume.voxel_size, strict=True)]
+    extent = [max(1, round(s / v)) * v for s, v in zip(size, volume.voxel_size, strict=True)]
+    return f"Take {show(start)} and {show(extent)}"
 
 
 def overlap(first: Volume, second: Volume) -> tuple[Box, Box]:

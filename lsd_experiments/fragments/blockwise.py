@@ -28,7 +28,7 @@ from lsd_experiments.blockwise.stage import (
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
-from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.geometry import Box, Voxels, to_voxels
 from lsd_experiments.provenance import provenance
 from lsd_experiments.rag import RagStore
 
@@ -74,7 +74,7 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     def process(block: Block) -> None:
         read, write = block.read.intersect(affs.box), block.write.intersect(affs.box)
         found = extract_fragments(
-            affs.read(read), settings.fragments_in_xy, mask=read_mask(mask, affs, read) if mask else None,
+            read_affinities(affs, read), settings.fragments_in_xy, mask=read_mask(mask, affs, read) if mask else None,
             filter_fragments=settings.filter_fragments, epsilon_agglomerate=settings.epsilon_agglomerate,
             replace_sections=[z - read.begin[0] for z in settings.replace_sections if read.begin[0] <= z < read.end[0]],
             min_seed_distance=settings.min_seed_distance, parity=values["parity"])
@@ -123,6 +123,18 @@ def check_affinities(affs: Volume) -> None:
         raise UserError(f"{affs.name} is of type {affs.dtype}; affinities are uint8 (0 to 255) or float (0 to 1)")
 
 
+def read_affinities(affs: Volume, box: Box) -> NDArray[Any]:
+    """The affinities [c, z, y, x] of ``box``.
+
+    :raises UserError: if they are floats outside of [0, 1], or not finite: waterz counts them in bins and would crash
+    """
+    values = affs.read(box)
+    if values.dtype.kind == "f" and values.size and not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
+        raise UserError(f"{affs.name}: affinities of type {affs.dtype} from {values.min():g} to {values.max():g}. Scale them to "
+                        "[0, 1], or store uint8")
+    return values
+
+
 def check_id_budget(total: Box, write_shape: Voxels) -> None:
     """:raises UserError: if the ids of all blocks do not fit into signed 64 bits."""
     needed = count_blocks(total, write_shape) * math.prod(write_shape)
@@ -153,7 +165,7 @@ def _factors(mask: Volume, affs: Volume) -> Voxels:
 def _open_mask(affs: Volume, settings: FragmentsSettings) -> Volume | None:
     """The mask if there is one.
 
-    :raises UserError: if its voxels are no whole multiples of those of the affinities
+    :raises UserError: if its voxels are no whole multiples of those of the affinities, or lie between or beside them
     """
     if settings.mask_file is None:
         return None
@@ -163,6 +175,14 @@ def _open_mask(affs: Volume, settings: FragmentsSettings) -> Volume | None:
     if mask.channels is not None or not whole:
         raise UserError(f"{mask.name}: a mask is [z, y, x] with voxels as large as, or whole multiples of, those of "
                         f"the affinities ({affs.voxel_size} nm); it has {mask.voxel_size} nm")
+    apart = [a - m for a, m in zip(affs.offset, mask.offset, strict=True)]
+    if to_voxels(apart, affs.voxel_size) is None:
+        raise UserError(f"{mask.name}: its offset {mask.offset} nm is between voxels of the affinities, which begin at "
+                        f"{affs.offset} nm. Correct it")
+    if any(a >= m for a, m in zip(affs.offset, mask.end, strict=True)) or \
+            any(m >= a for m, a in zip(mask.offset, affs.end, strict=True)):
+        raise UserError(f"{mask.name} ({mask.offset} to {mask.end} nm) does not overlap the affinities ({affs.offset} to "
+                        f"{affs.end} nm), so that there would be no fragment. Name another mask, or correct its offset")
     return mask
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.errors import UserError
 from lsd_experiments.picture.panels import Panel, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 3
+SUFFIXES = (".png", ".svg", ".pdf")
 PANEL = 3.2  # inches wide
 
 
@@ -30,9 +32,16 @@ def write_picture(path: str | Path, raw: NDArray[np.generic] | None = None, affs
     :param labels: [z, y, x] ids of the ground truth
     :param section: which section along z, from 0 (default: the middle one)
     :param voxel_size: (z, y, x) in nm, for proportions and the scale bar
-    :raises UserError: if nothing is given, shapes differ, or there is no such section
+    :raises UserError: if nothing is given, shapes differ, there is no such section, or ``path`` ends otherwise
     """
+    check_suffix(path)
     _draw(panels(raw, affs, lsds, segmentation, labels, section), Path(path), title, voxel_size)
+
+
+def check_suffix(path: str | Path) -> None:
+    """:raises UserError: if ``path`` does not end as a picture that can be written."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path}: pictures are {', '.join(SUFFIXES)}. Name one of these")
 
 
 def _draw(images: Sequence[Panel], path: Path, title: str, voxel_size: Sequence[float]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
-from lsd_experiments.picture.figure import write_picture
+from lsd_experiments.picture.figure import check_suffix, write_picture
 
 if TYPE_CHECKING:
     from lsd_experiments.arrays import Volume
@@ -23,6 +23,7 @@ def write_picture_of_volumes(path: str | Path, volumes: Mapping[str, "Volume"], 
     :param section: along z, from 0, in the shared region (default: its middle)
     :raises UserError: if none is given, they do not overlap, or there is no such section
     """
+    check_suffix(path)
     if not volumes:
         raise UserError("nothing to draw: give raw, affs, lsds, segmentation or labels")
     boxes = _shared(volumes)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from lsd_experiments import cli
+from lsd_experiments.errors import UserError, nearest
 
 
 def main(stage: str, description: str | None, arguments: Sequence[str] | None = None) -> None:
@@ -17,6 +18,9 @@ def main(stage: str, description: str | None, arguments: Sequence[str] | None = 
     parser.add_argument("config", metavar="CONFIG", help="TOML file with the settings; see docs/segmentation.md")
     parser.add_argument("--num-workers", type=_positive, help="processes at a time, in place of the configuration's")
     parser.add_argument("--overwrite", action="store_true", help="make anew what is there already")
+    if stage == "run":
+        parser.add_argument("--from", dest="first", metavar="STAGE", help="begin with this stage, so that --overwrite keeps "
+                            "what the ones before made")
     cli.run(lambda options: _run(stage, options), parser, arguments)
 
 
@@ -31,6 +35,11 @@ def _run(stage: str, options: argparse.Namespace) -> int:
     names = [name for name in STAGES if name != "evaluate" or config.evaluate] if stage == "run" else [stage]
     if stage == "run" and config.setup is None:
         names.remove("predict")  # the affinities are there
+    if getattr(options, "first", None) is not None:
+        if options.first not in names:
+            raise UserError(f"--from {options.first}: no stage of this configuration{nearest(options.first, names)}; there are "
+                            f"{', '.join(names)}")
+        names = names[names.index(options.first):]
     for name in names:
         try:
             result = STAGES[name](config, options.overwrite)

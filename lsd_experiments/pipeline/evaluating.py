@@ -33,11 +33,13 @@ def evaluate_luts(config: PipelineSettings, overwrite: bool) -> str:
         box = to_box(labels, settings.roi_offset, settings.roi_shape)
     made = provenance("evaluate", {"roi_offset": settings.roi_offset, "roi_shape": settings.roi_shape},
                       {"labels": describe_input(labels), "fragments": describe_input(fragments),
-                       "luts": f"{merge_function} of {luts['date']}"})
+                       "luts": _describe(merge_function, luts)})
     path = _scores_file(config)
     if path.exists() and not overwrite:
         written = read_json(path)
         check_unchanged(str(path), written.get("provenance"), made)
+        if not all(path.with_name(f"{config.scores_prefix.name}{suffix}").exists() for suffix in (".csv", ".png")):
+            write_scores(written["curves"], config.scores_prefix, written["provenance"])
         return table(written["curves"])
     thresholds = threshold_range(luts["parameters"]["thresholds_minmax"], luts["parameters"]["thresholds_step"])
     rows = evaluate_thresholds(volume_contingency(fragments, labels, box), (
@@ -49,15 +51,26 @@ def evaluate_luts(config: PipelineSettings, overwrite: bool) -> str:
 def best_threshold(config: PipelineSettings) -> float:
     """The threshold of lowest VOI sum.
 
-    :raises UserError: if it was not evaluated
+    :raises UserError: if it was not evaluated, or not with the look-up tables that there are now
     """
+    from lsd_experiments.arrays import open_volume
+    from lsd_experiments.segmentation.blockwise import read_luts_provenance
+
     _labels(config)
+    merge_function = config.agglomerate.merge_function
     path = _scores_file(config)
     if not path.exists():
         raise UserError(f"{path}: no such file, so that the best threshold is unknown. Run evaluate first, or set a number "
                         "as [extract] threshold")
-    best: dict[str, Any] = read_json(path)["best"][config.agglomerate.merge_function]
-    return float(best["threshold"])
+    scores = read_json(path)
+    luts = read_luts_provenance(open_volume(*config.fragments_place), merge_function)
+    if scores["provenance"]["inputs"]["luts"] != _describe(merge_function, luts):
+        raise UserError(f"{path}: these scores are not of the look-up tables that there are now. Run evaluate with --overwrite")
+    return float(scores["best"][merge_function]["threshold"])
+
+
+def _describe(merge_function: str, luts: dict[str, Any]) -> str:
+    return f"{merge_function} of {luts['date']}"
 
 
 def _labels(config: PipelineSettings) -> EvaluateSettings:

@@ -44,7 +44,8 @@ def write_luts(fragments_file: str, db: Path, merge_function: str, settings: Fin
         about = lut_directory(fragments_file) / f"seg_{edges_name(merge_function)}.json"
         if about.exists() and not overwrite:
             check_unchanged(str(about), read_json(about), made)
-            return thresholds
+            if all(lut_path(fragments_file, merge_function, threshold).exists() for threshold in thresholds):
+                return thresholds
         about.unlink(missing_ok=True)
         for old in about.parent.glob(f"{about.stem}_[0-9]*.npz"):
             if old.stem.removeprefix(f"{about.stem}_").replace(".", "").isdigit():

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lsd_experiments.errors import UserError
 
 ARRAY = "fragment_segment_lut"
+LISTED = 6  # thresholds named in an error, at most
 
 
 def threshold_name(threshold: float) -> str:
@@ -55,15 +56,18 @@ def read_lut(path: Path) -> NDArray[np.uint64]:
         with np.load(path, allow_pickle=False) as file:
             lut: NDArray[np.uint64] = file[ARRAY].astype(np.uint64, copy=False)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such look-up table. Run find_segments first; there are thresholds "
-                        f"{', '.join(_thresholds(path)) or 'none'}") from None
+        raise UserError(f"{path}: no such look-up table. Run find_segments first; there are "
+                        f"{_others(path)}") from None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a look-up table ({error}). Run find_segments with --overwrite") from error
     return lut if (lut[0, 1:] > lut[0, :-1]).all() else lut[:, np.argsort(lut[0])]
 
 
-def _thresholds(path: Path) -> list[str]:
-    """Those that there are tables for beside ``path``."""
-    stem = path.name.rpartition("_")[0] + "_"
-    names = [other.name.removeprefix(stem).removesuffix(".npz") for other in path.parent.glob(f"{stem}*.npz")]
-    return [f"{float(name) / 100:g}" for name in sorted(names, key=float)]
+def _others(path: Path) -> str:
+    """The thresholds that there are tables for beside ``path``; of many, those nearest to its own."""
+    stem, _, wanted = path.stem.rpartition("_")
+    names = [other.stem.removeprefix(f"{stem}_") for other in path.parent.glob(f"{stem}_*.npz")]
+    numbers = sorted(float(name) / 100 for name in names if name.replace(".", "", 1).isdigit())
+    nearest = sorted(sorted(numbers, key=lambda number: abs(number - float(wanted) / 100))[:LISTED])
+    listed = ", ".join(f"{number:g}" for number in nearest) or "none"
+    return f"thresholds {listed}" if len(numbers) <= LISTED else f"{len(numbers)} thresholds, the nearest {listed}"

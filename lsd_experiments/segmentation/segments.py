@@ -26,11 +26,12 @@ def find_segments(fragments: Ids, u: Ids, v: Ids, scores: NDArray[np.float64], t
     fragments = np.sort(fragments)
     usable = np.nan_to_num(scores, nan=-np.inf if parity else np.inf)
     order = np.argsort(usable, kind="stable")
+    ascending = usable[order]
     ends = [_places(fragments, ids[order]) for ids in (u, v)]
     parents = np.arange(len(fragments))
     done = 0
     for threshold in sorted(thresholds):
-        until = int(np.searchsorted(usable[order], threshold, side="right"))
+        until = int(np.searchsorted(ascending, threshold, side="right"))
         unite(parents, ends[0][done:until], ends[1][done:until])
         done = until
         yield threshold, np.stack([fragments, fragments[roots(parents)]])

@@ -118,6 +118,23 @@ def test_the_plot_shows_the_curve_and_its_best(rows, tmp_path, monkeypatch):
     assert axes.get_legend_handles_labels()[1] == ["mtlsd 0.000 at 0.4"]
 
 
+def test_the_plot_shows_the_surroundings_of_the_best(tmp_path, monkeypatch):
+    """Curves end at many bits of one and none of the other, which would leave no room for the best."""
+    from matplotlib.figure import Figure
+
+    from lsd_experiments.evaluation import plot_scores
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: drawn.append(self.axes[0]))
+    rows = [{"threshold": t, "voi_split": split, "voi_merge": merge, "voi_sum": split + merge}
+            for t, split, merge in ((0, 8, 0), (0.5, 0.3, 0.2), (0.9, 0, 1))]
+    plot_scores({"mtlsd": rows}, tmp_path / "plot.png")
+    assert drawn[0].get_ylim() == (0, pytest.approx(1.05 * 3 * 0.5))
+    assert drawn[0].get_xlim() == (0, pytest.approx(1.05))  # all of it
+    plot_scores({"perfect": [{"voi_split": 0, "voi_merge": 0, "voi_sum": 0}]}, tmp_path / "plot.png")
+    assert drawn[1].get_xlim() == (0, 1.05)
+
+
 @pytest.mark.parametrize("nothing", [[], {}, {"baseline": []}])
 def test_nothing_to_report(nothing, tmp_path):
     with pytest.raises(UserError, match="no scores"):

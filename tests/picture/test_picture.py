@@ -138,3 +138,7 @@ def test_the_command_aligns_volumes_of_different_offsets(tmp_path):
     refused = draw(tmp_path / "q.png", "--segmentation", container, "seg", "--section", "5")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert not (tmp_path / "q.png").exists()
+
+    wrong = draw(tmp_path / "q.tga", "--segmentation", container, "seg")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "q.tga: pictures are .png, .svg, .pdf" in wrong.stderr

@@ -72,7 +72,7 @@ def test_run_makes_everything_once(config, out_file, tmp_path):
     path = config(extract='threshold = 0.5\nout_dataset = "volumes/affs"')
     refused("extract_segmentation", path, says='made with stage = "predict", now it is "extract_segmentation"')
     path = config(extract="threshold = 0.55")
-    refused("extract_segmentation", path, says="there are thresholds 0, 0.1, 0.2")
+    refused("extract_segmentation", path, says="there are 10 thresholds, the nearest 0.3, 0.4, 0.5, 0.6, 0.7, 0.8")
     assert {p for p, time in files(tmp_path).items() if made.get(p) != time} == changed | set()
 
 
@@ -153,3 +153,16 @@ def test_a_database_that_is_gone_is_made_again(config, out_file):
     assert done.returncode == 0, done.stderr
     assert database.stat().st_size >= size * 0.9
     assert command("agglomerate", path).returncode == 0
+
+
+def test_run_from_a_stage_keeps_what_the_ones_before_made(config, out_file):
+    path = config(extract="threshold = 0.5")
+    assert command("run", path).returncode == 0
+    made = open_volume(str(out_file), "volumes/fragments").attrs["finished"], files(out_file / "volumes" / "fragments")
+    done = command("run", path, "--from", "agglomerate", "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert "extract_fragments" not in done.stdout
+    assert "extract_segmentation" in done.stdout
+    assert made == (open_volume(str(out_file), "volumes/fragments").attrs["finished"], files(out_file / "volumes" / "fragments"))
+    refused("run", path, "--from", "aglomerate", says="did you mean 'agglomerate'?")
+    refused("run", path, "--from", "predict", says="no stage of this configuration")  # it has no setup

@@ -11,11 +11,13 @@ from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import evaluate_segmentation
 from lsd_experiments.fragments import extract_fragments
-from lsd_experiments.fragments.blockwise import number_fragments
+from lsd_experiments.fragments.blockwise import number_fragments, read_affinities
 from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.pipeline.stages import STAGES
 from lsd_experiments.rag import RagStore
 from lsd_experiments.segmentation import find_segments, read_lut, relabel
+
+SHAPE, VOXEL_SIZE, OFFSET = (27, 40, 41), (20, 9, 9), (200, 90, -45)  # of the fixtures
 
 
 def run(path, *names, overwrite=False, num_workers=2):
@@ -210,3 +212,57 @@ def test_a_stage_that_crashed_goes_on(config, segmented):
     with RagStore(segmented.with_suffix(".db")) as store:
         for before, after in zip(edges, store.read_edges("hist_quant_50"), strict=True):
             np.testing.assert_array_equal(before, after)
+
+
+def test_what_was_deleted_is_made_again(config, segmented, tmp_path):
+    """One look-up table, or one file of the scores: a rerun makes it, from what is there."""
+    path = config(extract='threshold = "best"')
+    run(path, "evaluate")
+    scores = (tmp_path / "out_hist_quant_50.csv").read_text()
+    lut = segmented / "luts" / "fragment_segment" / "seg_edges_hist_quant_50_50.npz"
+    before = read_lut(lut)
+    for gone in (lut, tmp_path / "out_hist_quant_50.csv", tmp_path / "out_hist_quant_50.png"):
+        gone.unlink()
+    run(path, "find_segments")
+    np.testing.assert_array_equal(read_lut(lut), before)
+    run(path, "evaluate", overwrite=True)  # the tables are new, so that the scores are of former ones
+    (tmp_path / "out_hist_quant_50.csv").unlink()
+    (tmp_path / "out_hist_quant_50.png").unlink()
+    run(path, "evaluate")
+    assert (tmp_path / "out_hist_quant_50.csv").read_text() == scores
+    assert (tmp_path / "out_hist_quant_50.png").exists()
+
+
+def test_the_best_threshold_of_former_tables_is_not_taken(config, segmented, tmp_path):
+    path = config(extract='threshold = "best"')
+    run(path, "evaluate")
+    run(path, "extract_segmentation")
+    about = segmented / "luts" / "fragment_segment" / "seg_edges_hist_quant_50.json"
+    about.write_text(about.read_text().replace('"date": "20', '"date": "19'))
+    with pytest.raises(UserError, match=r"not of the look-up tables that there are now\. Run evaluate with --overwrite"):
+        run(path, "extract_segmentation")
+
+
+def test_float_affinities_out_of_range_are_refused(config, out_file, affs):
+    """Negative control: in the range they are taken."""
+    for name, value in (("right", 1), ("large", 1.5), ("negative", -0.5), ("nan", np.nan)):
+        values = (affs / 255).astype(np.float32)
+        values[1, 20, 30, 30] = value
+        volume = create_volume(str(out_file), f"volumes/{name}", SHAPE, VOXEL_SIZE, OFFSET, "float32", channels=3)
+        volume.write(volume.box, values)
+        if name == "right":
+            assert read_affinities(volume, volume.box).max() == 1
+            continue
+        with pytest.raises(UserError, match=rf"volumes/{name}: affinities of type float32 from .*Scale them to \[0, 1\]"):
+            read_affinities(volume, volume.box)
+    with pytest.raises(UserError, match="affinities of type float32"):
+        run(config(fragments='affs_dataset = "volumes/large"'), "extract_fragments", overwrite=True)
+
+
+@pytest.mark.parametrize(("offset", "says"), [((200, 94.5, -45), "is between voxels"), ((200, 1800, -45), "does not overlap")])
+def test_a_mask_elsewhere_is_refused(config, out_file, offset, says):
+    create_volume(str(out_file), "volumes/mask", (9, 10, 41), (60, 36, 9), offset, "uint8")
+    path = config(fragments='mask_file = "out.zarr"\nmask_dataset = "volumes/mask"')
+    with pytest.raises(UserError, match=says):
+        run(path, "extract_fragments")
+    assert not (out_file / "volumes" / "fragments").exists()

@@ -117,6 +117,10 @@ def test_missing_and_broken_luts_are_refused(tmp_path):
         write_lut(lut_path(str(tmp_path), "mean", threshold), np.zeros((2, 0), np.uint64))
     with pytest.raises(UserError, match=r"mean_30\.npz: no such look-up table.*there are thresholds 0\.1, 0\.5"):
         read_lut(lut_path(str(tmp_path), "mean", 0.3))
+    for threshold in threshold_range((0, 1), 0.02):
+        write_lut(lut_path(str(tmp_path), "hist_quant_50", threshold), np.zeros((2, 0), np.uint64))
+    with pytest.raises(UserError, match=r"there are 50 thresholds, the nearest 0\.4, 0\.42, 0\.44, 0\.46, 0\.48, 0\.5$"):
+        read_lut(lut_path(str(tmp_path), "hist_quant_50", 0.452))
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 no")
     with pytest.raises(UserError, match="not a look-up table"):
         read_lut(tmp_path / "broken.npz")
