@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -20,8 +21,13 @@ def train(run: Run, samples: Samples, targets: TargetNodes) -> int:
     """Train until ``run.options.iterations``; returns the exit status."""
     pipeline = run.pipeline(samples, targets)
     try:
-        with stop_requests() as stop_requested, build(pipeline), run.progress() as progress:
-            return _iterate(run, pipeline, stop_requested, progress)
+        with stop_requests() as stop_requested:
+            with build(pipeline), run.progress() as progress:
+                iteration = _iterate(run, pipeline, stop_requested, progress)
+            if iteration == run.options.iterations:
+                return 0
+            print(f"stopped at iteration {iteration}: saved; run the same command to go on", file=sys.stderr)
+            return 128 + stop_requested()
     except NotFinite as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -30,27 +36,24 @@ def train(run: Run, samples: Samples, targets: TargetNodes) -> int:
 
 
 def _iterate(run: Run, pipeline: gp.Pipeline, stop_requested: Callable[[], int], progress: Any) -> int:
+    """Train until the last iteration, or a request to stop; returns the iteration that was reached, and saved."""
     last, every = run.options.iterations, run.options.save_every
     for iteration in range(run.start + 1, last + 1):
         try:
             loss = run.one(pipeline, iteration)
-        except WorkersDied:  # of the same signal, if it went to all processes
+        except WorkersDied:
+            time.sleep(1)  # the signal that ended them may be on its way to this process, too
             if not stop_requested():
                 raise
-            return _stop(run, iteration - 1, stop_requested())
+            run.save(iteration - 1)
+            return iteration - 1
         progress.set_postfix(loss=f"{loss:.4f}", refresh=False)
         progress.update()
-        if stop_requested():
-            return _stop(run, iteration, stop_requested())
-        if iteration == last or iteration % every == 0:
+        if iteration == last or iteration % every == 0 or stop_requested():
             run.save(iteration)
-    return 0
-
-
-def _stop(run: Run, iteration: int, signal_number: int) -> int:
-    run.save(iteration)
-    print(f"stopped at iteration {iteration}: saved; run the same command to go on", file=sys.stderr)
-    return 128 + signal_number
+        if stop_requested():
+            return iteration
+    return last
 
 
 @contextmanager

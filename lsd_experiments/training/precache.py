@@ -1,14 +1,21 @@
-"""Batches by number: made by worker processes ahead of their use, or when they are asked for."""
+"""Batches by number: made by worker processes ahead of their use, or when they are asked for.
 
-import logging
+With n workers, worker k makes every n-th batch from the k-th on, and sends them through a pipe of its own::
+
+    worker 0    0   2   4 |                 the training takes 0, 1, 2, 3 ... from the pipes in turn
+    worker 1    1   3   5 |
+"""
+
+import itertools
 import multiprocessing
 import os
+import queue
 import signal
-from collections import deque
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
 
 import gunpowder as gp
 import numpy as np
@@ -16,8 +23,7 @@ import numpy as np
 from lsd_experiments.blockwise.spec import end_with_parent
 from lsd_experiments.sources import cause_of
 
-logger = logging.getLogger(__name__)
-_make: Callable[[int], gp.Batch]  # in a worker: makes the batch of a number
+Make = Callable[[int], gp.Batch]  # the batch of a number
 
 
 class WorkersDied(RuntimeError):
@@ -31,41 +37,54 @@ class PreCache(gp.BatchFilter):
     throughout, batches come in order, and no worker outlives this process, however it ends. What goes wrong in a worker is
     reduced to its cause.
 
-    ``first``: the number of the first batch. ``prepare_workers`` is called before the first worker is forked.
+    ``first``: the number of the first batch; ``ahead``: how many batches each worker keeps. ``prepare_workers`` is called
+    before the first worker is forked.
     """
 
-    def __init__(self, seed: int, first: int, num_workers: int, cache_size: int, prepare_workers: Callable[[], None]) -> None:
-        self.seed, self.number = seed, first
-        self.num_workers, self.cache_size = num_workers, cache_size
+    def __init__(self, seed: int, first: int, num_workers: int, ahead: int, prepare_workers: Callable[[], None]) -> None:
+        self.seed, self.first, self.numbers = seed, first, itertools.count(first)
+        self.num_workers, self.ahead = num_workers, ahead
         self.prepare_workers = prepare_workers
-        self.pool: ProcessPoolExecutor | None = None
-        self.ahead: deque[Future[gp.Batch]] = deque()
+        self.workers: list[tuple[ForkProcess, Connection]] = []
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
         """The next batch."""
-        if not self.num_workers:
-            self.number += 1
-            return self._make(request, self.number - 1)
-        if self.pool is None:
-            self.prepare_workers()
-            self.pool = _workers(self.num_workers, partial(self._make, request.copy()))
-        try:
-            while len(self.ahead) < self.cache_size:
-                self.ahead.append(self.pool.submit(_make_in_worker, self.number))
-                self.number += 1
-            return self.ahead.popleft().result()
-        except BrokenProcessPool:
-            raise WorkersDied("a worker process died; most often memory is short. Use fewer: --num-workers") from None
-        except Exception as error:
-            logger.debug("in a worker: %s", error.__cause__)  # its traceback, as text
-            raise error from None
+        if self.num_workers and not self.workers:
+            self._start_workers(request)
+        number = next(self.numbers)
+        return self._receive(number) if self.workers else self._make(request, number)
 
     def teardown(self) -> None:
-        """Wait for the batches that are being made, and end the workers."""
-        if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)
-        self.pool = None
-        self.ahead.clear()
+        """End the workers; what they are at is lost, and nothing else."""
+        for process, connection in self.workers:
+            process.kill()
+            connection.close()
+        for process, _ in self.workers:
+            process.join()
+        self.workers.clear()
+
+    def _start_workers(self, request: gp.BatchRequest) -> None:
+        self.prepare_workers()
+        context = multiprocessing.get_context("fork")  # workers have the pipeline, and all that is imported
+        make = partial(self._make, request.copy())
+        for number in range(self.first, self.first + self.num_workers):
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_work, args=(os.getpid(), make, sender, number, self.num_workers, self.ahead), daemon=True
+            )
+            process.start()
+            sender.close()  # so that the pipe ends with the worker
+            self.workers.append((process, receiver))
+
+    def _receive(self, number: int) -> gp.Batch:
+        _, connection = self.workers[(number - self.first) % self.num_workers]
+        try:
+            received = connection.recv()
+        except (EOFError, OSError):
+            raise WorkersDied("a worker process died; most often memory is short. Use fewer: --num-workers") from None
+        if isinstance(received, Exception):
+            raise received
+        return received
 
     def _make(self, request: gp.BatchRequest, number: int) -> gp.Batch:
         """The batch ``number``."""
@@ -77,21 +96,25 @@ class PreCache(gp.BatchFilter):
             raise cause_of(error) from None
 
 
-def _workers(number: int, make: Callable[[int], gp.Batch]) -> ProcessPoolExecutor:
-    """Processes forked from this one, which so have the pipeline; all of them are forked with the first batch."""
-    context = multiprocessing.get_context("fork")
-    return ProcessPoolExecutor(number, mp_context=context, initializer=_start_worker, initargs=(os.getpid(), make))
-
-
-def _start_worker(parent: int, make: Callable[[int], gp.Batch]) -> None:
-    global _make
+def _work(parent: int, make: Make, sender: Connection, first: int, step: int, ahead: int) -> None:
+    """The life of a worker: make batches, and send them, or the errors instead of them, as fast as they are taken."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the training's own handlers are not for its workers,
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # and it ends them after Ctrl-C
-    if os.getppid() != parent:
-        os._exit(1)
     end_with_parent()
-    _make = make
+    if os.getppid() != parent:
+        return
+    made: queue.Queue[gp.Batch | Exception] = queue.Queue(ahead)
+    threading.Thread(target=_send, args=(made, sender), daemon=True).start()
+    for number in itertools.count(first, step):
+        try:
+            made.put(make(number))
+        except Exception as error:
+            made.put(error)
 
 
-def _make_in_worker(number: int) -> gp.Batch:
-    return _make(number)
+def _send(made: "queue.Queue[gp.Batch | Exception]", sender: Connection) -> None:
+    try:
+        while True:
+            sender.send(made.get())
+    finally:
+        os._exit(1)  # a worker that cannot send is of no use

@@ -31,7 +31,7 @@ from lsd_experiments.training.tensorboard import Log
 if TYPE_CHECKING:
     from lsd_experiments.training.trainer import Trainer
 
-CACHED_BATCHES = 40  # as published
+AHEAD = 4  # batches that each worker keeps: 40 of 10 workers, as published
 
 
 class NotFinite(Exception):
@@ -69,14 +69,13 @@ class Run:
             for keys in map(head_keys, self.train.heads)
             for key in (keys.prediction, keys.gradient)
         }
-        workers = self.options.num_workers
         return (
             batch_pipeline(self.dataset, self.network, samples, targets, self.options.batch_size)
             + PreCache(
                 self.seed,
                 first=self.start,
-                num_workers=workers,
-                cache_size=min(CACHED_BATCHES, 4 * workers),
+                num_workers=self.options.num_workers,
+                ahead=AHEAD,
                 prepare_workers=partial(compile_kernels, self.dataset, samples),
             )
             + self.train

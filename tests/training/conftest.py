@@ -5,6 +5,10 @@
     objects      |  1 |  2 |  3 |  4 |          boxes of 6 x 12 x 14, with background of one voxel between them
 """
 
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +28,8 @@ OFFSET = (200.0, 45.0, 63.0)
 DATASET = replace(ZEBRAFINCH, sigma=60)
 NETWORK = Network(1, 2, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), num_fmaps_out=2)
 INPUT_SHAPE = (16, 36, 32)  # -> (4, 20, 16)
+# Of real processes: the smallest network and input that make sense of 02_train/synthetic/mtlsd.
+OPTIONS = ("--num-fmaps", "1", "--fmap-inc-factor", "1", "--input-shape", "24", "60", "60", "--seed", "7")
 
 
 @pytest.fixture
@@ -118,5 +124,51 @@ def make_run(dataset, network, input_shape, volume, tmp_path):
         checkpoint = find_checkpoint(directory)
         run = Run(dataset, network, input_shape, settings, checkpoint, directory, directory / "log")
         return run, lambda: train(run, samples, targets), run.pipeline(samples, targets)
+
+    return make
+
+
+class Setup:
+    """A copy of 02_train/synthetic/mtlsd, whose commands are run as a user would."""
+
+    def __init__(self, directory, volume):
+        self.directory, self.volume, self.options = directory, volume, ("--data", volume, *OPTIONS)
+        source = Path(__file__).parents[2] / "02_train" / "synthetic" / "mtlsd"
+        directory.mkdir(parents=True)
+        for path in source.glob("*.py"):
+            shutil.copy(path, directory)
+        self.environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        self.environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+        self.run("mknet.py")
+
+    def command(self, script, *arguments):
+        return [sys.executable, str(self.directory / script), *map(str, arguments)]
+
+    def run(self, script, *arguments):
+        return subprocess.run(
+            self.command(script, *arguments), cwd=self.directory, env=self.environment, capture_output=True, text=True
+        )
+
+    def start(self, script, *arguments):
+        """In a process group of its own."""
+        return subprocess.Popen(
+            self.command(script, *arguments), cwd=self.directory, env=self.environment, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def tree(self):
+        """All files, with their sizes and times."""
+        return {
+            str(path.relative_to(self.directory)): (path.stat().st_size, path.stat().st_mtime_ns)
+            for path in self.directory.rglob("*")
+        }
+
+
+@pytest.fixture(scope="module")
+def make_setup(tmp_path_factory):
+    def make():
+        directory = tmp_path_factory.mktemp("setup")
+        volume = write_volume(directory / "volume.zarr")
+        return Setup(directory / "02_train" / "synthetic" / "mtlsd", volume)
 
     return make

@@ -41,7 +41,7 @@ def make_pipeline(network, input_shape):
 def make_batches(make_pipeline, network, input_shape):
     def make(dataset, *containers, count=1, seed=1, workers=0, batch_size=1):
         pipeline = make_pipeline(dataset, *containers, batch_size=batch_size)
-        pipeline += PreCache(seed, 0, workers, max(1, workers), lambda: None)
+        pipeline += PreCache(seed, 0, workers, 1, lambda: None)
         request = batch_request(network, input_shape, dataset.voxel_size)
         with gp.build(pipeline):
             return [pipeline.request_batch(request) for _ in range(count)]

@@ -43,7 +43,7 @@ def request():
 
 
 def batches(count, workers, seed=1, first=0, what=None):
-    node = PreCache(seed, first, workers, max(1, 2 * workers), lambda: None)
+    node = PreCache(seed, first, workers, 2, lambda: None)
     with gp.build(Numbers(what) + node) as pipeline:
         return [pipeline.request_batch(request())[KEY].data for _ in range(count)]
 
@@ -104,6 +104,33 @@ def test_a_worker_that_dies_ends_the_training():
     assert "--num-workers" in str(cause(error.value))
 
 
+class Large(Numbers):
+    """Batches that do not fit into a pipe."""
+
+    def setup(self):
+        self.provides(KEY, gp.ArraySpec(roi=gp.Roi((0,), (1_000_000,)), voxel_size=(1,)))
+
+    def provide(self, request):
+        batch = gp.Batch()
+        batch[KEY] = gp.Array(np.zeros(request[KEY].roi.shape), gp.ArraySpec(roi=request[KEY].roi, voxel_size=(1,)))
+        return batch
+
+
+def test_a_worker_that_dies_while_it_sends_is_noticed():
+    asked = gp.BatchRequest()
+    asked[KEY] = gp.ArraySpec(roi=gp.Roi((0,), (1_000_000,)))
+    node = PreCache(1, 0, 2, 1, lambda: None)
+    with gp.build(Large() + node) as pipeline:
+        for _ in range(3):
+            assert pipeline.request_batch(asked)[KEY].data.size == 1_000_000
+        time.sleep(0.5)  # half of the next ones is in the pipes
+        for process, _ in node.workers:
+            process.kill()
+        with pytest.raises(gp.PipelineRequestError) as error:
+            pipeline.request_batch(asked)
+    assert isinstance(cause(error.value), WorkersDied)
+
+
 ORPHANS = """
 import sys
 sys.path.insert(0, {here!r})
@@ -111,10 +138,10 @@ from lsd_experiments import frameworks
 frameworks.import_gunpowder()
 import gunpowder as gp
 from test_precache import Numbers, PreCache, request
-node = PreCache(1, 0, 2, 4, lambda: None)
+node = PreCache(1, 0, 2, 2, lambda: None)
 with gp.build(Numbers() + node) as pipeline:
     pipeline.request_batch(request())
-    print(*node.pool._processes, flush=True)
+    print(*(process.pid for process, _ in node.workers), flush=True)
     sys.stdin.read()
 """
 

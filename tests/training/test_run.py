@@ -121,7 +121,7 @@ def all_arrays(path):
 
 
 def test_a_loss_that_is_no_number_stops_with_its_batch_saved(make_run, capsys):
-    run, train, pipeline = make_run(iterations=9, save_every=1)
+    run, train, _ = make_run(iterations=9, save_every=1)
     start = run.train.start
 
     def broken():

@@ -1,0 +1,137 @@
+"""What a user of train.py can do wrong: one line, status 2, nothing written. Real commands, in one setup directory."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+RAW = np.random.default_rng(0).random((40, 90, 80), np.float32)
+NAN = np.where(np.indices(RAW.shape).sum(axis=0) == 100, np.nan, RAW).astype(np.float32)
+SPARSE = np.zeros((24, 60, 56), np.uint8)
+SPARSE[::4] = 1
+
+
+@pytest.fixture(scope="module")
+def setup(make_setup):
+    return make_setup()
+
+
+def refused(setup, *arguments):
+    """The error of ``train.py 5`` with ``arguments``, which must leave all as it was."""
+    before = setup.tree()
+    ran = setup.run("train.py", 5, *arguments)
+    assert ran.returncode == 2, (ran.returncode, ran.stderr)
+    assert ran.stdout == ""
+    assert ran.stderr.startswith("error: ")
+    assert ran.stderr.count("\n") == 1, ran.stderr
+    assert setup.tree() == before
+    return ran.stderr
+
+
+VOLUMES = {
+    "float labels": ({"labels": np.zeros((24, 60, 56), np.float32)}, ["neuron_ids is of type float32", "labels are integers"]),
+    "no overlap": ({"inside": (100, 0, 0)}, ["do not overlap"]),
+    "other voxel size": ({"voxel_size": (20, 9, 10)}, ["(20, 9, 10) nm", "(20, 9, 9) nm", "synthetic"]),
+    "empty mask": ({"mask": np.zeros((24, 60, 56), np.uint8)}, ["labels_mask", "leaves no place", "at most 0%"]),
+    "mask without room": ({"mask": SPARSE}, ["leaves no place", "50% are needed"]),
+    "NaN in raw": ({"raw": NAN}, ["volumes/raw", "is nan"]),
+    "raw out of range": ({"raw": RAW * 255}, ["Scale it to [0, 1]"]),
+}
+
+
+@pytest.mark.parametrize("case", VOLUMES)
+def test_volumes(setup, write_volume, tmp_path, case):
+    changes, words = VOLUMES[case]
+    container = write_volume(tmp_path / "bad.zarr", **changes)
+    said = refused(setup, *setup.options, "--data", setup.volume, container)
+    for word in words:
+        assert word in said
+    assert "bad.zarr" in said
+
+
+def test_a_missing_container(setup):
+    assert "/nowhere.zarr: no such file" in refused(setup, *setup.options, "--data", "/nowhere.zarr")
+
+
+def test_no_volumes_at_all(setup):
+    said = refused(setup, *setup.options[2:])
+    assert "01_data/funke/synthetic/training: no training volumes" in said
+
+
+def test_a_missing_dataset_lists_those_that_are_there(setup, tmp_path):
+    container = tmp_path / "bad.zarr"
+    shutil.copytree(setup.volume, container)
+    (container / "volumes/labels/neuron_ids").rename(container / "volumes/labels/cells")
+    said = refused(setup, *setup.options, "--data", container)
+    assert "volumes/labels/neuron_ids" in said
+    assert "volumes/labels/cells" in said
+
+
+def test_an_illegal_input_shape_names_the_nearest(setup):
+    said = refused(setup, *setup.options, "--input-shape", "24", "61", "60")
+    assert "y = 61 (nearest: 60 or 64)" in said
+    assert "(24, 60, 60)" in said
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_a_learning_rate_that_is_none(setup, rate):
+    assert "--learning-rate" in refused(setup, *setup.options, f"--learning-rate={rate}")
+
+
+def test_a_log_directory_that_cannot_be_made(setup, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = refused(setup, *setup.options, "--log-dir", tmp_path / "file" / "log")
+    assert "file: not a directory" in said
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_snapshots_that_are_a_file(setup):
+    path = setup.directory / "snapshots"
+    path.write_text("")
+    try:
+        assert "snapshots: not a directory" in refused(setup, *setup.options)
+    finally:
+        path.unlink()
+
+
+def test_a_missing_and_a_broken_network_file(setup):
+    path = setup.directory / "train_net.json"
+    whole = path.read_text()
+    try:
+        path.write_text(whole[:50])
+        assert "train_net.json: is not a network file" in refused(setup, *setup.options)
+        values = json.loads(whole)
+        values["network"]["num_fmap"] = 3
+        path.write_text(json.dumps(values))
+        assert "did you mean 'num_fmaps'" in refused(setup, *setup.options)
+        path.unlink()
+        assert "train_net.json: no such file. Run mknet.py in " in refused(setup, *setup.options)
+    finally:
+        path.write_text(whole)
+
+
+def test_a_damaged_checkpoint(setup):
+    path = setup.directory / "train_net_checkpoint_3.weights.h5"
+    path.write_bytes(b"half a checkpoint")
+    try:
+        said = refused(setup, *setup.options)
+        assert "train_net_checkpoint_3.weights.h5: is not a checkpoint" in said
+        assert "Remove it" in said
+    finally:
+        path.unlink()
+
+
+def test_what_argparse_refuses(setup):
+    for arguments, word in ((["--batch-size", "0"], "not above 0"), (["--num-worker", "many"], "--num-workers")):
+        ran = setup.run("train.py", 5, *arguments)
+        assert ran.returncode == 2
+        assert word in ran.stderr.splitlines()[-1]
+    assert setup.run("train.py").returncode == 2
+
+
+def test_debug_gives_the_traceback(setup):
+    ran = setup.run("train.py", 5, *setup.options, "--data", "/nowhere.zarr", "--debug")
+    assert ran.returncode == 2
+    assert "Traceback" in ran.stderr
+    assert ran.stderr.splitlines()[-1].startswith("error: /nowhere.zarr")
