@@ -14,7 +14,7 @@ from lsd_experiments.viewing.server import add_server_options, serve
 
 # The layers' order, by the last part of their datasets' names; what fits none comes last.
 ORDER = (r"raw", r"(pred_)?aff.*", r"(pred_)?(lsds|embedding).*", r"fragments.*", r"seg.*", r"(neuron_ids|labels)", r".*mask")
-VISIBLE = (r"raw", r"seg.*", r"(neuron_ids|labels)")  # the first of each; of the last two, only one
+VISIBLE = (r"raw", r"seg.*", r"(neuron_ids|labels)")  # the newest of each; of the last two, only one
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +39,18 @@ def main(description: str | None) -> None:
 def result_views(names: list[str]) -> list[View]:
     """The volumes of ``names`` (``container`` or ``container:dataset``), raw first and segmentations over it.
 
-    Visible are raw and one segmentation, or the labels if there is none.
+    Visible are raw and the newest segmentation, or the labels if there is none.
     """
     volumes = {volume.name: volume for name in names for volume in _volumes(name)}
     titled = sorted(((_title(volume), volume) for volume in volumes.values()), key=lambda item: _rank(item[0]))
-    visible = [next((v.name for title, v in titled if re.fullmatch(pattern, title)), None) for pattern in VISIBLE]
+    visible = [_newest([v for title, v in titled if re.fullmatch(pattern, title)]) for pattern in VISIBLE]
     shown = {visible[0], visible[1] or visible[2]}
     return [View(title, volume, visible=volume.name in shown) for title, volume in titled]
+
+
+def _newest(volumes: list[Volume]) -> str | None:
+    """The name of the volume that a stage finished last; of volumes that do not say when, the first."""
+    return max(volumes, key=lambda volume: str(volume.attrs.get("finished", ""))).name if volumes else None
 
 
 def _volumes(name: str) -> Iterator[Volume]:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lsd_experiments.arrays import open_volume
+from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.viewing import view_batch, view_data, view_results
 
@@ -115,6 +115,14 @@ def test_what_view_results_shows(container) -> None:
     assert [v.volume.name for v in only] == [open_volume(container, "volumes/affs").name]
     with pytest.raises(UserError, match=r"no dataset 'volumes/nothing'"):
         view_results.result_views([f"{container}:volumes/nothing"])
+
+
+def test_the_newest_segmentation_is_visible(tmp_path) -> None:
+    """``threshold = "best"`` may leave segmentations of former thresholds behind; names do not tell which is which."""
+    path = tmp_path / "results.zarr"
+    for name, date in (("segmentation_40", "2024-01-01"), ("segmentation_54", "2024-03-01"), ("segmentation_60", "2024-02-01")):
+        create_volume(path, f"volumes/{name}", (4, 5, 6), (40, 10, 4.6), (0, 0, 0), "uint64", attrs={"finished": date})
+    assert [v.name for v in view_results.result_views([str(path)]) if v.visible] == ["segmentation_54"]
 
 
 def test_a_config_names_what_its_stages_read_and_made(container, tmp_path) -> None:
