@@ -32,6 +32,8 @@ def create_volume(container: str | Path, dataset: str, shape: Sequence[int], vox
     :param attrs: further attributes.
     :raises UserError: if the dataset exists and not ``overwrite``, or ``container`` is no zarr directory.
     """
+    if "://" in str(container):
+        raise UserError(f"{container}: only zarr directories of this machine are written. Name a path")
     root = Path(container)
     path = clean(dataset, str(root))
     target = root / path

@@ -4,6 +4,7 @@ Relative paths in it are relative to the file.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsS
 from lsd_experiments.settings import Settings, load_settings
 
 PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "out_prefix"}
+WRITTEN = ("out_file", "db", "fragments_file", "out_prefix")
 ROI = tuple[float, float, float]
 
 
@@ -110,7 +112,19 @@ def load_pipeline(path: str | Path) -> PipelineSettings:
         if section is not None and (section.roi_offset is None) != (section.roi_shape is None):
             raise UserError(f"{path}: [{name}] needs both roi_offset and roi_shape, or none of them")
     values = _resolve(settings.model_dump(), Path(path).resolve().parent)
+    for key, value in _paths(values):
+        if key in WRITTEN and "://" in value:
+            raise UserError(f"{path}: '{key}' = {value}: results are written to files of this machine only. Name a path")
     return PipelineSettings.model_validate(values)
+
+
+def _paths(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The paths in ``values``, with their keys."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _paths(value)
+        elif key in PATHS and value is not None:
+            yield key, value
 
 
 def _resolve(values: dict[str, Any], directory: Path) -> dict[str, Any]:

@@ -134,3 +134,11 @@ def test_nobody_sees_a_dataset_without_its_metadata(tmp_path) -> None:
     complete = [s for s in seen if s != "gone"]
     assert complete
     assert all(s == {"resolution", "offset"} for s in complete)
+
+
+def test_buckets_are_not_written(tmp_path, monkeypatch) -> None:
+    """As a path, the name would make a directory ``s3:`` in the current one."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"s3://bucket/out\.zarr: only zarr directories of this machine"):
+        create_volume("s3://bucket/out.zarr", "volumes/raw", (2, 2, 2), (1, 1, 1), (0, 0, 0), "uint8")
+    assert not list(tmp_path.iterdir())
