@@ -96,7 +96,7 @@ def test_stages_in_the_wrong_order_are_refused(config, out_file):
     ({"find_segments": "thresholds_minmax = [0.5, 0.5]"}, "thresholds_minmax must ascend"),
     ({"extract": 'threshold = "worst"'}, "extract.threshold"),
     ({"evaluate": 'labels_file = "out.zarr"\nroi_offset = [0, 0, 0]'}, "[evaluate] needs both roi_offset and roi_shape"),
-    ({"top": 'db = "postgresql://localhost/lsd"'}, "'db' = postgresql://localhost/lsd: results are written to files of this machine"),
+    ({"top": 'db = "postgresql://localhost/lsd"'}, "'db' = postgresql://localhost/lsd: results are written"),
     ({"fragments": 'fragments_file = "s3://bucket/f.zarr"'}, "'fragments_file' = s3://bucket/f.zarr: results are written"),
     ({"fragments": 'affs_dataset = "volumes/afs"'}, "volumes/affs"),
     ({"fragments": 'affs_dataset = "volumes/labels/neuron_ids"'}, "affinities are [c, z, y, x]"),
