@@ -35,7 +35,7 @@ def main() -> None:
 
 def _demo(arguments: argparse.Namespace) -> int:
     if not CONFIG.is_file():
-        raise UserError(f"{ROOT} is no checkout of the repository, whose commands the demo runs. Clone it, and run ./setup.sh demo")
+        raise UserError(f"{ROOT}: no checkout of the repository, whose commands the demo runs. Clone it, and run ./setup.sh demo")
     start = time.monotonic()
     DEMO.mkdir(exist_ok=True)
     volume = DEMO / "synthetic.zarr"
