@@ -31,12 +31,19 @@ def import_gunpowder() -> None:
     """Import gunpowder, which then takes TensorFlow, PyTorch and JAX for not installed."""
     if "gunpowder" in sys.modules:
         return
-    hidden = [name for name in UNUSED_BY_GUNPOWDER if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: "is not there"
-    try:
+    with hidden(*UNUSED_BY_GUNPOWDER):
         importlib.import_module("gunpowder")
+
+
+@contextlib.contextmanager
+def hidden(*names: str) -> Iterator[None]:
+    """Let those of the modules ``names`` that are not imported yet look as if they were not installed."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: "is not there"
+    try:
+        yield
     finally:
-        for name in hidden:
+        for name in absent:
             del sys.modules[name]
 
 

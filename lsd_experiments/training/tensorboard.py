@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments import frameworks
+
 
 class Log:
     """Writes scalars and images to ``directory``, which is made with the first of them."""
@@ -44,10 +46,12 @@ class Log:
     def _add(self, iteration: int, values: list[Any]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         if self.writer is None:
-            self.writer = EventFileWriter(str(self.directory))
+            with frameworks.hidden("tensorflow"):  # a backend other than TensorFlow does without it
+                from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+                self.writer = EventFileWriter(str(self.directory))
         self.writer.add_event(Event(wall_time=time.time(), step=iteration, summary=Summary(value=values)))
 
 

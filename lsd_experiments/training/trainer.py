@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from lsd_experiments import checkpoints
+from lsd_experiments import checkpoints, frameworks
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.networks.network import Network
 
@@ -40,7 +40,8 @@ class Trainer:
         checkpoint: Checkpoint | None,
     ) -> "Trainer":
         """Build and compile the model, with weights and optimizer state of ``checkpoint``, or fresh ones from ``seed``."""
-        keras.utils.set_random_seed(seed % 2**32)
+        with frameworks.hidden("tensorflow"):  # Keras would import it to seed it, under any backend
+            keras.utils.set_random_seed(seed % 2**32)
         model = network.build(input_shape, precision)
         optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.95, beta_2=0.999, epsilon=1e-8)
         model.compile(

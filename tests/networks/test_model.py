@@ -24,6 +24,7 @@ model = network.build(network.smallest_input_shape)
 load_checkpoint(model, path)
 found = model.predict_on_batch({name: arrays[name] for name in arrays})
 np.savez(outputs, **{name: np.asarray(value) for name, value in found.items()})
+assert "tensorflow" not in sys.modules
 print(keras.backend.backend())
 """
 
