@@ -75,6 +75,30 @@ def test_neurites_that_cross_many_blocks_are_whole(config, segmented, labels, af
     assert len(np.unique(read(segmented, "volumes/fragments"))) > 5 * len(np.unique(labels))  # negative control
 
 
+@pytest.mark.parametrize("block_size", ["[540, 360, 369]", "[600, 450, 396]"], ids=["the volume", "more than the volume"])
+def test_one_block_is_what_there_is_in_memory(config, out_file, affs, block_size):
+    """Identical everywhere, up to naming, also where affinities are noisy and segments are wrong."""
+    noise = np.random.default_rng(0).integers(0, 160, affs.shape, np.uint8)
+    noisy = np.where(affs > 0, 255 - noise, noise).astype(np.uint8)
+    affs_volume = open_volume(str(out_file), "volumes/affs", writable=True)
+    affs_volume.array[...] = noisy
+    path = config(extract="threshold = 0.4")
+    path.write_text(path.read_text().replace("[200, 144, 126]", block_size))
+    run(path, *CHAIN, "extract_segmentation")
+
+    fragments = extract_fragments(noisy, fragments_in_xy=False)
+    u, v, scores = agglomerate(noisy, fragments, "hist_quant_50")
+    ((_, lut), (_, other)) = find_segments(np.unique(fragments[fragments > 0]), u, v, scores, [0.4, 0.5])
+    in_memory = relabel(fragments, lut)
+    assert same_partition(read(out_file, "volumes/fragments"), fragments)
+    blockwise = read(out_file, "volumes/segmentation_40")
+    assert same_partition(blockwise, in_memory)
+    np.testing.assert_array_equal(blockwise == 0, in_memory == 0)
+    # negative controls: something was united, and another threshold gives something else
+    assert 1 < len(np.unique(in_memory)) < len(np.unique(fragments))
+    assert not same_partition(blockwise, relabel(fragments, other))
+
+
 def test_fragments_lie_in_one_block_and_have_nodes_at_their_centers(segmented):
     volume = open_volume(str(segmented), "volumes/fragments")
     fragments = volume.read()
