@@ -25,7 +25,7 @@ def provenance(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, A
         "stage": stage,
         "parameters": dict(parameters),
         "inputs": dict(inputs),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
     }
 
 

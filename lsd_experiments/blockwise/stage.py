@@ -165,4 +165,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def now() -> str:
     """The date and time, as provenance has it."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")

@@ -80,6 +80,8 @@ def test_inputs_are_known_by_when_they_were_made(output):
     prepare_volume(output, provenance("s", {}, {}))
     volume = find_volume(output.container, output.dataset)
     assert describe_input(volume) == f"out.zarr:volumes/fragments of {volume.attrs['provenance']['date']}"
+    prepare_volume(output, provenance("s", {}, {}), overwrite=True)  # within the same second
+    assert describe_input(find_volume(output.container, output.dataset)) != describe_input(volume)
 
 
 def test_sizes_in_voxels(output):
