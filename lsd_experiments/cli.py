@@ -8,7 +8,8 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from lsd_experiments.errors import UserError
 
@@ -48,20 +49,31 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s:%(name)s:%(message)s")
     if options.debug:
         logging.getLogger("lsd_experiments").setLevel(logging.DEBUG)
-    try:
+    with refusals(options.debug):
         status = command(options) or 0
+    sys.stdout.flush()
+    sys.exit(status)
+
+
+@contextmanager
+def refusals(debug: bool = False) -> Iterator[None]:
+    """While open, a user's mistake and Ctrl-C end the process as :func:`run` says."""
+    try:
+        yield
     except UserError as error:
-        status = _refuse(str(error), options.debug)
+        status = _refuse(str(error), debug)
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
         remedy = "Name a place that can be written, or make room there"
         if error.errno == errno.ENOENT:
             remedy = "Correct the path, or name another place"
-        status = _refuse(f"{error.filename or 'output'}: {os.strerror(error.errno).lower()}. {remedy}", options.debug)
+        status = _refuse(f"{error.filename or 'output'}: {os.strerror(error.errno).lower()}. {remedy}", debug)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
+    else:
+        return
     sys.stdout.flush()
     sys.exit(status)
 

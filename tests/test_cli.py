@@ -2,14 +2,17 @@
 
 import errno
 import logging
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
 
+ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def _keep_level():
@@ -87,3 +90,15 @@ def test_debug_is_ours_alone(capsys):
     end(lambda options: None, capsys, "--debug")
     assert logging.getLogger("lsd_experiments.training").isEnabledFor(logging.DEBUG)
     assert not logging.getLogger("numba.core").isEnabledFor(logging.DEBUG)
+
+
+def test_mknet_refuses_an_illegal_shape_in_one_line(tmp_path):
+    script = (ROOT / "02_train" / "zebrafinch" / "mtlsd" / "mknet.py").read_text()
+    (tmp_path / "mknet.py").write_text(script.replace("(84, 268, 268))", "(84, 268, 269))"))
+    ended = subprocess.run([sys.executable, "mknet.py"], cwd=tmp_path, capture_output=True, text=True,
+                           env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: input shape (84, 268, 269) is not legal")
+    assert "(84, 268, 268)" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert not (tmp_path / "train_net.json").exists()
