@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation import evaluate_volumes, table, write_scores
+from lsd_experiments.evaluation import check_prefix, evaluate_volumes, table, write_scores
 from lsd_experiments.provenance import provenance
 
 
@@ -22,6 +22,8 @@ def main(options: argparse.Namespace) -> None:
     """Compare the two volumes."""
     from lsd_experiments.arrays import open_volume, to_box
 
+    if options.out is not None:
+        check_prefix(options.out)
     segmentation = open_volume(options.segmentation_file, options.segmentation_dataset)
     labels = open_volume(options.labels_file, options.labels_dataset)
     if (options.roi_offset is None) != (options.roi_shape is None):
@@ -29,7 +31,7 @@ def main(options: argparse.Namespace) -> None:
     box = to_box(labels, options.roi_offset, options.roi_shape) if options.roi_offset else None
     scores = evaluate_volumes(segmentation, labels, box)
     print(table([scores]))
-    if options.out:
+    if options.out is not None:
         parameters = {"roi_offset": options.roi_offset, "roi_shape": options.roi_shape}
         inputs = {"segmentation": segmentation.name, "labels": labels.name}
         write_scores([scores], options.out, provenance("evaluate_volumes", parameters, inputs))

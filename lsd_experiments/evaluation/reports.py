@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ from lsd_experiments.evaluation.thresholds import best
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 Curves: TypeAlias = Mapping[str, Rows]
 
+SUFFIXES = (".json", ".csv", ".png")
 COLUMNS = {"threshold": "threshold", "voi_split": "VOI split", "voi_merge": "VOI merge", "voi_sum": "VOI sum",
            "adapted_rand_error": "adapted Rand error"}
 
@@ -37,6 +39,26 @@ def table(scores: Rows | Curves, limit: int = 12) -> str:
     return "\n".join(lines)
 
 
+def check_prefix(prefix: str | Path) -> None:
+    """Refuse a prefix that :func:`write_scores` could not write to; leaves nothing behind.
+
+    :raises UserError: if it is a URL or names no file, or its directory cannot be made or written
+    """
+    path = Path(prefix)
+    if "://" in str(prefix) or not path.name:
+        raise UserError(f"{prefix}: scores are written to files of this machine. Name the first part of their names")
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise UserError(f"{prefix}: cannot be written ({existing}: {os.strerror(error.errno or 0).lower()}). Name a "
+                        "place that can be") from error
+    for suffix in SUFFIXES:
+        if path.with_name(path.name + suffix).is_dir():
+            raise UserError(f"{path}{suffix}: is a directory. Name another place for the scores")
+
+
 def write_scores(scores: Rows | Curves, prefix: str | Path, provenance: Mapping[str, Any] | None = None) -> list[Path]:
     """Write ``prefix``.json (curves, the best of each, provenance), .csv and .png; return their paths.
 
@@ -51,14 +73,14 @@ def write_scores(scores: Rows | Curves, prefix: str | Path, provenance: Mapping[
         "provenance": dict(provenance or {}),
     }
     text = json.dumps(summary, indent=1, default=float) + "\n"
-    writers: dict[str, Callable[[Path], object]] = {
-        ".json": lambda path: path.write_text(text),
-        ".csv": lambda path: path.write_text(_csv(curves)),
-        ".png": lambda path: plot_scores(curves, path),
-    }
+    writers: tuple[Callable[[Path], object], ...] = (
+        lambda path: path.write_text(text),
+        lambda path: path.write_text(_csv(curves)),
+        lambda path: plot_scores(curves, path),
+    )
     prefix = Path(prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    return [_replace(prefix.with_name(prefix.name + suffix), write) for suffix, write in writers.items()]
+    return [_replace(prefix.with_name(prefix.name + suffix), write) for suffix, write in zip(SUFFIXES, writers, strict=True)]
 
 
 def as_curves(scores: Rows | Curves) -> Curves:

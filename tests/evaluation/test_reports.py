@@ -9,6 +9,7 @@ import pytest
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import (
     best,
+    check_prefix,
     contingency,
     evaluate_segmentation,
     evaluate_thresholds,
@@ -142,3 +143,18 @@ def test_nothing_to_report(nothing, tmp_path):
     with pytest.raises(UserError, match="no scores"):
         table(nothing)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_refused_beforehand(rows, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "taken.csv").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for prefix, message in ((tmp_path / "file" / "new" / "scores", r"cannot be written \(.*file: not a directory\)"),
+                            (tmp_path / "taken", r"taken\.csv: is a directory"), ("s3://bucket/scores", "of this machine"),
+                            (".", "names"), ("/proc/scores", r"cannot be written \(/proc: ")):
+        with pytest.raises(UserError, match=message):
+            check_prefix(prefix)
+    good = tmp_path / "new" / "directory" / "scores"
+    check_prefix(good)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert all(path.exists() for path in write_scores(rows, good))  # negative control
