@@ -11,6 +11,8 @@ that a rerun needs. What a run leaves in its ``records`` directory::
     logs/<stage>/         what the workers printed, worker_<n>.out and worker_<n>.err, tracebacks of failed blocks
     failed/<block>.txt    box and traceback of a block that failed, until it succeeds
     user_error.txt        the one line that a worker could not go on for
+
+While it runs it holds a lock (see :mod:`lsd_experiments.blockwise.lock`): a second run on the same records is refused.
 """
 
 import json
@@ -27,6 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from lsd_experiments.blockwise.lock import only_run
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
@@ -73,11 +76,16 @@ def run_blockwise(task: BlockTask) -> None:
 
     Ctrl-C and SIGTERM stop the workers at once, and a rerun goes on from there.
 
-    :raises UserError: if a worker raised one
+    :raises UserError: if a worker raised one, or another run is at work on the same records
     :raises BlocksFailedError: if blocks still failed after ``max_retries`` retries; all others are done then
     """
     assert min(task.write_shape) > 0, f"{task.name}: blocks of shape {task.write_shape}"
     check_factory(task.factory)
+    with only_run(task.records):
+        _run(task)
+
+
+def _run(task: BlockTask) -> None:
     records = task.records
     shutil.rmtree(records / "failed", ignore_errors=True)
     (records / "user_error.txt").unlink(missing_ok=True)
@@ -92,8 +100,13 @@ def run_blockwise(task: BlockTask) -> None:
 
 
 def clear_records(records: Path) -> None:
-    """Forget which blocks are done."""
-    shutil.rmtree(records, ignore_errors=True)
+    """Forget which blocks are done.
+
+    :raises UserError: if a run is at work on them
+    """
+    if records.exists():
+        with only_run(records):
+            shutil.rmtree(records, ignore_errors=True)
 
 
 def _run_server(task: BlockTask) -> str | None:

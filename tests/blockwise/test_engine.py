@@ -1,5 +1,7 @@
 """The engine with real worker processes; their block functions are in site/engine_factories.py."""
 
+import errno
+import fcntl
 import os
 import re
 import signal
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 
 from lsd_experiments.blockwise import Block, BlocksFailedError, BlockTask, run_blockwise
+from lsd_experiments.blockwise.engine import clear_records
+from lsd_experiments.blockwise.lock import only_run
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
 from lsd_experiments.blockwise.worker import attempt
 from lsd_experiments.errors import UserError
@@ -162,6 +166,50 @@ def test_workers_end_with_a_killed_run(make_task, tmp_path):
     process.kill()
     process.wait()
     wait_for(lambda: not any(alive(worker) for worker in workers))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_second_run_on_the_same_records_is_refused(make_task, tmp_path, number):
+    """And changes nothing; when the first one is gone, also if it was killed, a third goes on from there."""
+    task, array = make_task("fill")
+    command = [sys.executable, "-c", RUN, task.settings["path"]]
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    wait_for(lambda: len(list(tmp_path.glob("stuck_*"))) == 2)
+    workers = [int(path.read_text()) for path in tmp_path.glob("stuck_*")]
+    before = sorted(tmp_path.rglob("*"))
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (second.returncode, second.stdout) == (2, "")
+    assert second.stderr == f"error: {tmp_path}/records: another run is at work on these blocks. Wait for it, or stop it first\n"
+    with pytest.raises(UserError, match="another run is at work"):
+        clear_records(task.records)  # what --overwrite begins with
+    assert sorted(tmp_path.rglob("*")) == before
+    assert first.poll() is None
+    assert all(alive(worker) for worker in workers)
+
+    first.send_signal(number)
+    first.wait(timeout=20)
+    wait_for(lambda: not any(alive(worker) for worker in workers))
+    run_blockwise(task)
+    np.testing.assert_array_equal(array, expected(array.shape, task.write_shape))
+
+
+def test_runs_with_records_of_their_own_do_not_meet(make_task, tmp_path):
+    task, array = make_task("fill")
+    with only_run(tmp_path / "others"):
+        run_blockwise(task)
+    assert array.all()
+    clear_records(task.records)
+    assert not task.records.exists()
+
+
+def test_where_there_are_no_locks_a_run_warns(tmp_path, monkeypatch, caplog):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with only_run(tmp_path / "records"):
+        assert "the file system has no locks" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["os:system", "lsd_experiments", "lsd_experimentsx.a:b", "lsd_experiments.a:b c", ":"])

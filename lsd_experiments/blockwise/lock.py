@@ -1,0 +1,38 @@
+"""One run at a time for each directory of records.
+
+The lock is the system's, on an empty file beside the directory, ``<records>.lock``: it goes with the process that holds
+it, however that ends, and the file that stays behind says nothing.
+"""
+
+import errno
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lsd_experiments.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # of file systems without them: NFS, Lustre as it may be mounted
+
+
+@contextmanager
+def only_run(records: Path) -> Iterator[None]:
+    """While open, no other process (nor thread) gets in here with the same ``records``.
+
+    :raises UserError: if another one is in here
+    """
+    path = records.with_name(f"{records.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:  # not inherited by the workers
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{records}: another run is at work on these blocks. Wait for it, or stop it first") from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            logger.warning("%s: the file system has no locks. See to it that only one run works on it at a time", path)
+        yield
