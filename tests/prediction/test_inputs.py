@@ -12,7 +12,8 @@ import zarr
 from moto.server import ThreadedMotoServer
 
 from lsd_experiments.arrays import create_volume, open_volume, s3
-from lsd_experiments.prediction.blockwise import predict_scan
+from lsd_experiments.geometry import Box
+from lsd_experiments.prediction.blockwise import predict_blockwise, predict_scan
 
 SHAPE = (4, 9, 11)
 RESOLUTION, OFFSET = [50, 9, 4.6], [100, -27, 13.8]
@@ -89,6 +90,30 @@ def test_formats_and_types(write, dataset, values, wanted, plan, read, tmp_path)
     given = read(tmp_path / "prediction.zarr")
     for name, prediction in wanted.items():
         np.testing.assert_array_equal(given[name], prediction)
+
+
+def crop(directory, values):
+    """A part of a larger volume; what lies around it there is not read."""
+    begin = (2, 3, 4)
+    volume = create_volume(directory / "whole.zarr", "volumes/raw", [s + 9 for s in SHAPE], RESOLUTION, OFFSET, "uint8")
+    volume.write(volume.box, np.full(volume.shape, 128, np.uint8))
+    volume.write(Box.of_shape(SHAPE, begin), values)
+    (directory / "crop.json").write_text(json.dumps({
+        "container": "whole.zarr", "offset": [o + b * v for o, b, v in zip(OFFSET, begin, RESOLUTION, strict=True)],
+        "size": [s * v for s, v in zip(SHAPE, RESOLUTION, strict=True)]}))
+    return directory / "crop.json"
+
+
+@pytest.mark.parametrize("write", [hdf5, crop], ids=["HDF5", "crop"])
+def test_workers_open_what_the_scan_does(write, values, wanted, plan, read, tmp_path):
+    raw = write(tmp_path, values)
+    scanned, worked = tmp_path / "scanned.zarr", tmp_path / "worked.zarr"
+    assert predict_scan(plan(raw, scanned))
+    assert predict_blockwise(plan(raw, worked), num_workers=1)
+    for name, prediction in wanted.items():
+        np.testing.assert_array_equal(read(worked)[name], read(scanned)[name])
+        np.testing.assert_array_equal(read(worked)[name], prediction)
+        assert prediction.std() > 10
 
 
 def test_the_range_matters(values, wanted, plan, read, tmp_path):
