@@ -18,6 +18,7 @@ import time
 
 import numpy as np
 
+from lsd_experiments import frameworks
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.networks.layers import gflop, parameters
 
@@ -55,6 +56,7 @@ def main():
 
 def measure(kind, steps, precision):
     """Seconds of each step after the first, and the peak memory in GiB."""
+    frameworks.import_keras()
     run = training(precision) if kind == "train" else prediction(precision)
     run()
     seconds = []
