@@ -19,7 +19,7 @@ def evaluate_luts(config: PipelineSettings, overwrite: bool) -> str:
         otherwise
     """
     from lsd_experiments.arrays import open_volume, to_box
-    from lsd_experiments.evaluation import evaluate_thresholds, table, volume_contingency, write_scores
+    from lsd_experiments.evaluation import check_prefix, evaluate_thresholds, table, volume_contingency, write_scores
     from lsd_experiments.segmentation import lut_path, read_lut, threshold_range
     from lsd_experiments.segmentation.blockwise import read_luts_provenance
 
@@ -41,6 +41,7 @@ def evaluate_luts(config: PipelineSettings, overwrite: bool) -> str:
         if not all(path.with_name(f"{config.scores_prefix.name}{suffix}").exists() for suffix in (".csv", ".png")):
             write_scores(written["curves"], config.scores_prefix, written["provenance"])
         return table(written["curves"])
+    check_prefix(config.scores_prefix)
     thresholds = threshold_range(luts["parameters"]["thresholds_minmax"], luts["parameters"]["thresholds_step"])
     rows = evaluate_thresholds(volume_contingency(fragments, labels, box), (
         (threshold, read_lut(lut_path(fragments.container, merge_function, threshold))) for threshold in thresholds))

@@ -10,6 +10,7 @@ from typing import Any
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.blockwise import Block, BlockTask, run_blockwise
 from lsd_experiments.blockwise.engine import clear_records
+from lsd_experiments.blockwise.lock import only_run
 from lsd_experiments.blockwise.stage import (
     check_unchanged,
     find_volume,
@@ -57,9 +58,10 @@ def predict_scan(plan: Plan, overwrite: bool = False) -> bool:
 
     if not _prepare(plan, overwrite):
         return False
-    predict = _block_function(plan)
-    for box in tqdm(plan.blocks, desc=STAGE, unit="block", dynamic_ncols=True):
-        predict(box)
+    with only_run(records_directory(plan.settings.out_file, STAGE)):
+        predict = _block_function(plan)
+        for box in tqdm(plan.blocks, desc=STAGE, unit="block", dynamic_ncols=True):
+            predict(box)
     _finish(plan)
     return True
 

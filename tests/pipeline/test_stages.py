@@ -201,6 +201,13 @@ def test_evaluation_of_a_part(config, segmented):
         run(config(evaluate=outside), "evaluate", overwrite=True)
 
 
+def test_scores_that_cannot_be_written_are_refused_before_they_are_computed(config, segmented, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("lsd_experiments.evaluation.volume_contingency", None)  # not reached
+    with pytest.raises(UserError, match="cannot be written"):
+        run(config(evaluate='labels_file = "out.zarr"\nout_prefix = "file/scores"'), "evaluate", overwrite=True)
+
+
 def test_ids_beyond_the_budget_are_refused(config, out_file, monkeypatch):
     monkeypatch.setattr("lsd_experiments.fragments.blockwise.ID_BUDGET", 27 * 10 * 16 * 14)  # 3 x 3 x 3 blocks
     with pytest.raises(UserError, match="63 bits"):
