@@ -84,7 +84,7 @@ def test_kill_9_loses_at_most_save_every(interrupted):
     assert status == -signal.SIGKILL
     assert interrupted["interrupted"][-1] < saved < LAST
     assert saved % 2 == 0
-    assert saved > shown - 2
+    assert shown - saved <= 2  # the bar moves before the checkpoint of an iteration is written
 
 
 def test_it_goes_on_from_the_newest_checkpoint_and_says_so(interrupted):
