@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ from typing import Any, TypeAlias
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.plots import plot_scores
 from lsd_experiments.evaluation.thresholds import best
+from lsd_experiments.writing import check_writable
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 Curves: TypeAlias = Mapping[str, Rows]
@@ -47,12 +47,10 @@ def check_prefix(prefix: str | Path) -> None:
     path = Path(prefix)
     if "://" in str(prefix) or not path.name:
         raise UserError(f"{prefix}: scores are written to files of this machine. Name the first part of their names")
-    existing = next(parent for parent in path.absolute().parents if parent.exists())
     try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
+        check_writable(path.absolute().parent)
     except OSError as error:
-        raise UserError(f"{prefix}: cannot be written ({existing}: {os.strerror(error.errno or 0).lower()}). Name a "
+        raise UserError(f"{prefix}: cannot be written ({error.filename}: {os.strerror(error.errno or 0).lower()}). Name a "
                         "place that can be") from error
     for suffix in SUFFIXES:
         if path.with_name(path.name + suffix).is_dir():

@@ -1,11 +1,8 @@
 """``train.py``: what it checks before it trains, and what it says."""
 
 import argparse
-import errno
 import inspect
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from lsd_experiments.training import options
 from lsd_experiments.training.data import find_samples
 from lsd_experiments.training.padding import label_padding
 from lsd_experiments.training.places import find_places
+from lsd_experiments.writing import check_writable
 
 
 def main(dataset: Dataset, targets: Callable[[Any], Any]) -> None:
@@ -52,7 +50,7 @@ def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arg
     ]
     log_dir = Path(asked.log_dir or directory / "log")
     for path in (directory, directory / "snapshots", log_dir):
-        _check_writable(path)
+        check_writable(path)
     where = f"{checkpoint.path.name}" if checkpoint else "the start, as there is no checkpoint"
     print(f"training until iteration {asked.iterations}, from {where}", file=sys.stderr)
 
@@ -63,12 +61,3 @@ def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arg
     from lsd_experiments.training.run import Run
 
     return train(Run(dataset, network, input_shape, asked, checkpoint, directory, log_dir), samples, targets)
-
-
-def _check_writable(directory: Path) -> None:
-    """Raise the OSError that writing to ``directory``, which need not exist, would end in; leaves nothing behind."""
-    existing = next(path for path in (directory, *directory.parents) if path.exists())
-    if not existing.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
-    with tempfile.TemporaryFile(dir=existing):
-        pass
