@@ -37,7 +37,7 @@ def containers_in(directory: Path) -> list[str]:
         return [str(directory)]
     found = sorted(str(path) for path in directory.iterdir() if path.suffix in (".zarr", ".n5"))
     if not found:
-        raise UserError(f"{directory}: holds no .zarr or .n5. Name a volume, or fetch one with fetch_data.py")
+        raise UserError(f"{directory}: holds no .zarr or .n5. Name a volume")
     return found
 
 
@@ -61,5 +61,5 @@ def data_views(containers: list[str]) -> list[View]:
 def _first(data_dir: Path) -> list[str]:
     found = sorted(str(path) for path in data_dir.glob("funke/*/training/*.zarr"))
     if not found:
-        raise UserError(f"{data_dir}: no volume was fetched yet. Run fetch_data.py, or name one with -d DIR")
+        raise UserError(f"{data_dir}: no volume was fetched yet. Name one with -d DIR")
     return found[:1]
