@@ -2,9 +2,10 @@
 
 from lsd_experiments.datasets.dataset import Dataset, Elastic
 from lsd_experiments.datasets.fib25 import FIB25
+from lsd_experiments.datasets.hemi import HEMI
 from lsd_experiments.datasets.synthetic import SYNTHETIC
 from lsd_experiments.datasets.zebrafinch import ZEBRAFINCH
 
-DATASETS = {dataset.name: dataset for dataset in (ZEBRAFINCH, FIB25, SYNTHETIC)}
+DATASETS = {dataset.name: dataset for dataset in (ZEBRAFINCH, FIB25, HEMI, SYNTHETIC)}
 
-__all__ = ["DATASETS", "FIB25", "SYNTHETIC", "ZEBRAFINCH", "Dataset", "Elastic"]
+__all__ = ["DATASETS", "FIB25", "HEMI", "SYNTHETIC", "ZEBRAFINCH", "Dataset", "Elastic"]

@@ -28,8 +28,9 @@ class Elastic:
 class Dataset:
     """The facts that all variants of one dataset share.
 
-    ``lsd_weight``: what weighs the LSD loss: ``labels_mask`` (background inside the mask is trained towards 0), or
-    ``foreground`` (labelled voxels, and all that the mask leaves out, which is trained towards 0).
+    ``lsd_weight``: where the LSD loss looks: ``labels_mask`` (background inside the mask is trained towards 0),
+    ``foreground`` (labelled voxels), or ``foreground_or_masked_out`` (and all that the mask leaves out, which is trained
+    towards 0).
     ``affs_masked``: whether the affinity loss, and its balance, leave out what the labels mask does.
     """
 

@@ -18,7 +18,7 @@ FIB25 = Dataset(
     ),
     intensity_per_section=False,
     grow_boundary_in_xy=False,
-    lsd_weight="foreground",
+    lsd_weight="foreground_or_masked_out",
     affs_masked=False,
     long_range=(
         (-3, 0, 0),

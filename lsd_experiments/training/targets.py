@@ -127,8 +127,9 @@ class AddLsds(gp.BatchFilter):
         z, y, x = roi.shape / labels.spec.voxel_size
         lsds = lsds[:, :z, :y, :x]
         mask = batch[LABELS_MASK].crop(roi).data > 0
-        if self.dataset.lsd_weight == "foreground":
-            mask = (labels.crop(roi).data > 0) | ~mask
+        if self.dataset.lsd_weight != "labels_mask":
+            foreground = labels.crop(roi).data > 0
+            mask = foreground if self.dataset.lsd_weight == "foreground" else foreground | ~mask
         spec = self.spec[self.keys.target].copy()
         spec.roi = roi.copy()
         outputs = gp.Batch()

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from lsd_experiments.datasets import DATASETS, FIB25, ZEBRAFINCH
+from lsd_experiments.datasets import DATASETS, FIB25, HEMI, ZEBRAFINCH
 
 
 def test_each_dataset_is_found_by_its_name():
-    assert set(DATASETS) == {"zebrafinch", "fib25", "synthetic"}
+    assert set(DATASETS) == {"zebrafinch", "fib25", "hemi", "synthetic"}
     assert all(dataset.name == name for name, dataset in DATASETS.items())
 
 
@@ -26,7 +26,7 @@ def test_direct_and_long_range_neighborhoods():
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
 def test_a_dataset_is_consistent(dataset):
-    assert dataset.lsd_weight in ("labels_mask", "foreground")
+    assert dataset.lsd_weight in ("labels_mask", "foreground", "foreground_or_masked_out")
     assert dataset.probabilities is None or len(dataset.probabilities) == len(dataset.volumes)
     assert dataset.probabilities is None or math.isclose(sum(dataset.probabilities), 1)
     # Only axes of equal voxels are exchanged.
@@ -48,5 +48,6 @@ def test_published_numbers():
     assert before.control_point_spacing == after.control_point_spacing == (40, 40, 40)
     assert (before.jitter_sigma, before.prob_slip, before.prob_shift, before.max_misalign) == ((0, 0, 0), 0, 0, 0)
     assert (after.jitter_sigma, after.prob_slip, after.prob_shift, after.max_misalign) == ((2, 2, 2), 0.01, 0.01, 1)
-    assert (ZEBRAFINCH.lsd_weight, FIB25.lsd_weight) == ("labels_mask", "foreground")
-    assert (ZEBRAFINCH.affs_masked, FIB25.affs_masked) == (True, False)
+    weights = [dataset.lsd_weight for dataset in (ZEBRAFINCH, FIB25, HEMI)]
+    assert weights == ["labels_mask", "foreground_or_masked_out", "foreground"]
+    assert [dataset.affs_masked for dataset in (ZEBRAFINCH, FIB25, HEMI)] == [True, False, True]

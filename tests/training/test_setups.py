@@ -14,10 +14,12 @@ from lsd_experiments.datasets import DATASETS
 
 ROOT = Path(__file__).parents[2]
 SETUPS = sorted(path.parent.relative_to(ROOT / "02_train").as_posix() for path in (ROOT / "02_train").glob("*/*/mknet.py"))
-EXPECTED = {"fib25/baseline", "fib25/mtlsd", "synthetic/mtlsd", "zebrafinch/baseline", "zebrafinch/mtlsd"}
+VARIANTS = ["baseline", "mtlsd", "lsd", "long_range"]
+EXPECTED = {f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in VARIANTS} | {"synthetic/mtlsd"}
 SHAPES = {  # of train_net.json and config.json: input -> output
     "zebrafinch": [((84, 268, 268), (48, 56, 56)), ((96, 484, 484), (60, 272, 272))],
     "fib25": [((196, 196, 196), (92, 92, 92)), ((268, 268, 268), (164, 164, 164))],
+    "hemi": [((196, 196, 196), (92, 92, 92)), ((352, 352, 352), (248, 248, 248))],
 }
 
 
@@ -58,12 +60,15 @@ def test_mknet_prints_and_writes_both_files(setup, tmp_path):
 
 def test_heads_fit_the_dataset_and_the_checkpoints_names(setup):
     network = load(setup, "mknet")["NETWORK"]
-    heads = {head.name: (head.channels, head.published_name) for head in network.heads}
-    assert heads["affs"] == (3, "affs")
-    assert ("lsds" in heads) == (setup.name == "mtlsd")
-    if "lsds" in heads:
-        assert heads["lsds"] == (10, "embedding" if setup.parent.name == "zebrafinch" else "lsds")
-    assert network.num_fmaps_out == {"baseline": None, "mtlsd": 14}[setup.name] or setup.parent.name == "synthetic"
+    heads = [(head.name, head.channels, head.published_name) for head in network.heads]
+    lsds = "embedding" if setup.parent.name == "zebrafinch" or setup.name == "lsd" else "lsds"
+    expected = {"lsd": [("lsds", 10, lsds)], "long_range": [("affs", 12, "affs")]}
+    if setup.name.startswith("mtlsd"):
+        assert heads == [("lsds", 10, lsds), ("affs", 3, "affs")]
+        assert network.num_fmaps_out == 14 or setup.parent.name == "synthetic"
+    else:
+        assert heads == expected.get(setup.name, [("affs", 3, "affs")])
+        assert network.num_fmaps_out is None
 
 
 def test_it_trains_on_its_own_dataset(setup):

@@ -1,0 +1,18 @@
+"""Hemi-brain: FIB-SEM of the Drosophila central brain, 8 x 8 x 8 nm; eight training volumes, in the ellipsoid body.
+
+Numbers: the published training scripts (funkelab/lsd_experiments, hemi setups 17 to 23, of maximal label padding), which
+augment as FIB-25's do. Labels of 2^64 - 3 are no neurons: ``create_masks.py`` takes them out of the labels mask.
+"""
+
+from dataclasses import replace
+
+from lsd_experiments.datasets.fib25 import FIB25
+
+HEMI = replace(
+    FIB25,
+    name="hemi",
+    volumes=("*.zarr",),
+    probabilities=None,
+    lsd_weight="foreground",
+    affs_masked=True,
+)
