@@ -12,7 +12,7 @@ that a rerun needs. What a run leaves in its ``records`` directory::
     failed/<block>.txt    box and traceback of a block that failed, until it succeeds
     user_error.txt        the one line that a worker could not go on for
 
-While it runs it holds a lock (see :mod:`lsd_experiments.blockwise.lock`): a second run on the same records is refused.
+While it runs it holds a lock (see :mod:`lsd_experiments.locks`): a second run on the same records is refused.
 """
 
 import json
@@ -29,10 +29,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lsd_experiments.blockwise.lock import only_run
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.locks import only_run
 
 
 class BlocksFailedError(Exception):

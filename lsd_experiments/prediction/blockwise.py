@@ -10,7 +10,6 @@ from typing import Any
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.blockwise import Block, BlockTask, run_blockwise
 from lsd_experiments.blockwise.engine import clear_records
-from lsd_experiments.blockwise.lock import only_run
 from lsd_experiments.blockwise.stage import (
     check_unchanged,
     find_volume,
@@ -20,6 +19,7 @@ from lsd_experiments.blockwise.stage import (
 )
 from lsd_experiments.frameworks import import_gunpowder, import_keras
 from lsd_experiments.geometry import Box
+from lsd_experiments.locks import only_run
 from lsd_experiments.prediction.plan import Plan, PredictionSettings, check_raw, make_plan
 
 STAGE = "predict"

@@ -15,11 +15,11 @@ import pytest
 
 from lsd_experiments.blockwise import Block, BlocksFailedError, BlockTask, run_blockwise
 from lsd_experiments.blockwise.engine import clear_records
-from lsd_experiments.blockwise.lock import only_run
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
 from lsd_experiments.blockwise.worker import attempt
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
+from lsd_experiments.locks import only_run
 
 
 def expected(shape, write_shape):

@@ -1,7 +1,7 @@
-"""One run at a time for each directory of records.
+"""One process at a time for a piece of work.
 
-The lock is the system's, on an empty file beside the directory, ``<records>.lock``: it goes with the process that holds
-it, however that ends, and the file that stays behind says nothing.
+The lock is the system's, on an empty file: it goes with the process that holds it, however that ends, and the file that
+stays behind says nothing.
 """
 
 import errno
@@ -19,18 +19,21 @@ NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # of file systems wit
 
 
 @contextmanager
-def only_run(records: Path) -> Iterator[None]:
-    """While open, no other process (nor thread) gets in here with the same ``records``.
+def only_run(place: Path, lock: Path | None = None, work: str = "another run is at work on these blocks") -> Iterator[None]:
+    """While open, no other process (nor thread) gets in here with the same ``lock``.
 
+    :param place: what the work is done on, for the message
+    :param lock: the file (default: ``<place>.lock``, beside it)
+    :param work: what the other one is said to do
     :raises UserError: if another one is in here
     """
-    path = records.with_name(f"{records.name}.lock")
+    path = lock or place.with_name(f"{place.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:  # not inherited by the workers
+    with path.open("a") as file:  # closed when a process starts another program, kept when it forks
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(f"{records}: another run is at work on these blocks. Wait for it, or stop it first") from error
+            raise UserError(f"{place}: {work}. Wait for it, or stop it first") from error
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
