@@ -7,6 +7,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from lsd_experiments.errors import UserError
 
+SEARCHED = 2**28  # voxels of float raw that are searched whole for what is not a number before work starts; more: as read
+
 
 def to_unit_range(values: NDArray[Any], dtype: DTypeLike | None = None, name: str = "raw") -> NDArray[np.float32]:
     """``values`` as float32 in [0, 1].

@@ -18,7 +18,6 @@ from lsd_experiments.prediction.loading import Trained, find_trained, keras_back
 from lsd_experiments.provenance import provenance
 
 RAW = "volumes/raw"  # the dataset, where none is named
-SMALL = 2**28  # voxels of float raw that are searched for what is not a number before anything is predicted
 
 
 @dataclass(frozen=True)
@@ -149,10 +148,10 @@ def make_plan(settings: PredictionSettings) -> Plan:
 def check_raw(plan: Plan) -> None:
     """:raises UserError: if raw cannot be brought to the network's range.
 
-    Float raw of more than ``SMALL`` voxels is checked as it is read, block by block.
+    Float raw of more than ``arrays.SEARCHED`` voxels is checked as it is read, block by block.
     """
     read = Box(plan.total.begin, plan.blocks[-1].end).grow(plan.margin).intersect(plan.raw.box)
-    look = plan.raw.dtype.kind == "f" and math.prod(read.shape) <= SMALL
+    look = plan.raw.dtype.kind == "f" and math.prod(read.shape) <= arrays.SEARCHED
     values = plan.raw.read(read) if look else np.empty(0, plan.raw.dtype)
     where = "" if read == plan.raw.box else f" from voxel {read.begin} on"
     arrays.to_unit_range(values, name=plan.raw.name + where)

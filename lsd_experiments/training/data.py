@@ -12,8 +12,6 @@ from lsd_experiments.datasets import Dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels, to_voxels
 
-SMALL = 2**28  # voxels of float raw that are read whole to look for what is not a number
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -80,5 +78,5 @@ def _check_raw(raw: Volume) -> None:
     """Look for values that are not numbers now, where that is quick, rather than in a worker hours later."""
     if raw.channels is not None:
         raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")
-    one_voxel = raw.dtype.kind != "f" or np.prod(raw.shape) > SMALL
+    one_voxel = raw.dtype.kind != "f" or np.prod(raw.shape) > arrays.SEARCHED
     arrays.to_unit_range(raw.read(Box((0, 0, 0), (1, 1, 1)) if one_voxel else None), name=raw.name)

@@ -225,7 +225,7 @@ def test_nan_that_was_not_looked_for_is_a_users_mistake(make_pipeline, dataset, 
     from lsd_experiments.sources import cause_of
     from lsd_experiments.training import data
 
-    monkeypatch.setattr(data, "SMALL", 0)
+    monkeypatch.setattr(data.arrays, "SEARCHED", 0)
     raw = np.full((40, 90, 80), 0.5, np.float32)
     raw[1:] = np.nan
     pipeline = make_pipeline(dataset, write_volume(tmp_path / "a.zarr", raw))
