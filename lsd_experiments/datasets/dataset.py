@@ -52,6 +52,7 @@ class Dataset:
     raw: str = "volumes/raw"
     labels: str = "volumes/labels/neuron_ids"
     labels_mask: str = "volumes/labels/labels_mask"
+    background_ids: tuple[int, ...] = ()  # labels that are no neurons, and are left out of the labels mask
 
     def neighborhood(self, channels: int) -> Offsets:
         """The neighborhood of an affinity head: the three direct neighbours, or the long-range ones beside them."""

@@ -15,4 +15,5 @@ HEMI = replace(
     probabilities=None,
     lsd_weight="foreground",
     affs_masked=True,
+    background_ids=(2**64 - 3,),  # as 01_data/create_masks.py of funkelab/lsd_nm_experiments
 )
