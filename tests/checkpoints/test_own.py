@@ -1,4 +1,4 @@
-"""Checkpoints on real Keras models, saved, killed, damaged and mixed up."""
+"""Our checkpoints on real Keras models, saved, killed, damaged and mixed up."""
 
 import dataclasses
 import signal
@@ -14,6 +14,7 @@ from lsd_experiments import checkpoints, frameworks
 from lsd_experiments.checkpoints import (
     find_checkpoint,
     load_checkpoint,
+    own,
     read_checkpoint,
     require_checkpoint,
     require_same_network,
@@ -110,8 +111,8 @@ def test_another_architecture_is_refused_with_the_difference_named(trained, tmp_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_fmaps": 2}, "layer unet_layer_0_left_0 is"),
-        ({"heads": (Head("affs", 3, "other"),)}, "layer other_0 is missing"),
+        ({"num_fmaps": 2}, r"layer unet_layer_0_left_0: its kernel is \(3, 3, 3, 1, 1\), the network's is \(3, 3, 3, 1, 2\)"),
+        ({"heads": (Head("affs", 3, "other"),)}, "layer other_0: its kernel is missing"),
     ],
 )
 def test_weights_that_do_not_fit_the_model_are_refused_by_layer(trained, tmp_path, changes, message):
@@ -143,7 +144,7 @@ def test_a_damaged_checkpoint_is_named(trained, tmp_path):
 SAVER = """
 import sys, itertools
 sys.path.insert(0, {here!r})
-from test_checkpoints import NETWORK, compiled, save_checkpoint
+from test_own import NETWORK, compiled, save_checkpoint
 model = compiled()
 for iteration in itertools.count(1):
     save_checkpoint(model, sys.argv[1], NETWORK, iteration, {{}})
@@ -189,7 +190,7 @@ def test_a_save_that_fails_leaves_the_older_one_and_nothing_else(trained, tmp_pa
     def full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "_sync", full)
+    monkeypatch.setattr(own, "_sync", full)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(trained, tmp_path, NETWORK, 2, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -1,0 +1,42 @@
+"""What a checkpoint is, and the names that its files carry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsd_experiments.networks.network import Network
+
+PREFIX = "train_net_checkpoint_"  # of the published files
+SUFFIX = ".weights.h5"  # what Keras asks of a file of weights
+INDEX = ".index"  # of TensorFlow's checkpoints, beside <prefix>.data-00000-of-00001
+POINTER = "checkpoint"  # the file that names the newest
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk: where it is, what was trained, and until which iteration.
+
+    ``path``: of ours the ``.weights.h5`` file, of TensorFlow 1 the ``.index`` file. ``record``: seed, voxel size, options and
+    provenance of the training; of TensorFlow 1 the ``scope`` of its variables, and nothing else.
+    """
+
+    path: Path
+    iteration: int
+    network: Network
+    record: Mapping[str, Any]
+
+    @property
+    def published(self) -> bool:
+        """Whether it is in the format of the published checkpoints, TensorFlow 1's."""
+        return is_published(self.path)
+
+
+def checkpoint_path(directory: str | Path, iteration: int) -> Path:
+    """Where our checkpoint of ``iteration`` lies in a setup directory."""
+    return Path(directory) / f"{PREFIX}{iteration}{SUFFIX}"
+
+
+def is_published(path: Path) -> bool:
+    """Whether ``path`` is the name of a TensorFlow 1 checkpoint."""
+    return path.name.endswith(INDEX)

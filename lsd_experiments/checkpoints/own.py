@@ -1,0 +1,115 @@
+"""Our checkpoints: Keras weights with optimizer state, and a record of what was trained and how.
+
+A checkpoint is written beside and then renamed, so that a kill at any moment leaves the older one. ``model.load_weights``
+of Keras reads the same files on any backend.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsd_experiments.checkpoints.checkpoint import POINTER, PREFIX, SUFFIX, Checkpoint, checkpoint_path
+from lsd_experiments.checkpoints.comparing import check_weights
+from lsd_experiments.errors import UserError
+from lsd_experiments.networks.files import from_json, to_json
+from lsd_experiments.networks.network import Network
+
+if TYPE_CHECKING:
+    import keras
+
+RECORD = "lsd_experiments"  # the attribute that holds the record
+
+
+def read_own(path: Path) -> Checkpoint:
+    """See :func:`~lsd_experiments.checkpoints.read_checkpoint`."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            record = json.loads(file.attrs[RECORD])
+        return Checkpoint(path, int(record["iteration"]), from_json(record["network"]), record)
+    except (OSError, KeyError, ValueError, TypeError, UserError) as error:
+        raise UserError(
+            f"{path}: is not a checkpoint written by train.py, or damaged ({error}). Remove it to go on from an older one"
+        ) from error
+
+
+def load_own(model: "keras.Model", path: Path) -> None:
+    """See :func:`~lsd_experiments.checkpoints.load_checkpoint`."""
+    check_weights(model, _weight_shapes(path), str(path))
+    model.load_weights(path)
+
+
+def optimizer_steps(path: Path) -> int | None:
+    """How many steps the optimizer took whose state a checkpoint of ours holds; None if it holds none."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        state = file.get("optimizer/vars")
+        return int(state["0"][()]) if state else None
+
+
+def save_checkpoint(
+    model: "keras.Model", directory: str | Path, network: Network, iteration: int, record: Mapping[str, Any]
+) -> Path:
+    """Write ``model``, its optimizer's state and ``record`` as the newest checkpoint of ``directory``; return its path."""
+    import h5py
+
+    path = checkpoint_path(directory, iteration)
+    _remove_unfinished(path.parent)
+    beside = path.with_name(f".{path.name.removesuffix(SUFFIX)}.{os.getpid()}{SUFFIX}")
+    try:
+        model.save_weights(beside)
+        with h5py.File(beside, "r+") as file:
+            file.attrs[RECORD] = json.dumps({**record, "iteration": iteration, "network": to_json(network)})
+        _sync(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    pointer = path.with_name(f".{POINTER}.{os.getpid()}")
+    pointer.write_text(f'model_checkpoint_path: "{PREFIX}{iteration}"\n')
+    pointer.replace(path.with_name(POINTER))
+    return path
+
+
+def _weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of all weights, by ``<layer>/kernel`` and ``<layer>/bias``, which is the order in which Keras keeps them."""
+    import h5py
+
+    shapes = {}
+    with h5py.File(path, "r") as file:
+        for layer in file["layers"].values():
+            weights = layer["vars"]
+            for what, key in zip(("kernel", "bias"), sorted(weights, key=int), strict=False):
+                shapes[f"{weights.attrs['name']}/{what}"] = weights[key].shape
+    return shapes
+
+
+def _remove_unfinished(directory: Path) -> None:
+    """Remove what processes that were killed while they saved have left: a checkpoint is large."""
+    pattern = re.compile(re.escape(f".{PREFIX}") + r"\d+\.(\d+)" + re.escape(SUFFIX))
+    for path in directory.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match and not _is_running(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
