@@ -152,4 +152,5 @@ def _seed(asked: int | None, checkpoint: Checkpoint | None) -> int:
     """The seed that was asked for, else the checkpoint's, else a random one."""
     if asked is not None:
         return asked
-    return int(checkpoint.record["seed"]) if checkpoint else secrets.randbits(31)
+    recorded = checkpoint.record.get("seed") if checkpoint else None  # a checkpoint of TensorFlow 1 has none
+    return secrets.randbits(31) if recorded is None else int(recorded)
