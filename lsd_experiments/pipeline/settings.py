@@ -16,7 +16,7 @@ from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.settings import Settings, load_settings
 
-PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "out_prefix"}
+PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "out_prefix", "lsds_file", "lsds_setup"}
 WRITTEN = ("out_file", "db", "fragments_file", "out_prefix")
 ROI = tuple[float, float, float]
 
@@ -28,12 +28,21 @@ class PredictSettings(Settings):
     :param roi_shape: (z, y, x) in nm, its size
     :param input_shape: (z, y, x) in voxels of one block's input (default: that of the setup's config.json)
     :param precision: ``bfloat16`` computes convolutions in it
+    :param seamless: whether the result shall not depend on where blocks lie
+    :param lsds_file: for networks that take LSDs: the container with predicted ones (default: test_prediction.zarr of lsds_setup)
+    :param lsds_on_the_fly: have the network of ``lsds_setup`` (default: ``lsd`` beside ``setup``) make them, of raw
     """
 
     roi_offset: ROI | None = None
     roi_shape: PositiveSize | None = None
     input_shape: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
+    seamless: bool = False
+    lsds_file: str | None = None
+    lsds_dataset: str | None = None
+    lsds_on_the_fly: bool = False
+    lsds_setup: str | None = None
+    lsds_iteration: Annotated[int, Field(ge=1)] | None = None
 
 
 class EvaluateSettings(Settings):

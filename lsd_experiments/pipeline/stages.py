@@ -18,8 +18,7 @@ def predict(config: PipelineSettings, overwrite: bool) -> str:
         raise UserError(f"the configuration has no '{missing}', which predict needs")
     plan = make_plan(PredictionSettings(
         setup=config.setup, raw_file=config.raw_file, raw_dataset=config.raw_dataset, out_file=config.out_file,
-        iteration=config.iteration, roi_offset=config.predict.roi_offset, roi_shape=config.predict.roi_shape,
-        input_shape=config.predict.input_shape, precision=config.predict.precision))
+        iteration=config.iteration, **config.predict.model_dump()))
     new = predict_blockwise(plan, config.num_workers, overwrite)
     datasets = ", ".join(output.dataset for output in plan.outputs.values())
     return f"{config.out_file}: {datasets}{'' if new else ', predicted before'}"

@@ -79,7 +79,14 @@ def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
     add("--roi-shape", type=float, **triple, help="nm: how much")
     add("--checkpoint", type=positive, metavar="N", help="the checkpoint's iteration (default: the newest)")
     add("--input-shape", type=positive, **triple, help="voxels that a block reads (default: config.json's)")
+    add("--seamless", action="store_true", help="blocks that leave no seams: results do not depend on where blocks lie")
     add("--precision", choices=PRECISIONS, default="float32", help="default: float32")
+    lsds = parser.add_argument_group("networks that take LSDs (aclsd, acrlsd)").add_argument
+    lsds("--lsds-file", metavar="CONTAINER", help="predicted LSDs (default: ../lsd/test_prediction.zarr)")
+    lsds("--lsds-dataset", metavar="DATASET", help="default: volumes/lsds")
+    lsds("--lsds-on-the-fly", action="store_true", help="have the network of ../lsd make them of raw, in the same pass")
+    lsds("--lsds-setup", metavar="DIRECTORY", help="the directory of the network that makes LSDs (default: ../lsd)")
+    lsds("--lsds-checkpoint", type=positive, metavar="N", help="its iteration (default: the one trained with, or the newest)")
     add("--output", default="test_prediction.zarr", metavar="ZARR", help="default: test_prediction.zarr")
     add("--overwrite", action="store_true", help="make the output anew, also if it was made with other parameters")
     return parser
@@ -100,6 +107,12 @@ def _settings(arguments: argparse.Namespace, setup: Path, shrink: bool) -> Predi
         shrink=shrink,
         input_shape=arguments.input_shape and tuple(arguments.input_shape),
         precision=arguments.precision,
+        seamless=arguments.seamless,
+        lsds_file=arguments.lsds_file,
+        lsds_dataset=arguments.lsds_dataset,
+        lsds_on_the_fly=arguments.lsds_on_the_fly,
+        lsds_setup=arguments.lsds_setup,
+        lsds_iteration=arguments.lsds_checkpoint,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lsd_experiments import checkpoints, networks
 from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.datasets import DATASETS
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Nanometres
 from lsd_experiments.networks.network import Network, Shape
@@ -38,13 +39,18 @@ class Trained:
 
     @property
     def voxel_size(self) -> Nanometres:
-        """(z, y, x) in nm of what it was trained on.
+        """(z, y, x) in nm of what it was trained on; if the checkpoint does not say, as those of TensorFlow 1, its dataset's.
 
-        :raises UserError: if the checkpoint does not say.
+        :raises UserError: if neither is known.
         """
-        voxel_size = self.checkpoint.record.get("voxel_size")
+        voxel_size, dataset = self.checkpoint.record.get("voxel_size"), self.setup.resolve().parent.name
+        if voxel_size is None and dataset in DATASETS:
+            return DATASETS[dataset].voxel_size
         if voxel_size is None:
-            raise UserError(f"{self.checkpoint.path}: does not say which voxel size it was trained on. Train with train.py")
+            raise UserError(
+                f"{self.checkpoint.path}: does not say which voxel size it was trained on, and {dataset} is no known dataset "
+                f"({', '.join(DATASETS)}). Train with train.py, or put it into a directory of its dataset"
+            )
         return tuple(voxel_size)
 
     def model(self, input_shape: Shape, precision: str) -> "keras.Model":
@@ -66,22 +72,21 @@ def find_trained(setup: str | Path, iteration: int | None = None, input_shape: S
         raise UserError(f"{setup}: no such directory. Name one of 02_train, in which mknet.py and train.py ran")
     described = networks.read(setup / "config.json")
     checkpoint = checkpoints.require_checkpoint(setup, iteration)
-    asked, found = described.network, checkpoint.network
-    for what in ("heads", "inputs", "downsample_factors"):
-        if getattr(asked, what) != getattr(found, what):
-            raise UserError(
-                f"{checkpoint.path}: holds another architecture: {what} is {getattr(found, what)}, config.json has "
-                f"{getattr(asked, what)}. Run mknet.py again, or name another checkpoint"
-            )
+    asked = checkpoints.with_widths(described.network, checkpoint.network)
+    checkpoints.require_same_network(asked, checkpoint, "Run mknet.py again, or name another checkpoint")
     shape = input_shape or described.input_shape
-    found.check_input_shape(shape)
+    checkpoint.network.check_input_shape(shape)
     return Trained(setup, checkpoint, shape)
 
 
 def sha256(path: Path) -> str:
-    """The hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The hash of the checkpoint at ``path``; of TensorFlow 1, of the index and the data, one after the other."""
+    digest = hashlib.sha256()
+    for part in checkpoints.checkpoint_files(path):
+        with part.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def keras_backend() -> str:

@@ -1,69 +1,82 @@
-"""Prediction as a gunpowder pipeline: raw of one block in, uint8 outputs out."""
+"""Prediction as a gunpowder pipeline: raw (and LSDs) of one block in, uint8 outputs out."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gunpowder as gp
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments import arrays
+from lsd_experiments.arrays import Volume
 from lsd_experiments.geometry import Box
 from lsd_experiments.prediction.block import predict_block, to_disk_range, to_network_range
+from lsd_experiments.prediction.passes import Pass
 from lsd_experiments.prediction.plan import Plan
 from lsd_experiments.sources import VolumeSource, cause_of, world_units
 
 if TYPE_CHECKING:
     import keras
 
-RAW = gp.ArrayKey("RAW")
+TO_NETWORK: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {"raw": to_network_range, "lsds": arrays.to_unit_range}
 
 
 class Predict(gp.BatchFilter):
-    """Adds what ``model`` makes of raw to each batch that passes.
+    """Adds what a network makes of its inputs to each batch that passes, as uint8.
 
-    ``outputs``: the arrays, by the names of the heads. ``margin``: the context on each side, in world units.
+    ``unit``: the voxel size in world units.
     """
 
-    def __init__(self, model: "keras.Model", outputs: dict[str, gp.ArrayKey], margin: gp.Coordinate) -> None:
-        self.model, self.outputs, self.margin = model, outputs, margin
+    def __init__(self, one: Pass, model: "keras.Model", unit: gp.Coordinate) -> None:
+        self.one, self.model, self.unit = one, model, unit
+        self.inputs = {source.name: _key(source.name) for source in one.trained.network.inputs}
+        self.outputs = {head.name: _key(head.name) for head in one.trained.network.heads}
 
     def setup(self) -> None:
-        """Announce the outputs."""
-        raw = self.spec[RAW]
-        roi = raw.roi.grow(-self.margin, -self.margin)
+        """Announce the outputs: everywhere, since the inputs are padded."""
         for key in self.outputs.values():
-            self.provides(key, gp.ArraySpec(roi, raw.voxel_size, interpolatable=True, dtype=np.uint8))
+            spec = next(self.spec[source] for source in self.inputs.values()).copy()
+            spec.dtype = np.dtype(np.uint8)
+            self.provides(key, spec)
 
     def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
         """Ask for the context, too."""
-        roi = request[next(iter(self.outputs.values()))].roi
         deps = gp.BatchRequest()
-        deps[RAW] = gp.ArraySpec(roi.grow(self.margin, self.margin))
+        for key in self.inputs.values():
+            deps[key] = gp.ArraySpec(self._roi(self.one.read(self._asked(request))))
         return deps
 
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
-        """Run the network."""
-        predicted = predict_block(self.model, {"raw": to_network_range(batch[RAW].data)})
+        """Run the network, and keep what is asked for."""
+        asked = self._asked(request)
+        read = self._roi(self.one.read(asked))
+        inputs = {name: TO_NETWORK[name](batch[key].crop(read).data) for name, key in self.inputs.items()}
+        predicted = predict_block(self.model, inputs)
         outputs = gp.Batch()
         for name, key in self.outputs.items():
-            spec = self.spec[key].copy()
-            spec.roi = request[key].roi.copy()
-            outputs[key] = gp.Array(to_disk_range(predicted[name]), spec)
+            if key in request:
+                spec = self.spec[key].copy()
+                spec.roi = self._roi(self.one.given(asked))
+                outputs[key] = gp.Array(to_disk_range(predicted[name]), spec).crop(request[key].roi)
         return outputs
+
+    def _asked(self, request: gp.BatchRequest) -> Box:
+        roi = next(request[key].roi for key in self.outputs.values() if key in request) / self.unit
+        return Box(tuple(roi.begin), tuple(roi.end))
+
+    def _roi(self, box: Box) -> gp.Roi:
+        return gp.Roi(box.begin, box.shape) * self.unit
 
 
 def block_predictor(plan: Plan) -> Callable[[Box], dict[str, NDArray[np.uint8]]]:
     """The function that predicts a block of ``plan``: from its box to [c, z, y, x], by the names of the heads."""
-    unit = world_units(plan.raw.voxel_size)
-    keys = {head.name: gp.ArrayKey(head.name.upper()) for head in plan.trained.network.heads}
-    model = plan.trained.model(plan.input_shape, plan.settings.precision)
-    pipeline = (
-        VolumeSource(RAW, plan.raw, (0, 0, 0), unit, interpolatable=True)
-        # Outside of the volume raw is 0.
-        + gp.Pad(RAW, None)
-        + Predict(model, keys, gp.Coordinate(plan.margin) * unit)
-    )
+    unit = world_units(plan.grid.voxel_size)
+    pipeline = _sources(plan.grid, plan.inputs, unit)
+    for one in plan.passes:
+        # Auto-context on the fly has two networks: what the first one makes is an input of the second.
+        pipeline += Predict(one, one.trained.model(one.input_shape, plan.settings.precision), unit)
     pipeline.setup()
+    keys = {head.name: _key(head.name) for head in plan.trained.network.heads}
 
     def predict(box: Box) -> dict[str, NDArray[np.uint8]]:
         roi = gp.Roi(box.begin, box.shape) * unit
@@ -75,3 +88,19 @@ def block_predictor(plan: Plan) -> Callable[[Box], dict[str, NDArray[np.uint8]]]
         return {name: batch[key].data for name, key in keys.items()}
 
     return predict
+
+
+def _key(name: str) -> gp.ArrayKey:
+    """The array of an input, or of a head: the same for what one network makes and the next one takes."""
+    return gp.ArrayKey(name.upper())
+
+
+def _sources(grid: Volume, inputs: dict[str, Volume], unit: gp.Coordinate) -> gp.Pipeline:
+    """The volumes, each with zeros around it, together."""
+    padded = []
+    for name, volume in inputs.items():
+        in_grid, in_volume = arrays.overlap(grid, volume)
+        begin = tuple(g - v for g, v in zip(in_grid.begin, in_volume.begin, strict=True))
+        padded.append(VolumeSource(_key(name), volume, begin, unit, interpolatable=True) + gp.Pad(_key(name), None))
+    together: gp.Pipeline = padded[0] if len(padded) == 1 else tuple(padded) + gp.MergeProvider()
+    return together

@@ -1,4 +1,4 @@
-"""What is predicted: which voxels of which volume, in which blocks, with which network."""
+"""What is predicted: which voxels of which volumes, in which blocks, with which networks."""
 
 import dataclasses
 import math
@@ -12,12 +12,15 @@ from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise.stage import OutputVolume, describe_input
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Box, Nanometres, to_nm
-from lsd_experiments.networks.network import Network, Shape
+from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
+from lsd_experiments.networks.network import Shape
+from lsd_experiments.prediction.autocontext import find_lsd_network, open_lsds, takes_lsds
 from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
+from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
 from lsd_experiments.provenance import provenance
 
 RAW = "volumes/raw"  # the dataset, where none is named
+SMALL = 2**28  # voxels of float raw that are searched for what is not a number before anything is predicted
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,15 @@ class PredictionSettings:
 
     ``setup``: the directory in 02_train. ``iteration``: of the checkpoint (None: the newest). ``roi_offset`` and
     ``roi_shape``: nm, in the world; without them all of raw is predicted, or with ``shrink`` the part whose context is raw
-    too. ``input_shape``: voxels that a block reads (None: config.json's).
+    too. ``input_shape``: voxels that a block reads (None: config.json's). ``seamless``: see
+    :mod:`lsd_experiments.prediction.passes`.
+
+    Networks that take LSDs read ``lsds_dataset`` of ``lsds_file`` (None: what predict_scan.py of ``lsds_setup`` wrote), and
+    predict where these are; or, with ``lsds_on_the_fly``, have the network of ``lsds_setup`` (None: ``../lsd``) make them of raw.
     """
 
     setup: str
-    raw_file: str
+    raw_file: str | None
     out_file: str
     raw_dataset: str | None = None
     iteration: int | None = None
@@ -39,6 +46,12 @@ class PredictionSettings:
     shrink: bool = False
     input_shape: Shape | None = None
     precision: str = "float32"
+    seamless: bool = False
+    lsds_file: str | None = None
+    lsds_dataset: str | None = None
+    lsds_on_the_fly: bool = False
+    lsds_setup: str | None = None
+    lsds_iteration: int | None = None
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "PredictionSettings":
@@ -49,27 +62,38 @@ class PredictionSettings:
 
 @dataclass(frozen=True)
 class Plan:
-    """What :class:`PredictionSettings` come to. Boxes and shapes are in voxels of ``raw``.
+    """What :class:`PredictionSettings` come to. Boxes and shapes are in voxels of ``grid``.
 
-    ``settings``: with nothing left open, so that they come to the same plan in another process, and later. ``total``: what
-    is predicted. ``input_shape``: what a block reads; no larger than it takes to predict ``total`` in one.
+    ``settings``: with nothing left open, so that they come to the same plan in another process, and later. ``inputs``: the
+    volumes that are read, by the names of the networks' inputs. ``total``: what is predicted. ``passes``: the networks, in the
+    order in which they run. ``write_shape``: what a block predicts; no larger than it takes to predict ``total`` in one.
     """
 
     settings: PredictionSettings
-    trained: Trained
-    raw: Volume
+    inputs: dict[str, Volume]
     total: Box
-    input_shape: Shape
+    passes: tuple[Pass, ...]
+    write_shape: Shape
 
     @property
-    def write_shape(self) -> Shape:
-        """Voxels that one block predicts."""
-        return self.trained.network.output_shape(self.input_shape)
+    def trained(self) -> Trained:
+        """The network whose outputs are written."""
+        return self.passes[-1].trained
 
     @property
-    def margin(self) -> Shape:
-        """Voxels of context on each side of a block."""
-        return _margin(self.trained.network)
+    def grid(self) -> Volume:
+        """The volume in whose voxels all is counted: raw, if it is read."""
+        return next(iter(self.inputs.values()))
+
+    @property
+    def input_shape(self) -> Shape:
+        """Voxels that a block of the last network reads."""
+        return self.passes[-1].input_shape
+
+    @property
+    def margin(self) -> Voxels:
+        """Voxels that blocks reach further than what they write, at most."""
+        return _sum(*(one.margin for one in self.passes), *(one.lead for one in self.passes))
 
     @property
     def blocks(self) -> list[Box]:
@@ -79,8 +103,8 @@ class Plan:
     @property
     def offset(self) -> Nanometres:
         """Where in the world ``total`` begins, nm."""
-        begin = to_nm(self.total.begin, self.raw.voxel_size)
-        return tuple(o + b for o, b in zip(self.raw.offset, begin, strict=True))
+        begin = to_nm(self.total.begin, self.grid.voxel_size)
+        return tuple(o + b for o, b in zip(self.grid.offset, begin, strict=True))
 
     @property
     def outputs(self) -> dict[str, OutputVolume]:
@@ -90,7 +114,7 @@ class Plan:
                 container=self.settings.out_file,
                 dataset=f"volumes/{head.name}",
                 shape=self.total.shape,
-                voxel_size=self.raw.voxel_size,
+                voxel_size=self.grid.voxel_size,
                 offset=self.offset,
                 dtype="uint8",
                 write_shape=self.write_shape,
@@ -101,22 +125,21 @@ class Plan:
 
     def provenance(self) -> dict[str, Any]:
         """Where the outputs come from."""
-        checkpoint = self.trained.checkpoint
         parameters = {
             "variant": self.trained.variant,
-            "iteration": checkpoint.iteration,
+            "iteration": self.trained.checkpoint.iteration,
             "input_shape": self.input_shape,
             "precision": self.settings.precision,
             "keras_backend": keras_backend(),
             "roi_offset": self.offset,
-            "roi_shape": to_nm(self.total.shape, self.raw.voxel_size),
+            "roi_shape": to_nm(self.total.shape, self.grid.voxel_size),
+            **({"seamless": True} if self.settings.seamless else {}),
         }
-        inputs = {
-            "raw": describe_input(self.raw),
-            "raw_offset": self.raw.offset,  # of a crop, these two are its own
-            "raw_shape": self.raw.shape,
-            "sha256_of_checkpoint": sha256(checkpoint.path),
-        }
+        inputs: dict[str, Any] = {"sha256_of_checkpoint": sha256(self.trained.checkpoint.path)}
+        for name, volume in self.inputs.items():
+            inputs |= {name: describe_input(volume), f"{name}_offset": volume.offset, f"{name}_shape": volume.shape}
+        if len(self.passes) > 1:
+            inputs["sha256_of_lsds_checkpoint"] = sha256(self.passes[0].trained.checkpoint.path)
         return provenance("predict", parameters, inputs)
 
 
@@ -125,56 +148,129 @@ def make_plan(settings: PredictionSettings) -> Plan:
 
     :raises UserError: if something is missing, does not fit, or leaves nothing to predict.
     """
-    setup, out_file = (str(Path(path).absolute()) for path in (settings.setup, settings.out_file))
-    raw_file = settings.raw_file if "://" in settings.raw_file else str(Path(settings.raw_file).absolute())
-    trained = find_trained(setup, settings.iteration, settings.input_shape)
-    raw = arrays.open_volume(raw_file, settings.raw_dataset, default=RAW)
-    if raw.channels is not None:
-        raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")
-    arrays.check_voxel_size(raw, trained.voxel_size, f"that {trained.checkpoint.path.name} was trained on")
-    total = _total(settings, raw, trained.network)
-    z, y, x = map(min, trained.input_shape, trained.network.input_shape_for(total.shape))
+    settings = _absolute(settings)
+    trained = find_trained(settings.setup, settings.iteration, settings.input_shape)
+    lsds = _lsd_network(settings, trained)
+    inputs = _inputs(settings, trained, lsds)
+    total = _total(settings, inputs, [margin(one.network) for one in (lsds, trained) if one])
+    last, write_shape = _last_pass(settings, trained, inputs, total)
+    passes = (last,) if lsds is None else (_first_pass(settings, lsds, inputs, last.read(total)), last)
     resolved = dataclasses.replace(
         settings,
-        setup=setup,
-        raw_file=raw_file,
-        out_file=out_file,
         iteration=trained.checkpoint.iteration,
-        input_shape=(z, y, x),
+        input_shape=last.input_shape,
+        lsds_iteration=lsds.checkpoint.iteration if lsds else settings.lsds_iteration,
     )
-    return Plan(resolved, trained, raw, total, (z, y, x))
+    return Plan(resolved, inputs, total, passes, write_shape)
 
 
 def check_raw(plan: Plan) -> None:
     """:raises UserError: if raw cannot be brought to the network's range.
 
-    Float raw of more than ``arrays.SEARCHED`` voxels is checked as it is read, block by block.
+    Float raw of more than ``SMALL`` voxels is checked as it is read, block by block.
     """
-    read = Box(plan.total.begin, plan.blocks[-1].end).grow(plan.margin).intersect(plan.raw.box)
-    look = plan.raw.dtype.kind == "f" and math.prod(read.shape) <= arrays.SEARCHED
-    values = plan.raw.read(read) if look else np.empty(0, plan.raw.dtype)
-    where = "" if read == plan.raw.box else f" from voxel {read.begin} on"
-    arrays.to_unit_range(values, name=plan.raw.name + where)
+    raw = plan.inputs.get("raw")
+    if raw is None:
+        return
+    reach = _sum(*(one.margin for one in plan.passes))
+    read = Box(plan.total.begin, plan.blocks[-1].end).grow(reach).intersect(raw.box)
+    look = raw.dtype.kind == "f" and math.prod(read.shape) <= SMALL
+    values = raw.read(read) if look else np.empty(0, raw.dtype)
+    where = "" if read == raw.box else f" from voxel {read.begin} on"
+    arrays.to_unit_range(values, name=raw.name + where)
 
 
-def _margin(network: Network) -> Shape:
-    z, y, x = network.context
-    return (z // 2, y // 2, x // 2)
+def _absolute(settings: PredictionSettings) -> PredictionSettings:
+    """``settings`` with all paths absolute; URLs stay as they are."""
+    paths = {key: getattr(settings, key) for key in ("setup", "out_file", "raw_file", "lsds_file", "lsds_setup")}
+    absolute: dict[str, Any] = {key: str(Path(path).absolute()) for key, path in paths.items() if path is not None and "://" not in path}
+    return dataclasses.replace(settings, **absolute)
 
 
-def _total(settings: PredictionSettings, raw: Volume, network: Network) -> Box:
+def _lsd_network(settings: PredictionSettings, trained: Trained) -> Trained | None:
+    """The network that makes LSDs on the fly, if one is to."""
+    asked = [key for key in ("lsds_file", "lsds_dataset", "lsds_setup", "lsds_iteration") if getattr(settings, key) is not None]
+    if not takes_lsds(trained.network):
+        if asked or settings.lsds_on_the_fly:
+            raise UserError(f"{trained.variant} takes no LSDs, but {(asked or ['lsds_on_the_fly'])[0]} was given. Leave it out")
+        return None
+    if not settings.lsds_on_the_fly:
+        return None
+    if settings.lsds_file is not None:
+        raise UserError("LSDs are either read (lsds_file) or made on the fly (lsds_on_the_fly): give one of the two")
+    record = trained.checkpoint.record.get("lsds")
+    return find_lsd_network(settings.setup, settings.lsds_setup, settings.lsds_iteration, record)
+
+
+def _inputs(settings: PredictionSettings, trained: Trained, lsds: Trained | None) -> dict[str, Volume]:
+    """What is read, raw first."""
+    inputs = {}
+    names = [source.name for source in trained.network.inputs]
+    if "raw" in names or lsds:
+        inputs["raw"] = _open_raw(settings)
+    if "lsds" in names and not lsds:
+        inputs["lsds"] = open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset)
+    for volume in inputs.values():
+        arrays.check_voxel_size(volume, trained.voxel_size, f"that {trained.checkpoint.path.name} was trained on")
+    return inputs
+
+
+def _open_raw(settings: PredictionSettings) -> Volume:
+    if settings.raw_file is None:
+        raise UserError("no raw is named. Give its container")
+    raw = arrays.open_volume(settings.raw_file, settings.raw_dataset, default=RAW)
+    if raw.channels is not None:
+        raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")
+    return raw
+
+
+def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: list[Shape]) -> Box:
+    grid = next(iter(inputs.values()))
     offset, shape = settings.roi_offset, settings.roi_shape
     if offset is not None and shape is not None:
-        return arrays.to_box(raw, offset, shape)
+        return arrays.to_box(grid, offset, shape)
     if offset is not None or shape is not None:
         raise UserError(f"the ROI has no {'shape' if shape is None else 'offset'}. Give both its offset and its shape, or none")
+    if "lsds" in inputs:
+        return arrays.overlap(grid, inputs["lsds"])[0]  # as published: zeros around the LSDs are their context
     if not settings.shrink:
-        return raw.box
-    margin = _margin(network)
-    total = raw.box.grow([-m for m in margin])
+        return grid.box
+    total = grid.box.grow([-m for m in _sum(*margins)])
     if total.empty:
         raise UserError(
-            f"{raw.name}: {raw.shape} voxels are too few for one block: the network takes {margin} off each side. Pad with "
-            "zeros by --pad, or name a larger volume"
+            f"{grid.name}: {grid.shape} voxels are too few for one block: the network takes {_sum(*margins)} off each side. Pad "
+            "with zeros by --pad, or name a larger volume"
         )
     return total
+
+
+def _last_pass(settings: PredictionSettings, trained: Trained, inputs: dict[str, Volume], total: Box) -> tuple[Pass, Shape]:
+    """The pass of the network whose outputs are written, and what each of its blocks writes."""
+    network, given = trained.network, trained.input_shape
+    if not settings.seamless:
+        one = Pass(trained, _smaller(given, network.input_shape_for(total.shape)))
+        return one, one.output_shape
+    lead = lead_of(network, _in_world(inputs, total))
+    one = Pass(trained, _smaller(given, seamless_input_for(network, total.shape, lead)), lead)
+    return one, seamless_shape(network, one.input_shape, lead)
+
+
+def _first_pass(settings: PredictionSettings, lsds: Trained, inputs: dict[str, Volume], read: Box) -> Pass:
+    """The pass that makes LSDs for blocks of the last one, of which the first reads ``read``."""
+    lead = lead_of(lsds.network, _in_world(inputs, read)) if settings.seamless else (0, 0, 0)
+    return Pass(lsds, lsds.network.input_shape_for(_sum(read.shape, lead)), lead)
+
+
+def _in_world(inputs: dict[str, Volume], box: Box) -> Voxels:
+    """Where ``box`` begins, in voxels from the world's origin: the same for a volume and a crop of it."""
+    grid = next(iter(inputs.values()))
+    return tuple(b + round(o / v) for b, o, v in zip(box.begin, grid.offset, grid.voxel_size, strict=True))
+
+
+def _smaller(first: Shape, second: Shape) -> Shape:
+    z, y, x = map(min, first, second)
+    return (z, y, x)
+
+
+def _sum(*shapes: Voxels) -> Voxels:
+    return tuple(map(sum, zip(*shapes, strict=True)))

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments import checkpoints, cli, networks
+from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.datasets import Dataset
+from lsd_experiments.networks import Network
+from lsd_experiments.prediction.autocontext import find_lsd_network, takes_lsds
+from lsd_experiments.prediction.loading import Trained
 from lsd_experiments.training import options
 from lsd_experiments.training.data import find_samples
 from lsd_experiments.training.padding import label_padding
@@ -16,16 +20,22 @@ from lsd_experiments.training.places import find_places
 from lsd_experiments.writing import check_writable
 
 
-def main(dataset: Dataset, targets: Callable[[Any], Any]) -> None:
+def main(
+    dataset: Dataset, targets: Callable[[Any], Any], lsds_setup: str | None = None, malis_from: int | None = None
+) -> None:
     """Train the network of ``train_net.json`` next to the calling script; ``targets`` adds up its target nodes.
+
+    ``lsds_setup``: the directory, seen from the script's, of the frozen network that makes the LSDs which this one takes.
+    ``malis_from``: the iteration after which affinities have the MALIS loss.
 
     The caller's docstring is the command's description. Exit status 1 if the loss stops being a number.
     """
     caller = inspect.stack()[1].frame
     directory = Path(caller.f_globals["__file__"]).resolve().parent
-    cli.run(
-        lambda arguments: _train(dataset, targets, directory, arguments), options.parser(caller.f_globals["__doc__"])
-    )
+    parser = options.parser(caller.f_globals["__doc__"], lsds_setup is not None, malis_from)
+    if lsds_setup is not None:
+        parser.set_defaults(lsds_setup=str(directory / lsds_setup))
+    cli.run(lambda arguments: _train(dataset, targets, directory, arguments), parser)
 
 
 def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arguments: argparse.Namespace) -> int:
@@ -43,6 +53,7 @@ def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arg
                 f"{'was' if asked.iterations == 1 else 'were'} asked for"
             )
             return 0
+    lsds = _lsd_network(network, asked, directory, checkpoint)
     padding = label_padding(dataset, network, output_shape)
     samples = [
         (sample, find_places(sample, output_shape, padding, dataset.min_masked))
@@ -60,4 +71,14 @@ def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arg
     from lsd_experiments.training.loop import train
     from lsd_experiments.training.run import Run
 
-    return train(Run(dataset, network, input_shape, asked, checkpoint, directory, log_dir), samples, targets)
+    return train(Run(dataset, network, input_shape, asked, checkpoint, directory, log_dir, lsds), samples, targets)
+
+
+def _lsd_network(
+    network: Network, asked: options.TrainingOptions, directory: Path, checkpoint: Checkpoint | None
+) -> Trained | None:
+    """The frozen network that makes the LSDs, if ``network`` takes any."""
+    if not takes_lsds(network):
+        return None
+    record = checkpoint.record.get("lsds") if checkpoint else None
+    return find_lsd_network(directory, asked.lsds_setup, asked.lsds_checkpoint, record)

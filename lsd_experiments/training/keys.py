@@ -13,6 +13,7 @@ RAW = gp.ArrayKey("RAW")
 LABELS = gp.ArrayKey("LABELS")
 LABELS_MASK = gp.ArrayKey("LABELS_MASK")
 AFFS_MASK = gp.ArrayKey("AFFS_MASK")
+PREDICTED_LSDS = gp.ArrayKey("PREDICTED_LSDS")  # of the frozen network, in auto-context
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ def head_keys(name: str) -> HeadKeys:
     return HeadKeys(*(gp.ArrayKey(f"{kind}_{upper}") for kind in ("GT", "WEIGHTS", "PRED", "GRADIENT")))
 
 
-def snapshot_names(heads: tuple[Head, ...]) -> dict[gp.ArrayKey, str]:
+def snapshot_names(heads: tuple[Head, ...], malis: bool = False) -> dict[gp.ArrayKey, str]:
     """The datasets of a snapshot, by the arrays that they hold."""
     names = {RAW: "volumes/raw", LABELS: "volumes/labels/neuron_ids", LABELS_MASK: "volumes/labels/mask"}
+    names[PREDICTED_LSDS] = "volumes/pretrained_lsd"
     for head in heads:
         keys = head_keys(head.name)
         long_name = "affinities" if head.name == "affs" else head.published_name
@@ -41,5 +43,5 @@ def snapshot_names(heads: tuple[Head, ...]) -> dict[gp.ArrayKey, str]:
         names[keys.prediction] = f"volumes/pred_{long_name}"
         names[keys.gradient] = f"volumes/{head.published_name}_gradient"
     if any(head.name == "affs" for head in heads):
-        names[AFFS_MASK] = "volumes/labels/gt_mask"
+        names[AFFS_MASK] = "volumes/labels/gt_affs_mask" if malis else "volumes/labels/gt_mask"
     return names

@@ -9,14 +9,15 @@ import gunpowder as gp
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.training.keys import RAW, head_keys
+from lsd_experiments.networks import Network
+from lsd_experiments.training.keys import PREDICTED_LSDS, RAW, head_keys
 from lsd_experiments.training.snapshots import write_snapshot
 
 if TYPE_CHECKING:
     from lsd_experiments.training.trainer import Trainer
 
 Observer = Callable[[int, Mapping[str, NDArray[Any]]], None]
-INPUTS = {"raw": RAW}  # the arrays that networks take, by the names of their inputs
+INPUTS = {"raw": RAW, "lsds": PREDICTED_LSDS}  # the arrays that networks take, by the names of their inputs
 
 
 class Train(gp.BatchFilter):
@@ -48,15 +49,25 @@ class Train(gp.BatchFilter):
         """Train on ``batch``."""
         if self.trainer is None:
             self.trainer = self.start()
-        inputs = {source.name: _channels_first(batch[INPUTS[source.name]]) for source in self.trainer.network.inputs}
-        targets = {name: _channels_first(batch[head_keys(name).target]) for name in self.heads}
-        weights = {name: _channels_first(batch[head_keys(name).weights]) for name in self.heads}
+        inputs = _inputs(batch, self.trainer.network)
+        targets = {name: channels_first(batch[head_keys(name).target]) for name in self.heads}
+        weights = {name: self.weights(batch, name) for name in self.heads}
         outputs = gp.Batch()
         if any(head_keys(name).prediction in request for name in self.heads):
             self._add_predictions(outputs, batch, self.trainer.predict(inputs), targets, weights)
         self.logs = self.trainer.step(inputs, targets, weights)
         outputs.loss = self.logs["loss"]
         return outputs
+
+    def weights(self, batch: gp.Batch, name: str) -> NDArray[Any]:
+        """What the loss of a head is told beside its target, [b, c, z, y, x]."""
+        return channels_first(batch[head_keys(name).weights])
+
+    def gradient(
+        self, name: str, prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        """The gradient of the loss of a head by the prediction."""
+        return gradient(prediction, target, weights)
 
     def _add_predictions(
         self,
@@ -70,7 +81,7 @@ class Train(gp.BatchFilter):
             keys = head_keys(name)
             values = {
                 keys.prediction: predictions[name],
-                keys.gradient: gradient(predictions[name], targets[name], weights[name]),
+                keys.gradient: self.gradient(name, predictions[name], targets[name], weights[name]),
             }
             for key, value in values.items():
                 spec = self.spec[key].copy()
@@ -141,7 +152,14 @@ def gradient(prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[An
     return values
 
 
-def _channels_first(array: gp.Array) -> NDArray[Any]:
+def _inputs(batch: gp.Batch, network: Network) -> dict[str, NDArray[Any]]:
+    """The network's inputs; raw that reaches further, since LSDs were made of it, is cropped to them."""
+    arrays = {source.name: batch[INPUTS[source.name]] for source in network.inputs}
+    roi = min((array.spec.roi for array in arrays.values()), key=lambda roi: roi.size)
+    return {name: channels_first(array.crop(roi)) for name, array in arrays.items()}
+
+
+def channels_first(array: gp.Array) -> NDArray[Any]:
     """The array's values, a stack of samples with or without a channel axis, as [b, c, z, y, x]."""
     values: NDArray[Any] = array.data
     return values[:, None] if values.ndim == 4 else values

@@ -33,6 +33,9 @@ class TrainingOptions:
     num_fmaps: int | None = None
     fmap_inc_factor: int | None = None
     input_shape: Shape | None = None
+    lsds_setup: str | None = None
+    lsds_checkpoint: int | None = None
+    malis_from: int | None = None
 
     def record(self) -> dict[str, Any]:
         """The options as JSON values."""
@@ -50,8 +53,10 @@ class TrainingOptions:
         )
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The command line of ``train.py``."""
+def parser(
+    description: str | None, auto_context: bool = False, malis_from: int | None = None
+) -> argparse.ArgumentParser:
+    """The command line of ``train.py``; ``auto_context``: of a network that takes LSDs; ``malis_from``: with a MALIS phase."""
     parser = cli.parser(description)
     add = parser.add_argument
     add(
@@ -85,6 +90,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--num-fmaps", type=positive, help="feature maps at level 0, instead of mknet.py's")
     add("--fmap-inc-factor", type=positive, help="by which they grow per level, instead of mknet.py's")
     add("--input-shape", type=positive, nargs=3, metavar=("Z", "Y", "X"), help="voxels, instead of mknet.py's")
+    if auto_context:
+        add("--lsds-setup", metavar="DIRECTORY", help="of the trained network that makes the LSDs (default: ../lsd)")
+        add("--lsds-checkpoint", type=positive, metavar="N", help="its checkpoint's iteration (default: the newest)")
+    if malis_from is not None:
+        text = f"the last iteration of the weighted squared error; the MALIS loss comes after it (default: {malis_from})"
+        add("--malis-from", type=not_negative, metavar="N", default=malis_from, help=text)
     return parser
 
 
@@ -98,6 +109,8 @@ def from_arguments(arguments: argparse.Namespace) -> TrainingOptions:
     }
     values["data"] = tuple(path if "://" in path else str(Path(path).resolve()) for path in arguments.data)
     values["input_shape"] = values["input_shape"] or None
+    if values.get("lsds_setup"):
+        values["lsds_setup"] = str(Path(arguments.lsds_setup).resolve())
     values["log_dir"] = arguments.log_dir and str(Path(arguments.log_dir).resolve())
     if not 0 < arguments.learning_rate < math.inf:
         raise UserError(f"--learning-rate: {arguments.learning_rate} is no positive number. The published one is 0.5e-4")

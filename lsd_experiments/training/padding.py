@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.geometry import Voxels
 from lsd_experiments.networks.network import Network
+from lsd_experiments.prediction.autocontext import takes_lsds
 
 
 def label_padding(dataset: Dataset, network: Network, output_shape: Sequence[int]) -> Voxels:
@@ -22,12 +23,15 @@ def label_padding(dataset: Dataset, network: Network, output_shape: Sequence[int
 
 
 def target_context(dataset: Dataset, network: Network) -> Voxels:
-    """Voxels (z, y, x) of labels that the targets need around the output: 3 sigma for LSDs, an offset for affinities."""
+    """Voxels (z, y, x) of labels that the targets need around the output: 3 sigma for LSDs, an offset for affinities.
+
+    As published, networks that take LSDs count as if they were trained on them, too.
+    """
     reach = [0, 0, 0]
+    if takes_lsds(network) or any(head.name == "lsds" for head in network.heads):
+        reach = [math.ceil(3 * dataset.sigma / size) for size in dataset.voxel_size]
     for head in network.heads:
-        if head.name == "lsds":
-            needed = [math.ceil(3 * dataset.sigma / size) for size in dataset.voxel_size]
-        else:
-            needed = [max(abs(offset[axis]) for offset in dataset.neighborhood(head.channels)) for axis in range(3)]
-        reach = [max(a, b) for a, b in zip(reach, needed, strict=True)]
+        if head.name == "affs":
+            offsets = dataset.neighborhood(head.channels)
+            reach = [max(r, *(abs(offset[axis]) for offset in offsets)) for axis, r in enumerate(reach)]
     return tuple(reach)

@@ -13,9 +13,10 @@ from lsd_experiments.datasets import Dataset
 from lsd_experiments.descriptors import local_shape_descriptors
 from lsd_experiments.geometry import Box
 from lsd_experiments.networks.network import Network
+from lsd_experiments.prediction.autocontext import takes_lsds
 from lsd_experiments.sources import cause_of, world_units
 from lsd_experiments.training.data import Sample
-from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, RAW, head_keys
+from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, PREDICTED_LSDS, RAW, head_keys
 from lsd_experiments.training.places import Places
 from lsd_experiments.training.sources import RandomLocation, sample_source
 from lsd_experiments.training.targets import Targets
@@ -49,12 +50,19 @@ def batch_pipeline(
     return pipeline
 
 
-def batch_request(network: Network, input_shape: Sequence[int], voxel_size: Sequence[float]) -> gp.BatchRequest:
-    """What one step needs, centred on one place: raw of the input shape, all else of the output shape."""
+def batch_request(
+    network: Network, input_shape: Sequence[int], voxel_size: Sequence[float], raw_shape: Sequence[int] | None = None
+) -> gp.BatchRequest:
+    """What one step needs, centred on one place: raw and other inputs of the input shape, all else of the output shape.
+
+    ``raw_shape``: of raw, where it is larger since LSDs of the input shape are made of it.
+    """
     unit = world_units(voxel_size)
     output_size = gp.Coordinate(network.output_shape(input_shape)) * unit
     request = gp.BatchRequest()
-    request.add(RAW, gp.Coordinate(input_shape) * unit)
+    request.add(RAW, gp.Coordinate(raw_shape or input_shape) * unit)
+    if takes_lsds(network):
+        request.add(PREDICTED_LSDS, gp.Coordinate(input_shape) * unit)
     request.add(LABELS, output_size)
     request.add(LABELS_MASK, output_size)
     for head in network.heads:

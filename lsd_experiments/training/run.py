@@ -13,8 +13,12 @@ from lsd_experiments import frameworks
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.networks.network import Network, Shape
+from lsd_experiments.prediction.autocontext import lsds_record, raw_shape
+from lsd_experiments.prediction.loading import Trained
 from lsd_experiments.provenance import provenance
+from lsd_experiments.training.autocontext import PredictLsds
 from lsd_experiments.training.keys import RAW, head_keys, snapshot_names
+from lsd_experiments.training.malis import MalisTrain
 from lsd_experiments.training.nodes import Snapshot, Train
 from lsd_experiments.training.options import TrainingOptions
 from lsd_experiments.training.pipeline import (
@@ -50,14 +54,17 @@ class Run:
         checkpoint: Checkpoint | None,
         directory: Path,
         log_dir: Path,
+        lsds: Trained | None = None,
     ) -> None:
         self.dataset, self.network, self.input_shape = dataset, network, input_shape
         self.options, self.checkpoint, self.directory = options, checkpoint, directory
         self.start = checkpoint.iteration if checkpoint else 0
         self.seed = _seed(options.seed, checkpoint)
         self.log = Log(log_dir)
-        self.train = Train(self._start_trainer, tuple(head.name for head in network.heads))
-        self.request = batch_request(network, input_shape, dataset.voxel_size)
+        self.train = self._train_node()
+        self.lsds = lsds
+        self.raw_shape = raw_shape(lsds.network, input_shape) if lsds else input_shape
+        self.request = batch_request(network, input_shape, dataset.voxel_size, self.raw_shape)
         self.made_by: dict[str, Any] = {}
 
     def pipeline(self, samples: Samples, targets: TargetNodes) -> gp.Pipeline:
@@ -69,20 +76,24 @@ class Run:
             for keys in map(head_keys, self.train.heads)
             for key in (keys.prediction, keys.gradient)
         }
+        batches = batch_pipeline(self.dataset, self.network, samples, targets, self.options.batch_size)
+        batches += PreCache(
+            self.seed,
+            first=self.start,
+            num_workers=self.options.num_workers,
+            ahead=AHEAD,
+            prepare_workers=partial(compile_kernels, self.dataset, samples),
+        )
+        if self.lsds:
+            # LSDs of raw, by the frozen network.
+            batches += PredictLsds(self.lsds, self.raw_shape, self.options.precision)
         return (
-            batch_pipeline(self.dataset, self.network, samples, targets, self.options.batch_size)
-            + PreCache(
-                self.seed,
-                first=self.start,
-                num_workers=self.options.num_workers,
-                ahead=AHEAD,
-                prepare_workers=partial(compile_kernels, self.dataset, samples),
-            )
+            batches
             + self.train
             # Back to [0, 1], as snapshots show raw.
             + gp.IntensityScaleShift(RAW, 0.5, 0.5)
             + Snapshot(
-                snapshot_names(self.network.heads),
+                snapshot_names(self.network.heads, malis=self.options.malis_from is not None),
                 extra,
                 self.directory / "snapshots",
                 self.options.snapshot_every,
@@ -127,12 +138,21 @@ class Run:
             "input_shape": list(self.input_shape),
             "voxel_size": list(self.dataset.voxel_size),
             "provenance": self.made_by,
+            **({"lsds": lsds_record(self.lsds)} if self.lsds else {}),
         }
         trainer.save(self.directory, iteration, record)
 
     def progress(self) -> Any:
         """A bar over the iterations, with rate and remaining time."""
         return tqdm(total=self.options.iterations, initial=self.start, unit="it", desc="training", smoothing=0.05)
+
+    def _train_node(self) -> Train:
+        heads = tuple(head.name for head in self.network.heads)
+        if self.options.malis_from is None:
+            return Train(self._start_trainer, heads)
+        channels = next(head.channels for head in self.network.heads if head.name == "affs")
+        neighborhood = self.dataset.neighborhood(channels)
+        return MalisTrain(self._start_trainer, heads, neighborhood, self.options.malis_from, self.start)
 
     def _start_trainer(self) -> "Trainer":
         frameworks.import_keras()

@@ -129,9 +129,9 @@ def test_raw_of_a_type_that_is_none(plan, tmp_path):
 
 
 def test_the_dataset_of_raw(make_raw, plan, tmp_path):
-    assert plan(make_raw(SHAPE)).raw.dataset == "volumes/raw"
+    assert plan(make_raw(SHAPE)).inputs["raw"].dataset == "volumes/raw"
     create_volume(tmp_path / "em.zarr", "em", SHAPE, (50, 9, 4.6), (0, 0, 0), "uint8")
-    assert plan(tmp_path / "em.zarr", raw_dataset="em").raw.dataset == "em"
+    assert plan(tmp_path / "em.zarr", raw_dataset="em").inputs["raw"].dataset == "em"
     with pytest.raises(UserError, match=r"no dataset 'volumes/raw'. It holds em"):
         plan(tmp_path / "em.zarr")
     create_volume(tmp_path / "em.zarr", "volumes/raw", SHAPE, (50, 9, 4.6), (0, 0, 0), "uint8", channels=2)

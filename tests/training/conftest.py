@@ -112,7 +112,8 @@ def make_run(dataset, network, input_shape, volume, tmp_path):
     def targets(example):
         return example.grow_boundary() + example.add_lsds() + example.add_affinities()
 
-    def make(name="setup", data=volume, dataset=dataset, network=network, input_shape=input_shape, targets=targets, **options):
+    def make(name="setup", data=volume, dataset=dataset, network=network, input_shape=input_shape, targets=targets,
+             lsds=None, **options):
         directory = tmp_path / name
         directory.mkdir(exist_ok=True)
         settings = TrainingOptions(**{"iterations": 2, "num_workers": 0, "seed": 3, "data": (data,), **options})
@@ -122,7 +123,7 @@ def make_run(dataset, network, input_shape, volume, tmp_path):
             for sample in find_samples(dataset, settings.data, directory)
         ]
         checkpoint = find_checkpoint(directory)
-        run = Run(dataset, network, input_shape, settings, checkpoint, directory, directory / "log")
+        run = Run(dataset, network, input_shape, settings, checkpoint, directory, directory / "log", lsds)
         return run, lambda: train(run, samples, targets), run.pipeline(samples, targets)
 
     return make

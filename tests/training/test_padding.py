@@ -6,7 +6,7 @@ import pytest
 
 from lsd_experiments.datasets import FIB25, ZEBRAFINCH
 from lsd_experiments.geometry import to_nm
-from lsd_experiments.networks import Head, Network
+from lsd_experiments.networks import Head, Input, Network
 from lsd_experiments.training.padding import label_padding, target_context
 
 BASELINE = (Head("affs", 3),)
@@ -14,6 +14,7 @@ LSD = (Head("lsds", 10),)
 MTLSD = (Head("lsds", 10), Head("affs", 3))
 LONG_RANGE = (Head("affs", 12),)
 ZEBRAFINCH_NET = Network(12, 5, ((1, 3, 3), (1, 3, 3), (3, 3, 3)), BASELINE)
+AUTO_CONTEXT = replace(ZEBRAFINCH_NET, inputs=(Input("lsds", 10),))
 FIB25_NET = Network(12, 6, ((2, 2, 2), (2, 2, 2), (3, 3, 3)), BASELINE)
 
 
@@ -28,6 +29,7 @@ FIB25_NET = Network(12, 6, ((2, 2, 2), (2, 2, 2), (3, 3, 3)), BASELINE)
         (FIB25, FIB25_NET, (196, 196, 196), LSD, (608, 768, 768)),
         (FIB25, FIB25_NET, (196, 196, 196), MTLSD, (608, 768, 768)),
         (FIB25, FIB25_NET, (196, 196, 196), LONG_RANGE, (472, 632, 632)),
+        (ZEBRAFINCH, AUTO_CONTEXT, (84, 268, 268), BASELINE, (840, 720, 720)),
     ],
 )
 def test_published_label_padding(dataset, network, input_shape, heads, padding):

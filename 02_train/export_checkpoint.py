@@ -1,0 +1,12 @@
+"""Export a trained network: to PyTorch (weights, as safetensors) or to ONNX.
+
+    python export_checkpoint.py zebrafinch/mtlsd mtlsd.safetensors
+    python export_checkpoint.py zebrafinch/mtlsd mtlsd.onnx
+
+docs/export.md says how to use the files.
+"""
+
+from lsd_experiments.export.command import main
+
+if __name__ == "__main__":
+    main(__doc__)

@@ -1,0 +1,22 @@
+"""ACLSD: auto-context, affinities from LSDs that a frozen network makes of raw
+(Sheridan et al., Nature Methods 2023).
+
+    python mknet.py      # prints the U-Net; writes train_net.json and config.json
+
+Shapes are (z, y, x) in voxels; zebrafinch voxels are (20, 9, 9) nm.
+"""
+
+from lsd_experiments.cli import refusals
+from lsd_experiments.networks import Head, Input, Network, write
+
+NETWORK = Network(
+    num_fmaps=12, fmap_inc_factor=5,
+    downsample_factors=((1, 3, 3), (1, 3, 3), (3, 3, 3)),
+    inputs=(Input("lsds", channels=10),),  # of ../lsd
+    heads=(Head("affs", channels=3),),
+)
+
+if __name__ == "__main__":
+    with refusals():
+        write(NETWORK, "train_net", input_shape=(84, 268, 268))  # -> (48, 56, 56), from raw (120, 484, 484)
+        write(NETWORK, "config", input_shape=(96, 484, 484))     # -> (60, 272, 272)
