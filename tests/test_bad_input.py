@@ -61,7 +61,7 @@ PREDICTION = {
                          r"02_train/fib25/untrained: no checkpoint \(found: none\)\. Train with train\.py first"),
     "checkpoint: another iteration": (f"{PREDICT} {RAW} --checkpoint 8", r"no checkpoint of iteration 8 \(found: 7\)"),
     "checkpoint: another architecture": (f"{SCAN.replace('tiny', 'other')} {RAW}",
-                                         "train_net_checkpoint_7.*holds another architecture: downsample_factors is"),
+                                         "train_net_checkpoint_7.*holds another architecture: .*downsample_factors is"),
     "checkpoint: damaged": (f"{SCAN.replace('tiny', 'damaged')} {RAW}", r"_7\.weights\.h5: is not a checkpoint .*truncated"),
     "network: mknet.py did not run": (f"{PREDICT.replace('tiny', 'new')} {RAW}",
                                       r"new/config\.json: no such file\. Run mknet\.py in .*02_train/fib25/new first"),

@@ -7,7 +7,7 @@ form that TensorFlow 1 wrote.
 """
 
 from lsd_experiments.checkpoints.checkpoint import INDEX, POINTER, PREFIX, SUFFIX, Checkpoint, checkpoint_path
-from lsd_experiments.checkpoints.comparing import require_same_network
+from lsd_experiments.checkpoints.comparing import require_same_network, with_widths
 from lsd_experiments.checkpoints.finding import find_checkpoint, require_checkpoint
 from lsd_experiments.checkpoints.loading import checkpoint_files, load_checkpoint, read_checkpoint
 from lsd_experiments.checkpoints.own import RECORD, save_checkpoint
@@ -27,4 +27,5 @@ __all__ = [
     "require_checkpoint",
     "require_same_network",
     "save_checkpoint",
+    "with_widths",
 ]

@@ -12,19 +12,25 @@ from lsd_experiments.networks.network import Network
 WIDTHS = ("num_fmaps", "fmap_inc_factor", "num_fmaps_out")  # what train.py's options change
 
 
-def require_same_network(network: Network, checkpoint: Checkpoint, ignore: tuple[str, ...] = ()) -> None:
-    """Raise a :class:`UserError` that names the first difference between ``network`` and the checkpoint's.
-
-    :param ignore: fields of a network that may differ.
-    """
+def require_same_network(
+    network: Network,
+    checkpoint: Checkpoint,
+    remedy: str = "Give the options it was trained with, or train in another directory",
+) -> None:
+    """Raise a :class:`UserError` that names the first difference between ``network`` and the checkpoint's."""
     asked, found = (canonical(n, checkpoint.published) for n in (network, checkpoint.network))
     here, there = to_json(asked), to_json(found)
     for key, value in here.items():
-        if key not in ignore and there[key] != value:
+        if there[key] != value:
             raise UserError(
-                f"{checkpoint.path}: holds another architecture: {difference(asked, found)}{key} is {there[key]}, not {value}. "
-                "Give the options it was trained with, or train in another directory"
+                f"{checkpoint.path}: holds another architecture: {difference(asked, found)}{key} is {there[key]}, not "
+                f"{value}. {remedy}"
             )
+
+
+def with_widths(network: Network, other: Network) -> Network:
+    """``network`` with the feature maps of ``other``."""
+    return dataclasses.replace(network, **{key: getattr(other, key) for key in WIDTHS})
 
 
 def difference(asked: Network, found: Network) -> str:
