@@ -4,7 +4,7 @@
 1 where a voxel and its neighbour carry the same non-zero label. A weight of 0 takes a voxel out of the loss.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gunpowder as gp
 import numpy as np
@@ -28,12 +28,12 @@ class Targets:
         """Take a voxel off each label where it touches another one or background."""
         return GrowBoundary(self.dataset.grow_boundary_in_xy)
 
-    def add_lsds(self) -> gp.BatchFilter:
-        """Local shape descriptors, and the weights of their loss."""
-        return AddLsds(self.dataset)
+    def add_lsds(self, weight: str | None = None) -> gp.BatchFilter:
+        """Local shape descriptors, and the weights of their loss, by the dataset's rule or another ``weight``."""
+        return AddLsds(replace(self.dataset, lsd_weight=weight or self.dataset.lsd_weight))
 
-    def add_affinities(self) -> gp.BatchFilter:
-        """Affinities, and weights that balance 0 and 1."""
+    def add_affinities(self, masked: bool = False) -> gp.BatchFilter:
+        """Affinities, and weights that balance 0 and 1; ``masked``: inside the labels mask, for any dataset."""
         channels = next(head.channels for head in self.network.heads if head.name == "affs")
         keys = head_keys("affs")
         add = gp.AddAffinities(
@@ -43,7 +43,7 @@ class Targets:
             labels_mask=LABELS_MASK,
             affinities_mask=AFFS_MASK,
         )
-        balance = gp.BalanceLabels(keys.target, keys.weights, mask=AFFS_MASK if self.dataset.affs_masked else None)
+        balance = gp.BalanceLabels(keys.target, keys.weights, mask=AFFS_MASK if masked or self.dataset.affs_masked else None)
         return add + balance
 
 

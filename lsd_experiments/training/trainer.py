@@ -5,7 +5,7 @@ SUM_BY_NONZERO_WEIGHTS), and the losses of several heads add up without coeffici
 beta_2 0.999, epsilon 1e-8, added to sqrt(v) before the bias correction, which is how Keras does it too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,11 @@ class Trainer:
             checkpoints.load_checkpoint(model, checkpoint.path)
             optimizer.learning_rate = learning_rate
         return cls(network, model)
+
+    def use_loss(self, head: str, loss: Callable[[Any, Any], Any]) -> None:
+        """Another loss of a head from the next step on; weights and the optimizer's state stay."""
+        losses = {**self.model.loss, head: loss}
+        self.model.compile(self.model.optimizer, loss=losses, jit_compile=self.model.jit_compile)
 
     def step(self, inputs: Arrays, targets: Arrays, weights: Arrays) -> dict[str, float]:
         """Update the weights; returns the loss before that, in all and of each head (``loss``, ``<head>_loss``)."""

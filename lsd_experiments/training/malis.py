@@ -1,0 +1,91 @@
+"""The training of the variants with a MALIS loss: a phase of the usual losses first, then MALIS for the affinities.
+
+    iteration   1 ......... malis_from | malis_from + 1 .......... N
+    loss        weighted squared error | MALIS
+
+The batches of both phases are made alike; what changes is what the last node makes of them. Weights of the network and
+the optimizer's state carry over, so that a training may stop and go on anywhere.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gunpowder as gp
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.datasets.dataset import Offsets
+from lsd_experiments.malis import connected_objects, malis_weights
+from lsd_experiments.training.keys import AFFS_MASK, LABELS, head_keys
+from lsd_experiments.training.nodes import Train, channels_first
+
+if TYPE_CHECKING:
+    from lsd_experiments.training.trainer import Trainer
+
+
+class MalisTrain(Train):
+    """Train, with a MALIS loss for affinities after iteration ``malis_from``; ``iteration``: the last before this run."""
+
+    def __init__(
+        self,
+        start: "Callable[[], Trainer]",
+        heads: tuple[str, ...],
+        neighborhood: Offsets,
+        malis_from: int,
+        iteration: int,
+    ) -> None:
+        super().__init__(start, heads)
+        self.neighborhood, self.malis_from, self.iteration = neighborhood, malis_from, iteration
+        self.in_malis = False
+
+    def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
+        """Train on ``batch``, with the loss of its phase."""
+        if self.iteration >= self.malis_from and not self.in_malis:
+            self._switch()
+        outputs = super().process(batch, request)
+        self.iteration += 1
+        if self.in_malis:
+            self.logs["malis_loss"] = self.logs.pop("affs_loss")
+        return outputs
+
+    def weights(self, batch: gp.Batch, name: str) -> NDArray[Any]:
+        """Of affinities in the MALIS phase: the edges' mask, and the connected objects, as one more channel."""
+        if name != "affs" or not self.in_malis:
+            return super().weights(batch, name)
+        labels = batch[LABELS].crop(batch[head_keys(name).target].spec.roi).data
+        objects = np.stack([connected_objects(sample) for sample in labels])
+        return np.concatenate((channels_first(batch[AFFS_MASK]), objects[:, None]), axis=1, dtype=np.float32)
+
+    def gradient(
+        self, name: str, prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        """Of the loss of the phase."""
+        if name != "affs" or not self.in_malis:
+            return super().gradient(name, prediction, target, weights)
+        of_edges = edge_weights(prediction, weights, self.neighborhood)
+        values: NDArray[np.float32] = (2 * of_edges * (prediction - target)).astype(np.float32)
+        return values
+
+    def _switch(self) -> None:
+        """To the MALIS phase."""
+        from lsd_experiments.training.malis_loss import malis_error
+
+        if self.trainer is None:
+            self.trainer = self.start()
+        self.trainer.use_loss("affs", malis_error(self.neighborhood))
+        self.in_malis = True
+
+
+def edge_weights(
+    prediction: NDArray[Any], mask_and_objects: NDArray[Any], neighborhood: Offsets
+) -> NDArray[np.float32]:
+    """The weight of each edge in the MALIS loss of a batch, [b, c, z, y, x].
+
+    prediction: [b, c, z, y, x]; mask_and_objects: [b, c + 1, z, y, x]. The loss of a batch is the mean of its samples'.
+    """
+    samples = [
+        sum(malis_weights(affs, known[-1], neighborhood, known[:-1]))
+        for affs, known in zip(prediction, mask_and_objects, strict=True)
+    ]
+    weights: NDArray[np.float32] = (np.stack(samples) / len(samples)).astype(np.float32)
+    return weights
