@@ -1,5 +1,6 @@
 """Create zarr datasets: beside their place, and then renamed, so that nobody sees one without its metadata."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from lsd_experiments.arrays import n5
 from lsd_experiments.arrays.hierarchy import clean
-from lsd_experiments.arrays.opening import open_volume
+from lsd_experiments.arrays.opening import is_n5, open_volume
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
 
@@ -32,26 +34,34 @@ def create_volume(container: str | Path, dataset: str, shape: Sequence[int], vox
     :param attrs: further attributes.
     :raises UserError: if the dataset exists and not ``overwrite``, or ``container`` is no zarr directory.
     """
+    import zarr
+
     if "://" in str(container):
         raise UserError(f"{container}: only zarr directories of this machine are written. Name a path")
     root = Path(container)
     path = clean(dataset, str(root))
     target = root / path
-    _check_place(root, target, overwrite)
-    _make_groups(root, path)
+    check_zarr(root)
+    check_place(root, target, overwrite)
+    make_groups(root, path)
     leading = () if channels is None else (channels,)
     new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     new.chmod(0o777 & ~_umask())
-    _write_metadata(new, (*leading, *shape), (*leading, *(chunks or default_chunks(shape))), dtype,
-                    {"resolution": list(map(_plain, voxel_size)), "offset": list(map(_plain, offset)), **(attrs or {})})
-    if overwrite and target.exists():
+    write_metadata(zarr.DirectoryStore(str(new)), (*leading, *shape), (*leading, *(chunks or default_chunks(shape))), dtype,
+                   {"resolution": list(map(plain, voxel_size)), "offset": list(map(plain, offset)), **(attrs or {})})
+    put(new, target)
+    return open_volume(root, path, writable=True)
+
+
+def put(new: Path, target: Path) -> None:
+    """Give the directory ``new`` the place of ``target``, which is removed if it is there."""
+    if target.exists():
         old = new.with_suffix(".old")
         target.rename(old)
         new.rename(target)
         shutil.rmtree(old)
     else:
         new.rename(target)
-    return open_volume(root, path, writable=True)
 
 
 def default_chunks(shape: Sequence[int]) -> tuple[int, ...]:
@@ -59,12 +69,17 @@ def default_chunks(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(max(1, min(CHUNK, int(s))) for s in shape)
 
 
-def _check_place(root: Path, target: Path, overwrite: bool) -> None:
+def check_zarr(root: Path) -> None:
+    """:raises UserError: if ``root`` is there, and neither a zarr group nor an empty directory."""
     is_ours = not root.exists() or (root / ".zgroup").is_file()
     if not is_ours and (not root.is_dir() or any(not p.name.startswith(".") for p in root.iterdir())):
         raise UserError(f"{root}: exists, and is no zarr group. Name another output, or remove it")
+
+
+def check_place(root: Path, target: Path, overwrite: bool) -> None:
+    """:raises UserError: if the dataset at ``target`` exists and not ``overwrite``, or lies in another one."""
     for parent in target.parents:
-        if (parent / ".zarray").is_file():
+        if _is_array(parent):
             raise UserError(f"{parent}: is a dataset, so that {target} cannot be put into it. Name another dataset")
         if parent == root:
             break
@@ -72,23 +87,36 @@ def _check_place(root: Path, target: Path, overwrite: bool) -> None:
         raise UserError(f"{target}: exists already. Remove it, or name another output")
 
 
-def _make_groups(root: Path, path: str) -> None:
+def make_groups(root: Path, path: str) -> None:
+    """The groups that lead to the dataset ``path`` in ``root``, a zarr directory that is made if need be, or N5."""
     import zarr
 
     root.mkdir(parents=True, exist_ok=True)
     parent = path.rpartition("/")[0]
-    zarr.open_group(zarr.DirectoryStore(str(root)), path=parent, mode="a")
+    store = n5.store(root) if is_n5(root) else zarr.DirectoryStore(str(root))
+    zarr.open_group(store, path=parent, mode="a")
     (root / parent).mkdir(parents=True, exist_ok=True)
 
 
-def _write_metadata(directory: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: DTypeLike,
-                    attrs: dict[str, Any]) -> None:
+def write_metadata(store: Any, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: DTypeLike,
+                   attrs: dict[str, Any]) -> Any:
+    """An array of zeros as the root of ``store``, one of zarr's directory stores."""
     import numcodecs
     import zarr
 
+    separator = {"dimension_separator": "."} if type(store) is zarr.DirectoryStore else {}  # N5 has its own
     array = zarr.create(shape, chunks=chunks, dtype=np.dtype(dtype), fill_value=0, compressor=numcodecs.GZip(5),
-                        store=zarr.DirectoryStore(str(directory)), dimension_separator=".")
+                        store=store, **separator)
     array.attrs.put(attrs)
+    return array
+
+
+def _is_array(directory: Path) -> bool:
+    """Whether ``directory`` is an array of zarr or N5."""
+    if (directory / ".zarray").is_file():
+        return True
+    attributes = directory / "attributes.json"
+    return attributes.is_file() and "dimensions" in json.loads(attributes.read_text())
 
 
 def _umask() -> int:
@@ -97,6 +125,6 @@ def _umask() -> int:
     return mask
 
 
-def _plain(value: float) -> float | int:
+def plain(value: float) -> float | int:
     """Whole numbers as int, as gunpowder and funlib want them."""
     return int(value) if float(value).is_integer() else float(value)

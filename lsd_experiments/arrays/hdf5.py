@@ -4,6 +4,8 @@ The file is opened for each read and closed again: a volume can so be handed to 
 still being written by another program is not held.
 """
 
+import contextlib
+import json
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import numpy as np
 from lsd_experiments.arrays.metadata import world
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Nanometres
+
+PROVENANCE = "provenance"  # stored as JSON
 
 
 class Hdf5Array:
@@ -46,7 +50,11 @@ class Hdf5:
         """The attributes at ``path``, as plain values."""
         with _open(self.container) as file:
             node = file.get(path or "/")
-            return {} if node is None else {key: _plain(value) for key, value in node.attrs.items()}
+            found = {} if node is None else {key: _plain(value) for key, value in node.attrs.items()}
+        if isinstance(found.get(PROVENANCE), str):  # HDF5 has no tables
+            with contextlib.suppress(ValueError):
+                found[PROVENANCE] = json.loads(found[PROVENANCE])
+        return found
 
     def children(self, path: str) -> list[str]:
         """The names in the group at ``path``."""

@@ -72,10 +72,20 @@ def open_local(container: str) -> N5:
 
     :raises UserError: if it holds no attributes.json.
     """
-    import zarr
-
     if not (Path(container) / "attributes.json").is_file() and not any(Path(container).glob("*/")):
         raise UserError(f"{container}: no N5 container (it is empty)")
+    return N5(container, store(container))
+
+
+def store(directory: str | Path) -> Any:
+    """zarr's store for the N5 ``directory``."""
+    import zarr
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # N5 leaves zarr with version 3, which is excluded
-        return N5(container, zarr.N5Store(container))
+        return zarr.N5Store(str(directory))
+
+
+def turned(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """``attrs`` (z, y, x) as N5 stores them."""
+    return {key: value[::-1] if key in REVERSED else value for key, value in attrs.items()}

@@ -52,13 +52,17 @@ def _tree(name: str, writable: bool) -> Hierarchy:
     if not path.exists():
         raise UserError(f"{name}: no such file or directory. Name a zarr, N5, HDF5, TIFF or crop (.json)")
     if path.is_dir():
-        is_zarr = any((path / file).is_file() for file in (".zgroup", ".zarray", "zarr.json"))
-        is_n5 = path.suffix == ".n5" or (path / "attributes.json").is_file()
-        return n5.open_local(name) if is_n5 and not is_zarr else zarrs.open_local(name, writable)
+        return n5.open_local(name) if is_n5(path) else zarrs.open_local(name, writable)
     if path.suffix.lower() in HDF5_SUFFIXES:
         return hdf5.open_file(name)
     raise UserError(f"{name}: of no known format. Name a zarr or N5 directory, or a file ending in .h5, .hdf, .tif or "
                     ".json")
+
+
+def is_n5(path: Path) -> bool:
+    """Whether the directory ``path`` is N5."""
+    is_zarr = any((path / file).is_file() for file in (".zgroup", ".zarray", "zarr.json"))
+    return path.is_dir() and not is_zarr and (path.suffix == ".n5" or (path / "attributes.json").is_file())
 
 
 def _is_tiff(name: str) -> bool:

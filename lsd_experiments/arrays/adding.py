@@ -1,0 +1,153 @@
+"""Add a dataset to a zarr, N5 or HDF5 container: written beside its place, and put there when it is whole.
+
+    zarr, N5    .<name>.partial, a hidden directory in the dataset's group, then renamed
+    HDF5        .<container>.partial, a hidden file beside the container, whose dataset is then copied into it
+
+What an interrupted run left there is removed by the next one.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from lsd_experiments.arrays import n5
+from lsd_experiments.arrays.creating import check_place, check_zarr, make_groups, plain, put, write_metadata
+from lsd_experiments.arrays.hierarchy import clean
+from lsd_experiments.arrays.opening import HDF5_SUFFIXES, is_n5
+from lsd_experiments.arrays.volume import Volume
+from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Box
+from lsd_experiments.locks import only_run
+
+WORK = "another run is adding a dataset"
+DATA = "data"  # the dataset's name in an HDF5 file that is not whole
+GZIP = 4  # h5py's own level
+
+
+def can_add(container: str | Path) -> bool:
+    """Whether ``container`` is of a format that :func:`add_volume` writes; a directory that is not there becomes zarr."""
+    path = Path(container)
+    if "://" in str(container) or path.suffix.lower() in (".json", ".tif", ".tiff"):
+        return False
+    return path.suffix.lower() in HDF5_SUFFIXES if path.is_file() else not path.exists() or is_n5(path) or _is_zarr(path)
+
+
+@contextmanager
+def add_volume(
+    container: str | Path,
+    dataset: str,
+    shape: Sequence[int],
+    voxel_size: Sequence[float],
+    offset: Sequence[float],
+    dtype: DTypeLike,
+    *,
+    chunks: Sequence[int],
+    attrs: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Iterator[Volume]:
+    """A new volume [z, y, x] of zeros that is to be written while this is open; it appears at the end, unless that is an error.
+
+    :param container: zarr, N5 or HDF5 (see :func:`can_add`); a zarr directory is made if it is not there.
+    :param shape: (z, y, x) in voxels, and so ``chunks``.
+    :param voxel_size: (z, y, x) in nm, and so ``offset``, of the first voxel.
+    :raises UserError: if the dataset exists and not ``overwrite``, cannot be there, or another run is at work.
+    """
+    root = Path(container)
+    assert can_add(root), f"{root} is only read"
+    path = clean(dataset, str(root))
+    place = {"resolution": [plain(v) for v in voxel_size], "offset": [plain(o) for o in offset]}
+    is_hdf5 = root.suffix.lower() in HDF5_SUFFIXES and root.is_file()
+    add = _add_to_hdf5 if is_hdf5 else _add_to_directory
+    with add(root, path, tuple(shape), tuple(chunks), np.dtype(dtype), {**place, **(attrs or {})}, overwrite) as array:
+        yield Volume(
+            str(root), path, array, tuple(voxel_size), tuple(offset), Box.of_shape(shape), attrs=dict(attrs or {}), writable=True
+        )
+
+
+@contextmanager
+def _add_to_directory(
+    root: Path, path: str, shape: Sequence[int], chunks: Sequence[int], dtype: Any, attrs: dict[str, Any], overwrite: bool
+) -> Iterator[Any]:
+    import zarr
+
+    target = root / path
+    if not is_n5(root):
+        check_zarr(root)
+    check_place(root, target, overwrite)
+    make_groups(root, path)
+    partial = target.with_name(f".{target.name}.partial")
+    mark = "attributes.json" if is_n5(root) else ".zgroup"
+    with only_run(root, lock=root / mark, work=WORK):
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            store = n5.store(partial) if is_n5(root) else zarr.DirectoryStore(str(partial))
+            stored = n5.turned(attrs) if is_n5(root) else attrs
+            yield write_metadata(store, tuple(shape), tuple(chunks), dtype, stored)
+            check_place(root, target, overwrite)
+            put(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _add_to_hdf5(
+    root: Path, path: str, shape: Sequence[int], chunks: Sequence[int], dtype: Any, attrs: dict[str, Any], overwrite: bool
+) -> Iterator[Any]:
+    import h5py
+
+    root.open("a").close()  # the system's refusal, if it is one, before there is work
+    with _hdf5(root, "r") as file:
+        _check_hdf5_place(root, file, path, overwrite)
+    partial = root.with_name(f".{root.name}.partial")
+    try:
+        with _hdf5(partial, "w") as file:
+            array = file.create_dataset(DATA, shape, dtype, chunks=tuple(chunks), compression="gzip", compression_opts=GZIP)
+            for key, value in attrs.items():
+                array.attrs[key] = json.dumps(value) if isinstance(value, Mapping) else value
+            yield array
+        with _hdf5(partial, "r") as source, _hdf5(root, "r+") as file:
+            _check_hdf5_place(root, file, path, overwrite)
+            group = file.require_group(f"/{path}".rpartition("/")[0] or "/")
+            hidden = f".{path.rpartition('/')[2]}.partial"
+            for name in [hidden] if hidden in group else []:
+                del group[name]
+            h5py.h5o.copy(source.id, DATA.encode(), group.id, hidden.encode())
+            if path in file:
+                del file[path]
+            group.move(hidden, path.rpartition("/")[2])
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _hdf5(path: Path, mode: str) -> Any:
+    """The open file; HDF5 locks it."""
+    import h5py
+
+    try:
+        return h5py.File(path, mode)
+    except BlockingIOError as error:
+        raise UserError(f"{path}: open in another program, or {WORK}. Close it there first") from error
+
+
+def _check_hdf5_place(root: Path, file: Any, path: str, overwrite: bool) -> None:
+    import h5py
+
+    parts = path.split("/")
+    for depth in range(1, len(parts)):
+        parent = "/".join(parts[:depth])
+        if isinstance(file.get(parent), h5py.Dataset):
+            raise UserError(f"{root}:{parent} is a dataset, so that {path} cannot be put into it. Name another dataset")
+    if path in file and not overwrite:
+        raise UserError(f"{root}:{path}: exists already. Remove it, or name another output")
+    if isinstance(file.get(path), h5py.Group):
+        raise UserError(f"{root}:{path} is a group. Name another dataset")
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.is_dir() and (path / ".zgroup").is_file()

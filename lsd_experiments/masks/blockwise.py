@@ -1,0 +1,164 @@
+"""Masks of labels on disk, made block by block.
+
+A block is some whole chunks of the mask, which are whole chunks of the labels: no chunk is read or written twice, and
+what is in memory does not depend on the volume's size.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.arrays import Volume, add_volume, list_datasets, open_volume, overlap
+from lsd_experiments.arrays.creating import default_chunks
+from lsd_experiments.blockwise.stage import check_unchanged, describe_input
+from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.masks.masking import labels_mask, unlabeled_mask
+from lsd_experiments.provenance import provenance
+
+STAGE = "create_masks"
+CHUNK_VOXELS = 2**18  # of a chunk of the mask, about: 64 voxels along each axis
+BLOCK_VOXELS = 2**22  # read at a time, about: 32 MB of uint64
+
+
+@dataclass(frozen=True)
+class MaskRule:
+    """Which voxels count.
+
+    :param excluded: ids whose voxels do not
+    :param unlabeled: whether it is an unlabeled mask, see :func:`~lsd_experiments.masks.unlabeled_mask`
+    :param include_zero: whether id 0 counts as labelled there
+    """
+
+    excluded: tuple[int, ...] = ()
+    unlabeled: bool = False
+    include_zero: bool = False
+
+    def apply(self, labels: NDArray[np.integer], mask: NDArray[np.integer] | None = None) -> NDArray[np.uint8]:
+        """The mask of ``labels`` [z, y, x]; ``mask``: their labels mask, for an unlabeled one."""
+        if self.unlabeled:
+            return unlabeled_mask(labels, self.excluded, self.include_zero, mask)
+        return labels_mask(labels, self.excluded)
+
+    def record(self) -> dict[str, Any]:
+        """The parameters of a provenance."""
+        excluded = sorted(map(int, {*self.excluded}))
+        return {"kind": "unlabeled", "excluded": excluded, "include_zero": self.include_zero} if self.unlabeled else {
+            "kind": "labels", "excluded": excluded}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MaskTask:
+    """The mask ``container:dataset`` of ``labels`` by ``rule``; ``within``: the labels mask of an unlabeled mask."""
+
+    labels: Volume
+    rule: MaskRule
+    container: str
+    dataset: str
+    within: Volume | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call the mask."""
+        return f"{self.container}:{self.dataset}"
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the mask comes from."""
+        place = {"shape": self.labels.shape, "voxel_size": self.labels.voxel_size, "offset": self.labels.offset}
+        inputs = {"labels": self._describe(self.labels)}
+        if self.within is not None:
+            inputs["labels_mask"] = self._describe(self.within)
+        return provenance(STAGE, {**self.rule.record(), **place}, inputs)
+
+    def _describe(self, volume: Volume) -> str:
+        """``volume``, such that a mask moves with the container it shares with its labels."""
+        if "date" in (volume.attrs.get("provenance") or {}):
+            return describe_input(volume)
+        if Path(volume.container).resolve() == Path(self.container).resolve():
+            return volume.dataset
+        return volume.name if "://" in volume.container else f"{Path(volume.container).resolve()}:{volume.dataset}"
+
+
+def is_made(task: MaskTask) -> bool:
+    """Whether the mask is there, and made like this.
+
+    :raises UserError: if it is there, and was made otherwise, or does not say how.
+    """
+    found = find_dataset(task.container, task.dataset)
+    if found is None:
+        return False
+    check_unchanged(task.name, found.attrs.get("provenance"), task.provenance())
+    return True
+
+
+def find_dataset(container: str, dataset: str) -> Volume | None:
+    """The volume ``dataset`` of ``container``, or None if there is none."""
+    if not ("://" in container or Path(container).exists()):
+        return None
+    is_there = any(found == dataset or found.startswith(f"{dataset}/") for found in list_datasets(container))
+    return open_volume(container, dataset) if is_there else None
+
+
+def write_mask(
+    task: MaskTask, num_workers: int = 1, overwrite: bool = False, progress: Callable[[int], Any] = lambda voxels: None
+) -> float:
+    """Make the mask; the share of voxels that count, 0 to 1.
+
+    It appears when it is whole. ``progress`` is told of voxels that are done.
+
+    :raises UserError: if it is there and not ``overwrite``, its labels cannot be read, or another run is adding to the container.
+    """
+    labels, counting = task.labels, 0
+    chunks = grow(labels.chunks or default_chunks(labels.shape), labels.shape, CHUNK_VOXELS)
+    shape = grow(chunks, labels.shape, BLOCK_VOXELS)
+    into = add_volume(
+        task.container, task.dataset, labels.shape, labels.voxel_size, labels.offset, np.uint8,
+        chunks=[min(c, s) for c, s in zip(chunks, labels.shape, strict=True)], attrs={"provenance": task.provenance()},
+        overwrite=overwrite)  # fmt: skip
+    with into as volume:
+        process = _block_function(task, volume)
+        for box, count in _map(process, [block.intersect(labels.box) for block in labels.box.blocks(shape)], num_workers):
+            counting += count
+            progress(math.prod(box.shape))
+    return counting / max(1, math.prod(labels.shape))
+
+
+def _block_function(task: MaskTask, volume: Volume) -> Callable[[Box], tuple[Box, int]]:
+    """What masks one block of the labels into ``volume``: the block, and how many of its voxels count."""
+    within = task.within
+    shift: Voxels = (0, 0, 0)
+    if within is not None:
+        in_labels, in_mask = overlap(task.labels, within)
+        shift = tuple(m - n for m, n in zip(in_mask.begin, in_labels.begin, strict=True))
+
+    def process(box: Box) -> tuple[Box, int]:
+        mask = task.rule.apply(task.labels.read(box), None if within is None else within.read(box.shift(shift)))
+        volume.write(box, mask)
+        return box, int(np.count_nonzero(mask))
+
+    return process
+
+
+def _map(function: Callable[[Box], tuple[Box, int]], boxes: list[Box], num_workers: int) -> Iterator[tuple[Box, int]]:
+    """``function`` of all ``boxes``, by threads; decompression lets them run side by side."""
+    if num_workers == 1:
+        yield from map(function, boxes)
+        return
+    with ThreadPoolExecutor(num_workers) as pool:
+        yield from pool.map(function, boxes)
+
+
+def grow(block: Sequence[int], shape: Sequence[int], voxels: int) -> Voxels:
+    """``block`` doubled along its shortest axis while it holds at most ``voxels``, and does not cover ``shape`` there."""
+    grown = list(block)
+    while 2 * math.prod(grown) <= voxels:
+        axes = [axis for axis, size in enumerate(shape) if grown[axis] < size]
+        if not axes:
+            break
+        grown[min(axes, key=lambda axis: grown[axis])] *= 2
+    return tuple(grown)

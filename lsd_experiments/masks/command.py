@@ -1,0 +1,124 @@
+"""The command behind 01_data/create_masks.py."""
+
+import argparse
+import math
+from pathlib import Path
+
+from lsd_experiments import cli
+from lsd_experiments.datasets import DATASETS
+from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.masks.blockwise import MaskRule, MaskTask, find_dataset, is_made, write_mask
+
+LABELS, MASK, UNLABELED = "volumes/labels/neuron_ids", "volumes/labels/labels_mask", "volumes/labels/unlabeled_mask"
+LAST_ID = 2**64 - 1
+
+
+def main(description: str | None, data_dir: Path) -> None:
+    """Run the command; ``data_dir`` is where volumes are looked for if none is named."""
+    cli.run(lambda options: create_masks(options, data_dir), _parser(description))
+
+
+def create_masks(options: argparse.Namespace, data_dir: Path) -> None:
+    """Make the masks that are asked for; what is wrong with one of them is said before any is written.
+
+    :raises UserError: if there is nothing to do it for, labels are missing, or a mask is there that was made otherwise.
+    """
+    from tqdm import tqdm
+
+    if options.include_zero and not options.unlabeled:
+        raise UserError("--include-zero is for --unlabeled: in a labels mask, id 0 counts unless --exclude 0 says it does not")
+    if options.output and len(options.containers) != 1:
+        raise UserError("--output is for one container. Name that one")
+    tasks = [make_task(container, options) for container in options.containers or fetched(data_dir)]
+    made = [not options.overwrite and is_made(task) for task in tasks]
+    total = sum(math.prod(task.labels.shape) for task, there in zip(tasks, made, strict=True) if not there)
+    with tqdm(total=total, desc="masking", unit="voxel", unit_scale=True, leave=False, disable=None) as bar:
+        for task, there in zip(tasks, made, strict=True):
+            if there:
+                bar.write(f"{task.name}: is there already, made like this")
+                continue
+            share = write_mask(task, options.num_workers, options.overwrite, bar.update)
+            bar.write(f"{task.name}: {share:.2%} of the voxels count{_without(task.rule)}")
+
+
+def make_task(container: str, options: argparse.Namespace) -> MaskTask:
+    """What is to be done for ``container``.
+
+    :raises UserError: if its labels are missing, or it cannot be written and there is no ``--output``.
+    """
+    from lsd_experiments.arrays import can_add, check_labels, open_volume
+
+    labels = open_volume(container, options.labels_dataset, default=LABELS)
+    check_labels(labels)
+    target = options.output or container
+    if options.output and (not options.output.endswith(".zarr") or not can_add(options.output)):
+        raise UserError(f"--output {options.output}: masks are put into zarr. Name a directory that ends in .zarr")
+    if not can_add(target):
+        raise UserError(f"{container}: is only read. Name a zarr directory for its mask with --output OUT.zarr")
+    ids = (*background_ids(container, options.dataset), *options.exclude)
+    rule = MaskRule(tuple(sorted({*ids})), options.unlabeled, options.include_zero)
+    if not options.unlabeled:
+        return MaskTask(labels, rule, target, options.mask_dataset)
+    masks = (find_dataset(place, options.mask_dataset) for place in dict.fromkeys((target, labels.container)))
+    return MaskTask(labels, rule, target, options.unlabeled_dataset, next(filter(None, masks), None))
+
+
+def background_ids(container: str, dataset: str | None) -> tuple[int, ...]:
+    """The ids that are no neurons: of ``dataset``, or of the one whose directory (``<dataset>/training``) holds ``container``.
+
+    :raises UserError: if there is no such dataset.
+    """
+    if dataset is not None and dataset not in DATASETS:
+        raise UserError(f"--dataset {dataset}: there is none of that name{nearest(dataset, DATASETS) or '.'} It is one of "
+                        f"{', '.join(DATASETS)}")  # fmt: skip
+    directory = Path(container).absolute().parent
+    name = dataset or (directory.parent.name if directory.name == "training" else "")
+    return DATASETS[name].background_ids if name in DATASETS else ()
+
+
+def fetched(data_dir: Path) -> list[str]:
+    """The training volumes of all datasets in ``data_dir``.
+
+    :raises UserError: if there is none.
+    """
+    found = sorted(str(path) for path in data_dir.glob("funke/*/training/*.zarr"))
+    if not found:
+        raise UserError(f"{data_dir / 'funke'}: no training volumes (<dataset>/training/*.zarr). Fetch them there, or name some")
+    return found
+
+
+def _without(rule: MaskRule) -> str:
+    return f" (without {', '.join(map(str, rule.excluded))})" if rule.excluded else ""
+
+
+def _parser(description: str | None) -> argparse.ArgumentParser:
+    parser = cli.parser(description)
+    add = parser.add_argument
+    add("containers", nargs="*", metavar="CONTAINER", help="zarr, N5 or HDF5 with labels (default: all that was fetched)")
+    add("--dataset", metavar="NAME", help="whose background ids do not count (default: by the path, <dataset>/training/...)")
+    add("--exclude", type=_id, nargs="+", default=[], metavar="ID", help="further ids whose voxels do not count")
+    add(
+        "--unlabeled", action="store_true", help="make an unlabeled mask instead: 1 on labelled voxels where the labels mask is 1"
+    )
+    add("--include-zero", action="store_true", help="id 0 counts as labelled there")
+    add("--labels-dataset", metavar="DATASET", help=f"default: {LABELS}")
+    add("--mask-dataset", default=MASK, metavar="DATASET", help="the labels mask (default: %(default)s)")
+    add("--unlabeled-dataset", default=UNLABELED, metavar="DATASET", help="default: %(default)s")
+    add("--output", metavar="OUT.zarr", help="where the mask goes, for labels in a format that is only read")
+    add("--num-workers", type=_workers, default=1, metavar="N", help="threads (default: 1)")
+    add("--overwrite", action="store_true", help="replace a mask that was made otherwise")
+    return parser
+
+
+def _id(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= LAST_ID:
+        raise argparse.ArgumentTypeError(f"{number} is no id, which is 0 to {LAST_ID}")
+    return number
+
+
+def _workers(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number

@@ -1,0 +1,40 @@
+"""Masks of labels in memory."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def labels_mask(labels: NDArray[np.integer], excluded: Collection[int] = ()) -> NDArray[np.uint8]:
+    """1 where ``labels`` has none of the ids ``excluded``, else 0.
+
+    :param labels: of any shape and integer type; a negative label is what it is as uint64 (-3 is 2^64 - 3).
+    :param excluded: 0 to 2^64 - 1.
+    """
+    if not excluded:
+        return np.ones(labels.shape, np.uint8)
+    is_signed = labels.dtype.kind == "i"
+    ids = labels.astype(np.uint64) if is_signed else labels
+    there = [number for number in excluded if number <= np.iinfo(ids.dtype).max]
+    counts = np.isin(ids, np.array(there, ids.dtype), invert=True)
+    return np.asarray(counts).view(np.uint8)
+
+
+def unlabeled_mask(
+    labels: NDArray[np.integer],
+    excluded: Collection[int] = (),
+    include_zero: bool = False,
+    mask: NDArray[np.integer] | None = None,
+) -> NDArray[np.uint8]:
+    """1 where a voxel is labelled, 0 where it is not: despite its name, which is the field's.
+
+    A voxel is labelled if its id is none of ``excluded`` (nor 0, unless ``include_zero``), and ``mask``, the labels mask,
+    is not 0 there.
+
+    :param labels: as for :func:`labels_mask`; ``mask`` has its shape.
+    """
+    labelled = labels_mask(labels, {*excluded} if include_zero else {*excluded, 0})
+    if mask is not None:
+        labelled &= mask != 0
+    return labelled
