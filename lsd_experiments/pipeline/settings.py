@@ -16,7 +16,8 @@ from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.settings import Settings, load_settings
 
-PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "out_prefix", "lsds_file", "lsds_setup"}
+PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "out_prefix",
+         "lsds_file", "lsds_setup"}
 WRITTEN = ("out_file", "db", "fragments_file", "out_prefix")
 ROI = tuple[float, float, float]
 

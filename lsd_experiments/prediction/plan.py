@@ -183,7 +183,8 @@ def check_raw(plan: Plan) -> None:
 def _absolute(settings: PredictionSettings) -> PredictionSettings:
     """``settings`` with all paths absolute; URLs stay as they are."""
     paths = {key: getattr(settings, key) for key in ("setup", "out_file", "raw_file", "lsds_file", "lsds_setup")}
-    absolute: dict[str, Any] = {key: str(Path(path).absolute()) for key, path in paths.items() if path is not None and "://" not in path}
+    local = {key: path for key, path in paths.items() if path is not None and "://" not in path}
+    absolute: dict[str, Any] = {key: str(Path(path).absolute()) for key, path in local.items()}
     return dataclasses.replace(settings, **absolute)
 
 
@@ -217,7 +218,7 @@ def _inputs(settings: PredictionSettings, trained: Trained, lsds: Trained | None
 
 def _open_raw(settings: PredictionSettings) -> Volume:
     if settings.raw_file is None:
-        raise UserError("no raw is named. Give its container")
+        raise UserError("raw: no volume is named, and none was fetched. Name one by --raw-file, or run 01_data/fetch_data.py")
     raw = arrays.open_volume(settings.raw_file, settings.raw_dataset, default=RAW)
     if raw.channels is not None:
         raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")

@@ -84,8 +84,8 @@ def wanted(values, expected):
 ], ids=["uint16", "float", "HDF5", "TIFF", "N5", "OME-Zarr"])
 def test_formats_and_types(write, dataset, values, wanted, plan, read, tmp_path):
     planned = plan(write(tmp_path, values), raw_dataset=dataset)
-    assert planned.offset == pytest.approx(planned.raw.offset)
-    assert write is tiff or planned.raw.offset == pytest.approx(OFFSET, abs=5)  # OME-Zarr counts from voxels' centres
+    assert planned.offset == pytest.approx(planned.inputs["raw"].offset)
+    assert write is tiff or planned.inputs["raw"].offset == pytest.approx(OFFSET, abs=5)  # OME-Zarr counts from voxels' centres
     predict_scan(planned)
     given = read(tmp_path / "prediction.zarr")
     for name, prediction in wanted.items():
