@@ -5,12 +5,10 @@ were joined form a tree, whose root carries the counts of its component::
 
     parent      the next voxel towards the root; a root is its own parent
     total       voxels with a label
-    distinct    different labels
+    distinct    different labels; the root itself carries one of them, if there are any
     head, after the labels of a component, as a chain of voxels that carry one each; -1 ends it
     several     voxels of each label, by root and label; only of components with several labels
 """
-
-from typing import Any
 
 import numba
 import numpy as np
@@ -20,7 +18,7 @@ ROOT_AND_LABEL = numba.types.UniTuple(numba.int64, 2)
 
 
 @numba.njit(cache=True, nogil=True)
-def find_kinds(labels: Any, offsets: Any, known: Any) -> Any:
+def find_kinds(labels, offsets, known):  # type: ignore[no-untyped-def]
     """The kind of each edge, [c, z, y, x] uint8; labels: [z, y, x], known: [c, z, y, x] bool."""
     kinds = np.zeros(known.shape, np.uint8)
     depth, height, width = labels.shape
@@ -40,7 +38,7 @@ def find_kinds(labels: Any, offsets: Any, known: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def find(parent: Any, voxel: Any) -> Any:
+def find(parent, voxel):  # type: ignore[no-untyped-def]
     """The root of ``voxel``; shortens the way to it."""
     while parent[voxel] != voxel:
         parent[voxel] = parent[parent[voxel]]
@@ -49,7 +47,7 @@ def find(parent: Any, voxel: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def join_inside(kinds: Any, strides: Any, parent: Any, total: Any) -> None:
+def join_inside(kinds, strides, parent, total):  # type: ignore[no-untyped-def]
     """Join the ends of all edges inside of labels; the components have one label each, as the voxels had."""
     n = len(parent)
     for e in range(len(kinds)):
@@ -62,7 +60,7 @@ def join_inside(kinds: Any, strides: Any, parent: Any, total: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def free_edges(kinds: Any, kind: Any, keys: Any, strides: Any, parent: Any) -> Any:
+def free_edges(kinds, kind, keys, strides, parent):  # type: ignore[no-untyped-def]
     """The edges of a ``kind``, and those masked out, that join two components; each as key * 2^32 + its number, [m] uint64."""
     n = len(parent)
     edges = np.empty(len(kinds), np.uint64)
@@ -75,25 +73,14 @@ def free_edges(kinds: Any, kind: Any, keys: Any, strides: Any, parent: Any) -> A
 
 
 @numba.njit(cache=True, nogil=True)
-def voxels_of(root: Any, label: Any, labels: Any, total: Any, distinct: Any, head: Any, several: Any) -> Any:
-    """How many voxels of ``label`` the component of ``root`` has."""
-    if distinct[root] == 0:
-        return np.int64(0)
-    if distinct[root] == 1:
-        return total[root] if labels[head[root]] == label else np.int64(0)
-    key = (np.int64(root), np.int64(label))
-    return several[key] if key in several else np.int64(0)
-
-
-@numba.njit(cache=True, nogil=True)
-def count_pairs(edges: Any, same: bool, labels: Any, strides: Any, parent: Any, total: Any) -> Any:
+def count_pairs(edges, same, labels, strides, parent, total):  # type: ignore[no-untyped-def]
     """The pairs of voxels of the same label, or of two labels, that each of ``edges`` [m] is the first to join, [m] int64.
 
     edges: numbers, in the order in which they are taken; labels: [n]; parent, total: [n], changed in place.
     """
     n = len(parent)
     pairs = np.zeros(len(edges), np.int64)
-    head, after = np.arange(n), np.full(n, -1)
+    head, after = np.arange(n).astype(np.int32), np.full(n, -1, np.int32)
     distinct = np.empty(n, np.int32)
     for v in range(n):
         distinct[v] = labels[v] != 0
@@ -107,7 +94,7 @@ def count_pairs(edges: Any, same: bool, labels: Any, strides: Any, parent: Any, 
             a, b = b, a
         parent[b] = a
         alike = np.int64(0)
-        if distinct[b] == 1 and distinct[a] == 1 and labels[head[a]] == labels[head[b]]:
+        if distinct[b] == 1 and distinct[a] == 1 and labels[a] == labels[b]:
             alike = total[a] * total[b]
         elif distinct[b] > 0:
             alike = merge_labels(a, b, labels, total, distinct, head, after, several)
@@ -117,16 +104,16 @@ def count_pairs(edges: Any, same: bool, labels: Any, strides: Any, parent: Any, 
 
 
 @numba.njit(cache=True, nogil=True)
-def merge_labels(a: Any, b: Any, labels: Any, total: Any, distinct: Any, head: Any, after: Any, several: Any) -> Any:
-    """Add the labels of root b to those of root a, which has as many or more; returns their pairs of the same label."""
+def merge_labels(a, b, labels, total, distinct, head, after, several):  # type: ignore[no-untyped-def]
+    """Add the labels of root b to those of root a, which has as many or more; returns their pairs of the same label. Both have some."""
     alike = np.int64(0)
     if distinct[a] == 1:
-        several[(np.int64(a), np.int64(labels[head[a]]))] = total[a]
+        several[(np.int64(a), np.int64(labels[a]))] = total[a]
     others = distinct[a]
-    node = head[b] if distinct[b] else -1
+    node = head[b]
     while node != -1:
         following, label = after[node], labels[node]
-        theirs = voxels_of(b, label, labels, total, distinct, head, several)
+        theirs = total[b] if distinct[b] == 1 else several[(np.int64(b), np.int64(label))]
         key = (np.int64(a), np.int64(label))
         ours = several[key] if key in several else np.int64(0)
         several[key] = ours + theirs

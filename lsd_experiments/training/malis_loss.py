@@ -21,8 +21,8 @@ def malis_error(neighborhood: Offsets) -> Callable[[Any, Any], Any]:
     channels = len(neighborhood)
 
     def weights(known: Any, prediction: Any) -> NDArray[np.float32]:
-        first = (np.moveaxis(np.asarray(array), -1, 1) for array in (prediction, known))
-        return np.ascontiguousarray(np.moveaxis(edge_weights(*first, neighborhood), 1, -1))
+        affs, mask_and_objects = (np.moveaxis(np.asarray(array), -1, 1) for array in (prediction, known))
+        return np.ascontiguousarray(np.moveaxis(edge_weights(affs, mask_and_objects, neighborhood), 1, -1))
 
     def error(truth: Any, prediction: Any) -> Any:
         targets, known = truth[..., :channels], truth[..., channels:]
