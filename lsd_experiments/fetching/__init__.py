@@ -1,0 +1,16 @@
+"""Fetching of the published volumes, weights and images, from a bucket (S3) or from a directory laid out like it.
+
+A target is a set of objects that is of use only as a whole: a zarr volume, the files of a checkpoint, an image. Its files are
+fetched into a directory beside (``<volume>.partial``), in parallel, each one as ``<name>.<ETag>.part`` until its size and its
+MD5 are those of the object, and get their place when all are there. ``.fetched.jsonl`` in the target's directory records
+``path``, ``size`` and ``etag`` of each file, one JSON line per file, of which a path's last counts: a run that finds its sizes
+on disk and its ETags in the bucket has nothing to do, and a run that was killed goes on from the bytes that it left.
+
+The commands are in ``command``.
+"""
+
+from lsd_experiments.fetching.plan import Plan, Target, make_plan
+from lsd_experiments.fetching.stores import DirectoryStore, Store, StoredObject
+from lsd_experiments.fetching.transfer import transfer
+
+__all__ = ["DirectoryStore", "Plan", "Store", "StoredObject", "Target", "make_plan", "transfer"]

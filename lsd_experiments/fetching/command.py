@@ -1,0 +1,202 @@
+"""The commands: ``fetch_data.py``, ``fetch_checkpoint.py`` and ``download_images.py``."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lsd_experiments import cli
+from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.fetching.plan import Plan, check_room, make_plan, readable, safe_path, whole_directory, within_directory
+from lsd_experiments.fetching.s3 import S3Store
+from lsd_experiments.fetching.stores import DirectoryStore, Store, StoredObject
+from lsd_experiments.fetching.transfer import transfer
+from lsd_experiments.writing import check_writable
+
+if TYPE_CHECKING:
+    from lsd_experiments.fetching.catalogue import Catalogue, Entry
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "01_data"
+CATALOGUE = DATA / "datasets.toml"
+JOBS = 16
+POINTER = "checkpoint"  # names the newest; training writes it, too
+CHECKPOINT_FILE = re.compile(r"train_net_checkpoint_(\d+)\.(index|meta|data-\d{5}-of-\d{5})")  # as TensorFlow 1 names them
+
+
+def data_main(description: str | None, arguments: Sequence[str] | None = None) -> None:
+    """``fetch_data.py``: training volumes, into ``<dest>/funke/<dataset>/training/``."""
+    parser = cli.parser(description)
+    add = parser.add_argument
+    add("--dataset", action="append", metavar="NAME", help="zebrafinch, fib25 or hemi; may be repeated (default: all)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--volume", action="append", metavar="NAME.zarr", help="may be repeated (default: each dataset's first)")
+    which.add_argument("--all", action="store_true", help="all volumes of the datasets")
+    add("--dest", type=Path, default=DATA, metavar="DIR", help="where funke/ is made (default: 01_data)")
+    _add_common(parser)
+    cli.run(_fetch_data, parser, arguments)
+
+
+def checkpoint_main(description: str | None, arguments: Sequence[str] | None = None) -> None:
+    """``fetch_checkpoint.py``: a published network's weights, into ``<dest>/<dataset>/<variant>/``."""
+    parser = cli.parser(description)
+    add = parser.add_argument
+    add("--dataset", default="zebrafinch", metavar="NAME", help="zebrafinch, fib25 or hemi (default: zebrafinch)")
+    add("--variant", default="baseline", metavar="NAME", help="baseline, mtlsd, lsd, ... (default: baseline)")
+    add("--iteration", type=int, metavar="N", help="default: the one that the paper evaluates")
+    add("--dest", type=Path, default=ROOT / "02_train", metavar="DIR", help="default: 02_train")
+    _add_common(parser)
+    cli.run(_fetch_checkpoint, parser, arguments)
+
+
+def images_main(description: str | None, arguments: Sequence[str] | None = None) -> None:
+    """``download_images.py``: the published container images, into ``<dest>/``."""
+    parser = cli.parser(description)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--image", action="append", metavar="NAME", help="may be repeated (default: lsd:v0.8.img, the paper's)")
+    which.add_argument("--all", action="store_true", help="both")
+    parser.add_argument("--dest", type=Path, default=ROOT / "containers", metavar="DIR", help="default: containers")
+    _add_common(parser)
+    cli.run(_fetch_images, parser, arguments)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--dry-run", action="store_true", help="print sizes, check for room on the disk, and fetch nothing")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--endpoint-url", metavar="URL", help="another S3 server (default: AWS_ENDPOINT_URL, or Amazon's)")
+    source.add_argument("--mirror", type=Path, metavar="DIR", help="copy from a directory that is laid out like the bucket")
+    add("--jobs", type=_positive, default=JOBS, metavar="N", help=f"requests at a time (default: {JOBS})")
+
+
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, found {text}")
+    return int(text)
+
+
+def _fetch_data(options: argparse.Namespace) -> None:
+    catalogue = _catalogue()
+    chosen = choose_volumes(catalogue, options.dataset, options.volume, options.all)
+    store = _open_store(catalogue, options)
+    with ThreadPoolExecutor(min(options.jobs, len(chosen))) as pool:
+        plans = list(pool.map(lambda choice: _plan_volume(store, choice[0], choice[1], options.dest), chosen))
+    _carry_out(store, plans, options)
+
+
+def choose_volumes(
+    catalogue: "Catalogue", datasets: Sequence[str] | None, volumes: Sequence[str] | None, everything: bool
+) -> list[tuple["Entry", str]]:
+    """The volumes that options ask for, each with its dataset's entry: by name, all, or each dataset's first.
+
+    A name that the catalogue lacks may be in the bucket, if there is one dataset to look in.
+    """
+    entries = {name: catalogue.entry(name) for name in datasets or catalogue.datasets}
+    if not volumes:
+        return [(entry, name) for entry in entries.values() for name in (entry.volumes if everything else entry.volumes[:1])]
+    chosen = []
+    for volume in dict.fromkeys(name.rstrip("/") for name in volumes):
+        having = [entry for entry in entries.values() if volume in entry.volumes] or list(entries.values())
+        if len(having) > 1:
+            known = [name for entry in having for name in entry.volumes]
+            raise UserError(f"no volume '{volume}' in {', '.join(entries)}{nearest(volume, known)} ({CATALOGUE.name} lists them)")
+        safe_path(volume, "")
+        chosen.append((having[0], volume))
+    return chosen
+
+
+def _plan_volume(store: Store, entry: "Entry", volume: str, dest: Path) -> Plan:
+    target = whole_directory(f"{entry.prefix}{volume}/", dest / entry.prefix / volume)
+    objects = list(store.objects(target.prefix))
+    if not objects:
+        there = [name for name in store.names(entry.prefix) if name != "checkpoints"]
+        raise UserError(
+            f"{store.name}: {entry.prefix}: no volume '{volume}'{nearest(volume, there)}. "
+            f"It has {len(there)}: {', '.join(there[:4])}{', ...' if len(there) > 4 else ''}"
+        )
+    return make_plan(target, objects)
+
+
+def _fetch_checkpoint(options: argparse.Namespace) -> None:
+    catalogue = _catalogue()
+    entry = catalogue.entry(options.dataset)
+    if options.variant not in entry.iterations:
+        raise UserError(
+            f"{options.dataset} {options.variant}: no published weights{nearest(options.variant, entry.iterations)} ("
+            f"known: {', '.join(entry.iterations)})"
+        )
+    store = _open_store(catalogue, options)
+    prefix = f"{entry.prefix}checkpoints/{options.variant}/"
+    directory = options.dest / options.dataset / options.variant
+    iteration = options.iteration or entry.iterations[options.variant]
+    objects = checkpoint_objects(list(store.objects(prefix)), prefix, iteration, f"{store.name}: {prefix}")
+    if (directory / POINTER).exists():  # ours, or fetched: training moves it on
+        objects = [found for found in objects if found.key != prefix + POINTER]
+    _carry_out(store, [make_plan(within_directory(prefix, directory), objects)], options)
+
+
+def checkpoint_objects(objects: Sequence[StoredObject], prefix: str, iteration: int, place: str) -> list[StoredObject]:
+    """Of ``objects`` below ``prefix``, the files of the checkpoint of ``iteration``, and the pointer last."""
+    names = {found.key.removeprefix(prefix): found for found in objects}
+    matched = {name: match for name in names if (match := CHECKPOINT_FILE.fullmatch(name))}
+    wanted = [name for name, match in matched.items() if int(match[1]) == iteration]
+    kinds = {matched[name][2].partition("-")[0] for name in wanted}
+    if not kinds >= {"index", "data"}:
+        there = ", ".join(map(str, sorted({int(match[1]) for match in matched.values()}))) or "none"
+        raise UserError(f"{place}: no checkpoint of iteration {iteration} (found: {there}). Name one by --iteration")
+    return [names[name] for name in (*sorted(wanted), POINTER) if name in names]
+
+
+def _fetch_images(options: argparse.Namespace) -> None:
+    catalogue = _catalogue()
+    images = catalogue.images
+    chosen = images.names if options.all else options.image or images.names[:1]
+    for name in chosen:
+        if name not in images.names:
+            raise UserError(f"no image '{name}'{nearest(name, images.names)} (known: {', '.join(images.names)})")
+    store = _open_store(catalogue, options)
+    objects = [found for found in store.objects(images.prefix) if found.key.removeprefix(images.prefix) in chosen]
+    absent = set(chosen) - {found.key.removeprefix(images.prefix) for found in objects}
+    if absent:
+        raise UserError(f"{store.name}: {images.prefix}: no {', '.join(sorted(absent))} there. Check --endpoint-url or --mirror")
+    _carry_out(store, [make_plan(within_directory(images.prefix, options.dest), objects)], options)
+
+
+def _catalogue() -> "Catalogue":
+    from lsd_experiments.fetching.catalogue import load_catalogue  # reads settings, which takes long to import
+
+    return load_catalogue(CATALOGUE)
+
+
+def _open_store(catalogue: "Catalogue", options: argparse.Namespace) -> Store:
+    store: Store
+    if options.mirror:
+        store = DirectoryStore(options.mirror)
+    else:
+        store = S3Store(catalogue.bucket.name, catalogue.bucket.region, options.endpoint_url, options.jobs)
+    store.check()
+    return store
+
+
+def _carry_out(store: Store, plans: Sequence[Plan], options: argparse.Namespace) -> None:
+    """Fetch, and print what is where; or print the sizes only."""
+    if options.dry_run:
+        for plan in plans:
+            print(_summary(plan) + f", {readable(plan.to_fetch)} to fetch")
+        print(f"total: {readable(sum(plan.size for plan in plans))}, {readable(sum(plan.to_fetch for plan in plans))} to fetch")
+    free = check_room(plans, options.dest)
+    if options.dry_run:
+        print(f"free: {readable(free)}")
+        return
+    if any(plan.missing or plan.unrecorded for plan in plans):
+        check_writable(options.dest.absolute())
+        transfer(store, plans, options.jobs)
+    for plan in plans:
+        print(_summary(plan) + ("" if plan.missing else ": there already"))
+
+
+def _summary(plan: Plan) -> str:
+    objects = f"{len(plan.files)} object{'s' if len(plan.files) != 1 else ''}"
+    return f"{plan.target.directory}: {objects}, {readable(plan.size)}"
