@@ -1,0 +1,31 @@
+"""The command ``02_train/export_checkpoint.py``."""
+
+import argparse
+
+from lsd_experiments import cli
+from lsd_experiments.export.exporting import SUFFIXES, export_checkpoint, find, target
+from lsd_experiments.training.options import positive
+
+
+def main(description: str) -> None:
+    """Export a checkpoint, as the command line says."""
+    parser = cli.parser(description)
+    add = parser.add_argument
+    add("source", metavar="SETUP_OR_CHECKPOINT", help="a directory of 02_train, or a checkpoint")
+    add("out", metavar="OUT", help=f"the file to write or to replace, {' or '.join(SUFFIXES.values())}")
+    add("--format", choices=SUFFIXES, help="adds its suffix to OUT (default: OUT's suffix says the format)")
+    add("--checkpoint", type=positive, metavar="N", help="the checkpoint's iteration (default: the newest)")
+    add(
+        "--input-shape",
+        type=positive,
+        nargs=3,
+        metavar=("Z", "Y", "X"),
+        help="ONNX: the only input shape, in voxels (default: any that is legal)",
+    )
+    cli.run(_command, parser)
+
+
+def _command(options: argparse.Namespace) -> None:
+    path, format = target(options.out, options.format)
+    export_checkpoint(find(options.source, options.checkpoint), path, format, options.input_shape)
+    print(path)

@@ -1,0 +1,114 @@
+"""A checkpoint, exported: ``export_checkpoint.py``."""
+
+import importlib.util
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lsd_experiments import checkpoints, frameworks
+from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.errors import UserError
+from lsd_experiments.export.onnx_file import write_onnx
+from lsd_experiments.export.weights import Weights, torch_weights, write_safetensors
+from lsd_experiments.networks.files import to_json
+from lsd_experiments.prediction.loading import sha256
+from lsd_experiments.provenance import provenance
+from lsd_experiments.writing import check_writable
+
+SUFFIXES = {"torch": ".safetensors", "onnx": ".onnx"}
+PACKAGES = {"torch": "safetensors", "onnx": "onnx"}  # what writes them: the extra "export"
+INSTALL = "pip install --constraint constraints.txt --editable '.[export]'"
+
+
+def target(path: str | Path, format: str | None = None) -> tuple[Path, str]:
+    """The file that ``path`` stands for, and its format.
+
+    The suffix says the format; if it says none, ``format`` does, and its suffix is added.
+
+    :raises UserError: if neither says the format, they disagree, or the file is a directory
+    """
+    path = Path(path)
+    named = {suffix: name for name, suffix in SUFFIXES.items()}.get(path.suffix)
+    if named and format not in (None, named):
+        raise UserError(f"{path}: is {named} by its suffix, and {format} was asked for. Leave --format out, or name another file")
+    chosen = named or format
+    if chosen is None:
+        raise UserError(f"{path}: its suffix says no format. End it in {' or '.join(SUFFIXES.values())}, or pass --format")
+    if not named:
+        path = path.with_name(path.name + SUFFIXES[chosen])
+    if path.is_dir():
+        raise UserError(f"{path}: is a directory. Name a file")
+    return path, chosen
+
+
+def find(source: str | Path, iteration: int | None = None) -> Checkpoint:
+    """The checkpoint ``source``, or in a setup directory ``source`` that of ``iteration`` (default: the newest).
+
+    :raises UserError: if there is none, or ``source`` is itself a checkpoint and an iteration is named
+    """
+    source = Path(source)
+    if source.is_dir():
+        return checkpoints.require_checkpoint(source, iteration)
+    checkpoint = checkpoints.read_checkpoint(source)
+    if iteration not in (None, checkpoint.iteration):
+        raise UserError(
+            f"{source}: is the checkpoint of iteration {checkpoint.iteration}, not {iteration}. Name its directory, or leave "
+            "--checkpoint out"
+        )
+    return checkpoint
+
+
+def export_checkpoint(checkpoint: Checkpoint, path: Path, format: str, input_shape: Sequence[int] | None = None) -> None:
+    """Write the network and the weights of ``checkpoint`` to ``path``, in the place of what is there.
+
+    :param format: ``torch`` or ``onnx``
+    :param input_shape: (z, y, x) in voxels to which an ONNX file is bound (default: any legal shape)
+    :raises UserError: if what writes the format is not installed, ``input_shape`` is not legal or the format knows none,
+        or the network cannot be written in the format
+    """
+    network = checkpoint.network
+    if input_shape is not None:
+        if format != "onnx":
+            raise UserError("--input-shape is for ONNX; weights for PyTorch fit all shapes. Leave it out")
+        network.check_input_shape(input_shape)
+    if importlib.util.find_spec(PACKAGES[format]) is None:
+        raise UserError(f"{path}: {PACKAGES[format]}, which writes it, is not installed. In the repository: {INSTALL}")
+    check_writable(path.absolute().parent)
+    weights, metadata = _load(checkpoint), _metadata(checkpoint, format, input_shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if format == "onnx":
+            write_onnx(network, weights, metadata, beside, input_shape)
+        else:
+            write_safetensors(weights, metadata, beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _load(checkpoint: Checkpoint) -> Weights:
+    frameworks.import_keras()
+    model = checkpoint.network.build(checkpoint.network.smallest_input_shape)
+    checkpoints.load_checkpoint(model, checkpoint.path)
+    return torch_weights(model)
+
+
+def _metadata(checkpoint: Checkpoint, format: str, input_shape: Sequence[int] | None) -> dict[str, str]:
+    """What the file says of itself, as JSON by key: ``network``, ``provenance``, and ``voxel_size`` in nm if known."""
+    parameters = {
+        "format": format,
+        "input_shape": input_shape and list(input_shape),
+        "iteration": checkpoint.iteration,
+    }
+    inputs = {
+        "checkpoint": "/".join(checkpoint.path.resolve().parts[-3:]),  # dataset, variant, file
+        "sha256_of_checkpoint": sha256(checkpoint.path),
+    }
+    values = {
+        "network": to_json(checkpoint.network),
+        "voxel_size": checkpoint.record.get("voxel_size"),
+        "provenance": provenance("export_checkpoint", parameters, inputs),
+    }
+    return {key: json.dumps(value) for key, value in values.items() if value is not None}
