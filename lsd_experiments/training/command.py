@@ -10,6 +10,7 @@ from typing import Any
 from lsd_experiments import checkpoints, cli, networks
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.datasets import Dataset
+from lsd_experiments.locks import only_run
 from lsd_experiments.networks import Network
 from lsd_experiments.prediction.autocontext import find_lsd_network, takes_lsds
 from lsd_experiments.prediction.loading import Trained
@@ -20,9 +21,7 @@ from lsd_experiments.training.places import find_places
 from lsd_experiments.writing import check_writable
 
 
-def main(
-    dataset: Dataset, targets: Callable[[Any], Any], lsds_setup: str | None = None, malis_from: int | None = None
-) -> None:
+def main(dataset: Dataset, targets: Callable[[Any], Any], lsds_setup: str | None = None, malis_from: int | None = None) -> None:
     """Train the network of ``train_net.json`` next to the calling script; ``targets`` adds up its target nodes.
 
     ``lsds_setup``: the directory, seen from the script's, of the frozen network that makes the LSDs which this one takes.
@@ -40,7 +39,20 @@ def main(
 
 def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arguments: argparse.Namespace) -> int:
     asked = options.from_arguments(arguments)
-    described = networks.read(directory / "train_net.json")
+    path = directory / "train_net.json"
+    described = networks.read(path)
+    with only_run(directory, lock=path, work="another training is at work in this directory"):
+        return _train_alone(dataset, targets, directory, asked, described)
+
+
+def _train_alone(
+    dataset: Dataset,
+    targets: Callable[[Any], Any],
+    directory: Path,
+    asked: options.TrainingOptions,
+    described: networks.NetworkFile,
+) -> int:
+    """Train, as the only one in ``directory``; returns the exit status."""
     network = asked.applied_to(described.network)
     input_shape = asked.input_shape or described.input_shape
     output_shape = network.output_shape(input_shape)

@@ -60,7 +60,15 @@ def interrupted(make_setup):
     """A training stopped by SIGTERM, then by Ctrl-C, then killed while it saved often, then finished."""
     setup = make_setup()
     told = {"setup": setup}
-    told["terminated"] = (*stop(setup, 4, of_group(signal.SIGTERM)), find_checkpoint(setup.directory).iteration)
+
+    def beside(process):
+        os.killpg(process.pid, signal.SIGSTOP)  # so that it does not come to its end meanwhile
+        before = setup.tree()
+        told["second"] = setup.run("train.py", LAST, *setup.options), setup.tree() == before
+        os.killpg(process.pid, signal.SIGCONT)
+        os.killpg(process.pid, signal.SIGTERM)
+
+    told["terminated"] = (*stop(setup, 4, beside), find_checkpoint(setup.directory).iteration)
     start = told["terminated"][-1]
     told["interrupted"] = (*stop(setup, start + 3, of_group(signal.SIGINT)), find_checkpoint(setup.directory).iteration)
     start = told["interrupted"][-1]
@@ -77,6 +85,19 @@ def test_a_signal_saves_a_checkpoint_and_stops(interrupted, what, status):
     assert found == status
     assert said.endswith(f"stopped at iteration {saved}: saved; run the same command to go on")
     assert shown <= saved < LAST
+
+
+def test_a_second_training_in_the_directory_is_refused(interrupted):
+    """And changes nothing; the first goes on. That one that was killed leaves no lock, ``finished`` shows."""
+    second, nothing_changed = interrupted["second"]
+    directory = interrupted["setup"].directory
+    assert (second.returncode, second.stdout) == (2, "")
+    assert second.stderr == (
+        f"error: {directory}: another training is at work in this directory. Wait for it, or stop it first\n"
+    )
+    assert nothing_changed
+    assert interrupted["terminated"][0] == 143
+    assert interrupted["finished"].returncode == 0
 
 
 def test_kill_9_loses_at_most_save_every(interrupted):
