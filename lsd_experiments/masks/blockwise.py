@@ -5,8 +5,7 @@ what is in memory does not depend on the volume's size.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,9 +103,7 @@ def find_dataset(container: str, dataset: str) -> Volume | None:
     return open_volume(container, dataset) if is_there else None
 
 
-def write_mask(
-    task: MaskTask, num_workers: int = 1, overwrite: bool = False, progress: Callable[[int], Any] = lambda voxels: None
-) -> float:
+def write_mask(task: MaskTask, overwrite: bool = False, progress: Callable[[int], Any] = lambda voxels: None) -> float:
     """Make the mask; the share of voxels that count, 0 to 1.
 
     It appears when it is whole. ``progress`` is told of voxels that are done.
@@ -122,35 +119,26 @@ def write_mask(
         overwrite=overwrite)  # fmt: skip
     with into as volume:
         process = _block_function(task, volume)
-        for box, count in _map(process, [block.intersect(labels.box) for block in labels.box.blocks(shape)], num_workers):
-            counting += count
-            progress(math.prod(box.shape))
+        for block in labels.box.blocks(shape):
+            counting += process(block.intersect(labels.box))
+            progress(math.prod(block.intersect(labels.box).shape))
     return counting / max(1, math.prod(labels.shape))
 
 
-def _block_function(task: MaskTask, volume: Volume) -> Callable[[Box], tuple[Box, int]]:
-    """What masks one block of the labels into ``volume``: the block, and how many of its voxels count."""
+def _block_function(task: MaskTask, volume: Volume) -> Callable[[Box], int]:
+    """What masks one block of the labels into ``volume``, and says how many of its voxels count."""
     within = task.within
     shift: Voxels = (0, 0, 0)
     if within is not None:
         in_labels, in_mask = overlap(task.labels, within)
         shift = tuple(m - n for m, n in zip(in_mask.begin, in_labels.begin, strict=True))
 
-    def process(box: Box) -> tuple[Box, int]:
+    def process(box: Box) -> int:
         mask = task.rule.apply(task.labels.read(box), None if within is None else within.read(box.shift(shift)))
         volume.write(box, mask)
-        return box, int(np.count_nonzero(mask))
+        return int(np.count_nonzero(mask))
 
     return process
-
-
-def _map(function: Callable[[Box], tuple[Box, int]], boxes: list[Box], num_workers: int) -> Iterator[tuple[Box, int]]:
-    """``function`` of all ``boxes``, by threads; decompression lets them run side by side."""
-    if num_workers == 1:
-        yield from map(function, boxes)
-        return
-    with ThreadPoolExecutor(num_workers) as pool:
-        yield from pool.map(function, boxes)
 
 
 def grow(block: Sequence[int], shape: Sequence[int], voxels: int) -> Voxels:

@@ -37,7 +37,7 @@ def create_masks(options: argparse.Namespace, data_dir: Path) -> None:
             if there:
                 bar.write(f"{task.name}: is there already, made like this")
                 continue
-            share = write_mask(task, options.num_workers, options.overwrite, bar.update)
+            share = write_mask(task, options.overwrite, bar.update)
             bar.write(f"{task.name}: {share:.2%} of the voxels count{_without(task.rule)}")
 
 
@@ -46,7 +46,7 @@ def make_task(container: str, options: argparse.Namespace) -> MaskTask:
 
     :raises UserError: if its labels are missing, or it cannot be written and there is no ``--output``.
     """
-    from lsd_experiments.arrays import can_add, check_labels, open_volume
+    from lsd_experiments.arrays import can_add, check_labels, open_volume, overlap
 
     labels = open_volume(container, options.labels_dataset, default=LABELS)
     check_labels(labels)
@@ -60,7 +60,10 @@ def make_task(container: str, options: argparse.Namespace) -> MaskTask:
     if not options.unlabeled:
         return MaskTask(labels, rule, target, options.mask_dataset)
     masks = (find_dataset(place, options.mask_dataset) for place in dict.fromkeys((target, labels.container)))
-    return MaskTask(labels, rule, target, options.unlabeled_dataset, next(filter(None, masks), None))
+    within = next(filter(None, masks), None)
+    if within is not None:
+        overlap(labels, within)  # or it is refused
+    return MaskTask(labels, rule, target, options.unlabeled_dataset, within)
 
 
 def background_ids(container: str, dataset: str | None) -> tuple[int, ...]:
@@ -105,7 +108,6 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--mask-dataset", default=MASK, metavar="DATASET", help="the labels mask (default: %(default)s)")
     add("--unlabeled-dataset", default=UNLABELED, metavar="DATASET", help="default: %(default)s")
     add("--output", metavar="OUT.zarr", help="where the mask goes, for labels in a format that is only read")
-    add("--num-workers", type=_workers, default=1, metavar="N", help="threads (default: 1)")
     add("--overwrite", action="store_true", help="replace a mask that was made otherwise")
     return parser
 
@@ -114,11 +116,4 @@ def _id(text: str) -> int:
     number = int(text)
     if not 0 <= number <= LAST_ID:
         raise argparse.ArgumentTypeError(f"{number} is no id, which is 0 to {LAST_ID}")
-    return number
-
-
-def _workers(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not above 0")
     return number
