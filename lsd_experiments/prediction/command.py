@@ -8,7 +8,6 @@ from typing import Any
 
 from lsd_experiments import cli
 from lsd_experiments.datasets import DATASETS
-from lsd_experiments.errors import UserError
 from lsd_experiments.prediction.plan import RAW, Plan, PredictionSettings, make_plan
 from lsd_experiments.training.options import PRECISIONS, positive
 
@@ -94,11 +93,9 @@ def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
 
 def _settings(arguments: argparse.Namespace, setup: Path, shrink: bool) -> PredictionSettings:
     fetched = _fetched_raw(setup)
-    if arguments.raw_file is None and not (fetched and fetched.exists()):
-        raise UserError(f"{fetched or 'raw'}: not there, and no other volume is named. Fetch it there, or name one by --raw-file")
     return PredictionSettings(
         setup=str(setup),
-        raw_file=arguments.raw_file or str(fetched),
+        raw_file=arguments.raw_file or (str(fetched) if fetched and fetched.exists() else None),
         out_file=arguments.output,
         raw_dataset=arguments.raw_dataset,
         iteration=arguments.checkpoint,

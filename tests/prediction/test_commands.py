@@ -108,7 +108,7 @@ def test_the_volume_that_is_predicted_by_default(setup, run, make_raw, tmp_path)
     """fib25's first training volume, where fetch_data.py puts it."""
     fetched = setup.parents[2] / "01_data" / "funke" / "fib25" / "training" / "trvol-250-1.zarr"
     refused = run("predict.py", status=2)
-    assert refused.stderr.startswith(f"error: {fetched}: not there, and no other volume is named. Fetch it there, or")
+    assert refused.stderr.startswith("error: raw: no volume is named, and none was fetched. Name one by --raw-file")
     fetched.parent.mkdir(parents=True)
     shutil.copytree(make_raw((7, 13, 23)), fetched)
     refused = run("predict_scan.py", status=2)

@@ -1,0 +1,171 @@
+"""Networks that take LSDs: of a prediction on disk, or made on the fly.
+
+    raw   |------------------------|     14 less on each side in z, 20 in y, 16 in x is what affinities have context of
+    LSDs      |----------------|
+    affs          |--------|
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from lsd_experiments import checkpoints, networks
+from lsd_experiments.arrays import create_volume, open_volume
+from lsd_experiments.errors import UserError
+from lsd_experiments.networks import Head, Input, Network
+from lsd_experiments.prediction.autocontext import find_lsd_network, lsds_record
+from lsd_experiments.prediction.blockwise import predict_blockwise, predict_scan
+from lsd_experiments.prediction.plan import PredictionSettings, make_plan
+
+LSD = Network(2, 2, ((1, 3, 2),), (Head("lsds", 10, "embedding"),))
+INPUTS = {"aclsd": (Input("lsds", 10),), "acrlsd": (Input("raw"), Input("lsds", 10))}
+INPUT_SHAPE, VOXEL_SIZE, OFFSET = (15, 28, 26), (50, 9, 4.6), (100, -27, 13.8)
+SHAPE = (30, 60, 55)
+
+
+def trained(directory, network, record):
+    import keras
+
+    keras.utils.set_random_seed(5)
+    directory.mkdir()
+    model = network.build(INPUT_SHAPE)
+    model.set_weights([weights * (1.2 if weights.ndim > 1 else 1) for weights in model.get_weights()])
+    networks.write(network, "config", INPUT_SHAPE, directory)
+    return checkpoints.save_checkpoint(model, directory, network, 3, {"voxel_size": VOXEL_SIZE, **record})
+
+
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory):
+    """02_train/fib25 with trained lsd, aclsd and acrlsd. Not to be changed."""
+    directory = tmp_path_factory.mktemp("repository") / "02_train" / "fib25"
+    directory.mkdir(parents=True)
+    trained(directory / "lsd", LSD, {})
+    record = {"lsds": lsds_record(find_lsd_network(directory / "aclsd", None, None, None))}
+    for variant, inputs in INPUTS.items():
+        trained(directory / variant, Network(2, 2, ((1, 3, 2),), (Head("affs", 3),), inputs=inputs), record)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def raw(make_raw):
+    return str(make_raw(SHAPE))
+
+
+@pytest.fixture
+def plan(experiments, raw, tmp_path):
+    def make(variant, out_file, **settings):
+        given = {"raw_file": raw, **settings}
+        return make_plan(PredictionSettings(str(experiments / variant), out_file=str(tmp_path / out_file), **given))
+    return make
+
+
+@pytest.fixture
+def make_lsds(plan, tmp_path):
+    """A function that predicts LSDs as predict_scan.py does."""
+    def make(**settings):
+        assert predict_scan(plan("lsd", "lsds.zarr", shrink=True, **settings))
+        return str(tmp_path / "lsds.zarr")
+    return make
+
+
+def inner(container, box):
+    """The affinities of the voxels in ``box``, counted from raw's first."""
+    volume = open_volume(str(container), "volumes/affs")
+    begin = [round((o - p) / v) for o, p, v in zip(volume.offset, OFFSET, VOXEL_SIZE, strict=True)]
+    return volume.read()[:, *(slice(b - o, e - o) for b, e, o in zip(*box, begin, strict=True))]
+
+
+BOTH_HAVE_CONTEXT = ((12, 20, 16), (18, 40, 39))
+
+
+@pytest.mark.parametrize("seamless", [False, True], ids=["one block", "seamless"])
+@pytest.mark.parametrize("variant", INPUTS)
+def test_from_disk_and_on_the_fly_alike(variant, seamless, plan, make_lsds, tmp_path):
+    """Without seams whatever the blocks; else where the blocks of both begin alike."""
+    one_block = {} if seamless else {"input_shape": (40, 82, 80)}
+    lsds = make_lsds(seamless=seamless, **one_block)
+    begin, end = (np.array(corner) * VOXEL_SIZE + OFFSET for corner in BOTH_HAVE_CONTEXT)
+    roi = {} if seamless else {"roi_offset": tuple(begin), "roi_shape": tuple(end - begin)}
+    from_disk = plan(variant, "disk.zarr", lsds_file=lsds, seamless=seamless, **one_block, **roi)
+    assert predict_scan(from_disk)
+    on_the_fly = plan(variant, "fly.zarr", lsds_on_the_fly=True, shrink=True, seamless=seamless, **one_block)
+    assert [one.trained.variant for one in on_the_fly.passes] == ["fib25/lsd", f"fib25/{variant}"]
+    assert (on_the_fly.total.begin, on_the_fly.total.end) == BOTH_HAVE_CONTEXT
+    assert predict_scan(on_the_fly)
+    first, second = (inner(tmp_path / name, BOTH_HAVE_CONTEXT) for name in ("disk.zarr", "fly.zarr"))
+    assert first.std() > 2
+    assert np.abs(first.astype(int) - second).max() <= 1
+    assert list(from_disk.inputs) == (["lsds"] if variant == "aclsd" else ["raw", "lsds"])  # aclsd needs no raw
+    assert list(on_the_fly.inputs) == ["raw"]
+
+
+def test_the_lsds_matter(plan, make_lsds, tmp_path):
+    lsds = make_lsds()
+    predict_scan(plan("acrlsd", "first.zarr", lsds_file=lsds))
+    volume = open_volume(lsds, "volumes/lsds", writable=True)
+    volume.write(volume.box, 255 - volume.read())
+    predict_scan(plan("acrlsd", "second.zarr", lsds_file=lsds))
+    first, second = (inner(tmp_path / name, BOTH_HAVE_CONTEXT) for name in ("first.zarr", "second.zarr"))
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("how", ["disk", "fly"])
+def test_workers_and_scan_agree(how, plan, make_lsds, tmp_path):
+    settings = {"lsds_on_the_fly": True, "shrink": True} if how == "fly" else {"lsds_file": make_lsds()}
+    predict_scan(plan("acrlsd", "scan.zarr", **settings))
+    assert predict_blockwise(plan("acrlsd", "workers.zarr", **settings), num_workers=2)
+    first, second = (open_volume(str(tmp_path / name), "volumes/affs").read() for name in ("scan.zarr", "workers.zarr"))
+    np.testing.assert_array_equal(first, second)
+    assert first.std() > 2
+
+
+def test_the_lsds_of_predict_scan_are_the_default(experiments, plan, raw, make_lsds, tmp_path):
+    with pytest.raises(UserError) as refused:
+        plan("aclsd", "affs.zarr")
+    message = str(refused.value)
+    expected = experiments / "lsd" / "test_prediction.zarr"
+    assert message.startswith(f"aclsd needs LSDs at {expected} (volumes/lsds): ")
+    assert f"Run predict_scan.py in {experiments / 'lsd'} first" in message
+    assert "--lsds-on-the-fly" in message
+    shutil.copytree(make_lsds(), expected)
+    try:
+        planned = plan("aclsd", "affs.zarr", raw_file=None)
+        assert planned.total.shape == planned.inputs["lsds"].shape == (18, 40, 39)
+    finally:
+        shutil.rmtree(expected)
+
+
+def test_what_is_not_lsds_is_refused(plan, raw, tmp_path):
+    with pytest.raises(UserError, match="has no channels, LSDs have 10"):
+        plan("aclsd", "out.zarr", lsds_file=raw, lsds_dataset="volumes/raw")
+    create_volume(tmp_path / "lsds.zarr", "volumes/lsds", (9, 9, 9), VOXEL_SIZE, OFFSET, "uint8", channels=10,
+                  attrs={"provenance": {"stage": "predict"}})
+    with pytest.raises(UserError, match=r"lsds.zarr:volumes/lsds is not finished. Run predict_scan.py in .*lsd first"):
+        plan("aclsd", "out.zarr", lsds_file=str(tmp_path / "lsds.zarr"))
+    with pytest.raises(UserError, match="give one of the two"):
+        plan("aclsd", "out.zarr", lsds_file=str(tmp_path / "lsds.zarr"), lsds_on_the_fly=True)
+    with pytest.raises(UserError, match="raw: no volume is named"):
+        plan("acrlsd", "out.zarr", raw_file=None)
+    for settings in ({"lsds_on_the_fly": True}, {"lsds_file": "x.zarr"}):
+        with pytest.raises(UserError, match=f"fib25/lsd takes no LSDs, but {next(iter(settings))} was given"):
+            plan("lsd", "out.zarr", **settings)
+
+
+def test_lsds_of_another_network_than_trained_with(plan, make_lsds, tmp_path, caplog):
+    lsds = make_lsds()
+    plan("aclsd", "out.zarr", lsds_file=lsds)
+    assert not caplog.messages
+    array = open_volume(lsds, "volumes/lsds", writable=True).array
+    made_by = array.attrs["provenance"]
+    array.attrs["provenance"] = {**made_by, "inputs": {**made_by["inputs"], "sha256_of_checkpoint": "0" * 64}}
+    plan("aclsd", "out.zarr", lsds_file=lsds)
+    assert "made by another LSD network than the one that fib25/aclsd was trained with" in caplog.messages[0]
+
+
+def test_provenance(plan, make_lsds):
+    on_disk = plan("acrlsd", "out.zarr", lsds_file=make_lsds()).provenance()["inputs"]
+    assert {"raw", "raw_shape", "lsds", "lsds_shape", "sha256_of_checkpoint"} <= on_disk.keys()
+    on_the_fly = plan("acrlsd", "out.zarr", lsds_on_the_fly=True).provenance()["inputs"]
+    assert len(on_the_fly["sha256_of_lsds_checkpoint"]) == 64
+    assert "lsds" not in on_the_fly
