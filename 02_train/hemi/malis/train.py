@@ -1,0 +1,16 @@
+"""Train the MALIS network until iteration N, from the newest checkpoint that exists.
+
+    python train.py 400000
+"""
+
+from lsd_experiments.datasets import HEMI as DATASET
+from lsd_experiments.training import main
+
+
+def targets(example):
+    """Affinities, inside the labels mask, of labels whose boundaries are grown (setup 17)."""
+    return example.grow_boundary() + example.add_affinities(masked=True)
+
+
+if __name__ == "__main__":
+    main(DATASET, targets, malis_from=10_000)  # iterations of the weighted squared error first

@@ -1,0 +1,21 @@
+"""MTLSD with the MALIS loss for affinities, trained jointly with LSDs (Sheridan et al., Nature Methods 2023).
+
+    python mknet.py      # prints the U-Net; writes train_net.json and config.json
+
+Shapes are (z, y, x) in voxels; hemi-brain voxels are (8, 8, 8) nm.
+"""
+
+from lsd_experiments.cli import refusals
+from lsd_experiments.networks import Head, Network, write
+
+NETWORK = Network(
+    num_fmaps=12, fmap_inc_factor=6, num_fmaps_out=14,
+    downsample_factors=((2, 2, 2), (2, 2, 2), (3, 3, 3)),
+    heads=(Head("lsds", channels=10),
+           Head("affs", channels=3)),
+)
+
+if __name__ == "__main__":
+    with refusals():
+        write(NETWORK, "train_net", input_shape=(196, 196, 196))  # -> (92, 92, 92)
+        write(NETWORK, "config", input_shape=(352, 352, 352))     # -> (248, 248, 248)

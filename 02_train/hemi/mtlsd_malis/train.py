@@ -1,0 +1,16 @@
+"""Train the MTLSD network with the MALIS loss until iteration N, from the newest checkpoint that exists.
+
+    python train.py 400000
+"""
+
+from lsd_experiments.datasets import HEMI as DATASET
+from lsd_experiments.training import main
+
+
+def targets(example):
+    """LSDs of labelled voxels, affinities inside the labels mask, both of labels whose boundaries are grown (setup 18)."""
+    return example.grow_boundary() + example.add_lsds("foreground") + example.add_affinities(masked=True)
+
+
+if __name__ == "__main__":
+    main(DATASET, targets, malis_from=10_000)  # iterations of the weighted squared error first
