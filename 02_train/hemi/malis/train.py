@@ -8,8 +8,8 @@ from lsd_experiments.training import main
 
 
 def targets(example):
-    """Affinities, inside the labels mask, of labels whose boundaries are grown (setup 17)."""
-    return example.grow_boundary() + example.add_affinities(masked=True)
+    """Affinities, of labels whose boundaries are grown."""
+    return example.grow_boundary() + example.add_affinities()
 
 
 if __name__ == "__main__":

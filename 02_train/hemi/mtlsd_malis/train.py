@@ -8,8 +8,8 @@ from lsd_experiments.training import main
 
 
 def targets(example):
-    """LSDs of labelled voxels, affinities inside the labels mask, both of labels whose boundaries are grown (setup 18)."""
-    return example.grow_boundary() + example.add_lsds("foreground") + example.add_affinities(masked=True)
+    """LSDs and affinities, both of labels whose boundaries are grown."""
+    return example.grow_boundary() + example.add_lsds() + example.add_affinities()
 
 
 if __name__ == "__main__":
