@@ -105,8 +105,9 @@ def _add_to_hdf5(
     with _hdf5(root, "r") as file:
         _check_hdf5_place(root, file, path, overwrite)
     partial = root.with_name(f".{root.name}.partial")
+    beside = _hdf5(partial, "w")  # or another run has it open
     try:
-        with _hdf5(partial, "w") as file:
+        with beside as file:
             array = file.create_dataset(DATA, shape, dtype, chunks=tuple(chunks), compression="gzip", compression_opts=GZIP)
             for key, value in attrs.items():
                 array.attrs[key] = json.dumps(value) if isinstance(value, Mapping) else value

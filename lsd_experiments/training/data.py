@@ -70,7 +70,9 @@ def _open_mask(dataset: Dataset, container: str, labels: Volume) -> Volume | Non
     arrays.check_voxel_size(mask, labels.voxel_size, f"that of {labels.name}")
     between = [a - b for a, b in zip(mask.offset, labels.offset, strict=True)]
     if mask.shape != labels.shape or mask.channels is not None or to_voxels(between, labels.voxel_size) != (0, 0, 0):
-        raise UserError(f"{mask.name}: does not cover the same voxels as {labels.name}. Make it again with create_masks.py")
+        raise UserError(
+            f"{mask.name}: does not cover the same voxels as {labels.name}. Make it again with create_masks.py --overwrite"
+        )
     return mask
 
 
