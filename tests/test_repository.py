@@ -16,7 +16,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 EXPERIMENTS = {("zebrafinch", "baseline"), ("zebrafinch", "mtlsd"), ("fib25", "baseline"), ("fib25", "mtlsd"),
                ("synthetic", "mtlsd")}
 SCRIPTS = {
-    "01_data": {"make_synthetic", "view_data"},
+    "01_data": {"create_masks", "make_synthetic", "view_data"},
     "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",
                    "evaluate_volumes", "picture", "view"},
     **{f"02_train/{dataset}/{variant}": {"mknet", "train", "predict", "predict_scan", "view_batch"}
