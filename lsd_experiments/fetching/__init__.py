@@ -8,9 +8,3 @@ on disk and its ETags in the bucket has nothing to do, and a run that was killed
 
 The commands are in ``command``.
 """
-
-from lsd_experiments.fetching.plan import Plan, Target, make_plan
-from lsd_experiments.fetching.stores import DirectoryStore, Store, StoredObject
-from lsd_experiments.fetching.transfer import transfer
-
-__all__ = ["DirectoryStore", "Plan", "Store", "StoredObject", "Target", "make_plan", "transfer"]

@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 from lsd_experiments.errors import UserError
@@ -148,7 +149,6 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
 
 
 def _client(region: str, endpoint_url: str | None, connections: int) -> Any:
-    import botocore.session
     from botocore import UNSIGNED
     from botocore.config import Config
 
@@ -161,7 +161,15 @@ def _client(region: str, endpoint_url: str | None, connections: int) -> Any:
         response_checksum_validation="when_required",  # ranges have none; the MD5 of the whole is compared
         s3={"addressing_style": "path"} if endpoint_url else None,
     )
-    return botocore.session.get_session().create_client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
+    return _session().create_client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
+
+
+@cache
+def _session() -> Any:
+    """One for all clients: it keeps the descriptions of the service that it has read."""
+    import botocore.session
+
+    return botocore.session.get_session()
 
 
 def _plain(etag: str | None) -> str | None:
