@@ -6,6 +6,6 @@ mask: [c, z, y, x], 0 where nobody knows whether an edge is cut. docs/malis.md h
 """
 
 from lsd_experiments.malis.objects import connected_objects
-from lsd_experiments.malis.weights import Weights, malis_weights
+from lsd_experiments.malis.weights import Weights, edge_weights, malis_weights
 
-__all__ = ["Weights", "connected_objects", "malis_weights"]
+__all__ = ["Weights", "connected_objects", "edge_weights", "malis_weights"]

@@ -105,7 +105,7 @@ def count_pairs(edges, same, labels, strides, parent, total):  # type: ignore[no
 
 @numba.njit(cache=True, nogil=True)
 def merge_labels(a, b, labels, total, distinct, head, after, several):  # type: ignore[no-untyped-def]
-    """Add the labels of root b to those of root a, which has as many or more; returns their pairs of the same label. Both have some."""
+    """Add the labels of root b, one or more, to those of root a, which has as many; returns their pairs of the same label."""
     alike = np.int64(0)
     if distinct[a] == 1:
         several[(np.int64(a), np.int64(labels[a]))] = total[a]

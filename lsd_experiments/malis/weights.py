@@ -47,6 +47,21 @@ def malis_weights(
     return Weights(positive.reshape(affs.shape), negative.reshape(affs.shape))
 
 
+def edge_weights(
+    affs: NDArray[Any], mask_and_objects: NDArray[Any], neighborhood: Sequence[Sequence[int]]
+) -> NDArray[np.float32]:
+    """The weight of each edge in the loss of a batch, which is the mean of its samples': of both passes, [b, c, z, y, x].
+
+    affs: [b, c, z, y, x]; mask_and_objects: [b, c + 1, z, y, x], the labels after the mask.
+    """
+    samples = [
+        np.add(*malis_weights(one, known[-1], neighborhood, known[:-1]))
+        for one, known in zip(affs, mask_and_objects, strict=True)
+    ]
+    weights: NDArray[np.float32] = (np.stack(samples) / len(samples)).astype(np.float32)
+    return weights
+
+
 def _pass(kinds: Any, weighted: int, keys: Any, labels: Any, strides: Any) -> NDArray[np.float64]:
     """One pass, in which edges of the kind ``weighted`` have weights, [c * n]."""
     from lsd_experiments.malis import kernels

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.datasets.dataset import Offsets
-from lsd_experiments.malis import connected_objects, malis_weights
+from lsd_experiments.malis import connected_objects, edge_weights
 from lsd_experiments.training.keys import AFFS_MASK, LABELS, head_keys
 from lsd_experiments.training.nodes import Train, channels_first
 
@@ -74,18 +74,3 @@ class MalisTrain(Train):
             self.trainer = self.start()
         self.trainer.use_loss("affs", malis_error(self.neighborhood))
         self.in_malis = True
-
-
-def edge_weights(
-    prediction: NDArray[Any], mask_and_objects: NDArray[Any], neighborhood: Offsets
-) -> NDArray[np.float32]:
-    """The weight of each edge in the MALIS loss of a batch, [b, c, z, y, x].
-
-    prediction: [b, c, z, y, x]; mask_and_objects: [b, c + 1, z, y, x]. The loss of a batch is the mean of its samples'.
-    """
-    samples = [
-        sum(malis_weights(affs, known[-1], neighborhood, known[:-1]))
-        for affs, known in zip(prediction, mask_and_objects, strict=True)
-    ]
-    weights: NDArray[np.float32] = (np.stack(samples) / len(samples)).astype(np.float32)
-    return weights

@@ -13,7 +13,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from lsd_experiments.datasets.dataset import Offsets
-from lsd_experiments.training.malis import edge_weights
+from lsd_experiments.malis import edge_weights
 
 
 def malis_error(neighborhood: Offsets) -> Callable[[Any, Any], Any]:

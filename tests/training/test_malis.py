@@ -1,0 +1,246 @@
+"""The MALIS loss and its phase: value and gradient on every backend, the switch, and stops on either side of it."""
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from lsd_experiments import frameworks
+from lsd_experiments.checkpoints import find_checkpoint
+from lsd_experiments.datasets.dataset import DIRECT
+from lsd_experiments.malis import connected_objects, edge_weights, malis_weights
+from lsd_experiments.networks import Head, Network
+from lsd_experiments.training.malis import MalisTrain
+
+AFFS_ONLY = Network(1, 2, ((1, 2, 2),), (Head("affs", 3),))
+
+SCRIPT = """
+import sys
+from lsd_experiments import frameworks
+frameworks.import_keras()
+import keras
+import numpy as np
+from lsd_experiments.networks import Head, Network
+from lsd_experiments.training.malis_loss import malis_error
+from lsd_experiments.training.trainer import Trainer
+with np.load(sys.argv[1]) as arrays:
+    raw, targets, usual, known, *weights = (arrays[name] for name in arrays)
+network = Network(1, 1, ((1, 2, 2),), (Head("affs", 3),))
+trainer = Trainer.start(network, network.smallest_input_shape, 0.01, "float32", 1, None)
+trainer.model.set_weights(weights)
+losses = [trainer.step({"raw": raw}, {"affs": targets}, {"affs": usual})["loss"]]
+trainer.use_loss("affs", malis_error(((-1, 0, 0), (0, -1, 0), (0, 0, -1))))
+losses += [trainer.step({"raw": raw}, {"affs": targets}, {"affs": known})["loss"] for _ in range(2)]
+print(keras.backend.backend(), int(trainer.model.optimizer.iterations), *losses)
+"""
+
+
+def affinities(labels):
+    """[c, z, y, x], 1 where a voxel and its neighbour carry the same non-zero label; 0 where there is no neighbour."""
+    found = np.zeros((3, *labels.shape), np.float32)
+    found[0, 1:] = (labels[1:] == labels[:-1]) & (labels[1:] > 0)
+    found[1, :, 1:] = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] > 0)
+    found[2, :, :, 1:] = (labels[:, :, 1:] == labels[:, :, :-1]) & (labels[:, :, 1:] > 0)
+    return found
+
+
+@pytest.fixture
+def example():
+    """Targets, a prediction whose values all differ, and mask and objects, of two samples: [b, c, z, y, x]."""
+    random = np.random.default_rng(5)
+    labels = random.integers(0, 3, (2, 3, 4, 5))
+    objects = np.stack([connected_objects(sample) for sample in labels])
+    targets = np.stack([affinities(sample) for sample in labels])
+    prediction = random.permutation(np.linspace(0.02, 0.98, targets.size)).reshape(targets.shape).astype(np.float32)
+    mask = random.random(targets.shape) < 0.8
+    return targets, prediction, np.concatenate((mask, objects[:, None]), axis=1, dtype=np.float32)
+
+
+def loss(targets, prediction, known):
+    """By the definition: the mean over samples of sum(weights * error^2)."""
+    weights = [
+        np.add(*malis_weights(prediction[i], known[i, -1], DIRECT, known[i, :-1] > 0)) for i in range(len(prediction))
+    ]
+    return float((np.stack(weights) * (prediction.astype(float) - targets) ** 2).sum() / len(prediction))
+
+
+def last(array):
+    return np.moveaxis(array, 1, -1)
+
+
+def test_value_and_gradient_of_the_loss(example):
+    tf = pytest.importorskip("tensorflow")
+    frameworks.import_keras()
+    from lsd_experiments.training.malis_loss import malis_error
+
+    targets, prediction, known = example
+    given = tf.Variable(last(prediction))
+    with tf.GradientTape() as tape:
+        value = malis_error(DIRECT)(tf.constant(last(np.concatenate((targets, known), axis=1))), given)
+    assert float(value) == pytest.approx(loss(*example), rel=1e-5)
+    found = np.moveaxis(tape.gradient(value, given).numpy(), -1, 1)
+    ours = MalisTrain(None, ("affs",), DIRECT, malis_from=0, iteration=0)
+    ours.in_malis = True
+    np.testing.assert_allclose(found, ours.gradient("affs", prediction, targets, known), rtol=1e-5, atol=1e-9)
+    # A step so small that the order of affinities, and so the spanning tree, does not change.
+    step = float(np.diff(np.sort(prediction.ravel())).min()) / 8
+    for index in list(np.ndindex(*prediction.shape))[::5]:
+        up, down = prediction.astype(float), prediction.astype(float)
+        up[index] += step
+        down[index] -= step
+        numeric = (loss(targets, up, known) - loss(targets, down, known)) / (2 * step)
+        assert found[index] == pytest.approx(numeric, rel=1e-3, abs=1e-6)
+    assert np.count_nonzero(found) > 20
+
+
+def test_the_gradient_is_not_that_of_the_usual_loss(example):
+    """The control, and the node's own rule of its phases."""
+    targets, prediction, known = example
+    node = MalisTrain(None, ("affs",), DIRECT, malis_from=0, iteration=0)
+    usual = node.gradient("affs", prediction, targets, known[:, :3])
+    node.in_malis = True
+    assert not np.allclose(usual, node.gradient("affs", prediction, targets, known))
+    np.testing.assert_array_equal(
+        node.gradient("lsds", prediction, targets, known[:, :3]), usual
+    )  # the LSDs' loss is the usual one in both phases
+
+
+def test_samples_of_a_batch_weigh_alike(example):
+    _, prediction, known = example
+    weights = edge_weights(prediction, known, DIRECT)
+    for i in range(2):
+        assert weights[i].sum() == pytest.approx(2 / 2, rel=1e-5)  # two passes, two samples
+        alone = edge_weights(prediction[i : i + 1], known[i : i + 1], DIRECT)
+        np.testing.assert_allclose(weights[i], alone[0] / 2, rtol=1e-6)
+
+
+@pytest.fixture
+def steps(tmp_path, capsys):
+    """The losses of a usual step and two of MALIS, as TensorFlow has them here; and the file of what went into them."""
+    pytest.importorskip("tensorflow")
+    network = Network(1, 1, ((1, 2, 2),), (Head("affs", 3),))
+    shape = network.smallest_input_shape
+    random = np.random.default_rng(6)
+    labels = random.integers(0, 3, network.output_shape(shape))
+    targets, objects = affinities(labels)[None], connected_objects(labels)[None, None]
+    raw = random.uniform(-1, 1, (1, 1, *shape))
+    frameworks.import_keras()
+    weights = [random.normal(0, 0.5, weight.shape) for weight in network.build(shape).get_weights()]
+    path = tmp_path / "arrays.npz"
+    known = np.concatenate((np.ones_like(targets), objects), axis=1)
+    np.savez(path, raw, targets, np.ones_like(targets), known, *weights)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["", str(path)])
+        exec(compile(SCRIPT, "steps", "exec"), {})
+    return path, capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_give_the_same_losses(steps, backend, monkeypatch):
+    pytest.importorskip(backend)
+    path, expected = steps
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # JAX compiles for longer than it computes here
+    ran = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    name, iterations, *losses = ran.stdout.split()
+    assert (name, iterations, len(losses)) == (backend, "3", 3)
+    assert expected[:2] == ["tensorflow", "3"]
+    np.testing.assert_allclose([float(loss) for loss in losses], [float(loss) for loss in expected[2:]], rtol=1e-3)
+    assert float(losses[2]) < float(losses[1])
+
+
+def all_arrays(path):
+    found = {}
+    with h5py.File(path, "r") as file:
+        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+    return found
+
+
+@pytest.fixture
+def train_until(make_run):
+    """A function that trains until each of ``stops`` in turn; it gives the last run, and the weights and moments after it."""
+
+    def targets(example):
+        return example.grow_boundary() + example.add_affinities()
+
+    def train_until(name, *stops, malis_from):
+        for iterations in stops:
+            run, train, _ = make_run(
+                name, network=AFFS_ONLY, targets=targets, iterations=iterations, malis_from=malis_from, snapshot_every=2
+            )
+            assert train() == 0
+            assert find_checkpoint(run.directory).iteration == iterations  # N is the last one, whatever the start
+        return run, all_arrays(find_checkpoint(run.directory).path)
+
+    return train_until
+
+
+def test_stops_around_the_switch_change_nothing(train_until):
+    run, straight = train_until("straight", 4, malis_from=2)
+    resumed, parts = train_until("parts", 1, 2, 3, 4, malis_from=2)
+    assert (run.start, resumed.start) == (0, 3)
+    assert set(straight) == set(parts)
+    assert len(straight) > 10  # moments, too
+    for name, array in straight.items():
+        np.testing.assert_array_equal(array, parts[name])
+    check_log(run.directory / "log")
+    check_snapshots(run.directory / "snapshots")
+
+
+def check_log(directory):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(directory), size_guidance={"scalars": 0})
+    events.Reload()
+    steps = {tag: [event.step for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert steps == {"loss": [1, 2, 3, 4], "affs_loss": [1, 2], "malis_loss": [3, 4]}
+
+
+def check_snapshots(directory):
+    assert sorted(path.name for path in directory.iterdir()) == ["batch_1.hdf", "batch_3.hdf"]
+    with h5py.File(directory / "batch_3.hdf") as file:
+        target, prediction, gradient = (
+            file[f"volumes/{name}"][:] for name in ("gt_affinities", "pred_affinities", "affs_gradient")
+        )
+        assert set(file["volumes/labels"]) == {"neuron_ids", "mask", "gt_affs_mask"}
+        objects, mask = connected_objects(file["volumes/labels/neuron_ids"][:]), file["volumes/labels/gt_affs_mask"][:]
+        given = file.attrs["loss"]
+    known = np.concatenate((mask, objects[None]), axis=0, dtype=np.float32)[None]
+    assert loss(target[None], prediction[None], known) == pytest.approx(given, rel=1e-4)
+    weights = edge_weights(prediction[None], known, DIRECT)[0]
+    np.testing.assert_allclose(gradient, 2 * weights * (prediction - target), rtol=1e-4, atol=1e-9)
+
+
+def test_the_phase_makes_a_difference_from_its_first_iteration_on(train_until):
+    _, malis = train_until("malis", 2, malis_from=1)
+    _, not_yet = train_until("not_yet", 2, malis_from=2)
+    _, never = train_until("never", 2, malis_from=None)
+    for name, array in never.items():
+        np.testing.assert_array_equal(array, not_yet[name])
+    assert any(not np.array_equal(array, malis[name]) for name, array in never.items())
+
+
+def test_lsds_keep_their_loss(make_run):
+    run, train, _ = make_run(iterations=2, malis_from=1)
+    assert train() == 0
+    assert set(run.train.logs) == {"loss", "lsds_loss", "malis_loss"}
+    assert run.train.logs["loss"] == pytest.approx(run.train.logs["lsds_loss"] + run.train.logs["malis_loss"], rel=1e-5)
+
+
+def test_the_option_is_there_for_malis_alone(root):
+    def train(directory, *arguments):
+        command = [sys.executable, str(root / "02_train" / directory / "train.py"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    for variant in ("malis", "mtlsd_malis"):
+        for dataset in ("zebrafinch", "fib25"):
+            text = " ".join(train(f"{dataset}/{variant}", "--help").stdout.split())
+            assert "--malis-from N" in text
+            assert "comes after it (default: 10000)" in text
+    refused = train("fib25/baseline", "10", "--malis-from", "5")
+    assert (refused.returncode, "--malis-from" in refused.stderr) == (2, True)
+    negative = train("fib25/malis", "10", "--malis-from", "-5")
+    assert (negative.returncode, "-5 is below 0" in negative.stderr) == (2, True)
