@@ -45,7 +45,7 @@ def checkpoint_main(description: str | None, arguments: Sequence[str] | None = N
     add = parser.add_argument
     add("--dataset", default="zebrafinch", metavar="NAME", help="zebrafinch, fib25 or hemi (default: zebrafinch)")
     add("--variant", default="baseline", metavar="NAME", help="baseline, mtlsd, lsd, ... (default: baseline)")
-    add("--iteration", type=int, metavar="N", help="default: the one that the paper evaluates")
+    add("--iteration", type=_positive, metavar="N", help="default: the one that the paper evaluates")
     add("--dest", type=Path, default=ROOT / "02_train", metavar="DIR", help="default: 02_train")
     _add_common(parser)
     cli.run(_fetch_checkpoint, parser, arguments)
@@ -112,9 +112,10 @@ def _plan_volume(store: Store, entry: "Entry", volume: str, dest: Path) -> Plan:
     objects = list(store.objects(target.prefix))
     if not objects:
         there = [name for name in store.names(entry.prefix) if name != "checkpoints"]
+        shown = ", ".join(there[:4]) + (", ..." if len(there) > 4 else "")
         raise UserError(
-            f"{store.name}: {entry.prefix}: no volume '{volume}'{nearest(volume, there)}. "
-            f"It has {len(there)}: {', '.join(there[:4])}{', ...' if len(there) > 4 else ''}"
+            f"{store.name}: {entry.prefix}: no volume '{volume}'{nearest(volume, there)} (found: {shown or 'none'}). "
+            "Name one that is there by --volume"
         )
     return make_plan(target, objects)
 

@@ -118,7 +118,7 @@ class S3Store:
 
     def _refusal(self, error: Any, key: str) -> str:
         code, status = error.response.get("Error", {}).get("Code", ""), _status(error)
-        if code == "NoSuchBucket":
+        if code == "NoSuchBucket" or (status == 404 and not key):  # the second: from what is no S3 server
             return f"{self.name}: no such bucket. Check its name, and --endpoint-url"
         where = f"{self.name}: {key}" if key else self.name
         if status == 403:

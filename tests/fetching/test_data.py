@@ -1,7 +1,10 @@
 """``fetch_data.py``: volumes from a real server, and from a mirror."""
 
+import functools
+import http.server
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -249,13 +252,29 @@ def test_a_key_that_leads_out(bucket, fetch, tmp_path, key) -> None:
 
 def test_what_is_not_there(bucket, tree, fetch, tmp_path, monkeypatch) -> None:
     missing = fetch("--dataset", "fib25", "--volume", "trvol-250-2.zarr", url=bucket.url)
-    assert "funke/fib25/training/: no volume 'trvol-250-2.zarr'; did you mean 'trvol-250-1.zarr'?" in missing.error
+    assert "funke/fib25/training/: no volume 'trvol-250-2.zarr'; did you mean 'trvol-250-1.zarr'? (found" in missing.error
     assert "did you mean 'trvol-250-1.zarr'" in fetch("--volume", "trvol-250-2.zarr", "--mirror", tree).error
+    (tmp_path / "empty").mkdir()
+    assert (
+        "no volume 'trvol-250-2.zarr' (found: none)"
+        in fetch("--volume", "trvol-250-2.zarr", "--mirror", tmp_path / "empty").error
+    )
     other = tmp_path / "datasets.toml"
     other.write_text(command.CATALOGUE.read_text().replace(f'name = "{BUCKET}"', 'name = "no-such-bucket"'))
     monkeypatch.setattr(command, "CATALOGUE", other)
     assert f"s3://no-such-bucket at {bucket.url}: no such bucket. Check" in fetch(url=bucket.url).error
     assert not (tmp_path / "dest").exists()
+
+
+def test_a_server_that_is_no_bucket(fetch, tmp_path) -> None:
+    """A web server that has no such page."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        refused = fetch(url=f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+    assert refused.status == 2
+    assert ": no such bucket. Check its name, and --endpoint-url" in refused.err.splitlines()[-1]
 
 
 def test_what_is_not_for_everybody(bucket, fetch, training) -> None:
