@@ -18,6 +18,7 @@ EXPERIMENTS = {("zebrafinch", "baseline"), ("zebrafinch", "mtlsd"), ("fib25", "b
 SCRIPTS = {
     "01_data": {"create_masks", "fetch_checkpoint", "fetch_data", "make_synthetic", "view_data"},
     "containers": {"download_images"},
+    "02_train": {"export_checkpoint", "inspect_checkpoint"},
     "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",
                    "evaluate_volumes", "picture", "view"},
     **{f"02_train/{dataset}/{variant}": {"mknet", "train", "predict", "predict_scan", "view_batch"}

@@ -32,6 +32,6 @@ def torch_weights(model: "keras.Model") -> Weights:
 
 def write_safetensors(weights: Weights, metadata: Mapping[str, str], path: Path) -> None:
     """Write ``weights`` with ``metadata`` to ``path``."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    save_file(weights, path, metadata=dict(metadata))
+    path.write_bytes(save(weights, metadata=dict(metadata)))  # save_file makes files that only their owner can read

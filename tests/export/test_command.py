@@ -1,4 +1,4 @@
-"""export_checkpoint.py: as a process, and what it refuses."""
+"""The command export_checkpoint.py: what it makes, and what it refuses. tests/test_documentation.py runs the script itself."""
 
 import subprocess
 import sys
@@ -11,9 +11,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.export import command, exporting
 from lsd_experiments.export.exporting import target
 
-from .conftest import NETWORKS, ROOT, random_model, save_checkpoint
-
-SCRIPT = ROOT / "02_train/export_checkpoint.py"
+from .conftest import NETWORKS, random_model, save_checkpoint
 
 
 @pytest.fixture
@@ -35,11 +33,11 @@ def run(monkeypatch, capsys):
     return run
 
 
-def test_the_script_exports(setup, tmp_path):
-    ran = subprocess.run([sys.executable, SCRIPT, setup, "new/net.onnx"], cwd=tmp_path, capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "new/net.onnx\n", "")
+def test_it_exports_and_prints_the_file(run, setup, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(setup, "new/net.onnx") == (0, "new/net.onnx\n")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["net.onnx"]
-    assert onnx.load(tmp_path / "new/net.onnx").producer_name == "lsd-experiments"
+    assert onnx.load("new/net.onnx").producer_name == "lsd-experiments"
 
 
 def test_help_is_light():

@@ -74,6 +74,12 @@ def test_onnx_says_what_goes_in_and_out(exported, checkpoint_of):
     assert (affs.name, shape_of(affs)) == ("affs", ["n", 3, "z_out", "y_out", "x_out"])
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
+def test_others_can_read_the_file(exported, tmp_path, suffix):
+    (tmp_path / "other").touch()
+    assert exported("small", suffix).stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def shape_of(array):
     return [dim.dim_param or dim.dim_value for dim in array.type.tensor_type.shape.dim]
 
