@@ -1,4 +1,4 @@
-"""Hemi-brain: FIB-SEM of the Drosophila central brain, 8 x 8 x 8 nm; eight training volumes, in the ellipsoid body.
+"""Hemi-brain: FIB-SEM of the Drosophila central brain, 8 x 8 x 8 nm; eight training volumes of about 450 cubic micrometres.
 
 Numbers: the published training scripts (funkelab/lsd_experiments, hemi setups 17 to 23, of maximal label padding), which
 augment as FIB-25's do. Labels of 2^64 - 3 are no neurons: ``create_masks.py`` takes them out of the labels mask.

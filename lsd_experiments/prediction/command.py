@@ -11,8 +11,12 @@ from lsd_experiments.datasets import DATASETS
 from lsd_experiments.prediction.plan import RAW, Plan, PredictionSettings, make_plan
 from lsd_experiments.training.options import PRECISIONS, positive
 
-# The volume of the published predict_scan.py, which was there for zebrafinch only; else the first of the training volumes.
-PUBLISHED_RAW = {"zebrafinch": "gt_z255-383_y1407-1663_x1535-1791.zarr"}
+# The volume that fetch_data.py fetches if none is named; zebrafinch's is that of the published predict_scan.py.
+FETCHED_RAW = {
+    "zebrafinch": "gt_z255-383_y1407-1663_x1535-1791.zarr",
+    "fib25": "tstvol-520-1.zarr",
+    "hemi": "eb-inner-groundtruth-with-context-x20172-y2322-z14332.zarr",
+}
 
 
 def scan_main() -> None:
@@ -62,7 +66,7 @@ def _fetched_raw(setup: Path) -> Path | None:
     dataset = setup.parent.name
     if dataset not in DATASETS:
         return None
-    name = PUBLISHED_RAW.get(dataset, DATASETS[dataset].volumes[0])
+    name = FETCHED_RAW.get(dataset, DATASETS[dataset].volumes[0])
     return setup.parents[2] / "01_data" / "funke" / dataset / "training" / name
 
 

@@ -105,8 +105,8 @@ def test_a_killed_prediction_goes_on(setup, run, make_raw, undisturbed, read, tm
 
 
 def test_the_volume_that_is_predicted_by_default(setup, run, make_raw, tmp_path):
-    """fib25's first training volume, where fetch_data.py puts it."""
-    fetched = setup.parents[2] / "01_data" / "funke" / "fib25" / "training" / "trvol-250-1.zarr"
+    """What fetch_data.py fetches of fib25, where it puts it."""
+    fetched = setup.parents[2] / "01_data" / "funke" / "fib25" / "training" / "tstvol-520-1.zarr"
     refused = run("predict.py", status=2)
     assert refused.stderr.startswith("error: raw: no volume is named, and none was fetched. Name one by --raw-file")
     fetched.parent.mkdir(parents=True)
@@ -115,3 +115,12 @@ def test_the_volume_that_is_predicted_by_default(setup, run, make_raw, tmp_path)
     assert refused.stderr.startswith(f"error: {fetched}:volumes/raw: (7, 13, 23) voxels are too few")
     shutil.rmtree(setup.parents[2] / "01_data")
     assert not any(tmp_path.iterdir())
+
+
+def test_the_default_volumes_are_those_that_are_fetched_by_default():
+    import tomllib
+
+    from lsd_experiments.prediction.command import FETCHED_RAW
+
+    catalogue = tomllib.loads((ROOT / "01_data" / "datasets.toml").read_text())["datasets"]
+    assert {name: entry["volumes"][0] for name, entry in catalogue.items()} == FETCHED_RAW

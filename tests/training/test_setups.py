@@ -9,18 +9,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsd_experiments.checkpoints import find_checkpoint
+from lsd_experiments import networks
+from lsd_experiments.arrays import open_volume
+from lsd_experiments.checkpoints import find_checkpoint, save_checkpoint
 from lsd_experiments.datasets import DATASETS
+from lsd_experiments.prediction.autocontext import find_lsd_network
+from lsd_experiments.prediction.blockwise import predict_scan
+from lsd_experiments.prediction.plan import PredictionSettings, make_plan
+
+OFFSET = (200.0, 45.0, 63.0)  # of the volumes that conftest writes
 
 ROOT = Path(__file__).parents[2]
 SETUPS = sorted(path.parent.relative_to(ROOT / "02_train").as_posix() for path in (ROOT / "02_train").glob("*/*/mknet.py"))
-VARIANTS = ["baseline", "mtlsd", "lsd", "long_range"]
+VARIANTS = ["baseline", "mtlsd", "lsd", "aclsd", "acrlsd", "long_range", "malis", "mtlsd_malis"]
 EXPECTED = {f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in VARIANTS} | {"synthetic/mtlsd"}
-SHAPES = {  # of train_net.json and config.json: input -> output
-    "zebrafinch": [((84, 268, 268), (48, 56, 56)), ((96, 484, 484), (60, 272, 272))],
-    "fib25": [((196, 196, 196), (92, 92, 92)), ((268, 268, 268), (164, 164, 164))],
-    "hemi": [((196, 196, 196), (92, 92, 92)), ((352, 352, 352), (248, 248, 248))],
-}
+TRAIN = {  # input -> output, of train_net.json
+    "zebrafinch": ((84, 268, 268), (48, 56, 56)), "fib25": ((196,) * 3, (92,) * 3), "hemi": ((196,) * 3, (92,) * 3),
+}  # fmt: skip
+CONFIG = {  # of config.json
+    "zebrafinch": ((96, 484, 484), (60, 272, 272)), "fib25": ((268,) * 3, (164,) * 3), "hemi": ((352,) * 3, (248,) * 3),
+}  # fmt: skip
+CONFIG_OF_AUTO_CONTEXT = {**CONFIG, "fib25": ((364,) * 3, (260,) * 3), "hemi": ((304,) * 3, (200,) * 3)}
+PARAMETERS = {  # at full width; zebrafinch's are published, and two of the others, whose third level is 2592 maps wide
+    ("zebrafinch", "baseline"): 95_853_495, ("zebrafinch", "malis"): 95_853_495, ("zebrafinch", "mtlsd"): 95_856_355,
+    ("zebrafinch", "lsd"): 95_853_586, ("zebrafinch", "long_range"): 95_853_612, ("zebrafinch", "aclsd"): 95_856_411,
+    ("zebrafinch", "acrlsd"): 95_856_735, ("fib25", "baseline"): 263_722_527, ("fib25", "mtlsd"): 263_725_387,
+    ("fib25", "malis"): 263_722_527, ("hemi", "baseline"): 263_722_527, ("hemi", "malis"): 263_722_527,
+    ("hemi", "mtlsd"): 263_725_387,
+}  # fmt: skip
 
 
 def test_the_expected_setups_are_there():
@@ -47,19 +63,28 @@ def test_its_files(setup):
 
 def test_mknet_prints_and_writes_both_files(setup, tmp_path):
     from lsd_experiments.networks import read
+    from lsd_experiments.networks.layers import parameters
 
     ran = subprocess.run([sys.executable, str(setup / "mknet.py")], cwd=tmp_path, capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")
     found = [read(tmp_path / name) for name in ("train_net.json", "config.json")]
-    assert found[0].network == found[1].network == load(setup, "mknet")["NETWORK"]
+    network = load(setup, "mknet")["NETWORK"]
+    assert found[0].network == found[1].network == network
     shapes = [(f.input_shape, f.network.output_shape(f.input_shape)) for f in found]
-    assert shapes == SHAPES.get(setup.parent.name, shapes)
+    dataset, variant = setup.parts[-2:]
+    config = CONFIG_OF_AUTO_CONTEXT if variant in INPUTS else CONFIG
+    assert shapes == ([TRAIN[dataset], config[dataset]] if dataset in TRAIN else shapes)
     for _, output in shapes:
         assert f"-> {' x '.join(map(str, output))}, context" in ran.stdout
+    assert parameters(network) == PARAMETERS.get((dataset, variant), parameters(network))
 
 
-def test_heads_fit_the_dataset_and_the_checkpoints_names(setup):
+INPUTS = {"aclsd": [("lsds", 10)], "acrlsd": [("raw", 1), ("lsds", 10)]}
+
+
+def test_inputs_and_heads_fit_the_dataset_and_the_checkpoints_names(setup):
     network = load(setup, "mknet")["NETWORK"]
+    assert [(source.name, source.channels) for source in network.inputs] == INPUTS.get(setup.name, [("raw", 1)])
     heads = [(head.name, head.channels, head.published_name) for head in network.heads]
     lsds = "embedding" if setup.parent.name == "zebrafinch" or setup.name == "lsd" else "lsds"
     expected = {"lsd": [("lsds", 10, lsds)], "long_range": [("affs", 12, "affs")]}
@@ -72,22 +97,66 @@ def test_heads_fit_the_dataset_and_the_checkpoints_names(setup):
 
 
 def test_it_trains_on_its_own_dataset(setup):
-    module = load(setup, "train")
-    assert module["DATASET"] == DATASETS[setup.parent.name]
+    dataset = DATASETS[setup.parent.name]
+    if setup.parts[-2:] == ("hemi", "acrlsd"):
+        dataset = replace(dataset, transpose_axes=(1, 2))
+    assert load(setup, "train")["DATASET"] == dataset
 
 
-def test_one_step_at_the_smallest_shape(setup, make_run, write_volume, tmp_path):
-    network = replace(load(setup, "mknet")["NETWORK"], num_fmaps=1, fmap_inc_factor=1)
+def test_only_these_use_other_networks_or_losses(setup):
+    """The published directory of the LSDs, and the published iteration of the switch."""
+    text = (setup / "train.py").read_text()
+    assert ('lsds_setup="../lsd"' in text) == (setup.name in INPUTS)
+    assert ("malis_from=10_000" in text) == setup.name.endswith("malis")
+
+
+def narrow(network):
+    return replace(network, num_fmaps=1, fmap_inc_factor=1)
+
+
+def test_a_step_and_a_block(setup, make_run, write_volume, tmp_path):
+    """Of a narrow network at the smallest shape; MALIS from the first iteration."""
+    network = narrow(load(setup, "mknet")["NETWORK"])
     module = load(setup, "train")
     dataset = module["DATASET"]
     container = write_volume(tmp_path / "own.zarr", voxel_size=dataset.voxel_size)
+    lsds = lsd_network(setup.parent / "lsd", tmp_path, dataset) if setup.name in INPUTS else None
+    malis = {"malis_from": 1} if setup.name.endswith("malis") else {}
     run, train, _ = make_run(
-        data=container, dataset=dataset, network=network, input_shape=network.smallest_input_shape,
-        targets=module["targets"], iterations=1,
+        name=setup.name, data=container, dataset=dataset, network=network, input_shape=network.smallest_input_shape,
+        targets=module["targets"], iterations=2 if malis else 1, lsds=lsds, **malis,
     )  # fmt: skip
     assert train() == 0
     assert np.isfinite(run.train.logs["loss"])
+    assert ("malis_loss" in run.train.logs) == bool(malis)
     assert find_checkpoint(run.directory).network == network
+    predicts_a_block(run.directory, network, container, tmp_path)
+
+
+def lsd_network(setup, tmp_path, dataset):
+    """A trained network of the variant lsd, narrow and with random weights."""
+    network = narrow(load(setup, "mknet")["NETWORK"])
+    directory = tmp_path / "lsd"
+    directory.mkdir()
+    networks.write(network, "config", network.smallest_input_shape, directory)
+    model = network.build(network.smallest_input_shape)
+    save_checkpoint(model, directory, network, 1, {"voxel_size": dataset.voxel_size})
+    return find_lsd_network(tmp_path / "aclsd", None, None, None)
+
+
+def predicts_a_block(directory, network, container, tmp_path):
+    shape = network.smallest_input_shape
+    networks.write(network, "config", shape, directory)
+    size = [o * v for o, v in zip(network.output_shape(shape), open_volume(container, "volumes/raw").voxel_size, strict=True)]
+    plan = make_plan(PredictionSettings(
+        str(directory), container, str(tmp_path / "prediction.zarr"), roi_offset=OFFSET, roi_shape=tuple(size),
+        lsds_on_the_fly=directory.name in INPUTS,
+    ))  # fmt: skip
+    assert predict_scan(plan)
+    for head in network.heads:
+        predicted = open_volume(str(tmp_path / "prediction.zarr"), f"volumes/{head.name}")
+        assert (predicted.channels, predicted.shape) == (head.channels, network.output_shape(shape))
+        assert predicted.read().any()
 
 
 def lines_that_differ(first, second):
@@ -95,11 +164,19 @@ def lines_that_differ(first, second):
     return [line for line in a if line not in b] + [line for line in b if line not in a]
 
 
-@pytest.mark.parametrize("dataset", ["zebrafinch", "fib25"])
-def test_variants_differ_in_the_science_alone(dataset):
+@pytest.mark.parametrize("variant", VARIANTS[1:])
+@pytest.mark.parametrize("dataset", ["zebrafinch", "fib25", "hemi"])
+def test_variants_differ_in_the_science_alone(dataset, variant):
     for name in ("predict.py", "predict_scan.py", "view_batch.py"):
-        assert lines_that_differ(f"{dataset}/baseline/{name}", f"{dataset}/mtlsd/{name}") == []
-    differing = lines_that_differ(f"{dataset}/baseline/mknet.py", f"{dataset}/mtlsd/mknet.py")
-    assert all("fmap" in line or "ead" in line or line.startswith('"""') for line in differing)
-    differing = lines_that_differ(f"{dataset}/baseline/train.py", f"{dataset}/mtlsd/train.py")
-    assert all(line.lstrip().startswith(('"""', "return ")) for line in differing)
+        assert lines_that_differ(f"{dataset}/baseline/{name}", f"{dataset}/{variant}/{name}") == []
+    differing = [line for name in ("mknet.py", "train.py") for line in lines_that_differ(f"{dataset}/baseline/{name}",
+                                                                                         f"{dataset}/{variant}/{name}")]
+    assert 4 <= len(differing) < 40
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_datasets_differ_in_numbers_alone(variant):
+    """The same lines in fib25 and hemi, but for the dataset's name, the input of config.json, and what is marked as published."""
+    differing = [line for name in ("mknet.py", "train.py") for line in lines_that_differ(f"fib25/{variant}/{name}",
+                                                                                         f"hemi/{variant}/{name}")]
+    assert len(differing) <= 11
