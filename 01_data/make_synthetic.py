@@ -25,14 +25,15 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
-    parser.add_argument("out", metavar="OUT.zarr")
+    parser.add_argument("out", metavar="OUT.zarr", help="a new zarr directory")
     parser.add_argument("--shape", type=int, nargs=3, default=(100, 400, 400), metavar=("Z", "Y", "X"),
-                        help="voxels (default: 100 400 400)")
+                        help="voxels; each takes about 64 bytes of memory (default: 100 400 400)")
     parser.add_argument("--voxel-size", type=float, nargs=3, default=(20, 9, 9), metavar=("Z", "Y", "X"),
-                        help="nm (default: 20 9 9)")
+                        help="nm, 0.5 to 150 (default: 20 9 9)")
     parser.add_argument("--density", type=float, default=6.0,
-                        help="neurites per cubic micrometre that are tried (default: 6)")
-    parser.add_argument("--seed", type=int, default=0)
+                        help="neurites per cubic micrometre that are tried; where space is short, fewer (default: 6)")
+    parser.add_argument("--seed", type=int, default=0,
+                        help="equal seeds and options give the same volume, bit for bit (default: 0)")
     parser.add_argument("--offset", type=float, nargs=3, default=(400, 900, 1800), metavar=("Z", "Y", "X"),
                         help="of the first voxel, nm (default: 400 900 1800)")
     cli.run(main, parser)

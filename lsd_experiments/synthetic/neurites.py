@@ -19,6 +19,7 @@ ALONG_Z = 1.4  # how much more neurites run along z than along y and x
 BRANCHES = 0.35  # share of neurites that have a branch
 SHORTEST = 12  # points; shorter neurites are given up
 TRIES = 20  # places to try for each neurite
+DENSEST = 1e9 / (np.pi * RADIUS[0] ** 2 * SHORTEST * STEP)  # per cubic micrometre: as many of the thinnest and shortest fill it
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A volume of raw and labels, from a seed."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,13 +9,15 @@ import numpy as np
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Nanometres, Voxels
-from lsd_experiments.synthetic.neurites import Neurites, grow_neurites
+from lsd_experiments.synthetic.neurites import DENSEST, RADIUS, Neurites, grow_neurites
 from lsd_experiments.synthetic.noise import smooth_noise
 from lsd_experiments.synthetic.raw import render
 
 WARP = 45.0  # nm, how far surfaces are displaced at most per axis, to make tubes irregular
 SLIP = 3.0  # nm, standard deviation of how far a section lies beside its place
 CRUMB = 200  # voxels; smaller connected parts stay unlabelled
+VOXEL = (0.5, 2 * RADIUS[0])  # nm: smaller ones are of atoms, larger ones miss the thinnest neurite
+BYTES = 64  # of memory per voxel, measured
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,14 @@ def check_arguments(shape: Sequence[int], voxel_size: Sequence[float], density: 
     """
     if len(shape) != 3 or any(n < 1 for n in shape):
         raise UserError(f"shape {tuple(shape)}: give three positive numbers of voxels, z y x")
-    if len(voxel_size) != 3 or any(not (math.isfinite(v) and v > 0) for v in voxel_size):
-        raise UserError(f"voxel size {tuple(voxel_size)}: give three positive sizes in nm, z y x")
-    if not (math.isfinite(density) and density > 0):
-        raise UserError(f"density {density}: give a positive number of neurites per cubic micrometre")
+    needed, there = BYTES * math.prod(map(int, shape)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise UserError(f"shape {tuple(shape)}: takes {needed / 2**30:.4g} GiB of memory, this machine has {there / 2**30:.3g}. "
+                        "Make a smaller volume")
+    if len(voxel_size) != 3 or any(not VOXEL[0] <= v <= VOXEL[1] for v in voxel_size):
+        raise UserError(f"voxel size {tuple(voxel_size)}: give three sizes from {VOXEL[0]:g} to {VOXEL[1]:g} nm, z y x")
+    if not 0 < density <= DENSEST:
+        raise UserError(f"density {density}: give neurites per cubic micrometre, above 0 and at most {DENSEST:.0f}")
     if seed < 0:
         raise UserError(f"seed {seed}: give 0 or a positive number")
     return tuple(map(int, shape)), tuple(map(float, voxel_size))

@@ -1,5 +1,6 @@
 """The container of a synthetic volume, and the command that makes it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,9 +66,9 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def make(*arguments):
+def make(*arguments, **environment):
     return subprocess.run([sys.executable, ROOT / "01_data" / "make_synthetic.py", *map(str, arguments)],
-                          capture_output=True, text=True, timeout=120, check=False)
+                          env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_command(tmp_path):
@@ -77,6 +78,21 @@ def test_the_command(tmp_path):
     raw = open_volume(str(path), "volumes/raw")
     assert raw.offset == pytest.approx(OFFSET)
     assert (raw.read() == synthesize((4, 20, 30), VOXEL, seed=2).raw).all()
+
+
+def test_two_processes_make_the_same_volume_of_a_seed(tmp_path):
+    """To the last bit, whatever the number of threads and Python's hashes."""
+    made = {}
+    for name, threads in (("one", "1"), ("two", "2")):
+        done = make(tmp_path / f"{name}.zarr", "--shape", 5, 40, 50, "--voxel-size", *VOXEL, "--density", 8, "--seed", 5,
+                    NUMBA_NUM_THREADS=threads, PYTHONHASHSEED=threads)
+        assert done.returncode == 0, done.stderr
+        made[name] = [open_volume(tmp_path / f"{name}.zarr", f"volumes/{dataset}").read().tobytes()
+                      for dataset in ("raw", "labels/neuron_ids", "labels/labels_mask")]
+    assert made["one"] == made["two"]
+    other = synthesize((5, 40, 50), VOXEL, density=8, seed=6)
+    assert made["one"][0] != other.raw.tobytes()
+    assert made["one"][1] != other.labels.tobytes()
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

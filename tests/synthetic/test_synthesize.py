@@ -92,7 +92,11 @@ def test_odd_shapes(shape):
     ({"voxel_size": (20, 0, 9)}, "voxel size"),
     ({"voxel_size": (20, float("nan"), 9)}, "voxel size"),
     ({"voxel_size": (9, 9)}, "voxel size"),
+    ({"voxel_size": (20, 9, 1e-3)}, "three sizes from 0.5 to 150 nm"),
+    ({"voxel_size": (1e6, 1e6, 1e6)}, "three sizes from 0.5 to 150 nm"),
+    ({"shape": (10**5, 10**5, 10**5)}, r"shape \(100000, 100000, 100000\): takes 5.96e\+07 GiB of memory"),
     ({"density": 0}, "density 0"),
+    ({"density": 1e9}, "above 0 and at most 118"),
     ({"density": float("inf")}, "density inf"),
     ({"seed": -1}, "seed -1"),
 ])
