@@ -1,0 +1,71 @@
+"""``inspect_checkpoint.py``: what a checkpoint holds, as lines or as JSON."""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lsd_experiments import cli
+from lsd_experiments.checkpoints.adam import ADAM
+from lsd_experiments.checkpoints.inspection import Contents, inspect
+from lsd_experiments.checkpoints.layout import INPUTS
+from lsd_experiments.networks.network import Head
+
+
+def main(description: str, experiments: Path) -> None:
+    """Print what the checkpoint on the command line holds, and which directories of ``experiments`` (02_train) it fits."""
+    parser = cli.parser(description)
+    parser.add_argument("path", metavar="PATH", help="a directory (its newest), an .index or .weights.h5 file, or a prefix")
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+
+    def command(arguments: argparse.Namespace) -> None:
+        contents = inspect(arguments.path, experiments)
+        print(json.dumps(contents.to_json(), indent=2) if arguments.json else describe(contents))
+
+    cli.run(command, parser)
+
+
+def describe(contents: Contents) -> str:
+    """``contents`` as lines, a label and a value in each."""
+    out = contents.num_fmaps_out
+    rows = {
+        "format": contents.format,
+        "scope": contents.scope,
+        "variant": " or ".join(contents.variants) or "none of the paper's",
+        "input": _input(contents.input_channels),
+        "heads": ", ".join(map(_head, contents.heads)) or "none",
+        "feature maps": _list(contents.fmaps) + (f"; {out} before the heads" if out != contents.fmaps[0] else ""),
+        "downsampling": _list("x".join(map(str, factor)) for factor in contents.downsample_factors),
+        "parameters": f"{contents.parameters:,}",
+        "iteration": "not said" if contents.iteration is None else contents.iteration,
+        "optimizer": _optimizer(contents),
+        "voxel size": contents.voxel_size and f"{_list(contents.voxel_size)} nm",
+        "fits": _list(contents.fits) or "no directory of 02_train as it is",
+        "with other widths": _list(contents.fits_other_widths),
+    }
+    return "\n".join([contents.path, *(f"  {label:<19}{value}" for label, value in rows.items() if value not in (None, ""))])
+
+
+def _input(channels: int) -> str:
+    names = " and ".join(source.name for source in INPUTS.get(channels, ())) or "not known"
+    return f"{names} ({_count(channels, 'channel')})"
+
+
+def _head(head: Head) -> str:
+    name = f", named {head.checkpoint_name}" if head.checkpoint_name else ""
+    return f"{head.name} ({_count(head.channels, 'channel')}{name})"
+
+
+def _optimizer(contents: Contents) -> str:
+    if contents.optimizer is None or contents.steps is None:
+        return "no state of it"
+    slots = "" if contents.optimizer == ADAM else f" ({contents.optimizer})"
+    return f"Adam{slots}, after {_count(contents.steps, 'step')}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _list(values: Iterable[object] | Sequence[object]) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,164 @@
+"""What a checkpoint holds, in words and numbers, and which directories of 02_train it fits."""
+
+import logging
+import runpy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lsd_experiments.checkpoints.adam import MALIS, Slots, find_slots, steps_taken
+from lsd_experiments.checkpoints.bundle import open_bundle
+from lsd_experiments.checkpoints.checkpoint import INDEX, SUFFIX, is_published
+from lsd_experiments.checkpoints.comparing import canonical, with_widths
+from lsd_experiments.checkpoints.finding import require_checkpoint
+from lsd_experiments.checkpoints.own import optimizer_steps, read_own
+from lsd_experiments.checkpoints.tensorflow1 import find_iteration, layout_of
+from lsd_experiments.errors import UserError
+from lsd_experiments.networks.layers import parameters
+from lsd_experiments.networks.network import Head, Network, Shape
+
+logger = logging.getLogger(__name__)
+VARIANTS = {  # (input channels, heads): names
+    (1, (("affs", 3),)): ("baseline", "malis"),
+    (1, (("affs", 3), ("lsds", 10))): ("mtlsd", "mtlsd_malis"),
+    (1, (("lsds", 10),)): ("lsd",),
+    (1, (("affs", 12),)): ("long_range",),
+    (10, (("affs", 3),)): ("aclsd",),
+    (11, (("affs", 3),)): ("acrlsd",),
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a checkpoint holds.
+
+    ``variants``: those of the paper that have this layout. ``steps``: of the optimizer; None without its state. ``fits``:
+    directories of 02_train whose network it is; ``fits_other_widths``: with other feature maps.
+    """
+
+    path: str
+    format: str
+    scope: str | None
+    variants: tuple[str, ...]
+    input_channels: int
+    heads: tuple[Head, ...]
+    fmaps: tuple[int, ...]
+    num_fmaps_out: int
+    downsample_factors: tuple[Shape, ...]
+    parameters: int
+    iteration: int | None
+    optimizer: str | None
+    steps: int | None
+    voxel_size: tuple[float, ...] | None = None
+    fits: tuple[str, ...] = ()
+    fits_other_widths: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def inspect(path: str | Path, experiments: str | Path | None = None) -> Contents:
+    """What the checkpoint at ``path`` holds.
+
+    :param path: a setup directory (its newest), an ``.index`` or ``.weights.h5`` file, or what these names begin with.
+    :param experiments: the directory 02_train, to tell which of its networks it fits.
+    :raises UserError: if there is no checkpoint, it is damaged, or holds no U-Net of the experiments.
+    """
+    path = resolve(Path(path))
+    networks = experiment_networks(Path(experiments)) if experiments is not None else {}
+    return _published(path, networks) if is_published(path) else _own(path, networks)
+
+
+def resolve(path: Path) -> Path:
+    """The file that ``path`` stands for; see :func:`inspect`."""
+    if path.is_dir():
+        return require_checkpoint(path).path
+    for name in (path.name, path.name + SUFFIX, path.name + INDEX, path.name.partition(".data-")[0] + INDEX):
+        file = path.with_name(name)
+        if file.is_file() and name.endswith((SUFFIX, INDEX)):
+            return file
+    if path.exists():
+        raise UserError(f"{path}: is no checkpoint: their names end in {SUFFIX} or {INDEX}. Name one, or its directory")
+    raise UserError(f"{path}: no such checkpoint. Name a directory, an {INDEX} or {SUFFIX} file, or what its name begins with")
+
+
+def experiment_networks(directory: Path) -> dict[str, Network]:
+    """The networks of 02_train by dataset and variant, as their mknet.py declare them."""
+    networks = {}
+    for path in sorted(directory.glob("*/*/mknet.py")):
+        network = runpy.run_path(str(path)).get("NETWORK")
+        if isinstance(network, Network):
+            networks["/".join(path.parent.parts[-2:])] = network
+    return networks
+
+
+def fitting(network: Network, networks: dict[str, Network], published: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of ``networks``, the names of those that are ``network``, and of those that are with other feature maps."""
+    wanted = canonical(network, published)
+    exact = tuple(name for name, other in networks.items() if canonical(other, published) == wanted)
+    similar = (name for name, other in networks.items() if canonical(with_widths(other, network), published) == wanted)
+    return exact, tuple(name for name in similar if name not in exact)
+
+
+def _published(path: Path, networks: dict[str, Network]) -> Contents:
+    bundle = open_bundle(path)
+    layout = layout_of(bundle)
+    slots = find_slots(bundle.entries, layout.scope, layout.shapes)
+    iteration = find_iteration(bundle)
+    try:
+        fits, similar = fitting(layout.network, networks, published=True)
+    except UserError as error:  # what it holds can be told all the same
+        logger.warning("%s", error)
+        fits, similar = (), ()
+    return Contents(
+        path=str(path),
+        format="TensorFlow 1",
+        scope=layout.scope,
+        variants=_variants(layout.channels_in, layout.heads, slots),
+        input_channels=layout.channels_in,
+        heads=layout.heads,
+        fmaps=layout.fmaps,
+        num_fmaps_out=layout.num_fmaps_out,
+        downsample_factors=layout.downsample_factors,
+        parameters=layout.parameters,
+        iteration=iteration,
+        optimizer=slots.optimizer if slots else None,
+        steps=steps_taken(bundle, slots, iteration or 0) if slots else None,
+        fits=fits,
+        fits_other_widths=similar,
+    )
+
+
+def _own(path: Path, networks: dict[str, Network]) -> Contents:
+    checkpoint = read_own(path)
+    network, voxel_size = checkpoint.network, checkpoint.record.get("voxel_size")
+    channels = sum(source.channels for source in network.inputs)
+    steps = optimizer_steps(path)
+    fits, similar = fitting(network, networks, published=False)
+    return Contents(
+        path=str(path),
+        format="Keras",
+        scope=None,
+        variants=_variants(channels, network.heads, None),
+        input_channels=channels,
+        heads=network.heads,
+        fmaps=tuple(network.fmaps(level) for level in range(network.levels)),
+        num_fmaps_out=network.num_fmaps_out or network.num_fmaps,
+        downsample_factors=network.downsample_factors,
+        parameters=parameters(network),
+        iteration=checkpoint.iteration,
+        optimizer=None if steps is None else "Adam",
+        steps=steps,
+        voxel_size=tuple(voxel_size) if voxel_size else None,
+        fits=fits,
+        fits_other_widths=similar,
+    )
+
+
+def _variants(channels: int, heads: tuple[Head, ...], slots: Slots | None) -> tuple[str, ...]:
+    """The variants of a layout; the slots of the MALIS optimizer tell those that look alike apart."""
+    names = VARIANTS.get((channels, tuple(sorted((head.name, head.channels) for head in heads))), ())
+    if slots and slots.optimizer == MALIS:
+        return tuple(name for name in names if "malis" in name)
+    return names
