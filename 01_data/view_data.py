@@ -1,7 +1,7 @@
 """Look at training volumes in a browser: raw, labels, and the mask of what was annotated.
 
     python view_data.py                                # the first volume that was fetched
-    python view_data.py -d funke/zebrafinch/training   # all volumes in a directory
+    python view_data.py -d funke/zebrafinch/training   # all volumes in a directory, the first visible
     python view_data.py -f sample.zarr                 # a volume anywhere
 
 Prints the URL to open, and stays until Ctrl-C.

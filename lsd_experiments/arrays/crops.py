@@ -39,6 +39,12 @@ def open_crop(path: Path, dataset: str | None, default: str | None, voxel_size: 
                               triple(crop["size"], f"{path}: 'size'", positive=True)))
 
 
+def list_in_crop(path: Path, list_datasets: Callable[[str], list[str]]) -> list[str]:
+    """The datasets that the crop file ``path`` may stand for a part of; none if it names the one."""
+    crop = _read(path)
+    return [] if crop.get("dataset") else list_datasets(_container(path, crop["container"]))
+
+
 def _container(path: Path, container: str) -> str:
     if container.startswith("s3://"):
         return container

@@ -38,10 +38,12 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
 
 
 def list_datasets(container: str | Path) -> list[str]:
-    """The datasets of ``container``; a container that is one volume itself (TIFF, crop) has none."""
+    """The datasets of ``container``; one that is a volume itself (TIFF, a crop that names its dataset) has none."""
     name = str(container)
-    if _is_tiff(name) or Path(name).suffix.lower() == ".json":
+    if _is_tiff(name):
         return []
+    if not name.startswith("s3://") and Path(name).suffix.lower() == ".json":
+        return crops.list_in_crop(Path(name), list_datasets)
     return list_arrays(_tree(name, writable=False))
 
 

@@ -1,61 +1,125 @@
 """The command behind 01_data/view_data.py: raw, labels and their mask of training volumes."""
 
 import argparse
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lsd_experiments import cli
 from lsd_experiments.arrays import list_datasets, open_volume
+from lsd_experiments.arrays.opening import HDF5_SUFFIXES
 from lsd_experiments.errors import UserError
 from lsd_experiments.viewing.layers import Kind, View
 from lsd_experiments.viewing.server import add_server_options, serve
 
 SHOWN = {"volumes/raw": Kind.RAW, "volumes/labels/neuron_ids": Kind.LABELS,
-         "volumes/labels/labels_mask": Kind.MASK, "volumes/labels/mask": Kind.MASK}
+         "volumes/labels/labels_mask": Kind.MASK, "volumes/labels/mask": Kind.MASK,
+         "volumes/labels/unlabeled_mask": Kind.MASK}
+
+logger = logging.getLogger(__name__)
 
 
 def main(description: str | None, data_dir: Path) -> None:
     """Run the command; ``data_dir`` is where volumes are looked for if none is named."""
     parser = cli.parser(description)
     parser.add_argument("-d", "--data-dir", action="append", default=[], metavar="DIR",
-                        help="a volume, or a directory of volumes; may be repeated (default: the first fetched)")
+                        help="all volumes in a directory and below, the first one visible; may be repeated (default: the first "
+                             "that was fetched)")
     parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE", help="a volume; may be repeated")
     add_server_options(parser)
 
     def command(options: argparse.Namespace) -> None:
-        containers = [*options.file, *(c for name in options.data_dir for c in containers_in(Path(name)))]
-        serve(lambda: data_views(containers or _first(data_dir)), options.bind_address, options.port)
+        serve(lambda: named_views(options.file, options.data_dir) or data_views(_first(data_dir)), options.bind_address,
+              options.port)
 
     cli.run(command, parser)
 
 
+def named_views(files: list[str], directories: list[str]) -> list[View]:
+    """Of the containers ``files``, and of all in ``directories``, of which the first one is visible.
+
+    :raises UserError: if a file cannot be shown, or nothing in a directory can.
+    """
+    several = len(files) + len(directories) > 1
+    views = data_views(files, titled=several)
+    for directory in directories:
+        containers = containers_in(Path(directory))
+        found = data_views(containers, titled=several, lenient=len(containers) > 1)
+        if not found:
+            raise UserError(f"{directory}: none of the {len(containers)} containers in it can be shown. Name one with -f FILE")
+        views += found
+    return views
+
+
 def containers_in(directory: Path) -> list[str]:
-    """``directory`` itself if it is a container, or else the ``*.zarr`` and ``*.n5`` in it.
+    """``directory`` itself if it is no directory of containers, or else the zarr, N5 and HDF5 in it and below.
+
+    In the order of their names, in which numbers count as numbers.
 
     :raises UserError: if there is none.
     """
-    if not directory.is_dir() or directory.suffix in (".zarr", ".n5"):
+    if not directory.is_dir() or _is_container(directory):
         return [str(directory)]
-    found = sorted(str(path) for path in directory.iterdir() if path.suffix in (".zarr", ".n5"))
+    found: list[Path] = []
+    for parent, directories, files in os.walk(directory):
+        below = {name: _is_container(Path(parent) / name) for name in directories if not name.startswith(".")}
+        found += [Path(parent) / name for name in below if below[name]]
+        found += [Path(parent) / name for name in files if Path(name).suffix.lower() in HDF5_SUFFIXES and name[0] != "."]
+        directories[:] = [name for name in below if not below[name]]
     if not found:
-        raise UserError(f"{directory}: holds no .zarr or .n5. Name a volume")
-    return found
+        raise UserError(f"{directory}: holds no zarr, N5 or HDF5. Name a volume")
+    return [str(path) for path in sorted(found, key=_natural)]
 
 
-def data_views(containers: list[str]) -> list[View]:
-    """Raw, labels and mask of ``containers``, as far as they are there."""
-    views = []
+def _is_container(directory: Path) -> bool:
+    marks = (".zgroup", ".zarray", "attributes.json")
+    return directory.suffix in (".zarr", ".n5") or any((directory / mark).is_file() for mark in marks)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """``a2`` before ``a10``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+
+
+def data_views(containers: list[str], titled: bool = False, lenient: bool = False) -> list[View]:
+    """Raw, labels and masks of ``containers``, as far as they are there; raw and labels are visible.
+
+    ``titled``: layers carry their container's name, as they do if there are several. ``lenient``: containers that cannot be
+    shown are named in the log, and only the first one that can is visible.
+    """
+    views: list[View] = []
     for container in containers:
-        present = list_datasets(container)
-        named = [name for name in SHOWN if name in present]
-        prefix = f"{Path(container).stem} " if len(containers) > 1 else ""
-        if not named:
-            volume = open_volume(container, default="volumes/raw")
-            views.append(View(prefix + (volume.dataset or "raw"), volume))
-        for name in named:
-            kind = SHOWN[name]
-            title = prefix + name.rsplit("/", 1)[-1]
-            views.append(View(title, open_volume(container, name), kind, visible=kind is not Kind.MASK))
+        prefix = f"{Path(container).stem} " if titled or len(containers) > 1 else ""
+        try:
+            found = list(_views(container, prefix))
+        except UserError as error:
+            if not lenient:
+                raise
+            logger.warning("not shown: %s", error)
+            continue
+        views += [replace(view, visible=False) for view in found] if lenient and views else found
     return views
+
+
+def _views(container: str, prefix: str) -> Iterator[View]:
+    present = list_datasets(container)
+    named = [name for name in SHOWN if name in present]
+    if not named:
+        volume = open_volume(container, default="volumes/raw")
+        yield View(prefix + (volume.dataset or "raw"), volume)
+    for name in named:
+        kind = SHOWN[name]
+        try:
+            volume = open_volume(container, name)
+        except UserError as error:
+            if name == named[0]:
+                raise
+            logger.warning("not shown: %s", error)  # labels that do not cover a crop of raw
+            continue
+        yield View(prefix + name.rsplit("/", 1)[-1], volume, kind, visible=kind is not Kind.MASK)
 
 
 def _first(data_dir: Path) -> list[str]:

@@ -8,6 +8,7 @@ from lsd_experiments.viewing.layers import View, layers
 
 PANEL = 500  # pixels: about the size of a panel, which the first volume fills, if it is not too large
 COARSEST = 4  # voxels to a pixel at the start, at most: so that a large volume is not read for its first picture
+LISTED = 20  # layers; of more, those that are not visible stand in a list beside the picture, and are loaded when ticked
 
 
 def make_viewer(views: Sequence[View], layout: str = "4panel") -> Any:
@@ -30,9 +31,12 @@ def make_viewer(views: Sequence[View], layout: str = "4panel") -> Any:
         state.cross_section_scale = min(extent / finest / PANEL, COARSEST)
         state.projection_scale = 2 * PANEL * state.cross_section_scale
         state.layout = layout
-        for view in views:
-            for name, layer, visible in layers(view):
-                state.layers.append(name=_unused(name, state.layers), layer=layer, visible=visible)
+        shown = [layer for view in views for layer in layers(view)]
+        is_long = len(shown) > LISTED
+        for name, layer, visible in shown:
+            added = {"archived": True} if is_long and not visible else {"visible": visible}
+            state.layers.append(name=_unused(name, state.layers), layer=layer, **added)
+        state.layer_list_panel.visible = is_long
     return viewer
 
 

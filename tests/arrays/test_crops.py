@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lsd_experiments.arrays import open_volume
+from lsd_experiments.arrays import list_datasets, open_volume
 from lsd_experiments.errors import UserError
 
 
@@ -35,6 +35,11 @@ def test_the_dataset_may_be_named_in_the_crop(write) -> None:
     assert open_volume(write(), default="volumes/raw").channels is None
     with pytest.raises(UserError, match="stands for the dataset 'volumes/affs', not 'volumes/raw'"):
         open_volume(write(dataset="volumes/affs"), "volumes/raw")
+
+
+def test_the_datasets_of_a_crop_are_its_containers(write, sample) -> None:
+    assert list_datasets(write(**PLACE)) == list_datasets(sample.container)
+    assert list_datasets(write(dataset="volumes/affs", **PLACE)) == []  # it is that one
 
 
 def test_a_voxel_size_replaces_the_stored_one(write) -> None:

@@ -1,5 +1,6 @@
 """The commands as a user runs them: the URL is all that they print, Ctrl-C ends them, a mistake is one line."""
 
+import json
 import os
 import shutil
 import signal
@@ -62,7 +63,7 @@ def test_each_serves_until_ctrl_c(container, snapshots) -> None:
 
 @pytest.mark.parametrize(("command", "message"), [
     ((DATA, "-f", "absent.zarr"), "absent.zarr: no such file or directory"),
-    ((DATA, "-d", "docs"), "docs: holds no .zarr or .n5"),
+    ((DATA, "-d", "docs"), "docs: holds no zarr, N5 or HDF5"),
     ((RESULTS,), "nothing to show. Name a config, or containers with -f FILE"),
     ((RESULTS, "-f", "absent.zarr:volumes/raw"), "absent.zarr: no such file or directory"),
     (BATCH, "snapshots: holds no batch_<n>.hdf. Run train.py first"),
@@ -94,6 +95,53 @@ def test_what_view_data_shows(container, tmp_path) -> None:
     assert containers == [str(tmp_path / "a.zarr"), str(tmp_path / "b.zarr")]
     assert [v.name for v in view_data.data_views(containers)] == ["a raw", "a labels_mask", "b raw", "b labels_mask"]
     assert view_data.containers_in(tmp_path / "a.zarr") == [str(tmp_path / "a.zarr")]
+
+
+@pytest.fixture
+def directory(container, tmp_path) -> Path:
+    """fetched/: 2.zarr, 10.zarr and more/3.zarr are volumes, 1.zarr is empty, other.h5 is no HDF5."""
+    path = tmp_path / "fetched"
+    for name in ("2.zarr", "10.zarr", "more/3.zarr", "10.zarr/.hidden/4.zarr", ".hidden/5.zarr"):
+        shutil.copytree(container, path / name)
+    (path / "1.zarr").mkdir()
+    for name in ("other.h5", "more/notes.txt"):
+        (path / name).write_text("text")
+    return path
+
+
+def test_a_directory_shows_all_below_it_and_the_first_is_visible(directory, caplog) -> None:
+    found = [str(Path(path).relative_to(directory)) for path in view_data.containers_in(directory)]
+    assert found == ["1.zarr", "2.zarr", "10.zarr", "more/3.zarr", "other.h5"]
+    views = view_data.named_views([], [str(directory)])
+    assert [(v.name, v.visible) for v in views] == [
+        ("2 raw", True), ("2 labels_mask", False), ("10 raw", False), ("10 labels_mask", False), ("3 raw", False),
+        ("3 labels_mask", False)]
+    named = [record.getMessage().split(":")[1].strip() for record in caplog.records]
+    assert named == [str(directory / "1.zarr"), str(directory / "other.h5")]
+
+
+def test_what_is_named_is_visible_and_must_be_right(directory) -> None:
+    volumes = [str(directory / name) for name in ("2.zarr", "10.zarr")]
+    assert [v.name for v in view_data.named_views(volumes, []) if v.visible] == ["2 raw", "10 raw"]
+    assert [v.name for v in view_data.named_views(volumes[:1], [volumes[1]]) if v.visible] == ["2 raw", "10 raw"]
+    assert [v.name for v in view_data.named_views([], volumes[:1])] == ["raw", "labels_mask"]
+    with pytest.raises(UserError, match=r"1\.zarr: a directory, but neither zarr nor N5"):
+        view_data.named_views([str(directory / "1.zarr")], [])
+    shutil.rmtree(directory / "2.zarr")
+    shutil.rmtree(directory / "10.zarr")
+    shutil.rmtree(directory / "more")
+    with pytest.raises(UserError, match="none of the 2 containers in it can be shown"):
+        view_data.named_views([], [str(directory)])
+
+
+def test_a_crop_is_shown_where_it_is(container, tmp_path) -> None:
+    crop = tmp_path / "crop.json"
+    crop.write_text(json.dumps({"container": str(container), "offset": [480, 120, 176], "size": [80, 100, 80]}))
+    views = view_data.named_views([str(crop)], [])
+    assert [v.name for v in views] == ["raw", "labels_mask"]
+    assert {(v.volume.shape, v.volume.offset) for v in views} == {((2, 10, 10), (480, 120, 176))}
+    assert len(view_results.result_views([str(crop)])) == 5
+    assert [v.volume.shape for v in view_results.result_views([f"{crop}:volumes/affs"])] == [(2, 10, 10)]
 
 
 def test_what_view_batch_shows(snapshots) -> None:

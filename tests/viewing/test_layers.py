@@ -129,3 +129,13 @@ def test_axes(stopped, volume) -> None:
 def test_nothing_to_show() -> None:
     with pytest.raises(UserError, match="nothing to show"):
         make_viewer([])
+
+
+@pytest.mark.parametrize(("number", "archived"), [(20, 0), (21, 20)])
+def test_of_many_layers_those_that_are_hidden_stand_in_a_list(number, archived) -> None:
+    """Layers beside the picture would leave no room for it, and are not loaded."""
+    volume = memory(np.zeros((2, 3, 4), np.uint8))
+    state = make_viewer([View(f"v{n}", volume, visible=n == 0) for n in range(number)]).state
+    assert [layer.name for layer in state.layers if layer.visible] == ["v0"]
+    assert sum(layer.archived for layer in state.layers) == archived
+    assert bool(state.layer_list_panel.visible) == (archived > 0)
