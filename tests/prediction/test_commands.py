@@ -14,6 +14,8 @@ import pytest
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.prediction.blockwise import predict_scan
 
+ROOT = Path(__file__).parents[2]
+
 MANY = (30, 32, 40)  # 10 x 4 x 4 blocks
 
 
