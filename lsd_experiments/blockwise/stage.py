@@ -17,7 +17,7 @@ from typing import Any
 from lsd_experiments.arrays import Volume, create_volume, open_volume
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Nanometres, Voxels, to_voxels
+from lsd_experiments.geometry import Box, Nanometres, Voxels, to_voxels
 
 CHUNK = 64  # voxels per axis that chunks come near to
 
@@ -93,10 +93,13 @@ def check_finished(volume: Volume, command: str) -> None:
 def describe_input(volume: Volume) -> str:
     """``volume`` as an entry of the inputs in a provenance.
 
-    If it is known when it was made that identifies it, wherever its container is moved to; else its place does.
+    If it is known when it was made that identifies it, wherever its container is moved to; else its place does. Of a crop,
+    its voxels are named, too.
     """
     made = volume.attrs.get("provenance", {})
-    return f"{Path(volume.container).name}:{volume.dataset} of {made['date']}" if "date" in made else volume.name
+    name = f"{Path(volume.container).name}:{volume.dataset} of {made['date']}" if "date" in made else volume.name
+    is_whole = volume.region == Box.of_shape(volume.array.shape[-3:])
+    return name if is_whole else f"{name}, voxels {volume.region.begin} to {volume.region.end}"
 
 
 def check_unchanged(name: str, stored: Any, provenance: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from lsd_experiments.blockwise.stage import (
     prepare_volume,
 )
 from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Box
 from lsd_experiments.provenance import provenance
 
 MADE = {"stage": "s", "parameters": {"a": (1, 2), "b": 0.5}, "inputs": {"affs": "x"}, "date": "2024"}
@@ -82,6 +83,15 @@ def test_inputs_are_known_by_when_they_were_made(output):
     assert describe_input(volume) == f"out.zarr:volumes/fragments of {volume.attrs['provenance']['date']}"
     prepare_volume(output, provenance("s", {}, {}), overwrite=True)  # within the same second
     assert describe_input(find_volume(output.container, output.dataset)) != describe_input(volume)
+
+
+def test_a_crop_is_another_input_than_the_whole_or_another_crop(output):
+    prepare_volume(output, MADE)
+    volume = find_volume(output.container, output.dataset)
+    crop, other = (volume.crop(Box((1, 2, 3), (4, 5, end))) for end in (6, 7))
+    assert describe_input(crop) == f"{describe_input(volume)}, voxels (1, 2, 3) to (4, 5, 6)"
+    assert describe_input(crop) != describe_input(other)
+    assert describe_input(volume.crop(volume.box)) == describe_input(volume)
 
 
 def test_sizes_in_voxels(output):

@@ -59,6 +59,18 @@ def test_a_part(container, arrays):
     assert evaluate_volumes(*volumes(container), box) == pytest.approx(expected)
 
 
+def test_crops_as_the_parts_that_they_are(container, arrays, tmp_path):
+    """The segmentation's first voxel is (2, 5, 7) of the labels; its crop begins at voxel 3 of z, the labels' at 4."""
+    segmentation, labels = arrays
+    for dataset, begin, size in (("seg", (3, 5, 7), (6, 20, 21)), ("labels", (4, 0, 0), (5, 25, 30))):
+        place = {"offset": [o + b * v for o, b, v in zip((400, 900, 1800), begin, VOXEL, strict=True)],
+                 "size": [s * v for s, v in zip(size, VOXEL, strict=True)]}
+        (tmp_path / f"{dataset}.json").write_text(json.dumps({"container": "data.zarr", "dataset": dataset, **place}))
+    found = evaluate_volumes(open_volume(tmp_path / "seg.json"), open_volume(tmp_path / "labels.json"))
+    assert found == pytest.approx(evaluate_segmentation(segmentation[2:7], labels[4:9, 5:25, 7:28]))
+    assert found != pytest.approx(evaluate_volumes(*volumes(container)))
+
+
 def test_a_part_outside(container):
     with pytest.raises(UserError, match="not covered by both"):
         evaluate_volumes(*volumes(container), Box((0, 0, 0), (4, 9, 9)))

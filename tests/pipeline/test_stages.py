@@ -1,5 +1,6 @@
 """All stages blockwise, with real workers."""
 
+import json
 import shutil
 
 import numpy as np
@@ -199,6 +200,21 @@ def test_evaluation_of_a_part(config, segmented):
     outside = 'labels_file = "out.zarr"\nroi_offset = [0, 90, -45]\nroi_shape = [200, 180, 180]'
     with pytest.raises(UserError, match="reaches outside"):
         run(config(evaluate=outside), "evaluate", overwrite=True)
+
+
+def test_evaluation_within_a_crop_of_the_labels(config, segmented, tmp_path):
+    """As within the same ROI; another crop in the file is refused instead of taken for the same labels."""
+    roi = 'labels_file = "out.zarr"\nroi_offset = [240, 90, -45]\nroi_shape = [200, 180, 180]'
+    (part,) = run(config(evaluate=roi), "evaluate", overwrite=True)
+    crop = tmp_path / "crop.json"
+    crop.write_text(json.dumps({"container": "out.zarr", "offset": [240, 90, -45], "size": [200, 180, 180]}))
+    path = config(evaluate='labels_file = "crop.json"')
+    (cropped,) = run(path, "evaluate", overwrite=True)
+    assert cropped.splitlines()[:-1] == part.splitlines()[:-1]  # the last line names the files
+    run(path, "evaluate")
+    crop.write_text(json.dumps({"container": "out.zarr", "offset": [240, 90, -45], "size": [200, 180, 171]}))
+    with pytest.raises(UserError, match=r"was made with labels = .*\(2, 0, 0\) to \(12, 20, 20\).*\(12, 20, 19\)"):
+        run(path, "evaluate")
 
 
 def test_scores_that_cannot_be_written_are_refused_before_they_are_computed(config, segmented, tmp_path, monkeypatch):
