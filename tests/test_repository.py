@@ -19,7 +19,7 @@ EXPERIMENTS = PUBLISHED | {("synthetic", "mtlsd")}
 SCRIPTS = {
     "01_data": {"create_masks", "fetch_checkpoint", "fetch_data", "make_synthetic", "view_data"},
     "containers": {"download_images"},
-    "02_train": {"export_checkpoint", "inspect_checkpoint"},
+    "02_train": {"export_checkpoint", "inspect_checkpoint", "status"},
     "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",
                    "evaluate_volumes", "picture", "view"},
     **{f"02_train/{dataset}/{variant}": {"mknet", "train", "predict", "predict_scan", "view_batch"}
@@ -58,7 +58,7 @@ def test_no_experiment_is_left_out() -> None:
 
 def test_the_status_table_has_a_row_per_published_experiment_and_none_that_failed() -> None:
     text = (ROOT / "README.md").read_text()
-    table = text[text.index("<!-- status: written by benchmarks/status.py -->"):text.index("<!-- end of status -->")]
+    table = text[text.index("<!-- status: written by 02_train/status.py -->"):text.index("<!-- end of status -->")]
     rows = re.findall(r"^\| (\w+) \| (\w+) \|(?: [^|]+\|){4}$", table, flags=re.MULTILINE)
     assert sorted(rows) == sorted({("dataset", "variant"), *PUBLISHED})
     assert re.search(r"^Run of \d{4}-\d\d-\d\d on \d+ cores of ", table, flags=re.MULTILINE)

@@ -1,14 +1,13 @@
-"""Fill the status table of README.md from a run of every directory of 02_train, on this machine.
+"""Try every experiment on this machine, and write the status table of README.md.
 
-    python benchmarks/status.py [--only zebrafinch/mtlsd ...] [--print]
+    python status.py --print --only zebrafinch/mtlsd fib25/lsd
 
 Each is tried as a user would, in a copy of 02_train, with feature maps reduced to 2 at each level: mknet.py at full width; a
 checkpoint of TensorFlow 1 with the published names is written and loaded; train.py takes a step (two, for MALIS, one of each
 loss) at the published shapes; predict_scan.py predicts a synthetic volume. A directory that fails at one of them gets the
-last line of its error in the table. With ``--print`` the table goes to the screen instead.
+last line of its error in the table, which goes to the screen with ``--print``, else into README.md.
 """
 
-import argparse
 import dataclasses
 import datetime
 import os
@@ -22,19 +21,21 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lsd_experiments import arrays, checkpoints, frameworks, networks
+from lsd_experiments import arrays, checkpoints, cli, frameworks, networks
 from lsd_experiments.datasets import DATASETS
+from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.networks.layers import parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-BEGIN, END = "<!-- status: written by benchmarks/status.py -->", "<!-- end of status -->"
-DATASET_NAMES = ("zebrafinch", "fib25", "hemi")
+BEGIN, END = "<!-- status: written by 02_train/status.py -->", "<!-- end of status -->"
 # In this order, since auto-context needs a trained network of LSDs.
 SCOPES = {  # of the published checkpoints; mtlsd_malis was published as a directory only
     "baseline": "setup01", "mtlsd": "setup02", "lsd": "setup03", "aclsd": "setup04", "acrlsd": "setup05",
     "long_range": "setup23", "malis": "setup07", "mtlsd_malis": "setup08",
 }  # fmt: skip
+AUTO_CONTEXT = ("aclsd", "acrlsd")
+EVERYTHING = [f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in SCOPES]
 WIDTH = ("--num-fmaps", "2", "--fmap-inc-factor", "1")
 VOLUME = (96, 128, 128)  # voxels
 
@@ -44,16 +45,25 @@ class Failed(Exception):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="DATASET/VARIANT", help="these alone")
+    parser = cli.parser(__doc__)
+    parser.add_argument("--only", nargs="+", metavar="DATASET/VARIANT", default=EVERYTHING, help="these alone; with --print")
     parser.add_argument("--print", action="store_true", help="print the table, and leave README.md as it is")
-    options = parser.parse_args()
-    everything = [f"{dataset}/{variant}" for dataset in DATASET_NAMES for variant in SCOPES]
+    cli.run(command, parser)
+
+
+def command(options):
+    for name in options.only:
+        if name not in EVERYTHING:
+            raise UserError(f"--only {name}: no such experiment{nearest(name, EVERYTHING)}")
+    if options.only != EVERYTHING and not options.print:
+        raise UserError("--only: README.md has all experiments. Pass --print, too")
+    needed = {f"{name.split('/')[0]}/lsd" for name in options.only if name.endswith(AUTO_CONTEXT)}
+    names = [name for name in EVERYTHING if name in needed or name in options.only]
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
         shutil.copytree(ROOT / "02_train", work / "02_train",
                         ignore=lambda _, names: [name for name in names if "." in name and not name.endswith(".py")])
-        rows = [row(work, name) for name in tqdm(options.only or everything, unit="directory")]
+        rows = [row(work, name) for name in tqdm(names, unit="directory")]
     text = table(rows)
     if options.print:
         print(text)
@@ -121,7 +131,7 @@ def trains(work, setup):
 
 def predicts(work, setup):
     volume, out = synthetic(work, setup.parent.name), setup / "out.zarr"
-    fly = ["--lsds-on-the-fly"] if setup.name in ("aclsd", "acrlsd") else []
+    fly = ["--lsds-on-the-fly"] if setup.name in AUTO_CONTEXT else []
     run(setup, "predict_scan.py", "--raw-file", volume, "--pad", "--output", str(out), *fly)
     written = [arrays.open_volume(str(out), f"volumes/{head.name}") for head in narrow_network(setup).heads]
     if not all(volume.read().any() for volume in written):
