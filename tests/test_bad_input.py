@@ -163,7 +163,7 @@ OTHERS = {
     "view: mistyped": ("03_predict/view.py -f rwa.zarr", r"rwa\.zarr: no such file or directory"),
     "view: misspelt key": ("03_predict/view.py config.toml#num_wrkers=2", "did you mean 'num_workers'"),
     "view_data: mistyped": ("01_data/view_data.py -f rwa.zarr", r"rwa\.zarr: no such file or directory"),
-    "view_data: no volumes": ("01_data/view_data.py -d 02_train", r"02_train: holds no \.zarr or \.n5"),
+    "view_data: no volumes": ("01_data/view_data.py -d 02_train", "02_train: holds no zarr, N5 or HDF5"),
     "view_data: port": ("01_data/view_data.py -f raw.zarr --port 99999", "--port 99999: there is no such port"),
     "view_batch: not there": ("02_train/fib25/tiny/view_batch.py", r"snapshots: holds no batch_<n>\.hdf\. Run train\.py first"),
     "make_synthetic: not zarr": ("01_data/make_synthetic.py out.h5", r"out\.h5: synthetic volumes are zarr"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from lsd_experiments import cli
 from lsd_experiments.arrays import list_datasets, open_volume
 from lsd_experiments.arrays.opening import HDF5_SUFFIXES
+from lsd_experiments.checkpoints import SUFFIX
 from lsd_experiments.errors import UserError
 from lsd_experiments.viewing.layers import Kind, View
 from lsd_experiments.viewing.server import add_server_options, serve
@@ -67,11 +68,16 @@ def containers_in(directory: Path) -> list[str]:
     for parent, directories, files in os.walk(directory):
         below = {name: _is_container(Path(parent) / name) for name in directories if not name.startswith(".")}
         found += [Path(parent) / name for name in below if below[name]]
-        found += [Path(parent) / name for name in files if Path(name).suffix.lower() in HDF5_SUFFIXES and name[0] != "."]
+        found += [Path(parent) / name for name in files if _is_hdf5(name)]
         directories[:] = [name for name in below if not below[name]]
     if not found:
         raise UserError(f"{directory}: holds no zarr, N5 or HDF5. Name a volume")
     return [str(path) for path in sorted(found, key=_natural)]
+
+
+def _is_hdf5(name: str) -> bool:
+    """By its name; a checkpoint's suffix says that it holds weights."""
+    return Path(name).suffix.lower() in HDF5_SUFFIXES and not name.startswith(".") and not name.endswith(SUFFIX)
 
 
 def _is_container(directory: Path) -> bool:
