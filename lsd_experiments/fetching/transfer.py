@@ -114,21 +114,24 @@ def _is_right(store: Store, path: Path, found: StoredObject) -> bool:
 
 def _complete(store: Store, target: Target, file: File, advance: Callable[[int], object], stop: threading.Event) -> File:
     """Bring the file's part to its size; returns the file as it was found in the end."""
-    idle = changes = 0
+    idle = changes = most = 0
     while True:
         part = part_path(target, file)
         begin = _begin(part, file.found, advance)
         try:
             _append(store, file.found, part, begin, advance, stop)
             return file
-        except Changed:
+        except Changed as error:
             changes += 1
-            if changes == CHANGES:
-                raise UserError(f"{store.name}: {file.found.key}: changes while it is fetched. Try again later") from None
             advance(-_drop(part))
-            file = replace(file, found=store.find(file.found.key))
+            if changes == CHANGES:
+                how = f" ({error})" if str(error) else ""
+                raise UserError(f"{store.name}: {file.found.key}: changes while it is fetched{how}. Try again later") from None
+            most, file = 0, replace(file, found=store.find(file.found.key))
         except Interruption as error:
-            idle = 0 if part.is_file() and part.stat().st_size > begin else idle + 1
+            there = part.stat().st_size if part.is_file() else 0
+            idle = 0 if there > max(begin, most) else idle + 1  # without an ETag, each try begins anew
+            most = max(most, there)
             if idle == IDLE_TRIES:
                 raise UserError(_broken_off(store, file.found, part, error)) from error
             stop.wait(PAUSE)
@@ -154,8 +157,10 @@ def _append(
         for chunk in chunks:
             if stop.is_set():
                 raise Stopped
-            file.write(chunk)
             there += len(chunk)
+            if there > found.size:
+                raise Changed(f"more than the {found.size} bytes that it should have come")
+            file.write(chunk)
             advance(len(chunk))
         if stop.is_set():
             raise Stopped
@@ -183,9 +188,10 @@ def _drop(part: Path) -> int:
 
 def _broken_off(store: Store, found: StoredObject, part: Path, error: Exception) -> str:
     there = part.stat().st_size if part.is_file() else 0
+    again = "goes on from there" if found.etag else "starts it anew"
     return (
         f"{store.name}: {found.key}: the connection broke off after {there} of {found.size} bytes ({error}). The same command "
-        "goes on from there"
+        f"{again}"
     )
 
 

@@ -98,6 +98,7 @@ class Proxy:
     ranges: list[tuple[str, str | None]] = field(default_factory=list)  # (key, Range) of each GET of an object
     before: Callable[[str], None] = lambda key: None
     spoil: Callable[[str, bytes], Iterator[bytes | None]] = lambda key, body: iter((body,))  # None: the connection breaks
+    longer: int = 0  # bytes that the bodies of objects have beyond what the listing says
 
     def asked(self, name: str) -> list[str | None]:
         """The ranges that were asked of the object whose key ends in ``name``."""
@@ -124,6 +125,8 @@ def proxy(bucket) -> Iterator[Proxy]:
             connection.request(self.command, self.path, headers=dict(self.headers))
             answer = connection.getresponse()
             body = answer.read()
+            if is_object and answer.status < 300:
+                body += bytes(proxy.longer)
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in ("server", "date", "connection", "transfer-encoding", "content-length"):

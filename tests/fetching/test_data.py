@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import open_volume
+from lsd_experiments.errors import UserError
 from lsd_experiments.fetching import command, s3, transfer
+from lsd_experiments.fetching.plan import make_plan, whole_directory
+from lsd_experiments.fetching.stores import DirectoryStore, Interruption
 from tests.fetching.conftest import BUCKET, FINCH, FIRST, HEMI, files
 
 TRAINING = "funke/fib25/training"
@@ -179,6 +182,43 @@ def test_an_object_that_never_stays_the_same(bucket, proxy, fetch, training) -> 
     put_object(bucket, "restless.zarr")
     assert "raw: changes while it is fetched" in fetch("--dataset", "fib25", "--volume", "restless.zarr", url=proxy.url).error
     assert not (training / "restless.zarr").exists()
+
+
+@pytest.mark.timeout(60)  # without an end it would be read for ever
+@pytest.mark.parametrize("longer", [1, 3_000_000])
+def test_an_object_that_is_longer_than_it_is_listed(bucket, proxy, fetch, training, longer) -> None:
+    content = put_object(bucket, "long.zarr")
+    proxy.longer = longer
+    refused = fetch("--dataset", "fib25", "--volume", "long.zarr", url=proxy.url)
+    assert refused.status == 2
+    assert "long.zarr/raw: changes while it is fetched (more than the 700000 bytes that it should have come)" in refused.error
+    assert proxy.asked("long.zarr/raw") == [None] * transfer.CHANGES
+    assert files(training) == {}
+    proxy.longer = 0
+    assert fetch("--dataset", "fib25", "--volume", "long.zarr", url=proxy.url).status == 0
+    assert (training / "long.zarr/raw").read_bytes() == content
+
+
+class Breaking(DirectoryStore):
+    """Breaks off after a byte, each time; it has no ETags, so each try begins anew."""
+
+    reads = 0
+
+    def read(self, found, begin):
+        self.reads += 1
+        yield b"1"
+        raise Interruption("as ever")
+
+
+@pytest.mark.timeout(60)  # without an end it would be tried for ever
+def test_an_object_without_an_etag_that_never_comes_whole(tmp_path) -> None:
+    (tmp_path / "mirror/funke").mkdir(parents=True)
+    (tmp_path / "mirror/funke/raw").write_bytes(b"123")
+    store = Breaking(tmp_path / "mirror")
+    plan = make_plan(whole_directory("funke/", tmp_path / "a.zarr"), store.objects("funke/"))
+    with pytest.raises(UserError, match=r"raw: the connection broke off after 1 of 3 bytes .* The same command starts it anew"):
+        transfer.transfer(store, [plan], jobs=1)
+    assert store.reads == 1 + transfer.IDLE_TRIES
 
 
 def test_an_object_that_changed_since_the_last_run(bucket, proxy, fetch, training) -> None:
