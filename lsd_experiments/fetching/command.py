@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError, nearest
-from lsd_experiments.fetching.plan import Plan, check_room, make_plan, readable, safe_path, whole_directory, within_directory
+from lsd_experiments.fetching.plan import Plan, check_room, is_safe_name, make_plan, readable, whole_directory, within_directory
 from lsd_experiments.fetching.s3 import S3Store
 from lsd_experiments.fetching.stores import DirectoryStore, Store, StoredObject
 from lsd_experiments.fetching.transfer import transfer
@@ -98,11 +98,13 @@ def choose_volumes(
         return [(entry, name) for entry in entries.values() for name in (entry.volumes if everything else entry.volumes[:1])]
     chosen = []
     for volume in dict.fromkeys(name.rstrip("/") for name in volumes):
+        if not is_safe_name(volume):
+            like = next(iter(entries.values())).volumes[0]
+            raise UserError(f"--volume {volume!r}: is no volume's name. Name the volume alone, like {like}")
         having = [entry for entry in entries.values() if volume in entry.volumes] or list(entries.values())
         if len(having) > 1:
             known = [name for entry in having for name in entry.volumes]
             raise UserError(f"no volume '{volume}' in {', '.join(entries)}{nearest(volume, known)} ({CATALOGUE.name} lists them)")
-        safe_path(volume, "")
         chosen.append((having[0], volume))
     return chosen
 

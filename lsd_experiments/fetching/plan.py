@@ -145,14 +145,15 @@ def safe_path(key: str, prefix: str) -> str:
     """
     path = key.removeprefix(prefix)
     names = path.split("/")
-    bad = not key.startswith(prefix) or any(name in ("", ".", "..") or not _is_plain(name) for name in names)
-    if bad or NAME in names or names[-1].endswith(PART):
+    if not key.startswith(prefix) or not all(map(is_safe_name, names)) or names[-1].endswith(PART):
         raise UserError(f"{key!r}: no key for a file below {prefix}. Nothing was fetched: see to the bucket")
     return path
 
 
-def _is_plain(name: str) -> bool:
-    return name.isprintable() and "\\" not in name and len(name.encode()) <= LONGEST
+def is_safe_name(name: str) -> bool:
+    """Whether ``name`` is that of a file or directory within another, and none of our own names."""
+    plain = name.isprintable() and not set(name) & {"/", "\\"} and len(name.encode()) <= LONGEST
+    return plain and name not in ("", ".", "..", NAME)
 
 
 def _check_alike(path: Path, file: File) -> None:

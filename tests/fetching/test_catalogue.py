@@ -70,8 +70,11 @@ def test_what_options_choose(catalogue) -> None:
             ["trvol-250-3.zarr"],
             r"no volume 'trvol-250-3.zarr' in zebrafinch, fib25, hemi; did you mean 'trvol-250-\d.zarr'",
         ),
-        (["fib25"], ["../../../etc"], "no key for a file"),
-        (["fib25"], [".."], "no key for a file"),
+        (["fib25"], ["../x"], r"^--volume '../x': is no volume's name. Name the volume alone, like tstvol-520-1.zarr$"),
+        (["fib25"], ["trvol-250-1.zarr", "../../../etc"], "^--volume '../../../etc': is no volume's name"),
+        (None, ["training/trvol-250-1.zarr"], "like gt_z255"),
+        (["fib25"], [".."], "is no volume's name"),
+        (["fib25"], [""], "is no volume's name"),
     ],
 )
 def test_mistakes_are_explained(catalogue, datasets, volumes, reason) -> None:
