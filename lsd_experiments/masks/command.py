@@ -113,7 +113,10 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def _id(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
     if not 0 <= number <= LAST_ID:
-        raise argparse.ArgumentTypeError(f"{number} is no id, which is 0 to {LAST_ID}")
+        raise argparse.ArgumentTypeError(f"{text} is no id, which is a whole number from 0 to {LAST_ID}")
     return number

@@ -197,7 +197,14 @@ def test_the_commands_own_mistakes(tmp_path):
     assert (
         done.stderr == f"error: {tmp_path}/absent.zarr: no such file or directory. Name a zarr, N5, HDF5, TIFF or crop (.json)\n"
     )
-    assert "--exclude: 18446744073709551616 is no id" in run("--exclude", 2**64).stderr
+
+
+@pytest.mark.parametrize("text", [str(2**64), "-1", "foo", "1.5"])
+def test_what_is_no_id(capsys, text):
+    with pytest.raises(SystemExit) as ended:
+        masks("--exclude", text)
+    assert ended.value.code == 2
+    assert f"argument --exclude: {text} is no id, which is a whole number from 0 to {2**64 - 1}" in capsys.readouterr().err
 
 
 def test_no_volumes(tmp_path):
