@@ -46,6 +46,24 @@ def require_checkpoint(directory: str | Path, iteration: int | None = None) -> C
     return found
 
 
+def resolve(path: str | Path) -> Path:
+    """The file of the checkpoint that ``path`` stands for: that which :class:`Checkpoint` has as its ``path``.
+
+    :param path: a setup directory (its newest), an ``.index`` or ``.weights.h5`` file, or what these names begin with.
+    :raises UserError: if there is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return require_checkpoint(path).path
+    for name in (path.name, path.name + SUFFIX, path.name + INDEX, path.name.partition(".data-")[0] + INDEX):
+        file = path.with_name(name)
+        if file.is_file() and name.endswith((SUFFIX, INDEX)):
+            return file
+    if path.exists():
+        raise UserError(f"{path}: is no checkpoint: their names end in {SUFFIX} or {INDEX}. Name one, or its directory")
+    raise UserError(f"{path}: no such checkpoint. Name a directory, an {INDEX} or {SUFFIX} file, or what its name begins with")
+
+
 def _paths(directory: Path) -> dict[int, Path]:
     """The checkpoints by iteration; of two of one iteration, ours, which says more."""
     names = [path.name for path in directory.iterdir()] if directory.is_dir() else []

@@ -8,9 +8,9 @@ from typing import Any
 
 from lsd_experiments.checkpoints.adam import MALIS, Slots, find_slots, steps_taken
 from lsd_experiments.checkpoints.bundle import open_bundle
-from lsd_experiments.checkpoints.checkpoint import INDEX, SUFFIX, is_published
+from lsd_experiments.checkpoints.checkpoint import is_published
 from lsd_experiments.checkpoints.comparing import canonical, with_widths
-from lsd_experiments.checkpoints.finding import require_checkpoint
+from lsd_experiments.checkpoints.finding import resolve
 from lsd_experiments.checkpoints.own import optimizer_steps, read_own
 from lsd_experiments.checkpoints.tensorflow1 import find_iteration, layout_of
 from lsd_experiments.errors import UserError
@@ -61,26 +61,13 @@ class Contents:
 def inspect(path: str | Path, experiments: str | Path | None = None) -> Contents:
     """What the checkpoint at ``path`` holds.
 
-    :param path: a setup directory (its newest), an ``.index`` or ``.weights.h5`` file, or what these names begin with.
+    :param path: see :func:`resolve`.
     :param experiments: the directory 02_train, to tell which of its networks it fits.
     :raises UserError: if there is no checkpoint, it is damaged, or holds no U-Net of the experiments.
     """
     path = resolve(Path(path))
     networks = experiment_networks(Path(experiments)) if experiments is not None else {}
     return _published(path, networks) if is_published(path) else _own(path, networks)
-
-
-def resolve(path: Path) -> Path:
-    """The file that ``path`` stands for; see :func:`inspect`."""
-    if path.is_dir():
-        return require_checkpoint(path).path
-    for name in (path.name, path.name + SUFFIX, path.name + INDEX, path.name.partition(".data-")[0] + INDEX):
-        file = path.with_name(name)
-        if file.is_file() and name.endswith((SUFFIX, INDEX)):
-            return file
-    if path.exists():
-        raise UserError(f"{path}: is no checkpoint: their names end in {SUFFIX} or {INDEX}. Name one, or its directory")
-    raise UserError(f"{path}: no such checkpoint. Name a directory, an {INDEX} or {SUFFIX} file, or what its name begins with")
 
 
 def experiment_networks(directory: Path) -> dict[str, Network]:

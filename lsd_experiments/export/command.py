@@ -11,7 +11,7 @@ def main(description: str) -> None:
     """Export a checkpoint, as the command line says."""
     parser = cli.parser(description)
     add = parser.add_argument
-    add("source", metavar="SETUP_OR_CHECKPOINT", help="a directory of 02_train, or a checkpoint")
+    add("source", metavar="SETUP_OR_CHECKPOINT", help="a directory of 02_train, a checkpoint's file, or its prefix")
     add("out", metavar="OUT", help=f"the file to write or to replace, {' or '.join(SUFFIXES.values())}")
     add("--format", choices=SUFFIXES, help="adds its suffix to OUT (default: OUT's suffix says the format)")
     add("--checkpoint", type=positive, metavar="N", help="the checkpoint's iteration (default: the newest)")

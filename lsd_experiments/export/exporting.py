@@ -45,12 +45,13 @@ def target(path: str | Path, format: str | None = None) -> tuple[Path, str]:
 def find(source: str | Path, iteration: int | None = None) -> Checkpoint:
     """The checkpoint ``source``, or in a setup directory ``source`` that of ``iteration`` (default: the newest).
 
+    :param source: see :func:`lsd_experiments.checkpoints.resolve`
     :raises UserError: if there is none, or ``source`` is itself a checkpoint and an iteration is named
     """
     source = Path(source)
     if source.is_dir():
         return checkpoints.require_checkpoint(source, iteration)
-    checkpoint = checkpoints.read_checkpoint(source)
+    checkpoint = checkpoints.read_checkpoint(checkpoints.resolve(source))
     if iteration not in (None, checkpoint.iteration):
         raise UserError(
             f"{source}: is the checkpoint of iteration {checkpoint.iteration}, not {iteration}. Name its directory, or leave "

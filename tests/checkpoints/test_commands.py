@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import create_volume
-from lsd_experiments.checkpoints import read_checkpoint
+from lsd_experiments.checkpoints import read_checkpoint, resolve
 from lsd_experiments.checkpoints.inspect_command import describe
-from lsd_experiments.checkpoints.inspection import inspect, resolve
+from lsd_experiments.checkpoints.inspection import inspect
 from lsd_experiments.errors import UserError
 
 ROOT = Path(__file__).parents[2]

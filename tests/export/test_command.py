@@ -93,15 +93,18 @@ def test_the_iteration_is_the_newest_or_the_one_that_is_named(run, setup, tmp_pa
     assert first.any()
     assert (exported(tmp_path / "setup", tmp_path / "net") == 2 * first).all()
     file = tmp_path / "setup/train_net_checkpoint_1.weights.h5"
+    prefix = tmp_path / "setup/train_net_checkpoint_1"
     assert (exported(file, tmp_path / "net") == first).all()
-    status, printed = run(file, tmp_path / "net", "--format", "torch", "--checkpoint", 2)
-    assert (status, "is the checkpoint of iteration 1, not 2" in printed) == (2, True)
+    assert (exported(prefix, tmp_path / "net") == first).all()
+    for source in (file, prefix):
+        status, printed = run(source, tmp_path / "net", "--format", "torch", "--checkpoint", 2)
+        assert (status, "is the checkpoint of iteration 1, not 2" in printed) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere", "net.onnx"], "nowhere: no such checkpoint"),
+        (["nowhere", "net.onnx"], "nowhere: no such checkpoint. Name a directory, an .index or .weights.h5 file, or"),
         ([".", "net.onnx"], "no checkpoint (found: none)"),
         (["{setup}", "net.onnx", "--checkpoint", "8"], "no checkpoint of iteration 8 (found: 7)"),
         (["{setup}", "net.pt"], "its suffix says no format"),
