@@ -6,6 +6,11 @@
 docs/export.md says how to use the files.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from lsd_experiments.export.command import main
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from lsd_experiments import arrays, checkpoints, cli, frameworks, networks
 from lsd_experiments.datasets import DATASETS
 from lsd_experiments.errors import UserError, nearest
@@ -45,6 +47,7 @@ class Failed(Exception):
 
 
 def main():
+    """The command line."""
     parser = cli.parser(__doc__)
     parser.add_argument("--only", nargs="+", metavar="DATASET/VARIANT", default=EVERYTHING, help="these alone; with --print")
     parser.add_argument("--print", action="store_true", help="print the table, and leave README.md as it is")
@@ -52,6 +55,7 @@ def main():
 
 
 def command(options):
+    """Try the experiments of ``--only``, and print the table or put it into README.md."""
     for name in options.only:
         if name not in EVERYTHING:
             raise UserError(f"--only {name}: no such experiment{nearest(name, EVERYTHING)}")
@@ -87,6 +91,7 @@ def row(work, name):
 
 
 def builds(work, setup):
+    """mknet.py writes both files: the parameters, and the shapes of their outputs."""
     run(setup, "mknet.py")
     files = [networks.read(setup / name) for name in ("train_net.json", "config.json")]
     shapes = ["x".join(map(str, file.network.output_shape(file.input_shape))) for file in files]
@@ -119,6 +124,7 @@ def loads(work, setup):
 
 
 def trains(work, setup):
+    """train.py leaves a checkpoint: the steps, and the shape of their input."""
     volume = synthetic(work, setup.parent.name)
     malis = ["--malis-from", "1"] if setup.name.endswith("malis") else []
     last = 2 if malis else 1
@@ -130,6 +136,7 @@ def trains(work, setup):
 
 
 def predicts(work, setup):
+    """predict_scan.py writes something to each head: channels and shapes."""
     volume, out = synthetic(work, setup.parent.name), setup / "out.zarr"
     fly = ["--lsds-on-the-fly"] if setup.name in AUTO_CONTEXT else []
     run(setup, "predict_scan.py", "--raw-file", volume, "--pad", "--output", str(out), *fly)
@@ -149,16 +156,18 @@ def synthetic(work, dataset):
 
 
 def narrow(network):
+    """``network`` with the feature maps that :data:`WIDTH` asks of train.py."""
     out = network.num_fmaps_out and 3
     return dataclasses.replace(network, num_fmaps=2, fmap_inc_factor=1, num_fmaps_out=out)
 
 
 def narrow_network(setup):
+    """The network that was trained, which need not be that of train_net.json."""
     return checkpoints.require_checkpoint(setup).network
 
 
 def run(directory, script, *arguments):
-    """A script as a user runs it."""
+    """A script as a user runs it; its last line of error, if it ends with one, is that of :class:`Failed`."""
     done = subprocess.run([sys.executable, str(directory / script), *arguments], cwd=directory, capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
     if done.returncode:
@@ -166,6 +175,7 @@ def run(directory, script, *arguments):
 
 
 def table(rows):
+    """The rows as Markdown, below what tells the date and the machine."""
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     heads = ["dataset", "variant", "builds: full width, outputs", "loads the published layout", "trains a step", "predicts"]
     lines = [f"Run of {date} on {machine()}, without a GPU; 2 feature maps at each level, but for the first column.", ""]
@@ -174,6 +184,7 @@ def table(rows):
 
 
 def machine():
+    """Its processor, as Linux names it."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     name = re.search(r"model name\s*: (.*)", info)
     return f"{os.cpu_count()} cores of {name[1].strip() if name else 'an unnamed processor'}"

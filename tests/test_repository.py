@@ -1,7 +1,10 @@
 """What the repository promises about itself: layout, versions, links."""
 
+import os
 import re
 import subprocess
+import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -49,6 +52,21 @@ def test_the_step_table_has_every_script_and_no_other() -> None:
     listed = {(where.strip("`/") if where.startswith("`") else "", script) for where, script in rows}
     listed = {("02_train" if where.startswith("02_train") or not where else where, script) for where, script in listed}
     assert listed == {(directory.split("/")[0], script) for directory, scripts in SCRIPTS.items() for script in scripts}
+
+
+@pytest.mark.parametrize("script", [f"{place}/{name}.py" for place in ("01_data", "02_train", "containers")
+                                    for name in sorted(SCRIPTS[place])])
+def test_a_script_runs_in_a_checkout_that_is_not_installed(script: str, tmp_path: Path) -> None:
+    """With the libraries of the environment, but without its .pth files, by which this package is installed."""
+    environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
+
+    def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-S", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert "No module named 'lsd_experiments'" in python("-c", "import lsd_experiments").stderr, "the control"
+    ended = python(str(ROOT / script), "--help")
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_no_experiment_is_left_out() -> None:

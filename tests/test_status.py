@@ -1,0 +1,39 @@
+"""02_train/status.py: its table and its refusals. The whole run takes minutes; tests/test_repository.py reads what it wrote."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "02_train/status.py"
+
+
+def test_a_row_per_directory_below_its_date_and_machine():
+    status = runpy.run_path(str(SCRIPT))
+    rows = [["fib25", "lsd", "1.2 M parameters", "36 arrays", "one, 20x20x20", "fails: out of memory"], ["hemi", *"abcde"]]
+    told, empty, *lines = status["table"](rows).splitlines()
+    assert re.match(r"Run of \d{4}-\d\d-\d\d on \d+ cores of .+, without a GPU", told)
+    assert empty == ""
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0][:2] == ["dataset", "variant"]
+    assert cells[1] == ["---"] * len(cells[0])
+    assert cells[2:] == rows
+    assert {len(row) for row in cells} == {2 + len(("builds", "loads", "trains", "predicts"))}
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--print", "--only", "nonsense"), "error: --only nonsense: no such experiment\n"),
+    (("--print", "--only", "fib25/lsd", "fib25/mtlds"), "--only fib25/mtlds: no such experiment; did you mean 'fib25/mtlsd'?\n"),
+    (("--only", "fib25/lsd"), "error: --only: README.md has all experiments. Pass --print, too\n"),
+])  # fmt: skip
+def test_it_refuses(arguments, message):
+    readme = (ROOT / "README.md").read_bytes()
+    ended = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.endswith(message)
+    assert ended.stderr.count("\n") == 1
+    assert (ROOT / "README.md").read_bytes() == readme
