@@ -67,7 +67,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="print sizes, check for room on the disk, and fetch nothing")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--endpoint-url", metavar="URL", help="another S3 server (default: AWS_ENDPOINT_URL, or Amazon's)")
-    source.add_argument("--mirror", type=Path, metavar="DIR", help="copy from a directory that is laid out like the bucket")
+    text = "copy from a directory that is laid out like the bucket; a file that was begun starts again"
+    source.add_argument("--mirror", type=Path, metavar="DIR", help=text)
     add("--jobs", type=_positive, default=JOBS, metavar="N", help=f"requests at a time (default: {JOBS})")
 
 
