@@ -34,6 +34,29 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def positive(text: str) -> int:
+    """The whole number above 0 that ``text`` says, for argparse."""
+    number = _whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number
+
+
+def not_negative(text: str) -> int:
+    """The whole number from 0 on that ``text`` says, for argparse."""
+    number = _whole(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is below 0")
+    return number
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+
+
 def run(
     command: Callable[[argparse.Namespace], int | None],
     parser: argparse.ArgumentParser,

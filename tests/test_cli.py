@@ -5,12 +5,15 @@ import logging
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
+from lsd_experiments.fetching import command as fetching
+from lsd_experiments.pipeline import command as pipeline
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -90,6 +93,41 @@ def test_debug_is_ours_alone(capsys):
     end(lambda options: None, capsys, "--debug")
     assert logging.getLogger("lsd_experiments.training").isEnabledFor(logging.DEBUG)
     assert not logging.getLogger("numba.core").isEnabledFor(logging.DEBUG)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0", 0), ("12", 12), ("-0", 0)])
+def test_numbers(text, expected):
+    assert cli.not_negative(text) == expected
+    if expected:
+        assert cli.positive(text) == expected
+
+
+@pytest.mark.parametrize(("kind", "text", "message"), [
+    (cli.positive, "0", "0 is not above 0"),
+    (cli.positive, "-3", "-3 is not above 0"),
+    (cli.positive, "many", "'many' is no whole number"),
+    (cli.positive, "1.5", "'1.5' is no whole number"),
+    (cli.not_negative, "-1", "-1 is below 0"),
+    (cli.not_negative, "", "'' is no whole number"),
+])  # fmt: skip
+def test_what_is_no_such_number(capsys, kind, text, message):
+    parser = cli.parser("what it does")
+    parser.add_argument("--jobs", type=kind)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args([f"--jobs={text}"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: argument --jobs: {message}\n")
+
+
+@pytest.mark.parametrize("main", [fetching.data_main, fetching.checkpoint_main, fetching.images_main,
+                                  partial(pipeline.main, "run")])
+def test_numbers_of_the_commands(capsys, main):
+    """In the same words, and before anything else."""
+    option = "--num-workers" if isinstance(main, partial) else "--jobs"
+    with pytest.raises(SystemExit) as ended:
+        main("", ["a.toml"] * (option == "--num-workers") + [option, "0"])
+    assert ended.value.code == 2
+    assert f"argument {option}: 0 is not above 0" in capsys.readouterr().err
 
 
 def test_mknet_refuses_an_illegal_shape_in_one_line(tmp_path):

@@ -4,7 +4,6 @@ import argparse
 
 from lsd_experiments import cli
 from lsd_experiments.export.exporting import SUFFIXES, export_checkpoint, find, target
-from lsd_experiments.training.options import positive
 
 
 def main(description: str) -> None:
@@ -14,10 +13,10 @@ def main(description: str) -> None:
     add("source", metavar="SETUP_OR_CHECKPOINT", help="a directory of 02_train, a checkpoint's file, or its prefix")
     add("out", metavar="OUT", help=f"the file to write or to replace, {' or '.join(SUFFIXES.values())}")
     add("--format", choices=SUFFIXES, help="adds its suffix to OUT (default: OUT's suffix says the format)")
-    add("--checkpoint", type=positive, metavar="N", help="the checkpoint's iteration (default: the newest)")
+    add("--checkpoint", type=cli.positive, metavar="N", help="the checkpoint's iteration (default: the newest)")
     add(
         "--input-shape",
-        type=positive,
+        type=cli.positive,
         nargs=3,
         metavar=("Z", "Y", "X"),
         help="ONNX: the only input shape, in voxels (default: any that is legal)",

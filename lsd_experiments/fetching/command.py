@@ -45,7 +45,7 @@ def checkpoint_main(description: str | None, arguments: Sequence[str] | None = N
     add = parser.add_argument
     add("--dataset", default="zebrafinch", metavar="NAME", help="zebrafinch, fib25 or hemi (default: zebrafinch)")
     add("--variant", default="baseline", metavar="NAME", help="baseline, mtlsd, lsd, ... (default: baseline)")
-    add("--iteration", type=_positive, metavar="N", help="default: the one that the paper evaluates")
+    add("--iteration", type=cli.positive, metavar="N", help="default: the one that the paper evaluates")
     add("--dest", type=Path, default=ROOT / "02_train", metavar="DIR", help="default: 02_train")
     _add_common(parser)
     cli.run(_fetch_checkpoint, parser, arguments)
@@ -69,13 +69,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--endpoint-url", metavar="URL", help="another S3 server (default: AWS_ENDPOINT_URL, or Amazon's)")
     text = "copy from a directory that is laid out like the bucket; a file that was begun starts again"
     source.add_argument("--mirror", type=Path, metavar="DIR", help=text)
-    add("--jobs", type=_positive, default=JOBS, metavar="N", help=f"requests at a time (default: {JOBS})")
-
-
-def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, found {text}")
-    return int(text)
+    add("--jobs", type=cli.positive, default=JOBS, metavar="N", help=f"requests at a time (default: {JOBS})")
 
 
 def _fetch_data(options: argparse.Namespace) -> None:

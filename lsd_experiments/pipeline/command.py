@@ -16,7 +16,7 @@ def main(stage: str, description: str | None, arguments: Sequence[str] | None = 
     """
     parser = cli.parser(description)
     parser.add_argument("config", metavar="CONFIG", help="TOML file with the settings; see docs/segmentation.md")
-    parser.add_argument("--num-workers", type=_positive, help="processes at a time, in place of the configuration's")
+    parser.add_argument("--num-workers", type=cli.positive, help="processes at a time, in place of the configuration's")
     parser.add_argument("--overwrite", action="store_true", help="make anew what is there already")
     if stage == "run":
         parser.add_argument("--from", dest="first", metavar="STAGE", help="begin with this stage, so that --overwrite keeps "
@@ -48,10 +48,3 @@ def _run(stage: str, options: argparse.Namespace) -> int:
             return 1
         print(f"{name}: {result}" if len(result.splitlines()) == 1 else result, flush=True)
     return 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

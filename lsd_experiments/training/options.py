@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments import cli
+from lsd_experiments.cli import not_negative
+from lsd_experiments.cli import positive as positive  # also for those who import it from here
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network, Shape
 
@@ -115,19 +117,3 @@ def from_arguments(arguments: argparse.Namespace) -> TrainingOptions:
     if not 0 < arguments.learning_rate < math.inf:
         raise UserError(f"--learning-rate: {arguments.learning_rate} is no positive number. The published one is 0.5e-4")
     return TrainingOptions(**values)
-
-
-def positive(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not above 0")
-    return number
-
-
-def not_negative(text: str) -> int:
-    """A whole number from 0 on, for argparse."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is below 0")
-    return number
