@@ -79,6 +79,14 @@ def run(
 
 
 @contextmanager
+def described(description: str | None) -> Iterator[None]:
+    """For a script without options of its own: parses the command line, and ends the process as :func:`run` does."""
+    options = parser(description).parse_args()
+    with refusals(options.debug):
+        yield
+
+
+@contextmanager
 def refusals(debug: bool = False) -> Iterator[None]:
     """While open, a user's mistake and Ctrl-C end the process as :func:`run` says."""
     try:

@@ -46,16 +46,14 @@ def find_lsd_network(
     :param record: what the second network's checkpoint says of the first: it must be that one.
     :raises UserError: if there is none, it has no LSDs, or it is not that of ``record``.
     """
-    setup = Path(directory, SETUP).resolve() if setup is None else Path(setup).resolve()
+    setup = _lsd_setup(directory, setup, record)
     if iteration is None and record:
         iteration = record["iteration"]
     try:
         lsds = find_trained(setup, iteration)
     except UserError as error:
-        raise UserError(
-            f"{Path(directory).resolve().name} needs the trained network that makes its LSDs: {error}. Train or fetch that "
-            "one first, or name its directory by --lsds-setup"
-        ) from error
+        name = Path(directory).resolve().name
+        raise UserError(f"{name} needs the network that makes its LSDs, of --lsds-setup: {error}") from error
     channels = {head.name: head.channels for head in lsds.network.heads}
     if LSDS not in channels or takes_lsds(lsds.network):
         raise UserError(f"{setup}: makes {', '.join(channels)}, not LSDs from raw. Name another directory by --lsds-setup")
@@ -67,12 +65,26 @@ def find_lsd_network(
     return lsds
 
 
+def _lsd_setup(directory: str | Path, setup: str | Path | None, record: Mapping[str, Any] | None) -> Path:
+    """The directory that was named, else the one that was trained with if it is still there, else ``../lsd``."""
+    if setup is None and record and Path(record["setup"]).is_dir():
+        setup = record["setup"]
+    return Path(directory, SETUP).resolve() if setup is None else Path(setup).resolve()
+
+
+def check_made_of(lsds: Volume, raw: Volume) -> None:
+    """:raises UserError: if ``lsds`` say that they were made of another container than ``raw``'s."""
+    made_of = lsds.attrs.get("provenance", {}).get("inputs", {}).get("raw")
+    if made_of and Path(raw.container).name not in made_of:
+        raise UserError(f"{lsds.name}: was made of {made_of}, not of {raw.container}. Name LSDs of that volume, or that of these")
+
+
 def open_lsds(trained: Trained, setup: str | Path | None, container: str | None, dataset: str | None) -> Volume:
     """The predicted LSDs that the network ``trained`` takes; by default those that predict_scan.py of ``setup`` wrote.
 
     :raises UserError: if they are not there, not finished, or not LSDs; the command that makes them is named.
     """
-    setup = Path(trained.setup, SETUP).resolve() if setup is None else Path(setup)
+    setup = _lsd_setup(trained.setup, setup, trained.checkpoint.record.get("lsds"))
     container, dataset = container or str(setup / PREDICTION), dataset or DATASET
     command = f"predict_scan.py in {setup}"
     try:

@@ -7,16 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments import cli
-from lsd_experiments.datasets import DATASETS
-from lsd_experiments.prediction.plan import RAW, Plan, PredictionSettings, make_plan
+from lsd_experiments.prediction.plan import FETCHED_RAW, RAW, Plan, PredictionSettings, make_plan
 from lsd_experiments.training.options import PRECISIONS, positive
-
-# The volume that fetch_data.py fetches if none is named; zebrafinch's is that of the published predict_scan.py.
-FETCHED_RAW = {
-    "zebrafinch": "gt_z255-383_y1407-1663_x1535-1791.zarr",
-    "fib25": "tstvol-520-1.zarr",
-    "hemi": "eb-inner-groundtruth-with-context-x20172-y2322-z14332.zarr",
-}
 
 
 def scan_main() -> None:
@@ -61,19 +53,10 @@ def _caller() -> tuple[Path, str]:
     return Path(names["__file__"]).resolve().parent, names["__doc__"]
 
 
-def _fetched_raw(setup: Path) -> Path | None:
-    """Where ``01_data`` fetches the volume that is predicted if none is named; None for a dataset that it does not know."""
-    dataset = setup.parent.name
-    if dataset not in DATASETS:
-        return None
-    name = FETCHED_RAW.get(dataset, DATASETS[dataset].volumes[0])
-    return setup.parents[2] / "01_data" / "funke" / dataset / "training" / name
-
-
 def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
     parser = cli.parser(description)
-    raw = _fetched_raw(setup)
-    default = f" (default: {raw.name} of 01_data)" if raw else ""
+    fetched = FETCHED_RAW.get(setup.parent.name)
+    default = f" (default: {fetched} of 01_data)" if fetched else ""
     triple: dict[str, Any] = {"nargs": 3, "metavar": ("Z", "Y", "X")}
     add = parser.add_argument
     add("--raw-file", metavar="CONTAINER", help=f"zarr, N5, HDF5, TIFF, s3://... or crop.json{default}")
@@ -96,10 +79,9 @@ def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
 
 
 def _settings(arguments: argparse.Namespace, setup: Path, shrink: bool) -> PredictionSettings:
-    fetched = _fetched_raw(setup)
     return PredictionSettings(
         setup=str(setup),
-        raw_file=arguments.raw_file or (str(fetched) if fetched and fetched.exists() else None),
+        raw_file=arguments.raw_file,
         out_file=arguments.output,
         raw_dataset=arguments.raw_dataset,
         iteration=arguments.checkpoint,

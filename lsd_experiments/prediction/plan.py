@@ -14,23 +14,31 @@ from lsd_experiments.blockwise.stage import OutputVolume, describe_input
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.networks.network import Shape
-from lsd_experiments.prediction.autocontext import find_lsd_network, open_lsds, takes_lsds
+from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_network, open_lsds, takes_lsds
 from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
 from lsd_experiments.provenance import provenance
 
 RAW = "volumes/raw"  # the dataset, where none is named
-SMALL = 2**28  # voxels of float raw that are searched for what is not a number before anything is predicted
+
+
+OF_LSDS = ("lsds_file", "lsds_dataset", "lsds_on_the_fly", "lsds_setup", "lsds_iteration")
+# The volume that fetch_data.py fetches if none is named; zebrafinch's is that of the published predict_scan.py.
+FETCHED_RAW = {
+    "zebrafinch": "gt_z255-383_y1407-1663_x1535-1791.zarr",
+    "fib25": "tstvol-520-1.zarr",
+    "hemi": "eb-inner-groundtruth-with-context-x20172-y2322-z14332.zarr",
+}
 
 
 @dataclass(frozen=True)
 class PredictionSettings:
     """What to predict, as JSON values.
 
-    ``setup``: the directory in 02_train. ``iteration``: of the checkpoint (None: the newest). ``roi_offset`` and
-    ``roi_shape``: nm, in the world; without them all of raw is predicted, or with ``shrink`` the part whose context is raw
-    too. ``input_shape``: voxels that a block reads (None: config.json's). ``seamless``: see
-    :mod:`lsd_experiments.prediction.passes`.
+    ``setup``: the directory in 02_train. ``raw_file``: None for the volume that 01_data fetched. ``iteration``: of the
+    checkpoint (None: the newest). ``roi_offset`` and ``roi_shape``: nm, in the world; without them all of raw is predicted, or
+    with ``shrink`` the part whose context is raw too. ``input_shape``: voxels that a block reads (None: config.json's).
+    ``seamless``: see :mod:`lsd_experiments.prediction.passes`.
 
     Networks that take LSDs read ``lsds_dataset`` of ``lsds_file`` (None: what predict_scan.py of ``lsds_setup`` wrote), and
     predict where these are; or, with ``lsds_on_the_fly``, have the network of ``lsds_setup`` (None: ``../lsd``) make them of raw.
@@ -158,6 +166,7 @@ def make_plan(settings: PredictionSettings) -> Plan:
     resolved = dataclasses.replace(
         settings,
         iteration=trained.checkpoint.iteration,
+        raw_file=settings.raw_file or (fetched_raw(settings.setup) if "raw" in inputs else None),
         input_shape=last.input_shape,
         lsds_iteration=lsds.checkpoint.iteration if lsds else settings.lsds_iteration,
     )
@@ -167,14 +176,14 @@ def make_plan(settings: PredictionSettings) -> Plan:
 def check_raw(plan: Plan) -> None:
     """:raises UserError: if raw cannot be brought to the network's range.
 
-    Float raw of more than ``SMALL`` voxels is checked as it is read, block by block.
+    Float raw of more than ``arrays.SEARCHED`` voxels is checked as it is read, block by block.
     """
     raw = plan.inputs.get("raw")
     if raw is None:
         return
     reach = _sum(*(one.margin for one in plan.passes))
     read = Box(plan.total.begin, plan.blocks[-1].end).grow(reach).intersect(raw.box)
-    look = raw.dtype.kind == "f" and math.prod(read.shape) <= SMALL
+    look = raw.dtype.kind == "f" and math.prod(read.shape) <= arrays.SEARCHED
     values = raw.read(read) if look else np.empty(0, raw.dtype)
     where = "" if read == raw.box else f" from voxel {read.begin} on"
     arrays.to_unit_range(values, name=raw.name + where)
@@ -190,17 +199,22 @@ def _absolute(settings: PredictionSettings) -> PredictionSettings:
 
 def _lsd_network(settings: PredictionSettings, trained: Trained) -> Trained | None:
     """The network that makes LSDs on the fly, if one is to."""
-    asked = [key for key in ("lsds_file", "lsds_dataset", "lsds_setup", "lsds_iteration") if getattr(settings, key) is not None]
     if not takes_lsds(trained.network):
-        if asked or settings.lsds_on_the_fly:
-            raise UserError(f"{trained.variant} takes no LSDs, but {(asked or ['lsds_on_the_fly'])[0]} was given. Leave it out")
+        _refuse(settings, f"{trained.variant} takes no LSDs", *OF_LSDS)
         return None
     if not settings.lsds_on_the_fly:
+        _refuse(settings, "LSDs are read from disk", "lsds_iteration")
         return None
-    if settings.lsds_file is not None:
-        raise UserError("LSDs are either read (lsds_file) or made on the fly (lsds_on_the_fly): give one of the two")
+    _refuse(settings, "LSDs are made on the fly", "lsds_file", "lsds_dataset")
     record = trained.checkpoint.record.get("lsds")
     return find_lsd_network(settings.setup, settings.lsds_setup, settings.lsds_iteration, record)
+
+
+def _refuse(settings: PredictionSettings, reason: str, *keys: str) -> None:
+    """:raises UserError: if one of ``keys`` is set, which would not be looked at."""
+    for key in keys:
+        if getattr(settings, key):
+            raise UserError(f"{reason}, but {key} was given. Leave it out")
 
 
 def _inputs(settings: PredictionSettings, trained: Trained, lsds: Trained | None) -> dict[str, Volume]:
@@ -211,18 +225,29 @@ def _inputs(settings: PredictionSettings, trained: Trained, lsds: Trained | None
         inputs["raw"] = _open_raw(settings)
     if "lsds" in names and not lsds:
         inputs["lsds"] = open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset)
+        if "raw" in inputs or settings.raw_file is not None:
+            check_made_of(inputs["lsds"], inputs.get("raw") or _open_raw(settings))
     for volume in inputs.values():
         arrays.check_voxel_size(volume, trained.voxel_size, f"that {trained.checkpoint.path.name} was trained on")
     return inputs
 
 
 def _open_raw(settings: PredictionSettings) -> Volume:
-    if settings.raw_file is None:
+    container = settings.raw_file or fetched_raw(settings.setup)
+    if container is None:
         raise UserError("raw: no volume is named, and none was fetched. Name one by --raw-file, or run 01_data/fetch_data.py")
-    raw = arrays.open_volume(settings.raw_file, settings.raw_dataset, default=RAW)
+    raw = arrays.open_volume(container, settings.raw_dataset, default=RAW)
     if raw.channels is not None:
         raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")
     return raw
+
+
+def fetched_raw(setup: str | Path) -> str | None:
+    """What is predicted if nothing is named: the volume of the setup's dataset that 01_data fetches first, if it is there."""
+    setup = Path(setup)
+    name = FETCHED_RAW.get(setup.parent.name)
+    path = setup.parents[2] / "01_data" / "funke" / setup.parent.name / "training" / (name or "")
+    return str(path) if name and path.exists() else None
 
 
 def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: list[Shape]) -> Box:

@@ -1,6 +1,6 @@
 """``train.py``: what it checks before it trains, and what it says."""
 
-import argparse
+import dataclasses
 import inspect
 import sys
 from collections.abc import Callable
@@ -20,6 +20,8 @@ from lsd_experiments.training.padding import label_padding
 from lsd_experiments.training.places import find_places
 from lsd_experiments.writing import check_writable
 
+LOCK = ".training.lock"  # of a training in its directory
+
 
 def main(dataset: Dataset, targets: Callable[[Any], Any], lsds_setup: str | None = None, malis_from: int | None = None) -> None:
     """Train the network of ``train_net.json`` next to the calling script; ``targets`` adds up its target nodes.
@@ -34,15 +36,19 @@ def main(dataset: Dataset, targets: Callable[[Any], Any], lsds_setup: str | None
     parser = options.parser(caller.f_globals["__doc__"], lsds_setup is not None, malis_from)
     if lsds_setup is not None:
         parser.set_defaults(lsds_setup=str(directory / lsds_setup))
-    cli.run(lambda arguments: _train(dataset, targets, directory, arguments), parser)
+    cli.run(lambda arguments: _train(dataset, targets, directory, options.from_arguments(arguments), malis_from), parser)
 
 
-def _train(dataset: Dataset, targets: Callable[[Any], Any], directory: Path, arguments: argparse.Namespace) -> int:
-    asked = options.from_arguments(arguments)
-    path = directory / "train_net.json"
-    described = networks.read(path)
-    with only_run(directory, lock=path, work="another training is at work in this directory"):
-        return _train_alone(dataset, targets, directory, asked, described)
+def _train(
+    dataset: Dataset,
+    targets: Callable[[Any], Any],
+    directory: Path,
+    asked: options.TrainingOptions,
+    malis_from: int | None,
+) -> int:
+    described = networks.read(directory / "train_net.json")
+    with only_run(directory, lock=directory / LOCK, work="another training is at work in this directory"):
+        return _train_alone(dataset, targets, directory, asked, described, malis_from)
 
 
 def _train_alone(
@@ -51,6 +57,7 @@ def _train_alone(
     directory: Path,
     asked: options.TrainingOptions,
     described: networks.NetworkFile,
+    malis_from: int | None,
 ) -> int:
     """Train, as the only one in ``directory``; returns the exit status."""
     network = asked.applied_to(described.network)
@@ -65,6 +72,8 @@ def _train_alone(
                 f"{'was' if asked.iterations == 1 else 'were'} asked for"
             )
             return 0
+    if asked.malis_from is None and malis_from is not None:
+        asked = dataclasses.replace(asked, malis_from=_malis_from(malis_from, checkpoint))
     lsds = _lsd_network(network, asked, directory, checkpoint)
     padding = label_padding(dataset, network, output_shape)
     samples = [
@@ -84,6 +93,12 @@ def _train_alone(
     from lsd_experiments.training.run import Run
 
     return train(Run(dataset, network, input_shape, asked, checkpoint, directory, log_dir, lsds), samples, targets)
+
+
+def _malis_from(default: int, checkpoint: Checkpoint | None) -> int:
+    """Where the MALIS phase begins if nobody says: where it did in the training that goes on, else at ``default``."""
+    recorded = checkpoint.record.get("provenance", {}).get("parameters", {}).get("malis_from") if checkpoint else None
+    return default if recorded is None else int(recorded)
 
 
 def _lsd_network(

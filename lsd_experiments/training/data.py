@@ -44,7 +44,7 @@ def find_samples(dataset: Dataset, containers: Sequence[str], directory: str | P
     ]
     if not found:
         raise UserError(
-            f"{funke}: no training volumes ({', '.join(dataset.volumes)}). Fetch them there (01_data/fetch_data.py), or name some with --data"
+            f"{funke}: no training volumes ({', '.join(dataset.volumes)}). Run 01_data/fetch_data.py, or name some with --data"
         )
     return [open_sample(dataset, str(path), probability) for path, probability in found]
 

@@ -96,8 +96,8 @@ def parser(
         add("--lsds-setup", metavar="DIRECTORY", help="of the trained network that makes the LSDs (default: ../lsd)")
         add("--lsds-checkpoint", type=positive, metavar="N", help="its checkpoint's iteration (default: the newest)")
     if malis_from is not None:
-        text = f"the last iteration of the weighted squared error; the MALIS loss comes after it (default: {malis_from})"
-        add("--malis-from", type=not_negative, metavar="N", default=malis_from, help=text)
+        text = f"the last iteration of the weighted squared error; MALIS comes after it (default: {malis_from}, or as before)"
+        add("--malis-from", type=not_negative, metavar="N", help=text)
     return parser
 
 

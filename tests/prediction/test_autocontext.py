@@ -143,8 +143,13 @@ def test_what_is_not_lsds_is_refused(plan, raw, tmp_path):
                   attrs={"provenance": {"stage": "predict"}})
     with pytest.raises(UserError, match=r"lsds.zarr:volumes/lsds is not finished. Run predict_scan.py in .*lsd first"):
         plan("aclsd", "out.zarr", lsds_file=str(tmp_path / "lsds.zarr"))
-    with pytest.raises(UserError, match="give one of the two"):
-        plan("aclsd", "out.zarr", lsds_file=str(tmp_path / "lsds.zarr"), lsds_on_the_fly=True)
+    for settings, message in (
+        ({"lsds_on_the_fly": True, "lsds_file": "x.zarr"}, "made on the fly, but lsds_file"),
+        ({"lsds_on_the_fly": True, "lsds_dataset": "x"}, "made on the fly, but lsds_dataset"),
+        ({"lsds_iteration": 3}, "read from disk, but lsds_iteration"),
+    ):
+        with pytest.raises(UserError, match=message):
+            plan("aclsd", "out.zarr", **settings)
     with pytest.raises(UserError, match="raw: no volume is named"):
         plan("acrlsd", "out.zarr", raw_file=None)
     for settings in ({"lsds_on_the_fly": True}, {"lsds_file": "x.zarr"}):
@@ -161,6 +166,16 @@ def test_lsds_of_another_network_than_trained_with(plan, make_lsds, tmp_path, ca
     array.attrs["provenance"] = {**made_by, "inputs": {**made_by["inputs"], "sha256_of_checkpoint": "0" * 64}}
     plan("aclsd", "out.zarr", lsds_file=lsds)
     assert "made by another LSD network than the one that fib25/aclsd was trained with" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("variant", INPUTS)
+def test_lsds_of_another_volume(variant, plan, make_lsds, raw, tmp_path):
+    """Also where raw is named but not read."""
+    lsds = make_lsds()
+    shutil.copytree(raw, tmp_path / "other.zarr")
+    with pytest.raises(UserError, match=r"lsds.zarr:volumes/lsds: was made of .*raw.zarr:volumes/raw, not of .*other.zarr"):
+        plan(variant, "out.zarr", lsds_file=lsds, raw_file=str(tmp_path / "other.zarr"))
+    assert plan(variant, "out.zarr", lsds_file=lsds).inputs["lsds"].container == lsds
 
 
 def test_provenance(plan, make_lsds):

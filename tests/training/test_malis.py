@@ -190,6 +190,15 @@ def test_stops_around_the_switch_change_nothing(train_until):
     check_snapshots(run.directory / "snapshots")
 
 
+def test_the_switch_of_the_start_is_kept(train_until):
+    """Unless another one is asked for; a training that begins has the directory's."""
+    from lsd_experiments.training.command import _malis_from
+
+    run, _ = train_until("kept", 1, malis_from=2)
+    assert _malis_from(10_000, find_checkpoint(run.directory)) == 2
+    assert _malis_from(10_000, None) == 10_000
+
+
 def check_log(directory):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -239,7 +248,7 @@ def test_the_option_is_there_for_malis_alone(root):
         for dataset in ("zebrafinch", "fib25"):
             text = " ".join(train(f"{dataset}/{variant}", "--help").stdout.split())
             assert "--malis-from N" in text
-            assert "comes after it (default: 10000)" in text
+            assert "comes after it (default: 10000, or as before)" in text
     refused = train("fib25/baseline", "10", "--malis-from", "5")
     assert (refused.returncode, "--malis-from" in refused.stderr) == (2, True)
     negative = train("fib25/malis", "10", "--malis-from", "-5")

@@ -6,7 +6,7 @@ import gunpowder as gp
 import numpy as np
 import pytest
 
-from lsd_experiments.datasets import FIB25, ZEBRAFINCH
+from lsd_experiments.datasets import FIB25, HEMI, ZEBRAFINCH
 from lsd_experiments.descriptors import local_shape_descriptors
 from lsd_experiments.geometry import Box
 from lsd_experiments.networks import Head, Network
@@ -108,20 +108,22 @@ def small(dataset):
     return replace(dataset, voxel_size=(20, 9, 9), sigma=40)
 
 
-@pytest.mark.parametrize("dataset", [ZEBRAFINCH, FIB25], ids=["zebrafinch", "fib25"])
-def test_lsds_and_their_weights(dataset):
+@pytest.mark.parametrize(("dataset", "weight", "rule"), [
+    (ZEBRAFINCH, None, "labels_mask"), (FIB25, None, "foreground_or_masked_out"), (HEMI, None, "foreground"),
+    (FIB25, "foreground", "foreground"),
+], ids=["zebrafinch", "fib25", "hemi", "fib25/mtlsd_malis"])  # fmt: skip
+def test_lsds_and_their_weights(dataset, weight, rule):
     dataset = small(dataset)
     labels, mask = blobs(4), np.ones(SHAPE, np.uint8)
     mask[10:] = 0
     keys = head_keys("lsds")
-    found = run(Targets(dataset, NETWORK).add_lsds(), labels, mask, (keys.target, keys.weights, LABELS), OUTPUT)
+    found = run(Targets(dataset, NETWORK).add_lsds(weight), labels, mask, (keys.target, keys.weights, LABELS), OUTPUT)
     assert found[keys.target].shape == (10, *OUTPUT.shape)
     expected = local_shape_descriptors(labels, 40, (20, 9, 9), 2, roi=OUTPUT)
     np.testing.assert_allclose(found[keys.target], expected, atol=1e-5)
     inside, here = mask[OUTPUT.slices] > 0, labels[OUTPUT.slices] > 0
     assert 0 < here[inside].mean() < 1
-    # zebrafinch: all that the mask leaves in; fib25: objects, and all that it leaves out
-    weights = inside if dataset.name == "zebrafinch" else here | ~inside
+    weights = {"labels_mask": inside, "foreground": here, "foreground_or_masked_out": here | ~inside}[rule]
     np.testing.assert_array_equal(found[keys.weights], np.broadcast_to(weights, (10, *OUTPUT.shape)))
     assert found[keys.weights].dtype == np.float32
     assert not found[keys.target][:, ~here].any()
@@ -150,22 +152,23 @@ def affinities(labels, neighborhood, box):
 
 
 @pytest.mark.parametrize("channels", [3, 12])
-@pytest.mark.parametrize("dataset", [ZEBRAFINCH, FIB25], ids=["zebrafinch", "fib25"])
-def test_affinities_and_balanced_weights(dataset, channels):
+@pytest.mark.parametrize(("dataset", "masked"), [(ZEBRAFINCH, False), (FIB25, False), (HEMI, False), (FIB25, True)],
+                         ids=["zebrafinch", "fib25", "hemi", "fib25/malis"])  # fmt: skip
+def test_affinities_and_balanced_weights(dataset, masked, channels):
     shape = (40, 60, 60)
     labels, mask = blobs(6, shape), np.ones(shape, np.uint8)
     mask[:, :, :33] = 0
     box = Box((16, 28, 28), (20, 36, 38))
     keys = head_keys("affs")
     network = replace(NETWORK, heads=(Head("affs", channels),))
-    found = run(Targets(dataset, network).add_affinities(), labels, mask, (keys.target, keys.weights, AFFS_MASK), box)
+    found = run(Targets(dataset, network).add_affinities(masked), labels, mask, (keys.target, keys.weights, AFFS_MASK), box)
     neighborhood = dataset.neighborhood(channels)
     expected = affinities(labels, neighborhood, box)
     np.testing.assert_array_equal(found[keys.target], expected)
     both_inside = affinities(mask, neighborhood, box)
     np.testing.assert_array_equal(found[AFFS_MASK], both_inside)
-    # The loss of fib25 has no mask, as published.
-    counted = both_inside if dataset.name == "zebrafinch" else np.ones_like(both_inside)
+    # The loss of fib25 has no mask, as published, but that of its MALIS variants.
+    counted = np.ones_like(both_inside) if dataset.name == "fib25" and not masked else both_inside
     ones = np.clip(expected[counted > 0].mean(), 0.05, 0.95)  # over all channels together
     zeros = np.clip(1 - expected[counted > 0].mean(), 0.05, 0.95)
     weights = counted * np.where(expected, 1 / (2 * ones), 1 / (2 * zeros))

@@ -5,7 +5,7 @@
 Shapes are (z, y, x) in voxels; FIB-25 voxels are (8, 8, 8) nm.
 """
 
-from lsd_experiments.cli import refusals
+from lsd_experiments.cli import described
 from lsd_experiments.networks import Head, Network, write
 
 NETWORK = Network(
@@ -15,6 +15,6 @@ NETWORK = Network(
 )
 
 if __name__ == "__main__":
-    with refusals():
+    with described(__doc__):
         write(NETWORK, "train_net", input_shape=(196, 196, 196))  # -> (92, 92, 92)
         write(NETWORK, "config", input_shape=(268, 268, 268))     # -> (164, 164, 164)

@@ -5,7 +5,7 @@
 Shapes are (z, y, x) in voxels; hemi-brain voxels are (8, 8, 8) nm.
 """
 
-from lsd_experiments.cli import refusals
+from lsd_experiments.cli import described
 from lsd_experiments.networks import Head, Network, write
 
 NETWORK = Network(
@@ -16,6 +16,6 @@ NETWORK = Network(
 )
 
 if __name__ == "__main__":
-    with refusals():
+    with described(__doc__):
         write(NETWORK, "train_net", input_shape=(196, 196, 196))  # -> (92, 92, 92)
         write(NETWORK, "config", input_shape=(352, 352, 352))     # -> (248, 248, 248)

@@ -6,7 +6,7 @@
 Shapes are (z, y, x) in voxels; zebrafinch voxels are (20, 9, 9) nm.
 """
 
-from lsd_experiments.cli import refusals
+from lsd_experiments.cli import described
 from lsd_experiments.networks import Head, Input, Network, write
 
 NETWORK = Network(
@@ -17,6 +17,6 @@ NETWORK = Network(
 )
 
 if __name__ == "__main__":
-    with refusals():
+    with described(__doc__):
         write(NETWORK, "train_net", input_shape=(84, 268, 268))  # -> (48, 56, 56), from raw (120, 484, 484)
         write(NETWORK, "config", input_shape=(96, 484, 484))     # -> (60, 272, 272)
