@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments import cli
+from lsd_experiments.cli import positive
 from lsd_experiments.prediction.plan import FETCHED_RAW, RAW, Plan, PredictionSettings, make_plan
-from lsd_experiments.training.options import PRECISIONS, positive
+from lsd_experiments.training.options import PRECISIONS
 
 
 def scan_main() -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments import cli
-from lsd_experiments.cli import not_negative
-from lsd_experiments.cli import positive as positive  # also for those who import it from here
+from lsd_experiments.cli import not_negative, positive
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network, Shape
 
