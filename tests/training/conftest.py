@@ -19,6 +19,7 @@ import zarr
 from lsd_experiments import frameworks
 from lsd_experiments.datasets import ZEBRAFINCH
 from lsd_experiments.networks import Head, Network
+from lsd_experiments.training.command import LOCK
 
 frameworks.import_gunpowder()
 
@@ -158,10 +159,11 @@ class Setup:
         )  # fmt: skip
 
     def tree(self):
-        """All files, with their sizes and times."""
+        """All files, with their sizes and times, but for the empty one that a training locks."""
         return {
             str(path.relative_to(self.directory)): (path.stat().st_size, path.stat().st_mtime_ns)
             for path in self.directory.rglob("*")
+            if path.name != LOCK
         }
 
 
