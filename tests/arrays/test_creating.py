@@ -1,7 +1,9 @@
 """Creating zarr: as other programs read it, whole at once, and safe for several writers."""
 
+import contextlib
 import json
 import multiprocessing
+import os
 import threading
 
 import numpy as np
@@ -119,11 +121,22 @@ def test_nobody_sees_a_dataset_without_its_metadata(tmp_path) -> None:
 
     def look() -> None:
         while not done.is_set():
-            if target.exists():
+            with contextlib.suppress(FileNotFoundError):  # between the old one and the new one
+                directory = os.open(target, os.O_RDONLY)
                 try:
-                    seen.append(set(json.loads((target / ".zattrs").read_text())))
-                except FileNotFoundError:
-                    seen.append(None if target.exists() else "gone")
+                    seen.append(attributes(directory))
+                finally:
+                    os.close(directory)
+
+    def attributes(directory: int) -> set[str] | None:
+        """Of one that is looked at; None if it has none. One that has been replaced meanwhile does not count."""
+        try:
+            with open(".zattrs", opener=lambda name, flags: os.open(name, flags, dir_fd=directory)) as file:
+                return set(json.load(file))
+        except FileNotFoundError:
+            if os.fstat(directory).st_ino != target.stat().st_ino:
+                raise
+            return None
 
     looking = threading.Thread(target=look)
     looking.start()
@@ -131,9 +144,8 @@ def test_nobody_sees_a_dataset_without_its_metadata(tmp_path) -> None:
         make(tmp_path / "out.zarr", overwrite=True)
     done.set()
     looking.join()
-    complete = [s for s in seen if s != "gone"]
-    assert complete
-    assert all(s == {"resolution", "offset"} for s in complete)
+    assert seen
+    assert all(attributes == {"resolution", "offset"} for attributes in seen)
 
 
 def test_buckets_are_not_written(tmp_path, monkeypatch) -> None:
