@@ -63,6 +63,7 @@ class Run:
         self.log = Log(log_dir)
         self.train = self._train_node()
         self.lsds = lsds
+        self.lsds_record = {"lsds": lsds_record(lsds)} if lsds else {}
         self.raw_shape = raw_shape(lsds.network, input_shape) if lsds else input_shape
         self.request = batch_request(network, input_shape, dataset.voxel_size, self.raw_shape)
         self.made_by: dict[str, Any] = {}
@@ -138,7 +139,7 @@ class Run:
             "input_shape": list(self.input_shape),
             "voxel_size": list(self.dataset.voxel_size),
             "provenance": self.made_by,
-            **({"lsds": lsds_record(self.lsds)} if self.lsds else {}),
+            **self.lsds_record,
         }
         trainer.save(self.directory, iteration, record)
 
