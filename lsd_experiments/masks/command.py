@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lsd_experiments import cli
 from lsd_experiments.datasets import DATASETS
+from lsd_experiments.datasets.fetched import fetched_volumes
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.masks.blockwise import MaskRule, MaskTask, find_dataset, is_made, write_mask
 
@@ -84,7 +85,7 @@ def fetched(data_dir: Path) -> list[str]:
 
     :raises UserError: if there is none.
     """
-    found = sorted(str(path) for path in data_dir.glob("funke/*/training/*.zarr"))
+    found = fetched_volumes(data_dir)
     if not found:
         raise UserError(f"{data_dir / 'funke'}: no training volumes (<dataset>/training/*.zarr). Fetch them there, or name some")
     return found

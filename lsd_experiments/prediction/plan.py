@@ -11,6 +11,7 @@ import numpy as np
 from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise.stage import OutputVolume, describe_input
+from lsd_experiments.datasets.fetched import training_directory
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.networks.network import Shape
@@ -91,7 +92,7 @@ class Plan:
     @property
     def grid(self) -> Volume:
         """The volume in whose voxels all is counted: raw, if it is read."""
-        return next(iter(self.inputs.values()))
+        return _grid(self.inputs)
 
     @property
     def input_shape(self) -> Shape:
@@ -161,8 +162,8 @@ def make_plan(settings: PredictionSettings) -> Plan:
     lsds = _lsd_network(settings, trained)
     inputs = _inputs(settings, trained, lsds)
     total = _total(settings, inputs, [margin(one.network) for one in (lsds, trained) if one])
-    last, write_shape = _last_pass(settings, trained, inputs, total)
-    passes = (last,) if lsds is None else (_first_pass(settings, lsds, inputs, last.read(total)), last)
+    last, write_shape = _last_pass(settings, trained, _grid(inputs), total)
+    passes = (last,) if lsds is None else (_first_pass(settings, lsds, _grid(inputs), last.read(total)), last)
     resolved = dataclasses.replace(
         settings,
         iteration=trained.checkpoint.iteration,
@@ -232,6 +233,11 @@ def _inputs(settings: PredictionSettings, trained: Trained, lsds: Trained | None
     return inputs
 
 
+def _grid(inputs: dict[str, Volume]) -> Volume:
+    """The first of the volumes, raw where it is read."""
+    return next(iter(inputs.values()))
+
+
 def _open_raw(settings: PredictionSettings) -> Volume:
     container = settings.raw_file or fetched_raw(settings.setup)
     if container is None:
@@ -244,14 +250,15 @@ def _open_raw(settings: PredictionSettings) -> Volume:
 
 def fetched_raw(setup: str | Path) -> str | None:
     """What is predicted if nothing is named: the volume of the setup's dataset that 01_data fetches first, if it is there."""
-    setup = Path(setup)
-    name = FETCHED_RAW.get(setup.parent.name)
-    path = setup.parents[2] / "01_data" / "funke" / setup.parent.name / "training" / (name or "")
-    return str(path) if name and path.exists() else None
+    dataset = Path(setup).parent.name
+    if dataset not in FETCHED_RAW:
+        return None
+    path = training_directory(setup, dataset) / FETCHED_RAW[dataset]
+    return str(path) if path.exists() else None
 
 
 def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: list[Shape]) -> Box:
-    grid = next(iter(inputs.values()))
+    grid = _grid(inputs)
     offset, shape = settings.roi_offset, settings.roi_shape
     if offset is not None and shape is not None:
         return arrays.to_box(grid, offset, shape)
@@ -270,26 +277,25 @@ def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: lis
     return total
 
 
-def _last_pass(settings: PredictionSettings, trained: Trained, inputs: dict[str, Volume], total: Box) -> tuple[Pass, Shape]:
+def _last_pass(settings: PredictionSettings, trained: Trained, grid: Volume, total: Box) -> tuple[Pass, Shape]:
     """The pass of the network whose outputs are written, and what each of its blocks writes."""
     network, given = trained.network, trained.input_shape
     if not settings.seamless:
         one = Pass(trained, _smaller(given, network.input_shape_for(total.shape)))
         return one, one.output_shape
-    lead = lead_of(network, _in_world(inputs, total))
+    lead = lead_of(network, _in_world(grid, total))
     one = Pass(trained, _smaller(given, seamless_input_for(network, total.shape, lead)), lead)
     return one, seamless_shape(network, one.input_shape, lead)
 
 
-def _first_pass(settings: PredictionSettings, lsds: Trained, inputs: dict[str, Volume], read: Box) -> Pass:
+def _first_pass(settings: PredictionSettings, lsds: Trained, grid: Volume, read: Box) -> Pass:
     """The pass that makes LSDs for blocks of the last one, of which the first reads ``read``."""
-    lead = lead_of(lsds.network, _in_world(inputs, read)) if settings.seamless else (0, 0, 0)
+    lead = lead_of(lsds.network, _in_world(grid, read)) if settings.seamless else (0, 0, 0)
     return Pass(lsds, lsds.network.input_shape_for(_sum(read.shape, lead)), lead)
 
 
-def _in_world(inputs: dict[str, Volume], box: Box) -> Voxels:
+def _in_world(grid: Volume, box: Box) -> Voxels:
     """Where ``box`` begins, in voxels from the world's origin: the same for a volume and a crop of it."""
-    grid = next(iter(inputs.values()))
     return tuple(b + round(o / v) for b, o, v in zip(box.begin, grid.offset, grid.voxel_size, strict=True))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume
 from lsd_experiments.datasets import Dataset
+from lsd_experiments.datasets.fetched import training_directory
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels, to_voxels
 
@@ -36,15 +37,15 @@ def find_samples(dataset: Dataset, containers: Sequence[str], directory: str | P
     """
     if containers:
         return [open_sample(dataset, container) for container in containers]
-    funke = (Path(directory) / "../../../01_data/funke" / dataset.name / "training").resolve()
+    fetched = training_directory(directory, dataset.name)
     found = [
         (path, probability)
         for name, probability in zip(dataset.volumes, dataset.probabilities or [1.0] * len(dataset.volumes), strict=True)
-        for path in sorted(funke.glob(name))
+        for path in sorted(fetched.glob(name))
     ]
     if not found:
         raise UserError(
-            f"{funke}: no training volumes ({', '.join(dataset.volumes)}). Run 01_data/fetch_data.py, or name some with --data"
+            f"{fetched}: no training volumes ({', '.join(dataset.volumes)}). Run 01_data/fetch_data.py, or name some with --data"
         )
     return [open_sample(dataset, str(path), probability) for path, probability in found]
 

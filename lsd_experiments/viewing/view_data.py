@@ -12,6 +12,7 @@ from lsd_experiments import cli
 from lsd_experiments.arrays import list_datasets, open_volume
 from lsd_experiments.arrays.opening import HDF5_SUFFIXES
 from lsd_experiments.checkpoints import SUFFIX
+from lsd_experiments.datasets.fetched import fetched_volumes
 from lsd_experiments.errors import UserError
 from lsd_experiments.viewing.layers import Kind, View
 from lsd_experiments.viewing.server import add_server_options, serve
@@ -129,7 +130,7 @@ def _views(container: str, prefix: str) -> Iterator[View]:
 
 
 def _first(data_dir: Path) -> list[str]:
-    found = sorted(str(path) for path in data_dir.glob("funke/*/training/*.zarr"))
+    found = fetched_volumes(data_dir)
     if not found:
         raise UserError(f"{data_dir}: no volume was fetched yet. Name one with -d DIR")
     return found[:1]
