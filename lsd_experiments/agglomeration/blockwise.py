@@ -13,7 +13,7 @@ import numpy as np
 from lsd_experiments.agglomeration.agglomerating import DIRECT, agglomerate
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import Volume, open_volume, overlap
-from lsd_experiments.blockwise import Block, BlockTask, run_blockwise
+from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.stage import (
     check_finished,
@@ -67,7 +67,7 @@ def agglomerate_blockwise(affs: Volume, fragments: Volume, db: Path, settings: A
     run_blockwise(BlockTask(f"{STAGE}_{merge_function}", fragments.box, write_shape, f"{__name__}:make_worker", {
         "affs": (affs.container, affs.dataset), "fragments": (fragments.container, fragments.dataset), "db": str(db),
         "merge_function": merge_function,
-    }, records, context=context, num_workers=num_workers))
+    }, records, context=context, workers=Workers(num_workers=num_workers)))
     with RagStore(db) as store:
         store.finish_stage(edges_name(merge_function))
 

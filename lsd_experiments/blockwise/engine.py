@@ -30,9 +30,12 @@ from types import FrameType
 from typing import Any
 
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
+from lsd_experiments.blockwise.workers import Workers, count_workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.locks import only_run
+
+ONE_WORKER = Workers(num_workers=1)
 
 
 class BlocksFailedError(Exception):
@@ -52,9 +55,11 @@ class BlockTask:
     :param records: directory that this task alone keeps its records in
     :param context: voxels that a block reads more, on both sides of each axis
     :param read_write_conflict: whether a block must not run beside one that writes what it reads
-    :param max_retries: how often a block that failed is tried again
-    :param timeout: seconds after which a block counts as stuck and its worker is replaced; None waits for ever
-    :param environment: variables that the workers get besides this process's
+    :param environment: variables that the workers get besides this process's; they are not written to any file
+    :param workers: where they run, and what happens when they fail
+    :param cpus: cores that a worker uses, unless ``workers`` says it
+    :param memory: bytes that a worker takes, as far as that can be told; unless ``workers`` says it
+    :param threads: blocks in work at a time in one worker process; the block function is called by as many threads
     """
 
     name: str
@@ -64,11 +69,12 @@ class BlockTask:
     settings: Mapping[str, Any]
     records: Path
     context: Voxels = (0, 0, 0)
-    num_workers: int = 1
     read_write_conflict: bool = False
-    max_retries: int = 2
-    timeout: float | None = None
     environment: Mapping[str, str] | None = None
+    workers: Workers = ONE_WORKER
+    cpus: int = 1
+    memory: int | None = None
+    threads: int = 1
 
 
 def run_blockwise(task: BlockTask) -> None:
@@ -138,8 +144,9 @@ def _run_server(task: BlockTask) -> str | None:
 def _spec(task: BlockTask) -> TaskSpec:
     return TaskSpec(name=task.name, factory=task.factory, settings=dict(task.settings),
                     records=str(task.records.resolve()), begin=task.total.begin, end=task.total.end,
-                    write_shape=task.write_shape, context=task.context, num_workers=task.num_workers,
-                    read_write_conflict=task.read_write_conflict, max_retries=task.max_retries, timeout=task.timeout)
+                    write_shape=task.write_shape, context=task.context, read_write_conflict=task.read_write_conflict,
+                    num_workers=count_workers(task.workers, task.cpus, task.memory), threads=task.threads,
+                    workers=task.workers.model_dump(mode="json"))
 
 
 def _environment(task: BlockTask) -> dict[str, str]:

@@ -16,6 +16,7 @@ from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
 from lsd_experiments.blockwise.worker import work
 from lsd_experiments.geometry import Box
 
+FOR_EVER = 1e9  # seconds; None means 600 to daisy
 MAX_WORKER_RESTARTS = 16  # of workers that crashed (out of memory); an exception in a block does not end a worker
 
 
@@ -59,9 +60,9 @@ def _task(spec: TaskSpec) -> Any:
         fit="overhang",
         read_write_conflict=spec.read_write_conflict,
         max_workers=min(spec.num_workers, count_blocks(spec.total, spec.write_shape)),
-        max_retries=spec.max_retries,
+        max_retries=spec.workers["max_retries"],
         max_worker_restarts=MAX_WORKER_RESTARTS,
-        timeout=spec.timeout,
+        timeout=spec.workers["block_timeout"] or FOR_EVER,
         tracking_path=str(Path(spec.records) / "done"),
     )
 

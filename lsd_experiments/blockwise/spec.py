@@ -29,10 +29,10 @@ class TaskSpec:
     end: Voxels
     write_shape: Voxels
     context: Voxels
-    num_workers: int
     read_write_conflict: bool
-    max_retries: int
-    timeout: float | None
+    num_workers: int
+    threads: int
+    workers: dict[str, Any]
 
     @property
     def total(self) -> Box:

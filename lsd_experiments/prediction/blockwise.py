@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lsd_experiments.arrays import open_volume
-from lsd_experiments.blockwise import Block, BlockTask, run_blockwise
+from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.stage import (
     check_unchanged,
@@ -44,7 +44,7 @@ def predict_blockwise(plan: Plan, num_workers: int, overwrite: bool = False) -> 
             factory=FACTORY,
             settings=dataclasses.asdict(plan.settings),
             records=records_directory(plan.settings.out_file, STAGE),
-            num_workers=num_workers,
+            workers=Workers(num_workers=num_workers),
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
         )
     )

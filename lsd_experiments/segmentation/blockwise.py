@@ -6,7 +6,7 @@ from typing import Any
 
 from lsd_experiments.agglomeration.blockwise import edges_name
 from lsd_experiments.arrays import Volume, open_volume
-from lsd_experiments.blockwise import Block, BlockTask, run_blockwise
+from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.blockwise.stage import (
     OutputVolume,
     check_finished,
@@ -99,7 +99,7 @@ def extract_segmentation_blockwise(fragments: Volume, merge_function: str, thres
     run_blockwise(BlockTask("extract_segmentation", fragments.box, write_shape, f"{__name__}:make_worker", {
         "fragments": (fragments.container, fragments.dataset), "segmentation": (fragments.container, dataset),
         "lut": str(path),
-    }, output.records, num_workers=num_workers))
+    }, output.records, workers=Workers(num_workers=num_workers)))
     finish_volume(output)
     return dataset
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsd_experiments.blockwise import BlockTask
+from lsd_experiments.blockwise import BlockTask, Workers
 from lsd_experiments.geometry import Box
 
 SHAPE = (7, 10, 6)
@@ -26,6 +26,6 @@ def make_task(tmp_path, workers_find_factories):
     def make(function, num_workers=2, context=(0, 0, 0), total=None, **settings):
         settings = {"path": str(path), "shape": SHAPE, **settings}
         task = BlockTask("a_stage", total or Box.of_shape(SHAPE), WRITE, f"lsd_experiments.engine_factories:{function}",
-                         settings, tmp_path / "records", context=context, num_workers=num_workers)
+                         settings, tmp_path / "records", context=context, workers=Workers(num_workers=num_workers))
         return task, array
     return make

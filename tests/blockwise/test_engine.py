@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsd_experiments.blockwise import Block, BlocksFailedError, BlockTask, run_blockwise
+from lsd_experiments.blockwise import Block, BlocksFailedError, BlockTask, Workers, run_blockwise
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
 from lsd_experiments.blockwise.worker import attempt
@@ -125,13 +125,13 @@ RUN = """
 import sys
 from pathlib import Path
 from lsd_experiments import cli
-from lsd_experiments.blockwise import BlockTask, run_blockwise
+from lsd_experiments.blockwise import BlockTask, Workers, run_blockwise
 from lsd_experiments.geometry import Box
 
 def command(options):
     shape, write, path = (7, 10, 6), (3, 4, 6), sys.argv[1]
     run_blockwise(BlockTask("a_stage", Box.of_shape(shape), write, "lsd_experiments.engine_factories:slow",
-                            {"path": path, "shape": shape}, Path(path).parent / "records", num_workers=2))
+                            {"path": path, "shape": shape}, Path(path).parent / "records", workers=Workers(num_workers=2)))
 
 parser = cli.parser("")
 parser.add_argument("path")
@@ -220,8 +220,8 @@ def test_factory_outside_of_the_package_is_refused(name):
 
 
 def test_spec_survives_json():
-    spec = TaskSpec("s", "lsd_experiments.a:b", {"x": [1, None]}, "/r", (0, 1, 2), (3, 4, 5), (1, 1, 1), (2, 2, 2), 3,
-                    False, 2, None)
+    spec = TaskSpec("s", "lsd_experiments.a:b", {"x": [1, None]}, "/r", (0, 1, 2), (3, 4, 5), (1, 1, 1), (2, 2, 2), False,
+                    3, 1, Workers().model_dump(mode="json"))
     assert TaskSpec.from_json(spec.to_json()) == spec
 
 
