@@ -84,7 +84,8 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
         own = own[own > 0]
         u, v, scores = agglomerate(read_affinities(affs, read)[:DIRECT], found, merge_function)
         ours = np.isin(u, own)
-        store.write_edges(merge_function, own, u[ours], v[ours], scores[ours])
+        none = np.zeros(np.count_nonzero(ours))
+        store.write_edges(merge_function, block.number, u[ours], v[ours], scores[ours], none, none)
     return process
 
 

@@ -1,44 +1,38 @@
-"""Read and write the region graph in SQLite.
+"""Read and write the region graph.
 
 Several processes may write at once: each block is one transaction, which replaces what the block wrote before, so that
-a block can be done again after a crash. A file system that several machines share does not suit SQLite.
+a block can be done again after a crash.
 """
 
+import datetime
 import json
-import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.rag.database import Database, Rows, create_tables
+from lsd_experiments.rag.edges import PART, ROW, Edges, Ids, create_edges, edges_table, first_of_pairs, sum_parts
 
-WAIT = 600.0  # seconds for other writers
-APPLICATION_ID = 0x4C534452  # marks the file as ours: "LSDR"
+BATCH = 1_000_000  # rows in memory at a time
 
-Ids = NDArray[np.uint64]
-Edges = tuple[Ids, Ids, NDArray[np.float64]]
+NODE = np.dtype([("id", np.int64), ("center_z", np.float64), ("center_y", np.float64), ("center_x", np.float64)])
 
 
 class RagStore:
     """An open region graph; close it, or use it as a context manager.
 
-    :param create: make the file if it is not there
-    :raises UserError: if the file is not there, or is something else
+    :param place: the path of a SQLite file
+    :param create: make the database if it is not there
+    :ivar name: what messages call the database
+    :raises UserError: if the database is not there, or is something else
     """
 
-    def __init__(self, path: str | Path, create: bool = False) -> None:
-        self.path = Path(path)
-        if not create and not self.path.is_file():
-            raise UserError(f"{self.path}: no such database. Run extract_fragments first, or correct 'db'")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            raise UserError(f"{self.path}: {error}. Name another 'db'") from error
+    def __init__(self, place: str | Path, create: bool = False) -> None:
+        self._database = _open_database(place, create)
+        self.name = self._database.name
 
     def __enter__(self) -> Self:
         return self
@@ -46,117 +40,147 @@ class RagStore:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def path(self) -> str:
+        """The same as ``name``."""
+        return self.name
+
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Let go of the database."""
+        self._database.close()
 
     def write_nodes(self, first: int, last: int, ids: Ids, centers: NDArray[np.float64]) -> None:
         """Replace the nodes with ids from ``first`` to ``last`` by ``ids``, at ``centers`` [n, 3] (z, y, x in nm)."""
-        rows = zip(ids.tolist(), *centers.T.tolist(), strict=True)
-        self._transaction([("DELETE FROM nodes WHERE id BETWEEN ? AND ?", [(first, last)]),
-                           ("INSERT INTO nodes VALUES (?, ?, ?, ?)", rows)])
+        rows = np.empty(len(ids), NODE)
+        rows["id"] = ids
+        rows["center_z"], rows["center_y"], rows["center_x"] = centers.T
+        self._database.transact([("DELETE FROM nodes WHERE id BETWEEN ? AND ?", (first, last)), Rows("nodes", rows)])
+
+    def iterate_nodes(self, batch: int = BATCH) -> Iterator[tuple[Ids, NDArray[np.float64]]]:
+        """The ids, ascending, and their centers [n, 3] (z, y, x in nm), so many at a time."""
+        for nodes in self._iterate_nodes(NODE, batch):
+            yield nodes["id"].astype(np.uint64), np.stack([nodes[f"center_{axis}"] for axis in "zyx"], axis=1)
+
+    def iterate_node_ids(self, batch: int = BATCH) -> Iterator[Ids]:
+        """The ids, ascending, so many at a time."""
+        for nodes in self._iterate_nodes(np.dtype([("id", np.int64)]), batch):
+            yield nodes["id"].astype(np.uint64)
 
     def read_nodes(self) -> tuple[Ids, NDArray[np.float64]]:
         """All ids, ascending, and their centers [n, 3] (z, y, x in nm)."""
-        kind = [("id", np.int64), ("center", np.float64, 3)]
-        rows = self._connection.execute("SELECT id, center_z, center_y, center_x FROM nodes ORDER BY id")
-        nodes = np.fromiter(((row[0], row[1:]) for row in rows), kind)
-        return nodes["id"].astype(np.uint64), nodes["center"]
+        parts = [(np.zeros(0, np.uint64), np.zeros((0, 3))), *self.iterate_nodes()]
+        return np.concatenate([ids for ids, _ in parts]), np.concatenate([centers for _, centers in parts])
 
     def count_nodes(self) -> int:
         """How many nodes there are."""
-        return int(self._connection.execute("SELECT count(*) FROM nodes").fetchone()[0])
-
-    def count_edges(self, merge_function: str) -> int:
-        """How many edges there are for a merge function."""
-        return int(self._connection.execute(f"SELECT count(*) FROM {_table(merge_function)}").fetchone()[0])
+        return int(self._database.fetch("SELECT count(*) FROM nodes")[0][0])
 
     def create_edges(self, merge_function: str) -> None:
         """Make the table of edges for a merge function unless it is there."""
-        self._connection.execute(f"CREATE TABLE IF NOT EXISTS {_table(merge_function)} (u INTEGER NOT NULL, "
-                                 "v INTEGER NOT NULL, merge_score REAL, "
-                                 " PRIMARY KEY (u, v), CHECK (u < v)) WITHOUT ROWID")
+        self._database.transact(create_edges(edges_table(merge_function), self._database.table_options))
 
-    def write_edges(self, merge_function: str, lower: Ids, u: Ids, v: Ids, scores: NDArray[np.float64]) -> None:
-        """Replace all edges whose lower fragment is one of ``lower``.
+    def write_edges(self, merge_function: str, block: int, u: Ids, v: Ids, scores: NDArray[np.float64],
+                    affinity_sums: NDArray[Any], contacts: NDArray[Any], scored: NDArray[np.bool_] | None = None) -> None:
+        """Replace all that block number ``block`` knows of edges; see :mod:`lsd_experiments.rag.edges`.
 
-        :param scores: merge scores of the edges from ``u`` to ``v``, NaN for never
+        :param u: [n] the lower ids, and ``v`` the higher ones; each pair once
+        :param scores: [n] merge scores, NaN for never
+        :param affinity_sums: [n] in units of 1/255, of the block's own faces
+        :param contacts: [n] how many faces these are
+        :param scored: [n] whether this block is the one that scores the edge; where not, the score does not count
+            (default: all)
         """
-        table = _table(merge_function)
-        values = [None if np.isnan(score) else score for score in scores.tolist()]
-        self._transaction([(f"DELETE FROM {table} WHERE u = ?", ((id_,) for id_ in lower.tolist())),
-                           (f"INSERT INTO {table} VALUES (?, ?, ?)", zip(u.tolist(), v.tolist(), values, strict=True))])
+        rows = np.empty(len(u), ROW)
+        rows["block"], rows["u"], rows["v"] = block, u, v
+        rows["affinity_sum"], rows["contacts"] = affinity_sums, contacts
+        rows["scored"] = True if scored is None else scored
+        rows["merge_score"] = np.where(rows["scored"], scores, np.nan)
+        table = edges_table(merge_function)
+        self._database.transact([(f"DELETE FROM {table} WHERE block = ?", (block,)), Rows(table, rows)])
 
-    def read_edges(self, merge_function: str) -> Edges:
-        """All edges: ``u``, ``v`` and the merge scores, NaN where the two never unite."""
-        rows = self._connection.execute(f"SELECT u, v, IFNULL(merge_score, 9e999) FROM {_table(merge_function)}")
-        edges = np.fromiter(rows, [("u", np.int64), ("v", np.int64), ("score", np.float64)])
-        scores = np.where(np.isinf(edges["score"]), np.nan, edges["score"])
-        return edges["u"].astype(np.uint64), edges["v"].astype(np.uint64), scores
+    def iterate_edges(self, merge_function: str, batch: int = BATCH) -> Iterator[Edges]:
+        """The edges in order of (u, v): u, v, merge scores, affinity sums and contacts, added up over blocks.
 
-    def stage(self, name: str) -> tuple[dict[str, Any], bool] | None:
-        """The provenance of what stage ``name`` wrote, and whether it is finished; None if it never began."""
-        row = self._connection.execute("SELECT provenance, finished FROM stages WHERE name = ?", (name,)).fetchone()
-        return (json.loads(row[0]), row[1] is not None) if row else None
+        Each pair comes once. Scores are NaN for never, sums in units of 1/255. Memory is bounded by ``batch``.
 
-    def begin_stage(self, name: str, provenance: Mapping[str, Any]) -> None:
-        """Note what stage ``name`` does."""
-        self._transaction([("INSERT OR REPLACE INTO stages VALUES (?, ?, NULL)", [(name, json.dumps(provenance))])])
+        :param batch: rows of the table to read at a time, of which there may be several for an edge
+        """
+        query = (f"SELECT {', '.join(PART.names or ())} FROM {edges_table(merge_function)} WHERE (u, v) > (?, ?) "
+                 "ORDER BY u, v, block LIMIT ?")
+        last, limit = (-1, -1), batch
+        while True:
+            parts = self._database.read(query, (*last, limit), PART)
+            complete = len(parts) < limit
+            if not complete:  # the last pair may go on
+                parts = parts[:first_of_pairs(parts)[-1]]
+            if len(parts):
+                yield sum_parts(parts)
+                last, limit = (int(parts["u"][-1]), int(parts["v"][-1])), batch
+            elif not complete:
+                limit *= 2
+            if complete:
+                return
 
-    def finish_stage(self, name: str) -> None:
-        """Note that stage ``name`` is done."""
-        self._transaction([("UPDATE stages SET finished = datetime('now') WHERE name = ?", [(name,)])])
+    def read_edges(self, merge_function: str) -> tuple[Ids, Ids, NDArray[np.float64]]:
+        """All edges in order: ``u``, ``v`` and the merge scores, NaN where the two never unite."""
+        none = sum_parts(np.zeros(0, PART))
+        u, v, scores = zip(*(edges[:3] for edges in (none, *self.iterate_edges(merge_function))), strict=True)
+        return np.concatenate(u), np.concatenate(v), np.concatenate(scores)
 
-    def clear(self) -> None:
-        """Remove all nodes, edges and stages."""
-        for table in self._edge_tables():
-            self._connection.execute(f"DROP TABLE {table}")
-        self._transaction([("DELETE FROM nodes", [()]), ("DELETE FROM stages", [()])])
+    def count_edges(self, merge_function: str) -> int:
+        """How many edges there are for a merge function; each pair counts once."""
+        query = f"SELECT count(*) FROM (SELECT DISTINCT u, v FROM {edges_table(merge_function)}) AS pairs"
+        return int(self._database.fetch(query)[0][0])
 
     def clear_edges(self, merge_function: str) -> None:
         """Remove the table of edges for a merge function, and its stage."""
-        self._connection.execute(f"DROP TABLE IF EXISTS {_table(merge_function)}")
-        self._transaction([("DELETE FROM stages WHERE name = ?", [(_table(merge_function),)])])
+        table = edges_table(merge_function)
+        self._database.transact([(f"DROP TABLE IF EXISTS {table}", ()), ("DELETE FROM stages WHERE name = ?", (table,))])
 
     def merge_functions(self) -> list[str]:
         """Those that there are edges for."""
-        return [table.removeprefix("edges_") for table in self._edge_tables()]
+        return [table.removeprefix("edges_") for table in self._database.tables() if table.startswith("edges_")]
 
-    def _edge_tables(self) -> list[str]:
-        rows = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'edges\\_%' "
-                                        "ESCAPE '\\' ORDER BY name")
-        return [name for name, in rows]
+    def stage(self, name: str) -> tuple[dict[str, Any], bool] | None:
+        """The provenance of what stage ``name`` wrote, and whether it is finished; None if it never began."""
+        rows = self._database.fetch("SELECT provenance, finished FROM stages WHERE name = ?", (name,))
+        return (json.loads(rows[0][0]), rows[0][1] is not None) if rows else None
 
-    def _prepare(self) -> None:
-        (mark,) = self._connection.execute("PRAGMA application_id").fetchone()
-        if mark == APPLICATION_ID:
-            return
-        if self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise UserError(f"{self.path}: a database of something else. Name another 'db'")
-        self._connection.execute("PRAGMA journal_mode = WAL")  # stays with the file
-        self._transaction([
-            ("CREATE TABLE IF NOT EXISTS nodes (id INTEGER PRIMARY KEY, center_z REAL NOT NULL, "
-             "center_y REAL NOT NULL, center_x REAL NOT NULL)", None),
-            ("CREATE TABLE IF NOT EXISTS stages (name TEXT PRIMARY KEY, provenance TEXT NOT NULL, finished TEXT)",
-             None),
-            (f"PRAGMA application_id = {APPLICATION_ID}", None)])
+    def begin_stage(self, name: str, provenance: Mapping[str, Any]) -> None:
+        """Note what stage ``name`` does."""
+        self._database.transact([("DELETE FROM stages WHERE name = ?", (name,)),
+                                 ("INSERT INTO stages VALUES (?, ?, NULL)", (name, json.dumps(provenance)))])
 
-    def _transaction(self, statements: Iterable[tuple[str, Iterable[tuple[Any, ...]] | None]]) -> None:
-        """Execute all statements, each for all of its rows, or none of them."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement, rows in statements:
-                if rows is None:
-                    self._connection.execute(statement)
-                else:
-                    self._connection.executemany(statement, rows)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
+    def finish_stage(self, name: str) -> None:
+        """Note that stage ``name`` is done."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._database.transact([("UPDATE stages SET finished = ? WHERE name = ?", (now, name))])
+
+    def clear(self) -> None:
+        """Remove all nodes, edges and stages."""
+        tables = ["nodes", "stages", *(edges_table(merge_function) for merge_function in self.merge_functions())]
+        self._database.transact([*((f"DROP TABLE {table}", ()) for table in tables),
+                                 *create_tables(self._database.table_options)])
+
+    def _iterate_nodes(self, kind: np.dtype[np.void], batch: int) -> Iterator[NDArray[np.void]]:
+        query = f"SELECT {', '.join(kind.names or ())} FROM nodes WHERE id > ? ORDER BY id LIMIT ?"
+        last = -1
+        while len(nodes := self._database.read(query, (last, batch), kind)):
+            yield nodes
+            last = int(nodes["id"][-1])
 
 
-def _table(merge_function: str) -> str:
-    """The table of edges for a merge function, as published databases name it."""
-    assert merge_function.isidentifier(), f"merge function '{merge_function}' cannot name a table"
-    return f"edges_{merge_function}"
+def open_store(place: str | Path, create: bool = False) -> RagStore:
+    """Open the region graph at ``place``, see :class:`RagStore`."""
+    return RagStore(place, create)
+
+
+def database_exists(place: str | Path) -> bool:
+    """Whether there is a region graph, or another thing in its stead, at ``place``."""
+    return Path(place).is_file()
+
+
+def _open_database(place: str | Path, create: bool) -> Database:
+    from lsd_experiments.rag.sqlite import SqliteDatabase
+
+    return SqliteDatabase(Path(place), create)

@@ -1,0 +1,117 @@
+"""The region graph in a SQLite file.
+
+Several processes of one machine may write at once. A file system that several machines share does not suit SQLite: its
+write-ahead log is shared memory, and locks over a network are not to be trusted. PostgreSQL serves many machines.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from lsd_experiments.errors import UserError
+from lsd_experiments.rag.database import LAYOUT, Database, Rows, Statement, create_tables
+
+WAIT = 600.0  # seconds for other writers
+APPLICATION_ID = 0x4C534452  # marks the file as ours: "LSDR"
+
+# What the user can mend, by SQLite's primary error codes.
+REMEDIES = {
+    sqlite3.SQLITE_FULL: "no space left for it. Make room there, or name another 'db'",
+    sqlite3.SQLITE_READONLY: "it is read-only. Allow writing, or name another 'db'",
+    sqlite3.SQLITE_PERM: "access is denied. Allow it, or name another 'db'",
+    sqlite3.SQLITE_CANTOPEN: "unable to open database file. Name another 'db'",
+    sqlite3.SQLITE_NOTADB: "file is not a database. Name another 'db'",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged. Name another 'db', or remove it and run extract_fragments again",
+    sqlite3.SQLITE_IOERR: "its disk gives an input/output error. See whether it is full or gone, or name another 'db'",
+    sqlite3.SQLITE_BUSY: f"another process has kept it locked for {WAIT:g} s. End that one first",
+}
+
+
+class SqliteDatabase(Database):
+    """An open file.
+
+    :param create: make the file if it is not there
+    :raises UserError: if the file is not there, or is something else
+    """
+
+    table_options = " WITHOUT ROWID"
+
+    def __init__(self, path: Path, create: bool) -> None:
+        self.name = str(path)
+        if not create and not path.is_file():
+            raise UserError(f"{path}: no such database. Run extract_fragments first, or correct 'db'")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._refusals():
+            self._connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
+            self._prepare()
+
+    def transact(self, statements: Sequence[Statement]) -> None:  # noqa: D102
+        with self._refusals():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for statement in statements:
+                    if isinstance(statement, Rows):
+                        self._insert(statement)
+                    else:
+                        self._connection.execute(*statement)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def fetch(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: D102
+        with self._refusals():
+            return self._connection.execute(query, parameters).fetchall()
+
+    def read(self, query: str, parameters: tuple[Any, ...], kind: DTypeLike) -> NDArray[np.void]:  # noqa: D102
+        with self._refusals():
+            return np.fromiter(self._connection.execute(query, parameters), kind)
+
+    def tables(self) -> list[str]:  # noqa: D102
+        return [name for name, in self.fetch("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+
+    def close(self) -> None:  # noqa: D102
+        self._connection.close()
+
+    def _insert(self, rows: Rows) -> None:
+        columns = []
+        for name in rows.values.dtype.names or ():
+            values = rows.values[name]
+            column = values.tolist()
+            if values.dtype.kind == "f" and np.isnan(values).any():
+                column = [None if value != value else value for value in column]
+            columns.append(column)
+        marks = ", ".join("?" * len(columns))
+        self._connection.executemany(f"INSERT INTO {rows.table} VALUES ({marks})", zip(*columns, strict=True))
+
+    def _prepare(self) -> None:
+        """Make the tables in a new file; look whether one that is there is ours."""
+        ((mark,),) = self.fetch("PRAGMA application_id")
+        if mark == APPLICATION_ID:
+            ((layout,),) = self.fetch("PRAGMA user_version")
+            if layout != LAYOUT:
+                raise UserError(f"{self.name}: a region graph as another version of this software keeps it. Name another 'db', "
+                                "or remove it and run extract_fragments again")
+            return
+        if self.tables():
+            raise UserError(f"{self.name}: a database of something else. Name another 'db'")
+        self._connection.execute("PRAGMA journal_mode = WAL")  # stays with the file
+        self.transact([*create_tables(self.table_options), (f"PRAGMA user_version = {LAYOUT}", ()),
+                       (f"PRAGMA application_id = {APPLICATION_ID}", ())])
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """While open, errors that the user can mend become a UserError."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            remedy = REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+            if remedy is None:
+                raise
+            raise UserError(f"{self.name}: {remedy}") from error
