@@ -4,8 +4,20 @@ A look-up table (``lut``) is [2, n] uint64: fragment ids, ascending, and the seg
 the id of its smallest fragment, so that 0 always is background, and a segment keeps its name as long as it only grows.
 """
 
-from lsd_experiments.segmentation.luts import lut_path, read_lut, threshold_name, write_lut
-from lsd_experiments.segmentation.relabeling import relabel
+from lsd_experiments.segmentation.luts import lut_path, make_mappable, read_lut, threshold_name, write_lut
+from lsd_experiments.segmentation.relabeling import relabel, segments_of
 from lsd_experiments.segmentation.segments import find_segments, threshold_range
+from lsd_experiments.segmentation.streaming import stream_segments
 
-__all__ = ["find_segments", "lut_path", "read_lut", "relabel", "threshold_name", "threshold_range", "write_lut"]
+__all__ = [
+    "find_segments",
+    "lut_path",
+    "make_mappable",
+    "read_lut",
+    "relabel",
+    "segments_of",
+    "stream_segments",
+    "threshold_name",
+    "threshold_range",
+    "write_lut",
+]

@@ -1,5 +1,7 @@
 """Replace fragments by their segments."""
 
+import mmap
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,15 +9,33 @@ from numpy.typing import NDArray
 def relabel(fragments: NDArray[np.uint64], lut: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The segments of ``fragments``; 0, and fragments that are not in the table, become 0.
 
+    Of a memory-mapped table, only what the fragments need comes into memory, and it goes again.
+
     :param fragments: any shape
     :param lut: [2, n], with ascending fragment ids
     """
     import fastremap
 
     ids, inverse = fastremap.unique(fragments, return_inverse=True)
+    return np.asarray(segments_of(ids, lut)[inverse]).reshape(fragments.shape)
+
+
+def segments_of(ids: NDArray[np.uint64], lut: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """[k] the segment of each of ``ids`` [k]; 0 for 0, and for fragments that are not in the table.
+
+    :param lut: [2, n], with ascending fragment ids
+    """
+    ids = np.asarray(ids, np.uint64)  # of another type, the search would convert all of the table
     segments = np.zeros(len(ids), np.uint64)
-    if lut.shape[1]:
+    if lut.shape[1] and len(ids):
         places = np.minimum(np.searchsorted(lut[0], ids), lut.shape[1] - 1)
         known = (lut[0][places] == ids) & (ids > 0)
         segments[known] = lut[1][places[known]]
-    return np.asarray(segments[inverse]).reshape(fragments.shape)
+        _release(lut)
+    return segments
+
+
+def _release(lut: NDArray[np.uint64]) -> None:
+    """Let the pages of a memory-mapped table go, which would stay in this process until it ends; the file has them."""
+    if isinstance(lut.base, mmap.mmap):
+        lut.base.madvise(mmap.MADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""Segments at all thresholds, in one pass over the edges in order of their merge scores."""
+"""Segments at all thresholds, in memory: for graphs that fit. Of larger ones, see :mod:`.streaming`."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Ids = NDArray[np.uint64]
+from lsd_experiments.segmentation.forest import Forest, Ids
 
 
 def find_segments(fragments: Ids, u: Ids, v: Ids, scores: NDArray[np.float64], thresholds: Sequence[float],
@@ -21,30 +21,15 @@ def find_segments(fragments: Ids, u: Ids, v: Ids, scores: NDArray[np.float64], t
     :param scores: [m] merge scores, NaN for edges that never unite
     :param parity: as published: edges without a score unite at every threshold
     """
-    from lsd_experiments.segmentation.kernels import roots, unite
-
-    fragments = np.sort(fragments)
-    usable = np.nan_to_num(scores, nan=-np.inf if parity else np.inf)
-    order = np.argsort(usable, kind="stable")
-    ascending = usable[order]
-    ends = [_places(fragments, ids[order]) for ids in (u, v)]
-    parents = np.arange(len(fragments))
-    done = 0
-    for threshold in sorted(thresholds):
-        until = int(np.searchsorted(ascending, threshold, side="right"))
-        unite(parents, ends[0][done:until], ends[1][done:until])
-        done = until
-        yield threshold, np.stack([fragments, fragments[roots(parents)]])
+    fragments, thresholds = np.sort(fragments), sorted(thresholds)
+    forest = Forest(len(fragments))
+    edges, starts = forest.sort_edges(fragments, u, v, scores, thresholds, parity)
+    for index, threshold in enumerate(thresholds):
+        forest.unite(edges[starts[index]:starts[index + 1]])
+        yield threshold, np.stack([fragments, fragments[forest.roots()]])
 
 
 def threshold_range(minmax: tuple[float, float], step: float) -> list[float]:
     """Thresholds from the first of ``minmax`` in steps of ``step``; the second one is excluded, as published."""
     count = max(1, math.ceil((minmax[1] - minmax[0]) / step - 1e-9))
     return [round(minmax[0] + step * index, 10) for index in range(count)]
-
-
-def _places(fragments: Ids, ids: Ids) -> NDArray[np.int64]:
-    places = np.searchsorted(fragments, ids)
-    known = len(fragments) > 0 and bool((fragments[np.minimum(places, len(fragments) - 1)] == ids).all())
-    assert known or len(ids) == 0, "an edge of the region graph has an end that is no node"
-    return places
