@@ -10,6 +10,7 @@ Tables, named as the published databases name their collections:
 Ids are at most 2**63 - 1, since the integers of databases are signed.
 """
 
+from lsd_experiments.rag.address import is_url, split_password
 from lsd_experiments.rag.store import RagStore, database_exists, open_store
 
-__all__ = ["RagStore", "database_exists", "open_store"]
+__all__ = ["RagStore", "database_exists", "is_url", "open_store", "split_password"]

@@ -56,7 +56,7 @@ class Database(ABC):
         """Let go of the database."""
 
 
-def create_tables(table_options: str) -> list[Statement]:
+def create_tables(table_options: str) -> list[tuple[str, tuple[Any, ...]]]:
     """What makes the tables that every region graph has."""
     return [("CREATE TABLE IF NOT EXISTS nodes (id BIGINT PRIMARY KEY, center_z DOUBLE PRECISION NOT NULL, "
              f"center_y DOUBLE PRECISION NOT NULL, center_x DOUBLE PRECISION NOT NULL){table_options}", ()),

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.rag.address import is_url
 from lsd_experiments.rag.database import Database, Rows, create_tables
 from lsd_experiments.rag.edges import PART, ROW, Edges, Ids, create_edges, edges_table, first_of_pairs, sum_parts
 
@@ -24,14 +25,16 @@ NODE = np.dtype([("id", np.int64), ("center_z", np.float64), ("center_y", np.flo
 class RagStore:
     """An open region graph; close it, or use it as a context manager.
 
-    :param place: the path of a SQLite file
-    :param create: make the database if it is not there
-    :ivar name: what messages call the database
+    :param place: the path of a SQLite file, or ``postgresql://user@host:port/database?schema=NAME`` (default: lsd)
+    :param create: make the database, that is the file or the schema, if it is not there
+    :param patient: wait, when opening, for a server that does not answer, as is done for one that goes away later
+    :param retry: seconds to wait for a server (default: LSD_DATABASE_RETRY in the environment, or 120)
+    :ivar name: what messages call the database; without a password
     :raises UserError: if the database is not there, or is something else
     """
 
-    def __init__(self, place: str | Path, create: bool = False) -> None:
-        self._database = _open_database(place, create)
+    def __init__(self, place: str | Path, create: bool = False, *, patient: bool = False, retry: float | None = None) -> None:
+        self._database = _open_database(place, create, patient, retry)
         self.name = self._database.name
 
     def __enter__(self) -> Self:
@@ -54,7 +57,7 @@ class RagStore:
         rows = np.empty(len(ids), NODE)
         rows["id"] = ids
         rows["center_z"], rows["center_y"], rows["center_x"] = centers.T
-        self._database.transact([("DELETE FROM nodes WHERE id BETWEEN ? AND ?", (first, last)), Rows("nodes", rows)])
+        self._database.transact([("DELETE FROM nodes WHERE id BETWEEN ? AND ?", (int(first), int(last))), Rows("nodes", rows)])
 
     def iterate_nodes(self, batch: int = BATCH) -> Iterator[tuple[Ids, NDArray[np.float64]]]:
         """The ids, ascending, and their centers [n, 3] (z, y, x in nm), so many at a time."""
@@ -96,7 +99,7 @@ class RagStore:
         rows["scored"] = True if scored is None else scored
         rows["merge_score"] = np.where(rows["scored"], scores, np.nan)
         table = edges_table(merge_function)
-        self._database.transact([(f"DELETE FROM {table} WHERE block = ?", (block,)), Rows(table, rows)])
+        self._database.transact([(f"DELETE FROM {table} WHERE block = ?", (int(block),)), Rows(table, rows)])
 
     def iterate_edges(self, merge_function: str, batch: int = BATCH) -> Iterator[Edges]:
         """The edges in order of (u, v): u, v, merge scores, affinity sums and contacts, added up over blocks.
@@ -170,17 +173,28 @@ class RagStore:
             last = int(nodes["id"][-1])
 
 
-def open_store(place: str | Path, create: bool = False) -> RagStore:
+def open_store(place: str | Path, create: bool = False, *, patient: bool = False) -> RagStore:
     """Open the region graph at ``place``, see :class:`RagStore`."""
-    return RagStore(place, create)
+    return RagStore(place, create, patient=patient)
 
 
 def database_exists(place: str | Path) -> bool:
-    """Whether there is a region graph, or another thing in its stead, at ``place``."""
-    return Path(place).is_file()
+    """Whether there is something, a region graph or not, at ``place``: a file, or tables in PostgreSQL's schema.
+
+    :raises UserError: if a server cannot be reached
+    """
+    if not is_url(place):
+        return Path(place).is_file()
+    from lsd_experiments.rag.postgres import schema_is_used
+
+    return schema_is_used(str(place))
 
 
-def _open_database(place: str | Path, create: bool) -> Database:
+def _open_database(place: str | Path, create: bool, patient: bool, retry: float | None) -> Database:
+    if is_url(place):
+        from lsd_experiments.rag.postgres import PostgresDatabase
+
+        return PostgresDatabase(str(place), create, patient, retry)
     from lsd_experiments.rag.sqlite import SqliteDatabase
 
     return SqliteDatabase(Path(place), create)

@@ -1,6 +1,5 @@
 """The region graph's store, on each database."""
 
-import sqlite3
 from multiprocessing import get_context
 
 import numpy as np
@@ -8,11 +7,6 @@ import pytest
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.rag import RagStore, open_store
-
-
-@pytest.fixture
-def place(tmp_path):
-    return str(tmp_path / "graph.db")
 
 
 @pytest.fixture
@@ -170,8 +164,9 @@ def test_stages(store):
 
 def test_a_failed_block_leaves_what_was_there(store):
     write(store, 0, [(1, 2)], [0.1])
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(Exception, match=r"(?i)unique") as caught:
         write(store, 0, [(1, 3), (1, 3)], [0.1, 0.2])  # the same edge twice
+    assert not isinstance(caught.value, UserError)  # our fault
     assert [row[:2] for row in rows(store)] == [(1, 2)]
     write(store, 1, [(2, 3)], [0.1])
     assert len(rows(store)) == 2
@@ -205,7 +200,7 @@ def test_eight_processes_may_write_at_once(store, place):
 
 
 def test_missing_places_are_refused(place):
-    with pytest.raises(UserError, match=r"graph.*: no such database\. Run extract_fragments"):
+    with pytest.raises(UserError, match=r"graph.*: no (such database|region graph in schema graph_\d+)\. Run extract_fragments"):
         open_store(place)
     with pytest.raises(UserError):  # nor has the attempt made it
         open_store(place)

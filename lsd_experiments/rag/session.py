@@ -1,0 +1,101 @@
+"""A connection to PostgreSQL that outlives the server: when it goes away, an operation waits for it and is done again."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from lsd_experiments.rag.address import Address
+from lsd_experiments.rag.refusals import first_line, is_outage, is_starting, refusal
+
+logger = logging.getLogger(__name__)
+
+RETRY_VARIABLE = "LSD_DATABASE_RETRY"
+RETRY = 120.0  # seconds that an operation waits for a server that went away, unless the variable says otherwise
+PAUSES = (0.1, 5.0)  # seconds between two tries: the first, and the longest
+
+# So that a machine that vanished is noticed; the URL may say otherwise.
+CONNECTION = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3",
+              "application_name": "lsd-experiments"}
+
+Result = TypeVar("Result")
+
+
+class Session:
+    """Transactions in the schema of ``address``, over one connection at a time.
+
+    :param patient: wait for a server that does not answer the first time, too
+    :param retry: seconds to wait (default: LSD_DATABASE_RETRY in the environment, or 120)
+    """
+
+    def __init__(self, address: Address, patient: bool = False, retry: float | None = None) -> None:
+        self._address = address
+        self._patient = patient
+        self._retry = float(os.environ.get(RETRY_VARIABLE, RETRY)) if retry is None else retry
+        self._connection: Any = None
+
+    def run(self, work: Callable[[Any], Result]) -> Result:
+        """What ``work`` gives for a cursor, in one transaction, which is done again while the server is away.
+
+        :raises UserError: if the server does not let us in, is away for too long, or the user can mend what it says
+        """
+        import psycopg2
+
+        began, pause = None, PAUSES[0]
+        while True:
+            try:
+                result = self._attempt(work)
+            except psycopg2.Error as error:
+                if not self._is_away(error):
+                    raise refusal(self._address.name, error) from None
+                self.close()
+                now = time.monotonic()
+                if began is None:
+                    began = now
+                    logger.warning("%s does not answer (%s); waiting for it", self._address.name, first_line(error))
+                if now - began + pause > self._retry:
+                    raise refusal(self._address.name, error, self._retry) from None
+                time.sleep(pause)
+                pause = min(2 * pause, PAUSES[1])
+            else:
+                if began is not None:
+                    logger.info("%s answers again after %.0f s", self._address.name, time.monotonic() - began)
+                self._patient = True  # it was there
+                return result
+
+    def close(self) -> None:
+        """Let go of the connection, if there is one."""
+        if self._connection is not None:
+            with suppress(Exception):  # the server may be gone
+                self._connection.close()
+        self._connection = None
+
+    def _attempt(self, work: Callable[[Any], Result]) -> Result:
+        if self._connection is None:
+            self._connection = self._connect()
+        try:
+            with self._connection.cursor() as cursor:
+                result = work(cursor)
+            self._connection.commit()
+        except BaseException:
+            with suppress(Exception):  # the server may be gone
+                self._connection.rollback()
+            raise
+        return result
+
+    def _connect(self) -> Any:
+        import psycopg2
+
+        password = {} if self._address.password is None else {"password": self._address.password}
+        connection = psycopg2.connect(**{**CONNECTION, **self._address.parameters, **password})
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET search_path TO {self._address.schema}")
+        connection.commit()
+        return connection
+
+    def _is_away(self, error: Exception) -> bool:
+        if self._connection is None:  # could not connect
+            return self._patient or is_starting(error)
+        return is_outage(error, self._connection)
