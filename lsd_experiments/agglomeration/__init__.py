@@ -5,7 +5,8 @@ says that they never unite. Fragments and affinities are as in :mod:`lsd_experim
 """
 
 from lsd_experiments.agglomeration.agglomerating import agglomerate
+from lsd_experiments.agglomeration.contacts import find_contacts
 from lsd_experiments.agglomeration.functions import MERGE_FUNCTIONS, scoring_function
 from lsd_experiments.agglomeration.scores import merge_scores
 
-__all__ = ["MERGE_FUNCTIONS", "agglomerate", "merge_scores", "scoring_function"]
+__all__ = ["MERGE_FUNCTIONS", "agglomerate", "find_contacts", "merge_scores", "scoring_function"]

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lsd_experiments.agglomeration.agglomerating import DIRECT, agglomerate
+from lsd_experiments.agglomeration.contacts import find_block_edges
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import Volume, open_volume, overlap
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
@@ -79,13 +77,9 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
 
     def process(block: Block) -> None:
         read = block.read.intersect(fragments.box)
-        found = fragments.read(read)
-        own = np.unique(found[block.write.intersect(read).shift([-b for b in read.begin]).slices])
-        own = own[own > 0]
-        u, v, scores = agglomerate(read_affinities(affs, read)[:DIRECT], found, merge_function)
-        ours = np.isin(u, own)
-        none = np.zeros(np.count_nonzero(ours))
-        store.write_edges(merge_function, block.number, u[ours], v[ours], scores[ours], none, none)
+        own = block.write.intersect(read).shift([-b for b in read.begin])
+        edges = find_block_edges(read_affinities(affs, read), fragments.read(read), own, merge_function)
+        store.write_edges(merge_function, block.number, **vars(edges))
     return process
 
 

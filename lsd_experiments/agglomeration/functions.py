@@ -1,28 +1,42 @@
-"""The merge functions by name, as waterz's scoring functions.
+"""The merge functions by name.
 
-``hist_quant_<Q>`` scores an edge by the Q-th percentile of the affinities between two regions, kept as a histogram of
-256 bins; ``_initmax`` counts only the greatest affinity of each pair of fragments at first. ``mean`` takes the mean
-affinity. waterz 0.10 ships all of these compiled, so that no compiler is needed.
+Those of waterz score an edge while regions grow. ``hist_quant_<Q>`` scores it by the Q-th percentile of the affinities
+between two regions, kept as a histogram of 256 bins; ``_initmax`` counts only the greatest affinity of each pair of
+fragments at first. ``mean`` takes the mean affinity. waterz 0.10 ships all of these compiled, so that no compiler is needed.
+
+``contact_mean`` takes the mean affinity over all faces between two fragments, whatever else unites. It adds up over
+blocks, so that an edge scores as if computed at once wherever blocks lie, and fragments may cross them.
 """
 
 from lsd_experiments.errors import UserError, nearest
 
 QUANTILES = (10, 25, 50, 75, 90)
 
-MERGE_FUNCTIONS = {
+# waterz's C++ types
+SCORING_FUNCTIONS = {
     **{f"hist_quant_{quantile}{suffix}":
        f"OneMinus<HistogramQuantileAffinity<RegionGraphType, {quantile}, ScoreValue, 256, {initialize_with_max}>>"
        for suffix, initialize_with_max in (("", "false"), ("_initmax", "true")) for quantile in QUANTILES},
     "mean": "OneMinus<MeanAffinity<RegionGraphType, ScoreValue>>",
 }
 
+CONTACT_MEAN = "contact_mean"
 
-def scoring_function(merge_function: str) -> str:
-    """waterz's C++ type for a merge function.
+MERGE_FUNCTIONS = (*SCORING_FUNCTIONS, CONTACT_MEAN)
 
-    :raises UserError: if there is none of this name.
-    """
+
+def check_merge_function(merge_function: str) -> None:
+    """:raises UserError: if there is none of this name."""
     if merge_function not in MERGE_FUNCTIONS:
         raise UserError(f"unknown merge function '{merge_function}'{nearest(merge_function, MERGE_FUNCTIONS)}; there "
                         f"are {', '.join(MERGE_FUNCTIONS)}")
-    return MERGE_FUNCTIONS[merge_function]
+
+
+def scoring_function(merge_function: str) -> str:
+    """waterz's C++ type for a merge function of waterz.
+
+    :raises UserError: if there is no merge function of this name.
+    """
+    check_merge_function(merge_function)
+    assert merge_function in SCORING_FUNCTIONS, f"{merge_function} is not computed by waterz"
+    return SCORING_FUNCTIONS[merge_function]

@@ -2,7 +2,7 @@
 
 from pydantic import field_validator
 
-from lsd_experiments.agglomeration.functions import MERGE_FUNCTIONS, scoring_function
+from lsd_experiments.agglomeration.functions import MERGE_FUNCTIONS, check_merge_function
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.settings import PositiveSize, Size
 from lsd_experiments.settings import Settings
@@ -28,7 +28,7 @@ class AgglomerateSettings(Settings):
     @classmethod
     def _known(cls, name: str) -> str:
         try:
-            scoring_function(name)
+            check_merge_function(name)
         except UserError as error:
             raise ValueError(str(error)) from error
         return name

@@ -20,6 +20,9 @@ PAUSES = (0.1, 5.0)  # seconds between two tries: the first, and the longest
 CONNECTION = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3",
               "application_name": "lsd-experiments"}
 
+# Tables that grew a moment ago have no statistics, and a planner without them sorts or hashes what its index has in order.
+SETTINGS = ("enable_sort TO off", "enable_hashagg TO off", "jit TO off")
+
 Result = TypeVar("Result")
 
 
@@ -91,7 +94,8 @@ class Session:
         password = {} if self._address.password is None else {"password": self._address.password}
         connection = psycopg2.connect(**{**CONNECTION, **self._address.parameters, **password})
         with connection.cursor() as cursor:
-            cursor.execute(f"SET search_path TO {self._address.schema}")
+            for setting in (f"search_path TO {self._address.schema}", *SETTINGS):
+                cursor.execute(f"SET {setting}")
         connection.commit()
         return connection
 

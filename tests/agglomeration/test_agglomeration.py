@@ -3,8 +3,9 @@ import pytest
 import waterz
 from waterz._agglomerate import _load_prebuilt
 
-from lsd_experiments.agglomeration import MERGE_FUNCTIONS, agglomerate, merge_scores, scoring_function
+from lsd_experiments.agglomeration import agglomerate, merge_scores, scoring_function
 from lsd_experiments.agglomeration.agglomerating import unite
+from lsd_experiments.agglomeration.functions import SCORING_FUNCTIONS
 from lsd_experiments.errors import UserError
 
 
@@ -92,12 +93,12 @@ def test_quantiles_order_the_scores():
     np.testing.assert_allclose(scores, [0.9, 0.75, 0.5, 0.25, 0.1], atol=0.06)
 
 
-@pytest.mark.parametrize("merge_function", MERGE_FUNCTIONS)
+@pytest.mark.parametrize("merge_function", SCORING_FUNCTIONS)
 def test_merge_functions_need_no_compiler(merge_function):
     assert _load_prebuilt(scoring_function(merge_function), 256) is not None
 
 
-@pytest.mark.parametrize("merge_function", MERGE_FUNCTIONS)
+@pytest.mark.parametrize("merge_function", SCORING_FUNCTIONS)
 def test_scores_segment_as_waterz_does(merge_function):
     """Uniting all edges up to a threshold gives what waterz gives for that threshold."""
     random = np.random.default_rng(1)
