@@ -39,3 +39,16 @@ def only_run(place: Path, lock: Path | None = None, work: str = "another run is 
                 raise
             logger.warning("%s: the file system has no locks. See to it that only one run works on it at a time", path)
         yield
+
+
+def is_held(place: Path, lock: Path | None = None) -> bool:
+    """Whether a process is in :func:`only_run` with the same ``lock``; False where the file system has no locks."""
+    path = lock or place.with_name(f"{place.name}.lock")
+    try:
+        with path.open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

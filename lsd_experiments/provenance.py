@@ -1,7 +1,14 @@
-"""Where an output came from, to be stored next to it."""
+"""Where an output came from, to be stored next to it.
+
+The ``key`` of a provenance is a digest of what the output depends on: stage, parameters, the inputs' fingerprints and the
+version of this software. Equal keys mean equal outputs, wherever they lie and whenever they were made, so that the key of one
+stage's output is its fingerprint as an input of the next.
+"""
 
 import datetime
+import hashlib
 import importlib.metadata
+import json
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -16,9 +23,13 @@ PACKAGES = ("daisy", "gunpowder", "jax", "keras", "numpy", "scipy", "tensorflow"
 
 
 def provenance(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What made an output: stage, its parameters and inputs, versions, commit and date, as JSON values."""
+    """What made an output: stage, its parameters and inputs, versions, commit and date, as JSON values.
+
+    :param inputs: by name, each a text that identifies it, or its ``name`` and its ``fingerprint``, which alone counts
+    """
     return {
         "software": "lsd-experiments",
+        "key": key(stage, parameters, inputs),
         "version": lsd_experiments.__version__,
         "commit": commit(),
         "versions": versions(),
@@ -27,6 +38,17 @@ def provenance(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, A
         "inputs": dict(inputs),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
     }
+
+
+def key(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    """The key of a provenance: 16 hexadecimal digits."""
+    counting = [stage, lsd_experiments.__version__, parameters, {name: identity(value) for name, value in inputs.items()}]
+    return hashlib.sha256(json.dumps(counting, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def identity(value: Any) -> Any:
+    """What counts of an input in a provenance."""
+    return value["fingerprint"] if isinstance(value, Mapping) and "fingerprint" in value else value
 
 
 @cache

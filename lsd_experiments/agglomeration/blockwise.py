@@ -4,29 +4,35 @@ An edge belongs to the block that its lower fragment lies in. Fragments do not c
 one voxel more on each side, so that a block sees all contacts of its fragments, and each edge is written by one block.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lsd_experiments.agglomeration.contacts import find_block_edges
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import Volume, open_volume, overlap
-from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
+from lsd_experiments.blockwise import Block, BlockTask, Workers
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.stage import (
+    BASE_MEMORY,
+    State,
     check_finished,
-    check_unchanged,
     describe_input,
     in_voxels,
     records_directory,
+    state_of,
 )
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.blockwise import check_affinities, check_nodes, read_affinities
-from lsd_experiments.geometry import Voxels
+from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.provenance import provenance
-from lsd_experiments.rag import RagStore
+from lsd_experiments.rag import database_exists, open_store
 
 STAGE = "agglomerate"
+BYTES_PER_VOXEL = 90  # of a worker's memory, for each voxel that a block reads: measured, see docs/scaling.md
 
 
 def edges_name(merge_function: str) -> str:
@@ -34,13 +40,87 @@ def edges_name(merge_function: str) -> str:
     return f"edges_{merge_function}"
 
 
-def agglomerate_blockwise(affs: Volume, fragments: Volume, db: Path, settings: AgglomerateSettings, *,
-                          num_workers: int = 1, overwrite: bool = False) -> None:
-    """Put the edges of ``fragments``, with merge scores from ``affs``, into the region graph ``db``.
+@dataclass(frozen=True)
+class AgglomeratePlan:
+    """The edges of ``fragments``, with merge scores from ``affs``, in the region graph ``db``.
 
-    :raises UserError: if the volumes do not fit each other or the settings, or the edges are there and were made
-        otherwise
-    :raises BlocksFailedError: see :func:`~lsd_experiments.blockwise.run_blockwise`
+    ``write_shape``: voxels of a block; it reads ``context`` voxels more.
+    """
+
+    affs: Volume
+    fragments: Volume
+    db: str
+    merge_function: str
+    write_shape: Voxels
+    context: Voxels
+    name: str = STAGE
+
+    @cached_property
+    def made(self) -> dict[str, Any]:
+        """The provenance of the edges."""
+        context = tuple(c * v for c, v in zip(self.context, self.fragments.voxel_size, strict=True))
+        return provenance(STAGE,
+                          {"merge_function": self.merge_function, "block_shape": self.write_shape, "context": context},
+                          {"affs": describe_input(self.affs), "fragments": describe_input(self.fragments)})
+
+    bytes = 0  # no volume is written
+
+    @property
+    def edges(self) -> str:
+        """What the region graph calls them."""
+        return edges_name(self.merge_function)
+
+    @property
+    def records(self) -> Path:
+        """Where the blocks are recorded."""
+        return records_directory(self.fragments.container, f"{STAGE}_{self.merge_function}")
+
+    def state(self) -> State:
+        """What there is of the edges."""
+        if not database_exists(self.db):
+            return State("new")
+        with open_store(self.db) as store:
+            stage, name = store.stage(self.edges), store.name
+        return State("new") if stage is None else state_of(f"{self.edges} in {name}", stage[0], stage[1], self.made)
+
+    def task(self, workers: Workers) -> BlockTask:
+        """What is done to which blocks."""
+        read = Box.of_shape(self.write_shape).grow(self.context)
+        return BlockTask(f"{STAGE}_{self.merge_function}", self.fragments.box, self.write_shape, f"{__name__}:make_worker", {
+            "affs": (self.affs.container, self.affs.dataset),
+            "fragments": (self.fragments.container, self.fragments.dataset), "db": self.db,
+            "merge_function": self.merge_function,
+        }, self.records, context=self.context, workers=workers,
+            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.fragments.box).shape))
+
+    def prepare(self, anew: bool) -> None:
+        """Make ready the table of edges; ``anew``: forget what there is.
+
+        :raises UserError: if the nodes of the region graph are not those of the fragments
+        """
+        check_nodes(self.db, self.fragments)
+        with open_store(self.db) as store:
+            if anew or store.stage(self.edges) is None:
+                clear_records(self.records)
+                store.clear_edges(self.merge_function)
+                store.create_edges(self.merge_function)
+                store.begin_stage(self.edges, self.made)
+
+    def finish(self) -> None:
+        """Note that all blocks are done."""
+        with open_store(self.db) as store:
+            store.finish_stage(self.edges)
+
+    def report(self) -> str:
+        """What was made, in words."""
+        with open_store(self.db) as store:
+            return f"{store.name}: {self.edges}, {store.count_edges(self.merge_function)} edges"
+
+
+def plan_agglomerate(affs: Volume, fragments: Volume, db: str, settings: AgglomerateSettings) -> AgglomeratePlan:
+    """How the edges of ``fragments`` get into the region graph ``db``.
+
+    :raises UserError: if the volumes do not fit each other or the settings
     """
     check_affinities(affs)
     check_finished(fragments, "extract_fragments")
@@ -48,32 +128,17 @@ def agglomerate_blockwise(affs: Volume, fragments: Volume, db: Path, settings: A
     if not shared == fragments.box == affs.box:
         raise UserError(f"{fragments.name} and {affs.name} do not cover the same voxels. Make the fragments from these "
                         "affinities")
-    write_shape = _write_shape(fragments, settings)
     context = in_voxels(settings.context, fragments, "[agglomerate] context")
     if min(context) < 1:
         raise UserError(f"[agglomerate] context = {list(settings.context)}: fragments of neighbouring blocks would not "
                         "touch. Take at least one voxel")
-    merge_function = settings.merge_function
-    made = provenance(STAGE,
-                      {"merge_function": merge_function, "block_shape": write_shape, "context": settings.context},
-                      {"affs": describe_input(affs), "fragments": describe_input(fragments)})
-    records = records_directory(fragments.container, f"{STAGE}_{merge_function}")
-    with RagStore(db) as store:
-        check_nodes(store, fragments)
-    if _prepare(db, merge_function, made, records, overwrite):
-        return
-    run_blockwise(BlockTask(f"{STAGE}_{merge_function}", fragments.box, write_shape, f"{__name__}:make_worker", {
-        "affs": (affs.container, affs.dataset), "fragments": (fragments.container, fragments.dataset), "db": str(db),
-        "merge_function": merge_function,
-    }, records, context=context, workers=Workers(num_workers=num_workers)))
-    with RagStore(db) as store:
-        store.finish_stage(edges_name(merge_function))
+    return AgglomeratePlan(affs, fragments, db, settings.merge_function, _write_shape(fragments, settings), context)
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     """What works on one block; the arguments are those of the task in :func:`agglomerate_blockwise`."""
     affs, fragments = open_volume(*values["affs"]), open_volume(*values["fragments"])
-    merge_function, store = values["merge_function"], RagStore(values["db"])
+    merge_function, store = values["merge_function"], open_store(values["db"])
 
     def process(block: Block) -> None:
         read = block.read.intersect(fragments.box)
@@ -96,18 +161,3 @@ def _write_shape(fragments: Volume, settings: AgglomerateSettings) -> Voxels:
         raise UserError(f"[agglomerate] block_size = {list(settings.block_size)} nm is no multiple of that of the "
                         f"fragments, {list(size)} nm, so that fragments would cross its blocks. Leave it out, or take a multiple")
     return ours
-
-
-def _prepare(db: Path, merge_function: str, made: dict[str, Any], records: Path, overwrite: bool) -> bool:
-    """Make ready the table of edges; whether it is finished."""
-    name = edges_name(merge_function)
-    with RagStore(db) as store:
-        stage = store.stage(name)
-        if stage is not None and not overwrite:
-            check_unchanged(f"{name} in the region graph {db}", stage[0], made)
-            return stage[1]
-        clear_records(records)
-        store.clear_edges(merge_function)
-        store.create_edges(merge_function)
-        store.begin_stage(name, made)
-        return False

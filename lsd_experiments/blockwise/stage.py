@@ -1,8 +1,8 @@
-"""What a stage's output says about itself, so that a rerun goes on, does nothing, or refuses.
+"""What a stage's output says about itself, so that a rerun goes on, does nothing, or makes it anew.
 
 An output volume has two attributes: ``provenance`` (see :mod:`lsd_experiments.provenance`), written before its first
 block, and ``finished``, the date on which its last block was done. A rerun with the same parameters and inputs goes on
-where the last one stopped; with other ones it refuses, since one array would hold the results of both.
+where the last one stopped; with other ones all blocks are done again, since one array would hold the results of both.
 """
 
 import datetime
@@ -12,14 +12,33 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from lsd_experiments.arrays import Volume, create_volume, open_volume
+import numpy as np
+
+from lsd_experiments.arrays import Volume, create_volume, fingerprint, open_volume
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_voxels
+from lsd_experiments.provenance import identity
 
 CHUNK = 64  # voxels per axis that chunks come near to
+CHUNK_BYTES = 2**29  # of one chunk, at most: a worker holds some of them
+REMEDY = "Choose another output, or pass --overwrite to make it anew"
+BASE_MEMORY = 300 * 2**20  # bytes of a worker before its first block, without a network
+
+
+@dataclass(frozen=True)
+class State:
+    """What there is of a stage's output.
+
+    :param kind: ``new``: nothing; ``begun``: some blocks; ``done``; ``stale``: it was made otherwise, or is incomplete
+        in a way that no block can mend
+    :param reason: why it is not done, in words
+    """
+
+    kind: Literal["new", "begun", "done", "stale"]
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,27 @@ class OutputVolume:
         """The directory that its blocks are recorded in: hidden in the container, so that they move together."""
         return records_directory(self.container, self.dataset)
 
+    @property
+    def bytes(self) -> int:
+        """What its voxels take without compression."""
+        return math.prod(self.shape) * (self.channels or 1) * np.dtype(self.dtype).itemsize
+
+    def planned(self, provenance: Mapping[str, Any]) -> Volume:
+        """The volume as it will be: for plans only, it cannot be read."""
+        leading = () if self.channels is None else (self.channels,)
+        array = _Unmade((*leading, *self.shape), np.dtype(self.dtype), (*leading, *chunk_shape(self.write_shape)))
+        return Volume(self.container, self.dataset, array, self.voxel_size, self.offset, Box.of_shape(self.shape),
+                      self.channels, {"provenance": dict(provenance), "finished": "planned"})
+
+
+@dataclass(frozen=True)
+class _Unmade:
+    """What a plan knows of an array that is not there yet."""
+
+    shape: Voxels
+    dtype: np.dtype[Any]
+    chunks: Voxels
+
 
 def records_directory(container: str, name: str) -> Path:
     """Where the blocks of stage or dataset ``name``, whose output is in ``container``, are recorded."""
@@ -62,12 +102,45 @@ def prepare_volume(output: OutputVolume, provenance: Mapping[str, Any], overwrit
     found = find_volume(output.container, output.dataset)
     if found is not None and not overwrite:
         check_unchanged(output.name, found.attrs.get("provenance"), provenance)
+        check_chunks(output, found.chunks)
         return "finished" in found.attrs
+    check_chunks(output)
     clear_records(output.records)
     create_volume(output.container, output.dataset, output.shape, output.voxel_size, output.offset, output.dtype,
                   channels=output.channels, chunks=chunk_shape(output.write_shape),
                   attrs={"provenance": dict(provenance)}, overwrite=overwrite)
     return False
+
+
+def volume_state(output: OutputVolume, provenance: Mapping[str, Any]) -> State:
+    """What there is of ``output``.
+
+    :raises UserError: if something else is in its place, which is not ours to make anew
+    """
+    found = find_volume(output.container, output.dataset)
+    return State("new") if found is None else state_of(output.name, found.attrs.get("provenance"), "finished" in found.attrs,
+                                                       provenance)
+
+
+def state_of(name: str, stored: Any, finished: bool, provenance: Mapping[str, Any]) -> State:
+    """What there is of an output that says ``stored`` of itself, and should be of ``provenance``.
+
+    :raises UserError: if it does not say what made it
+    """
+    if not isinstance(stored, Mapping):
+        raise UserError(f"{name} exists, and does not say what made it. {REMEDY}")
+    if stored.get("key") != provenance["key"]:
+        return State("stale", difference(stored, provenance) or "it does not say which version made it")
+    return State("done") if finished else State("begun")
+
+
+def difference(stored: Mapping[str, Any], provenance: Mapping[str, Any]) -> str | None:
+    """The first thing in which two provenances differ, in words; None if nothing that counts does."""
+    old, new = ({**_flat(made), "version": made.get("version")} for made in (stored, provenance))
+    for key in sorted(old.keys() | new.keys(), key=lambda key: (key not in ("stage", "version"), key)):
+        if identity(old.get(key)) != identity(new.get(key)):
+            return f"{key} was {_show(old, key)}, now it is {_show(new, key)}"
+    return None
 
 
 def find_volume(container: str, dataset: str) -> Volume | None:
@@ -90,28 +163,28 @@ def check_finished(volume: Volume, command: str) -> None:
         raise UserError(f"{volume.name} is not finished. Run {command} first")
 
 
-def describe_input(volume: Volume) -> str:
-    """``volume`` as an entry of the inputs in a provenance.
+def describe_input(volume: Volume) -> dict[str, str]:
+    """``volume`` as an entry of the inputs in a provenance: its name, and its fingerprint, which alone counts.
 
-    If it is known when it was made that identifies it, wherever its container is moved to; else its place does. Of a crop,
-    its voxels are named, too.
+    The fingerprint of what a stage made is its key; of anything else it is :func:`~lsd_experiments.arrays.fingerprint`.
     """
-    made = volume.attrs.get("provenance", {})
-    name = f"{Path(volume.container).name}:{volume.dataset} of {made['date']}" if "date" in made else volume.name
+    made = volume.attrs.get("provenance")
+    key = made.get("key") if isinstance(made, Mapping) and "finished" in volume.attrs else None
     is_whole = volume.region == Box.of_shape(volume.array.shape[-3:])
-    return name if is_whole else f"{name}, voxels {volume.region.begin} to {volume.region.end}"
+    part = "" if is_whole else f", voxels {volume.region.begin} to {volume.region.end}"
+    found = f"{key}{part}" if key else fingerprint(volume)
+    return {"name": f"{Path(volume.container).name}:{volume.dataset}{part}", "fingerprint": found}
 
 
 def check_unchanged(name: str, stored: Any, provenance: Mapping[str, Any]) -> None:
     """:raises UserError: if ``stored`` has other parameters or inputs than ``provenance``; the first one is named."""
-    remedy = "Choose another output, or pass --overwrite to make it anew"
     if not isinstance(stored, Mapping):
-        raise UserError(f"{name} exists, and does not say what made it. {remedy}")
+        raise UserError(f"{name} exists, and does not say what made it. {REMEDY}")
     old, new = _flat(stored), _flat(provenance)
     for key in sorted(old.keys() | new.keys(), key=lambda key: (key != "stage", key)):
-        if old.get(key) != new.get(key):
+        if identity(old.get(key)) != identity(new.get(key)):
             raise UserError(f"{name} exists and was made with {key} = {_show(old, key)}, now it is {_show(new, key)}. "
-                            f"{remedy}")
+                            f"{REMEDY}")
 
 
 def _flat(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +194,10 @@ def _flat(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _show(values: Mapping[str, Any], key: str) -> str:
-    return json.dumps(values[key]) if key in values else "not given"
+    if key not in values:
+        return "not given"
+    value = values[key]
+    return f"{value['name']} ({value['fingerprint']})" if identity(value) is not value else json.dumps(value)
 
 
 def in_voxels(size: Sequence[float], volume: Volume, key: str) -> Voxels:
@@ -142,6 +218,24 @@ def chunk_shape(write_shape: Sequence[int], near: int = CHUNK) -> Voxels:
     """The divisor of each number of ``write_shape`` that comes nearest to ``near`` (as a ratio)."""
     return tuple(min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: abs(math.log(d / near)))
                  for n in write_shape)
+
+
+def check_chunks(output: OutputVolume, chunks: Voxels | None = None) -> None:
+    """:raises UserError: if two blocks of ``output`` would write to one chunk, or its chunks are larger than a worker can hold.
+
+    :param chunks: of the volume that is there; without, those that it will have
+    """
+    if chunks is not None and any(w % c for w, c in zip(output.write_shape, chunks, strict=True)):
+        fitting = [max(c, round(w / c) * c) for w, c in zip(output.write_shape, chunks, strict=True)]
+        nm = [float(f"{n * v:.6g}") for n, v in zip(fitting, output.voxel_size, strict=True)]
+        raise UserError(f"{output.name}: its chunks are {list(chunks)} voxels, so that two blocks of "
+                        f"{list(output.write_shape)} would write to one. Take blocks of {fitting} voxels, {nm} nm, or pass --overwrite")
+    size = math.prod(chunks or chunk_shape(output.write_shape)) * (output.channels or 1) * np.dtype(output.dtype).itemsize
+    if size > CHUNK_BYTES:
+        fitting = [max(CHUNK, round(w / CHUNK) * CHUNK) for w in output.write_shape]
+        nm = [float(f"{n * v:.6g}") for n, v in zip(fitting, output.voxel_size, strict=True)]
+        raise UserError(f"{output.name}: blocks of {list(output.write_shape)} voxels divide into no smaller chunks than of "
+                        f"{size / 2**30:.1f} GiB. Take blocks of {fitting} voxels, {nm} nm")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

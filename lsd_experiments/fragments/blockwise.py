@@ -6,6 +6,8 @@ voxels. A fragment lies in one block. Each has a node in the region graph.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,63 +15,145 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume
-from lsd_experiments.blockwise import Block, BlockTask, count_blocks, run_blockwise
+from lsd_experiments.blockwise import Block, BlockTask, Workers, count_blocks
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.stage import (
+    BASE_MEMORY,
     OutputVolume,
+    State,
     check_finished,
-    check_unchanged,
     describe_input,
-    find_volume,
     finish_volume,
     in_voxels,
     prepare_volume,
+    state_of,
+    volume_state,
 )
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
 from lsd_experiments.geometry import Box, Voxels, to_voxels
 from lsd_experiments.provenance import provenance
-from lsd_experiments.rag import RagStore
+from lsd_experiments.rag import database_exists, open_store
 
 STAGE = "extract_fragments"
 NODES = "nodes"  # what the region graph calls this stage
 ID_BUDGET = 2**63  # ids must be less: the region graph's integers are signed
+BYTES_PER_VOXEL = 60  # of a worker's memory, for each voxel that a block reads: measured, see docs/scaling.md
 
 
-def extract_fragments_blockwise(affs: Volume, container: str, db: Path, settings: FragmentsSettings, *,
-                                parity: bool = False, num_workers: int = 1, overwrite: bool = False) -> None:
-    """Make the fragments of ``affs`` in ``container``, with their nodes in the region graph ``db``.
+@dataclass(frozen=True)
+class FragmentsPlan:
+    """The fragments of ``affs`` in ``output``, with their nodes in the region graph ``db``.
 
-    :raises UserError: if the settings do not fit the affinities, or the fragments are there and were made otherwise
-    :raises BlocksFailedError: see :func:`~lsd_experiments.blockwise.run_blockwise`
+    Blocks read ``context`` voxels more on each side.
+    """
+
+    affs: Volume
+    output: OutputVolume
+    db: str
+    settings: FragmentsSettings
+    parity: bool
+    context: Voxels
+    mask: Volume | None
+    name: str = STAGE
+
+    @cached_property
+    def made(self) -> dict[str, Any]:
+        """The provenance of the volume and of the nodes."""
+        return provenance(STAGE, _parameters(self.settings, self.parity), {
+            "affs": describe_input(self.affs), **({"mask": describe_input(self.mask)} if self.mask else {})})
+
+    @property
+    def volume(self) -> Volume:
+        """The fragments as they will be."""
+        return self.output.planned(self.made)
+
+    @property
+    def bytes(self) -> int:
+        """Of the volume, without compression."""
+        return self.output.bytes
+
+    def state(self) -> State:
+        """What there is of the volume and the nodes.
+
+        :raises UserError: if the region graph is of other fragments
+        """
+        state = volume_state(self.output, self.made)
+        nodes = self._nodes()
+        if state.kind != "done":
+            return state
+        return nodes if nodes.kind == "done" else State("stale", f"its nodes in {self.db} {nodes.reason}")
+
+    def task(self, workers: Workers) -> BlockTask:
+        """What is done to which blocks."""
+        read = Box.of_shape(self.output.write_shape).grow(self.context)
+        return BlockTask(STAGE, self.affs.box, self.output.write_shape, f"{__name__}:make_worker", {
+            "affs": (self.affs.container, self.affs.dataset), "fragments": (self.output.container, self.output.dataset),
+            "db": self.db, "parity": self.parity, "settings": self.settings.model_dump(mode="json"),
+        }, self.output.records, context=self.context, workers=workers,
+            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape))
+
+    def prepare(self, anew: bool) -> None:
+        """Make ready the volume and the nodes; ``anew``: forget what there is."""
+        with open_store(self.db, create=True) as store:
+            prepare_volume(self.output, self.made, anew)
+            stage = store.stage(NODES)
+            if anew or stage is None or stage[0].get("key") != self.made["key"]:
+                clear_records(self.output.records)  # the nodes are none, or those of a volume that is gone
+                finish_volume(self.output, False)
+                store.clear()
+                store.begin_stage(NODES, {**self.made, "fragments": self._place})
+
+    def finish(self) -> None:
+        """Note that all blocks are done: the nodes first, since the volume is looked at first."""
+        with open_store(self.db) as store:
+            store.finish_stage(NODES)
+        finish_volume(self.output)
+
+    def report(self) -> str:
+        """What was made, in words."""
+        with open_store(self.db) as store:
+            return f"{self.output.container}: {self.output.dataset}, {store.count_nodes()} fragments"
+
+    @property
+    def _place(self) -> str:
+        return f"{Path(self.output.container).name}:{self.output.dataset}"
+
+    def _nodes(self) -> State:
+        """What there is of the nodes."""
+        if not database_exists(self.db):
+            return State("new", "are not there")
+        with open_store(self.db) as store:
+            stage, name = store.stage(NODES), store.name
+        if stage is None:
+            return State("new", "are not there")
+        place = stage[0].get("fragments")
+        if place != self._place:
+            raise UserError(f"{name} holds the region graph of {place}, not of {self._place}. Name another 'db', or remove it")
+        return state_of(name, stage[0], stage[1], self.made)
+
+
+def plan_fragments(affs: Volume, container: str, dataset: str, db: str, settings: FragmentsSettings,
+                   parity: bool) -> FragmentsPlan:
+    """How the fragments of ``affs`` are made in ``container``:``dataset``.
+
+    :raises UserError: if the settings do not fit the affinities
     """
     check_affinities(affs)
     check_finished(affs, "predict")
     write_shape = in_voxels(settings.block_size, affs, "[fragments] block_size")
     context = in_voxels(settings.context, affs, "[fragments] context")
     check_id_budget(affs.box, write_shape)
-    mask = _open_mask(affs, settings)
-    output = OutputVolume(container, settings.fragments_dataset, affs.shape, affs.voxel_size, affs.offset, "uint64",
-                          write_shape)
-    made = provenance(STAGE, _parameters(settings, parity),
-                      {"affs": describe_input(affs), **({"mask": describe_input(mask)} if mask else {})})
-    if _prepare(output, db, made, overwrite):
-        return
-    run_blockwise(BlockTask(STAGE, affs.box, write_shape, f"{__name__}:make_worker", {
-        "affs": (affs.container, affs.dataset), "fragments": (container, settings.fragments_dataset), "db": str(db),
-        "parity": parity, "settings": settings.model_dump(mode="json"),
-    }, output.records, context=context, num_workers=num_workers))
-    finish_volume(output)
-    with RagStore(db) as store:
-        store.finish_stage(NODES)
+    output = OutputVolume(container, dataset, affs.shape, affs.voxel_size, affs.offset, "uint64", write_shape)
+    return FragmentsPlan(affs, output, db, settings, parity, context, _open_mask(affs, settings))
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     """What works on one block; the arguments are those of the task in :func:`extract_fragments_blockwise`."""
     settings = FragmentsSettings(**values["settings"])
     affs, fragments = open_volume(*values["affs"]), open_volume(*values["fragments"], writable=True)
-    mask, store = _open_mask(affs, settings), RagStore(values["db"])
+    mask, store = _open_mask(affs, settings), open_store(values["db"])
 
     def process(block: Block) -> None:
         read, write = block.read.intersect(affs.box), block.write.intersect(affs.box)
@@ -191,39 +275,9 @@ def _parameters(settings: FragmentsSettings, parity: bool) -> dict[str, Any]:
     return {**settings.model_dump(mode="json", exclude=places), "parity": parity}
 
 
-def _prepare(output: OutputVolume, db: Path, made: dict[str, Any], overwrite: bool) -> bool:
-    """Make ready the volume and the nodes; whether both are finished."""
-    in_graph = {**made, "inputs": {**made["inputs"], "fragments": f"{Path(output.container).name}:{output.dataset}"}}
-    if db.exists() and not overwrite:  # look before anything is written
-        with RagStore(db) as store:
-            stage = store.stage(NODES)
-        if stage is not None:
-            check_unchanged(f"the region graph {db}", stage[0], in_graph)
-    is_new = not db.exists()
-    RagStore(db, create=True).close()
-    try:
-        finished = prepare_volume(output, made, overwrite)
-    except BaseException:
-        if is_new:
-            db.unlink()
-        raise
-    volume = find_volume(output.container, output.dataset)
-    assert volume is not None
-    date = volume.attrs["provenance"]["date"]
-    with RagStore(db, create=True) as store:
-        stage = store.stage(NODES)
-        if stage is not None and not overwrite and stage[0]["date"] == date:
-            return finished and stage[1]
-        clear_records(output.records)  # the nodes are none, or those of a volume that is gone
-        finish_volume(output, False)
-        store.clear()
-        store.begin_stage(NODES, {**in_graph, "date": date})
-        return False
-
-
-def check_nodes(store: RagStore, fragments: Volume) -> None:
-    """:raises UserError: if the nodes in ``store`` are not those of ``fragments``, or not all."""
-    stage = store.stage(NODES)
-    if stage is None or not stage[1] or stage[0]["date"] != fragments.attrs.get("provenance", {}).get("date"):
-        raise UserError(f"{store.path} does not hold the nodes of {fragments.name}. Correct 'db', or run "
-                        "extract_fragments again")
+def check_nodes(db: str, fragments: Volume) -> None:
+    """:raises UserError: if the nodes in the region graph ``db`` are not those of ``fragments``, or not all."""
+    with open_store(db) as store:
+        stage, name = store.stage(NODES), store.name
+    if stage is None or not stage[1] or stage[0].get("key") != fragments.attrs.get("provenance", {}).get("key"):
+        raise UserError(f"{name} does not hold the nodes of {fragments.name}. Correct 'db', or run extract_fragments again")

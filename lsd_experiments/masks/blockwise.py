@@ -69,18 +69,10 @@ class MaskTask:
     def provenance(self) -> dict[str, Any]:
         """Where the mask comes from."""
         place = {"shape": self.labels.shape, "voxel_size": self.labels.voxel_size, "offset": self.labels.offset}
-        inputs = {"labels": self._describe(self.labels)}
+        inputs = {"labels": describe_input(self.labels)}
         if self.within is not None:
-            inputs["labels_mask"] = self._describe(self.within)
+            inputs["labels_mask"] = describe_input(self.within)
         return provenance(STAGE, {**self.rule.record(), **place}, inputs)
-
-    def _describe(self, volume: Volume) -> str:
-        """``volume``, such that a mask moves with the container it shares with its labels."""
-        if "date" in (volume.attrs.get("provenance") or {}):
-            return describe_input(volume)
-        if Path(volume.container).resolve() == Path(self.container).resolve():
-            return volume.dataset
-        return volume.name if "://" in volume.container else f"{Path(volume.container).resolve()}:{volume.dataset}"
 
 
 def is_made(task: MaskTask) -> bool:

@@ -1,50 +1,85 @@
-"""The commands of 03_predict/: one per stage, and one for all."""
+"""The commands of 03_predict/: one per stage, one for all, and one that tells how far they are."""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from lsd_experiments.pipeline.settings import PipelineSettings
 
 
 def main(stage: str, description: str | None, arguments: Sequence[str] | None = None) -> None:
     """Run one stage as a command.
 
-    :param stage: its name, or ``run`` for all
+    :param stage: its name, ``run`` for all, or ``status`` for how far they are
     :param description: the docstring of the script
     """
     parser = cli.parser(description)
     parser.add_argument("config", metavar="CONFIG", help="TOML file with the settings; see docs/segmentation.md")
-    parser.add_argument("--num-workers", type=cli.positive, help="processes at a time, in place of the configuration's")
+    if stage == "status":
+        cli.run(_status, parser, arguments)
+    parser.add_argument("--num-workers", type=cli.positive, help="workers at a time, in place of the configuration's")
     parser.add_argument("--overwrite", action="store_true", help="make anew what is there already")
+    parser.add_argument("--dry-run", action="store_true", help="only tell what would be done, and why")
     if stage == "run":
         parser.add_argument("--from", dest="first", metavar="STAGE", help="begin with this stage, so that --overwrite keeps "
                             "what the ones before made")
     cli.run(lambda options: _run(stage, options), parser, arguments)
 
 
+def _status(options: argparse.Namespace) -> None:
+    from lsd_experiments.pipeline.overview import describe_status, plan_stages
+    from lsd_experiments.pipeline.plans import stage_names
+    from lsd_experiments.pipeline.settings import load_pipeline
+
+    config = load_pipeline(options.config)
+    print(describe_status(config, plan_stages(config, stage_names(config))))
+
+
 def _run(stage: str, options: argparse.Namespace) -> int:
     from lsd_experiments.blockwise import BlocksFailedError
-    from lsd_experiments.pipeline.settings import load_pipeline
-    from lsd_experiments.pipeline.stages import STAGES
+    from lsd_experiments.pipeline.overview import describe_plan, plan_stages
+    from lsd_experiments.pipeline.progress import ProgressView
+    from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
+    from lsd_experiments.pipeline.stages import run_stage
 
     config = load_pipeline(options.config)
     if options.num_workers is not None:
-        config = config.model_copy(update={"num_workers": options.num_workers})
-    names = [name for name in STAGES if name != "evaluate" or config.evaluate] if stage == "run" else [stage]
-    if stage == "run" and config.setup is None:
-        names.remove("predict")  # the affinities are there
-    if getattr(options, "first", None) is not None:
-        if options.first not in names:
-            raise UserError(f"--from {options.first}: no stage of this configuration{nearest(options.first, names)}; there are "
-                            f"{', '.join(names)}")
-        names = names[names.index(options.first):]
-    for name in names:
-        try:
-            result = STAGES[name](config, options.overwrite)
-        except BlocksFailedError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-        print(f"{name}: {result}" if len(result.splitlines()) == 1 else result, flush=True)
-    return 0
+        config = with_num_workers(config, options.num_workers)
+    names = _names(stage, config, getattr(options, "first", None))
+    if options.dry_run:
+        print(describe_plan(config, plan_stages(config, names, options.overwrite)))
+        return 0
+    with ProgressView(names) as view:
+        for name in names:
+            try:
+                report = run_stage(name, config, options.overwrite, view.of(name))
+            except BlocksFailedError as error:
+                failure = error
+                break
+            view.finished(name, report)
+        else:
+            return 0
+    print(f"error: {failure}", file=sys.stderr)
+    return 1
+
+
+def _names(stage: str, config: "PipelineSettings", first: str | None) -> list[str]:
+    """The stages to run.
+
+    :raises UserError: if ``first`` is none of them
+    """
+    from lsd_experiments.pipeline.plans import stage_names
+
+    if stage != "run":
+        return [stage]
+    names = stage_names(config)
+    if first is None:
+        return names
+    if first not in names:
+        raise UserError(f"--from {first}: no stage of this configuration{nearest(first, names)}; there are {', '.join(names)}")
+    return names[names.index(first):]

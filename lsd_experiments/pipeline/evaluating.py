@@ -3,75 +3,114 @@
 Fragments are compared with the labels once, and the counts are relabelled for each threshold.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lsd_experiments.blockwise.stage import check_finished, check_unchanged, describe_input, read_json
+from lsd_experiments.arrays import Volume, open_volume
+from lsd_experiments.blockwise.stage import State, check_finished, describe_input, read_json, state_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import EvaluateSettings, PipelineSettings
 from lsd_experiments.provenance import provenance
 
+SUFFIXES = (".json", ".csv", ".png")
 
-def evaluate_luts(config: PipelineSettings, overwrite: bool) -> str:
-    """Write the scores of all look-up tables; the table to print.
 
-    :raises UserError: if there are no labels or look-up tables, they do not fit, or scores are there that were made
-        otherwise
+@dataclass(frozen=True)
+class EvaluatePlan:
+    """The scores of all look-up tables (``luts``: their provenance) of ``fragments`` against ``labels``.
+
+    ``prefix``: of the files that get them.
     """
-    from lsd_experiments.arrays import open_volume, to_box
-    from lsd_experiments.evaluation import check_prefix, evaluate_thresholds, table, volume_contingency, write_scores
-    from lsd_experiments.segmentation import lut_path, read_lut, threshold_range
+
+    fragments: Volume
+    labels: Volume
+    luts: dict[str, Any]
+    settings: EvaluateSettings
+    prefix: Path
+    name: str = "evaluate"
+
+    @cached_property
+    def made(self) -> dict[str, Any]:
+        """The provenance of the scores."""
+        return provenance(self.name, {"roi_offset": self.settings.roi_offset, "roi_shape": self.settings.roi_shape},
+                          {"labels": describe_input(self.labels), "fragments": describe_input(self.fragments),
+                           "luts": {"name": self.merge_function, "fingerprint": self.luts["key"]}})
+
+    bytes = 0  # some kilobytes
+
+    @property
+    def merge_function(self) -> str:
+        """The merge function of the look-up tables."""
+        return str(self.luts["inputs"]["edges"]["name"]).removeprefix("edges_")
+
+    def state(self) -> State:
+        """What there is of the scores."""
+        path = _beside(self.prefix, ".json")
+        if not path.exists():
+            return State("new")
+        state = state_of(str(path), read_json(path).get("provenance"), True, self.made)
+        missing = [suffix for suffix in SUFFIXES if not _beside(self.prefix, suffix).exists()]
+        return State("begun", f"{_beside(self.prefix, missing[0])} is missing") if state.kind == "done" and missing else state
+
+    def work(self, anew: bool, show: Any) -> None:
+        """Evaluate, or only write the files that are missing."""
+        from lsd_experiments.arrays import to_box
+        from lsd_experiments.evaluation import check_prefix, evaluate_thresholds, volume_contingency, write_scores
+        from lsd_experiments.segmentation import lut_path, read_lut, threshold_range
+
+        if not anew and self.state().kind == "begun":
+            written = read_json(_beside(self.prefix, ".json"))
+            write_scores(written["curves"], self.prefix, written["provenance"])
+            return
+        check_finished(self.fragments, "extract_fragments")
+        offset, shape = self.settings.roi_offset, self.settings.roi_shape
+        box = to_box(self.labels, offset, shape) if offset is not None and shape is not None else None
+        check_prefix(self.prefix)
+        options = self.luts["parameters"]
+        thresholds = threshold_range(options["thresholds_minmax"], options["thresholds_step"])
+        luts = ((threshold, read_lut(lut_path(self.fragments.container, self.merge_function, threshold)))
+                for threshold in thresholds)
+        rows = evaluate_thresholds(volume_contingency(self.fragments, self.labels, box), luts)
+        write_scores({self.merge_function: rows}, self.prefix, self.made)
+
+    def report(self) -> str:
+        """The table, and the files."""
+        from lsd_experiments.evaluation import table
+
+        curves = read_json(_beside(self.prefix, ".json"))["curves"]
+        return f"{table(curves)}\n{', '.join(str(_beside(self.prefix, suffix)) for suffix in SUFFIXES)}"
+
+
+def plan_evaluation(config: PipelineSettings, fragments: Volume, luts: dict[str, Any] | None) -> EvaluatePlan:
+    """How the look-up tables of ``fragments`` are evaluated.
+
+    :param luts: their provenance as it will be; None: of those that there are
+    :raises UserError: if there are no labels or look-up tables
+    """
     from lsd_experiments.segmentation.blockwise import read_luts_provenance
 
     settings = _labels(config)
-    labels, fragments = open_volume(settings.labels_file, settings.labels_dataset), open_volume(*config.fragments_place)
-    check_finished(fragments, "extract_fragments")
-    merge_function = config.agglomerate.merge_function
-    luts = read_luts_provenance(fragments, merge_function)
-    box = None
-    if settings.roi_offset is not None and settings.roi_shape is not None:
-        box = to_box(labels, settings.roi_offset, settings.roi_shape)
-    made = provenance("evaluate", {"roi_offset": settings.roi_offset, "roi_shape": settings.roi_shape},
-                      {"labels": describe_input(labels), "fragments": describe_input(fragments),
-                       "luts": _describe(merge_function, luts)})
-    path = _scores_file(config)
-    if path.exists() and not overwrite:
-        written = read_json(path)
-        check_unchanged(str(path), written.get("provenance"), made)
-        if not all(path.with_name(f"{config.scores_prefix.name}{suffix}").exists() for suffix in (".csv", ".png")):
-            write_scores(written["curves"], config.scores_prefix, written["provenance"])
-        return table(written["curves"])
-    check_prefix(config.scores_prefix)
-    thresholds = threshold_range(luts["parameters"]["thresholds_minmax"], luts["parameters"]["thresholds_step"])
-    rows = evaluate_thresholds(volume_contingency(fragments, labels, box), (
-        (threshold, read_lut(lut_path(fragments.container, merge_function, threshold))) for threshold in thresholds))
-    files = write_scores({merge_function: rows}, config.scores_prefix, made)
-    return f"{table({merge_function: rows})}\n{', '.join(map(str, files))}"
+    labels = open_volume(settings.labels_file, settings.labels_dataset)
+    luts = luts or read_luts_provenance(fragments, config.agglomerate.merge_function)
+    return EvaluatePlan(fragments, labels, luts, settings, config.scores_prefix)
 
 
-def best_threshold(config: PipelineSettings) -> float:
+def best_threshold(config: PipelineSettings, fragments: Volume, luts: dict[str, Any] | None) -> float:
     """The threshold of lowest VOI sum.
 
-    :raises UserError: if it was not evaluated, or not with the look-up tables that there are now
+    :raises UserError: if it was not evaluated, or not with these look-up tables
     """
-    from lsd_experiments.arrays import open_volume
-    from lsd_experiments.segmentation.blockwise import read_luts_provenance
-
-    _labels(config)
-    merge_function = config.agglomerate.merge_function
-    path = _scores_file(config)
+    plan = plan_evaluation(config, fragments, luts)
+    path = _beside(plan.prefix, ".json")
     if not path.exists():
         raise UserError(f"{path}: no such file, so that the best threshold is unknown. Run evaluate first, or set a number "
                         "as [extract] threshold")
     scores = read_json(path)
-    luts = read_luts_provenance(open_volume(*config.fragments_place), merge_function)
-    if scores["provenance"]["inputs"]["luts"] != _describe(merge_function, luts):
-        raise UserError(f"{path}: these scores are not of the look-up tables that there are now. Run evaluate with --overwrite")
-    return float(scores["best"][merge_function]["threshold"])
-
-
-def _describe(merge_function: str, luts: dict[str, Any]) -> str:
-    return f"{merge_function} of {luts['date']}"
+    if scores.get("provenance", {}).get("key") != plan.made["key"]:
+        raise UserError(f"{path}: these scores are not of the look-up tables that there are now. Run evaluate again")
+    return float(scores["best"][plan.merge_function]["threshold"])
 
 
 def _labels(config: PipelineSettings) -> EvaluateSettings:
@@ -80,6 +119,5 @@ def _labels(config: PipelineSettings) -> EvaluateSettings:
     return config.evaluate
 
 
-def _scores_file(config: PipelineSettings) -> Path:
-    prefix = config.scores_prefix
-    return prefix.with_name(f"{prefix.name}.json")
+def _beside(prefix: Path, suffix: str) -> Path:
+    return prefix.with_name(f"{prefix.name}{suffix}")

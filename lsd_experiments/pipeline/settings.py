@@ -11,14 +11,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt
 
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
+from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize
+from lsd_experiments.rag.address import is_url, split_password
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.settings import Settings, load_settings
 
 PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "out_prefix",
-         "lsds_file", "lsds_setup"}
+         "lsds_file", "lsds_setup", "image"}
 WRITTEN = ("out_file", "db", "fragments_file", "out_prefix")
+DATABASE = "LSD_DATABASE"  # the environment variable that names the database, where the configuration does not
 ROI = tuple[float, float, float]
 
 
@@ -68,8 +71,9 @@ class PipelineSettings(Settings):
     :param out_file: zarr container that gets all volumes
     :param setup: directory of the trained network, like ``02_train/fib25/mtlsd``
     :param iteration: of the checkpoint to predict with (default: the newest)
-    :param db: SQLite file of the region graph (default: beside ``out_file``)
-    :param num_workers: processes at a time; the result does not depend on it
+    :param db: SQLite file of the region graph, or ``postgresql://...`` (default: ``LSD_DATABASE`` in the environment, or
+        a file beside ``out_file``)
+    :param workers: where workers run, and how many; the result does not depend on it
     :param parity: do as the published code does where that has known faults, see docs/segmentation.md
     """
 
@@ -80,7 +84,7 @@ class PipelineSettings(Settings):
     raw_file: str | None = None
     raw_dataset: str = "volumes/raw"
     db: str | None = None
-    num_workers: Annotated[int, Field(ge=1)] = 1
+    workers: WorkersConfig = WorkersConfig()
     parity: bool = False
     predict: PredictSettings = PredictSettings()
     agglomerate: AgglomerateSettings = AgglomerateSettings()
@@ -89,9 +93,9 @@ class PipelineSettings(Settings):
     evaluate: EvaluateSettings | None = None
 
     @property
-    def db_path(self) -> Path:
-        """The region graph's file."""
-        return Path(self.db) if self.db else Path(self.out_file).with_suffix(".db")
+    def db_place(self) -> str:
+        """The region graph's file, or its URL without a password."""
+        return self.db or str(Path(self.out_file).with_suffix(".db"))
 
     @property
     def affs(self) -> tuple[str, str]:
@@ -122,10 +126,27 @@ def load_pipeline(path: str | Path) -> PipelineSettings:
         if section is not None and (section.roi_offset is None) != (section.roi_shape is None):
             raise UserError(f"{path}: [{name}] needs both roi_offset and roi_shape, or none of them")
     values = _resolve(settings.model_dump(), Path(path).resolve().parent)
+    values["db"] = _without_password(values["db"] or os.environ.get(DATABASE))
     for key, value in _paths(values):
-        if key in WRITTEN and "://" in value:
+        if key in WRITTEN and "://" in value and not (key == "db" and is_url(value)):
             raise UserError(f"{path}: '{key}' = {value}: results are written to files of this machine only. Name a path")
     return PipelineSettings.model_validate(values)
+
+
+def with_num_workers(config: PipelineSettings, number: int) -> PipelineSettings:
+    """``config`` with so many workers at a time in all stages."""
+    stages = {stage: getattr(config.workers, stage).model_copy(update={"num_workers": None}) for stage in STAGES}
+    return config.model_copy(update={"workers": config.workers.model_copy(update={"num_workers": number, **stages})})
+
+
+def _without_password(db: str | None) -> str | None:
+    """``db``, whose password, if it has one, goes where PostgreSQL's library looks for it, here and in the workers."""
+    if db is None or not is_url(db):
+        return db
+    url, password = split_password(db)
+    if password is not None:
+        os.environ["PGPASSWORD"] = password
+    return url
 
 
 def _paths(values: dict[str, Any]) -> Iterator[tuple[str, str]]:

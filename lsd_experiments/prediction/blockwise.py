@@ -4,39 +4,74 @@ Workers and scan leave the number of threads to the backend, since that changes 
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
-from lsd_experiments.arrays import open_volume
+from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.blockwise.engine import clear_records
+from lsd_experiments.blockwise.machine import cores
 from lsd_experiments.blockwise.stage import (
+    State,
     check_unchanged,
     find_volume,
     finish_volume,
     prepare_volume,
     records_directory,
+    volume_state,
 )
 from lsd_experiments.frameworks import import_gunpowder, import_keras
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
+from lsd_experiments.networks.layers import parameters
 from lsd_experiments.prediction.plan import Plan, PredictionSettings, check_raw, make_plan
 
 STAGE = "predict"
 FACTORY = "lsd_experiments.prediction.blockwise:make_worker"
+THREADS = 3  # blocks in work in one worker: one is read, one is in the network, one is written
+BASE_MEMORY = 600 * 2**20  # bytes of a worker before its first block, with TensorFlow
+COPIES = 3  # of the first level's feature maps, at most, that are in memory at a time: measured at full width
 
 
-def predict_blockwise(plan: Plan, num_workers: int, overwrite: bool = False) -> bool:
-    """Predict by ``num_workers`` daisy workers, from where an interrupted run of the same stopped.
+@dataclasses.dataclass(frozen=True)
+class PredictPlan:
+    """The outputs of ``plan`` by workers; all heads are made together, since one block writes all of them."""
 
-    :returns: whether anything was left to predict
-    :raises UserError: if raw is not fit for the network, or the outputs are there and were made otherwise
-    :raises BlocksFailedError: see :func:`~lsd_experiments.blockwise.run_blockwise`
-    """
-    if not _prepare(plan, overwrite):
-        return False
-    run_blockwise(
-        BlockTask(
+    plan: Plan
+    name: str = STAGE
+
+    @cached_property
+    def made(self) -> dict[str, Any]:
+        """The provenance of the volumes."""
+        return self.plan.provenance()
+
+    @property
+    def volumes(self) -> dict[str, Volume]:
+        """The volumes as they will be, by head."""
+        return {head: output.planned(self.made) for head, output in self.plan.outputs.items()}
+
+    @property
+    def bytes(self) -> int:
+        """Of all volumes, without compression."""
+        return sum(output.bytes for output in self.plan.outputs.values())
+
+    def state(self) -> State:
+        """What there is of the volumes."""
+        states = [volume_state(output, self.made) for output in self.plan.outputs.values()]
+        datasets, kinds = [output.dataset for output in self.plan.outputs.values()], {state.kind for state in states}
+        if len(kinds) == 1:
+            return states[0]
+        if "stale" in kinds:
+            return next(state for state in states if state.kind == "stale")
+        missing = [dataset for dataset, state in zip(datasets, states, strict=True) if state.kind == "new"]
+        return State("stale", f"{missing[0]} is not there") if missing else State("begun")
+
+    def task(self, workers: Workers) -> BlockTask:
+        """What is done to which blocks."""
+        plan = self.plan
+        return BlockTask(
             name=STAGE,
             total=plan.total,
             write_shape=plan.write_shape,
@@ -44,11 +79,46 @@ def predict_blockwise(plan: Plan, num_workers: int, overwrite: bool = False) -> 
             factory=FACTORY,
             settings=dataclasses.asdict(plan.settings),
             records=records_directory(plan.settings.out_file, STAGE),
-            workers=Workers(num_workers=num_workers),
+            workers=workers,
+            cpus=cores(),  # the backend uses all of them
+            memory=_memory(plan),
+            threads=THREADS,
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
         )
-    )
-    _finish(plan)
+
+    def prepare(self, anew: bool) -> None:
+        """Make ready the volumes; ``anew``: forget what there is.
+
+        :raises UserError: if raw is not fit for the network
+        """
+        check_raw(self.plan)
+        if anew:
+            clear_records(records_directory(self.plan.settings.out_file, STAGE))
+        for output in self.plan.outputs.values():
+            prepare_volume(output, self.made, anew)
+
+    def finish(self) -> None:
+        """Note that all blocks are done."""
+        for output in self.plan.outputs.values():
+            finish_volume(output)
+
+    def report(self) -> str:
+        """What was made, in words."""
+        return f"{self.plan.settings.out_file}: {', '.join(output.dataset for output in self.plan.outputs.values())}"
+
+
+def predict_blockwise(plan: Plan, workers: Workers, overwrite: bool = False) -> bool:
+    """Predict by workers, from where an interrupted run of the same stopped.
+
+    :returns: whether anything was left to predict
+    :raises UserError: if raw is not fit for the network, or the outputs are there and were made otherwise
+    :raises BlocksFailedError: see :func:`~lsd_experiments.blockwise.run_blockwise`
+    """
+    stage = PredictPlan(plan)
+    if not _prepare(stage, overwrite):
+        return False
+    run_blockwise(stage.task(workers))
+    stage.finish()
     return True
 
 
@@ -56,13 +126,14 @@ def predict_scan(plan: Plan, overwrite: bool = False) -> bool:
     """Predict in this process, block after block; see :func:`predict_blockwise`."""
     from tqdm import tqdm
 
-    if not _prepare(plan, overwrite):
+    stage = PredictPlan(plan)
+    if not _prepare(stage, overwrite):
         return False
     with only_run(records_directory(plan.settings.out_file, STAGE)):
         predict = _block_function(plan)
         for box in tqdm(plan.blocks, desc=STAGE, unit="block", dynamic_ncols=True):
             predict(box)
-    _finish(plan)
+    stage.finish()
     return True
 
 
@@ -89,22 +160,22 @@ def _block_function(plan: Plan) -> Callable[[Box], None]:
     return process
 
 
-def _prepare(plan: Plan, overwrite: bool) -> bool:
-    """Check raw and what is there already, and create what is not; whether anything is left to predict."""
-    made_by = plan.provenance()
-    outputs = plan.outputs.values()
-    found = [find_volume(output.container, output.dataset) for output in outputs]
-    for output, volume in zip(outputs, found, strict=True):
+def _prepare(stage: PredictPlan, overwrite: bool) -> bool:
+    """Check raw and what is there already, and create what is not; whether anything is left to predict.
+
+    :raises UserError: if the outputs were made otherwise: this command has one output by default, which was perhaps not meant
+    """
+    for output in stage.plan.outputs.values():
+        volume = find_volume(output.container, output.dataset)
         if volume is not None and not overwrite:
-            check_unchanged(output.name, volume.attrs.get("provenance"), made_by)
-    check_raw(plan)
-    anew = overwrite or None in found  # one block writes all heads: they are made together
-    if anew:
-        clear_records(records_directory(plan.settings.out_file, STAGE))
-    finished = [prepare_volume(output, made_by, anew) for output in outputs]
-    return not all(finished)
+            check_unchanged(output.name, volume.attrs.get("provenance"), stage.made)
+    state = stage.state() if not overwrite else State("stale")
+    stage.prepare(anew=state.kind == "stale")
+    return state.kind != "done"
 
 
-def _finish(plan: Plan) -> None:
-    for output in plan.outputs.values():
-        finish_volume(output)
+def _memory(plan: Plan) -> int:
+    """Bytes that a worker takes, about."""
+    first = [4 * COPIES * one.trained.network.num_fmaps * math.prod(one.input_shape) for one in plan.passes]
+    weights = [4 * parameters(one.trained.network) for one in plan.passes]
+    return BASE_MEMORY + max(first) + sum(weights)

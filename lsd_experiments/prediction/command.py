@@ -34,12 +34,12 @@ def blockwise_main() -> None:
     parser.add_argument("--num-workers", type=positive, default=1, help="processes that predict (default: 1)")
 
     def command(arguments: argparse.Namespace) -> int:
-        from lsd_experiments.blockwise import BlocksFailedError
+        from lsd_experiments.blockwise import BlocksFailedError, Workers
         from lsd_experiments.prediction.blockwise import predict_blockwise
 
         plan = make_plan(_settings(arguments, setup, shrink=False))
         try:
-            _report(plan, predict_blockwise(plan, arguments.num_workers, arguments.overwrite))
+            _report(plan, predict_blockwise(plan, Workers(num_workers=arguments.num_workers), arguments.overwrite))
         except BlocksFailedError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1

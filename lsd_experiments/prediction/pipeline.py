@@ -1,6 +1,14 @@
-"""Prediction as a gunpowder pipeline: raw (and LSDs) of one block in, uint8 outputs out."""
+"""Prediction as a gunpowder pipeline: raw (and LSDs) of one block in, uint8 outputs out.
 
-from collections.abc import Callable
+Several threads may ask for blocks at a time: each has a pipeline of its own, and the networks, which they share, run one block
+after the other. So a block is read and another one is written while the network runs.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import gunpowder as gp
@@ -18,7 +26,33 @@ from lsd_experiments.sources import VolumeSource, cause_of, world_units
 if TYPE_CHECKING:
     import keras
 
+logger = logging.getLogger(__name__)
+
 TO_NETWORK: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {"raw": to_network_range, "lsds": arrays.to_unit_range}
+
+
+class Device:
+    """What the networks of a worker run on, one at a time, and how much of the time it does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begin: float | None = None
+        self._busy = 0.0
+        self._runs = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While open, no other thread is in here."""
+        with self._lock:
+            start = time.monotonic()
+            self._begin = self._begin or start
+            yield
+            self._busy += time.monotonic() - start
+            self._runs += 1
+
+    def share(self) -> tuple[int, float, float]:
+        """How often networks ran, for how many seconds, and seconds from the first one's begin until now."""
+        return self._runs, self._busy, time.monotonic() - (self._begin or time.monotonic())
 
 
 class Predict(gp.BatchFilter):
@@ -27,8 +61,8 @@ class Predict(gp.BatchFilter):
     ``unit``: the voxel size in world units.
     """
 
-    def __init__(self, one: Pass, model: "keras.Model", unit: gp.Coordinate) -> None:
-        self.one, self.model, self.unit = one, model, unit
+    def __init__(self, one: Pass, model: "keras.Model", unit: gp.Coordinate, device: Device) -> None:
+        self.one, self.model, self.unit, self.device = one, model, unit, device
         self.inputs = {source.name: _key(source.name) for source in one.trained.network.inputs}
         self.outputs = {head.name: _key(head.name) for head in one.trained.network.heads}
 
@@ -51,7 +85,8 @@ class Predict(gp.BatchFilter):
         asked = self._asked(request)
         read = self._roi(self.one.read(asked))
         inputs = {name: TO_NETWORK[name](batch[key].crop(read).data) for name, key in self.inputs.items()}
-        predicted = predict_block(self.model, inputs)
+        with self.device.running():
+            predicted = predict_block(self.model, inputs)
         outputs = gp.Batch()
         for name, key in self.outputs.items():
             if key in request:
@@ -69,25 +104,40 @@ class Predict(gp.BatchFilter):
 
 
 def block_predictor(plan: Plan) -> Callable[[Box], dict[str, NDArray[np.uint8]]]:
-    """The function that predicts a block of ``plan``: from its box to [c, z, y, x], by the names of the heads."""
+    """The function that predicts a block of ``plan``: from its box to [c, z, y, x], by the names of the heads.
+
+    Threads may call it at a time. How much of the time the networks run is logged with each block.
+    """
     unit = world_units(plan.grid.voxel_size)
-    pipeline = _sources(plan.grid, plan.inputs, unit)
-    for one in plan.passes:
-        # Auto-context on the fly has two networks: what the first one makes is an input of the second.
-        pipeline += Predict(one, one.trained.model(one.input_shape, plan.settings.precision), unit)
-    pipeline.setup()
+    # Auto-context on the fly has two networks: what the first one makes is an input of the second.
+    models = [one.trained.model(one.input_shape, plan.settings.precision) for one in plan.passes]
     keys = {head.name: _key(head.name) for head in plan.trained.network.heads}
+    device, own = Device(), threading.local()
+
+    def pipeline() -> gp.Pipeline:
+        if not hasattr(own, "pipeline"):
+            own.pipeline = _pipeline(plan, models, unit, device)
+        return own.pipeline
 
     def predict(box: Box) -> dict[str, NDArray[np.uint8]]:
         roi = gp.Roi(box.begin, box.shape) * unit
         request = gp.BatchRequest({key: gp.ArraySpec(roi) for key in keys.values()})
         try:
-            batch = pipeline.request_batch(request)
+            batch = pipeline().request_batch(request)
         except Exception as error:
             raise cause_of(error) from error
+        logger.info("the networks ran %d times, %.1f s of %.1f s", *device.share())
         return {name: batch[key].data for name, key in keys.items()}
 
     return predict
+
+
+def _pipeline(plan: Plan, models: list["keras.Model"], unit: gp.Coordinate, device: Device) -> gp.Pipeline:
+    pipeline = _sources(plan.grid, plan.inputs, unit)
+    for one, model in zip(plan.passes, models, strict=True):
+        pipeline += Predict(one, model, unit, device)
+    pipeline.setup()
+    return pipeline
 
 
 def _key(name: str) -> gp.ArrayKey:

@@ -1,62 +1,122 @@
 """Look-up tables of a whole volume, and the segmentation that one of them gives, block by block."""
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lsd_experiments.agglomeration.blockwise import edges_name
 from lsd_experiments.arrays import Volume, open_volume
-from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
+from lsd_experiments.blockwise import Block, BlockTask, Workers
 from lsd_experiments.blockwise.stage import (
+    BASE_MEMORY,
     OutputVolume,
+    State,
     check_finished,
-    check_unchanged,
     describe_input,
     finish_volume,
     in_voxels,
     prepare_volume,
     read_json,
+    state_of,
+    volume_state,
     write_json,
 )
 from lsd_experiments.errors import UserError
-from lsd_experiments.fragments.blockwise import NODES
 from lsd_experiments.provenance import provenance
-from lsd_experiments.rag import RagStore
-from lsd_experiments.segmentation.luts import lut_directory, lut_path, read_lut, threshold_name, write_lut
+from lsd_experiments.rag import open_store
+from lsd_experiments.segmentation.luts import lut_directory, lut_path, make_mappable, read_lut, threshold_name
 from lsd_experiments.segmentation.relabeling import relabel
-from lsd_experiments.segmentation.segments import find_segments, threshold_range
+from lsd_experiments.segmentation.segments import threshold_range
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
+from lsd_experiments.segmentation.streaming import stream_segments
+
+BYTES_PER_VOXEL = 50  # of an extracting worker's memory, for each voxel of a block: measured, see docs/scaling.md
+Show = Callable[[dict[str, Any]], None]
 
 
-def write_luts(fragments_file: str, db: Path, merge_function: str, settings: FindSegmentsSettings, *,
-               parity: bool = False, overwrite: bool = False) -> list[float]:
-    """Write the look-up tables of all thresholds; the thresholds.
+@dataclass(frozen=True)
+class LutsPlan:
+    """The look-up tables of all thresholds, from the edges of the region graph ``db`` that ``edges`` is the provenance of."""
 
-    :raises UserError: if the region graph is not finished, or the tables are there and were made otherwise
-    """
-    from tqdm import tqdm
+    fragments: Volume
+    db: str
+    merge_function: str
+    edges: dict[str, Any]
+    settings: FindSegmentsSettings
+    parity: bool
+    name: str = "find_segments"
 
-    thresholds = threshold_range(settings.thresholds_minmax, settings.thresholds_step)
-    with RagStore(db) as store:
-        edges = f"{edges_name(merge_function)} of {_finished_edges(store, merge_function)}"
-        made = provenance("find_segments", {**settings.model_dump(mode="json"), "parity": parity},
-                          {"edges": edges, "nodes": _nodes_date(store)})
-        about = lut_directory(fragments_file) / f"seg_{edges_name(merge_function)}.json"
-        if about.exists() and not overwrite:
-            check_unchanged(str(about), read_json(about), made)
-            if all(lut_path(fragments_file, merge_function, threshold).exists() for threshold in thresholds):
-                return thresholds
-        about.unlink(missing_ok=True)
-        for old in about.parent.glob(f"{about.stem}_[0-9]*.npz"):
-            if old.stem.removeprefix(f"{about.stem}_").replace(".", "").isdigit():
+    @cached_property
+    def made(self) -> dict[str, Any]:
+        """The provenance of the tables."""
+        return provenance(self.name, {**self.settings.model_dump(mode="json"), "parity": self.parity}, {
+            "edges": {"name": edges_name(self.merge_function), "fingerprint": self.edges["key"]},
+            "fragments": describe_input(self.fragments)})
+
+    @property
+    def thresholds(self) -> list[float]:
+        """Ascending."""
+        return threshold_range(self.settings.thresholds_minmax, self.settings.thresholds_step)
+
+    @property
+    def about(self) -> Path:
+        """The file that says what made the tables."""
+        return luts_about(self.fragments.container, self.merge_function)
+
+    bytes = 0  # the number of fragments is not known beforehand
+
+    def state(self) -> State:
+        """What there is of the tables."""
+        if not self.about.exists():
+            return State("new")
+        state = state_of(str(self.about), read_json(self.about), True, self.made)
+        missing = sum(not lut_path(self.fragments.container, self.merge_function, t).exists() for t in self.thresholds)
+        return State("begun", f"{missing} tables are missing") if state.kind == "done" and missing else state
+
+    def work(self, anew: bool, show: Show) -> None:
+        """Write the tables.
+
+        :raises UserError: if the edges are not finished
+        """
+        check_finished(self.fragments, "extract_fragments")
+        self.about.unlink(missing_ok=True)
+        for old in self.about.parent.glob(f"{self.about.stem}_[0-9]*.npz"):
+            if old.stem.removeprefix(f"{self.about.stem}_").replace(".", "").isdigit():
                 old.unlink()
-        fragments, _ = store.read_nodes()
-        u, v, scores = store.read_edges(merge_function)
-    luts = find_segments(fragments, u, v, scores, thresholds, parity)
-    for threshold, lut in tqdm(luts, desc="find_segments", total=len(thresholds), unit="threshold"):
-        write_lut(lut_path(fragments_file, merge_function, threshold), lut)
-    write_json(about, made)
-    return thresholds
+        done = itertools.count(1)
+
+        def written(threshold: float) -> None:
+            show({"total": len(self.thresholds), "completed": next(done), "skipped": 0, "failed": 0})
+
+        show({"total": len(self.thresholds), "completed": 0, "skipped": 0, "failed": 0})
+        with open_store(self.db) as store:
+            stream_segments(self.fragments.container, self.merge_function, store.iterate_node_ids(),
+                            store.iterate_edges(self.merge_function), self.thresholds, self.parity, written)
+        write_json(self.about, self.made)
+
+    def report(self) -> str:
+        """What was made, in words."""
+        thresholds = self.thresholds
+        return f"{self.about.parent}: {len(thresholds)} thresholds, {thresholds[0]:g} to {thresholds[-1]:g}"
+
+
+def plan_luts(fragments: Volume, db: str, merge_function: str, edges: dict[str, Any] | None, settings: FindSegmentsSettings,
+              parity: bool) -> LutsPlan:
+    """How the look-up tables of ``fragments`` are made.
+
+    :param edges: the provenance of the edges as they will be; None: of those in the region graph
+    :raises UserError: if the region graph has no finished edges for ``merge_function``
+    """
+    return LutsPlan(fragments, db, merge_function, edges or _finished_edges(db, merge_function), settings, parity)
+
+
+def luts_about(fragments_file: str, merge_function: str) -> Path:
+    """The file that says what made the look-up tables of a merge function."""
+    return lut_directory(fragments_file) / f"seg_{edges_name(merge_function)}.json"
 
 
 def read_luts_provenance(fragments: Volume, merge_function: str) -> dict[str, Any]:
@@ -64,44 +124,89 @@ def read_luts_provenance(fragments: Volume, merge_function: str) -> dict[str, An
 
     :raises UserError: if there are none, or they are of fragments that were here before
     """
-    about = lut_directory(fragments.container) / f"seg_{edges_name(merge_function)}.json"
+    about = luts_about(fragments.container, merge_function)
     if not about.exists():
         raise UserError(f"{about}: there are no finished look-up tables for {merge_function}. Run find_segments first")
     luts = read_json(about)
-    if luts["inputs"]["nodes"] != fragments.attrs.get("provenance", {}).get("date"):
+    if luts["inputs"].get("fragments", {}).get("fingerprint") != describe_input(fragments)["fingerprint"]:
         raise UserError(f"{about}: these look-up tables are not of {fragments.name} as it is now. Run agglomerate and "
-                        "find_segments with --overwrite")
+                        "find_segments again")
     return luts
 
 
-def extract_segmentation_blockwise(fragments: Volume, merge_function: str, threshold: float,
-                                   settings: ExtractSettings, *, num_workers: int = 1, overwrite: bool = False) -> str:
-    """Write the segmentation at ``threshold`` into the container of ``fragments``; its dataset.
+@dataclass(frozen=True)
+class ExtractPlan:
+    """The segmentation of ``fragments`` at ``threshold``, in ``output``; ``luts``: the provenance of the look-up tables."""
 
-    :raises UserError: if there is no look-up table for ``threshold``, or the segmentation is there and was made
-        otherwise
-    :raises BlocksFailedError: see :func:`~lsd_experiments.blockwise.run_blockwise`
+    fragments: Volume
+    merge_function: str
+    threshold: float
+    luts: dict[str, Any]
+    output: OutputVolume
+    name: str = "extract_segmentation"
+
+    @cached_property
+    def made(self) -> dict[str, Any]:
+        """The provenance of the segmentation."""
+        return provenance(self.name, {"threshold": self.threshold, "merge_function": self.merge_function,
+                                      "block_shape": self.output.write_shape},
+                          {"fragments": describe_input(self.fragments),
+                           "lut": {"name": self.path.name, "fingerprint": self.luts["key"]}})
+
+    @property
+    def path(self) -> Path:
+        """The look-up table."""
+        return lut_path(self.fragments.container, self.merge_function, self.threshold)
+
+    @property
+    def bytes(self) -> int:
+        """Of the volume, without compression."""
+        return self.output.bytes
+
+    def state(self) -> State:
+        """What there is of the segmentation."""
+        return volume_state(self.output, self.made)
+
+    def task(self, workers: Workers) -> BlockTask:
+        """What is done to which blocks."""
+        return BlockTask(self.name, self.fragments.box, self.output.write_shape, f"{__name__}:make_worker", {
+            "fragments": (self.fragments.container, self.fragments.dataset),
+            "segmentation": (self.output.container, self.output.dataset), "lut": str(self.path),
+        }, self.output.records, workers=workers, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(self.output.write_shape))
+
+    def prepare(self, anew: bool) -> None:
+        """Make ready the volume; ``anew``: forget what there is.
+
+        :raises UserError: if there is no look-up table for the threshold
+        """
+        check_finished(self.fragments, "extract_fragments")
+        make_mappable(self.path)
+        prepare_volume(self.output, self.made, anew)
+
+    def finish(self) -> None:
+        """Note that all blocks are done."""
+        finish_volume(self.output)
+
+    def report(self) -> str:
+        """What was made, in words."""
+        return f"{self.output.container}: {self.output.dataset}"
+
+
+def plan_extract(fragments: Volume, merge_function: str, threshold: float, luts: dict[str, Any] | None,
+                 settings: ExtractSettings) -> ExtractPlan:
+    """How the segmentation at ``threshold`` is written into the container of ``fragments``.
+
+    :param luts: the provenance of the look-up tables as they will be; None: of those that there are
+    :raises UserError: if there are no look-up tables of these fragments, or blocks do not fit
     """
-    check_finished(fragments, "extract_fragments")
-    path = lut_path(fragments.container, merge_function, threshold)
-    luts = read_luts_provenance(fragments, merge_function)
-    read_lut(path)
-    size = settings.block_size or fragments.attrs.get("provenance", {}).get("parameters", {}).get("block_size")
+    theirs: Sequence[float] | None = fragments.attrs.get("provenance", {}).get("parameters", {}).get("block_size")
+    size = settings.block_size or theirs
     write_shape = in_voxels(size, fragments, "[extract] block_size") if size else fragments.chunks or fragments.shape
     dataset = settings.out_dataset or f"volumes/segmentation_{threshold_name(threshold)}"
-    output = OutputVolume(fragments.container, dataset, fragments.shape, fragments.voxel_size, fragments.offset,
-                          "uint64", write_shape)
-    made = provenance("extract_segmentation",
-                      {"threshold": threshold, "merge_function": merge_function, "block_shape": write_shape},
-                      {"fragments": describe_input(fragments), "lut": f"{path.name} of {luts['date']}"})
-    if prepare_volume(output, made, overwrite):
-        return dataset
-    run_blockwise(BlockTask("extract_segmentation", fragments.box, write_shape, f"{__name__}:make_worker", {
-        "fragments": (fragments.container, fragments.dataset), "segmentation": (fragments.container, dataset),
-        "lut": str(path),
-    }, output.records, workers=Workers(num_workers=num_workers)))
-    finish_volume(output)
-    return dataset
+    output = OutputVolume(fragments.container, dataset, fragments.shape, fragments.voxel_size, fragments.offset, "uint64",
+                          write_shape)
+    luts = luts or read_luts_provenance(fragments, merge_function)
+    return ExtractPlan(fragments, merge_function, threshold, luts, output)
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
@@ -115,23 +220,15 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     return process
 
 
-def _nodes_date(store: RagStore) -> str:
-    """When the fragments were made; that of the volume, too."""
-    stage = store.stage(NODES)
-    assert stage is not None, f"{store.path} has edges and no nodes"
-    date: str = stage[0]["date"]
-    return date
+def _finished_edges(db: str, merge_function: str) -> dict[str, Any]:
+    """The provenance of the edges in the region graph.
 
-
-def _finished_edges(store: RagStore, merge_function: str) -> str:
-    """When the edges were made.
-
-    :raises UserError: if they were not, or not all of them
+    :raises UserError: if they are not there, or not all of them
     """
-    stage = store.stage(edges_name(merge_function))
-    if stage is None or not stage[1]:
-        others = ", ".join(store.merge_functions())
-        there = f" (there are some for {others})" if others else ""
-        raise UserError(f"{store.path} has no finished edges for {merge_function}{there}. Run agglomerate first")
-    date: str = stage[0]["date"]
-    return date
+    with open_store(db) as store:
+        stage = store.stage(edges_name(merge_function))
+        if stage is None or not stage[1]:
+            others = ", ".join(store.merge_functions())
+            there = f" (there are some for {others})" if others else ""
+            raise UserError(f"{store.name} has no finished edges for {merge_function}{there}. Run agglomerate first")
+        return stage[0]

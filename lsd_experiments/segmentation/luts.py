@@ -9,6 +9,7 @@ memory-mapped, and their ids ascend.
 import logging
 import os
 import zipfile
+import zlib
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from lsd_experiments.segmentation.tables import ARRAY, Column, Layout, find_tabl
 logger = logging.getLogger(__name__)
 
 LISTED = 6  # thresholds named in an error, at most
+
+# What reading a damaged zip may end in: RuntimeError for methods and passwords that nobody asked for.
+DAMAGE = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def threshold_name(threshold: float) -> str:
@@ -81,7 +85,7 @@ def read_lut(path: Path) -> NDArray[np.uint64]:
     try:
         with np.load(path, allow_pickle=False) as file:
             lut = np.asarray(file[ARRAY])
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise _no_lut(path, error) from error
     if lut.ndim != 2 or len(lut) != 2 or lut.dtype.kind not in "ui":
         raise _no_lut(path, f"an array of {lut.dtype}, shape {lut.shape}")
@@ -106,7 +110,7 @@ def _layout(path: Path) -> Layout | None:
     except FileNotFoundError:
         raise UserError(f"{path}: no such look-up table. Run find_segments first; there are "
                         f"{_others(path)}") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise _no_lut(path, error) from error
 
 

@@ -1,10 +1,15 @@
 """What outputs say about themselves."""
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
+import lsd_experiments
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.blockwise.stage import (
     OutputVolume,
+    State,
     check_finished,
     check_unchanged,
     chunk_shape,
@@ -13,10 +18,11 @@ from lsd_experiments.blockwise.stage import (
     finish_volume,
     in_voxels,
     prepare_volume,
+    volume_state,
 )
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
-from lsd_experiments.provenance import provenance
+from lsd_experiments.provenance import identity, provenance
 
 MADE = {"stage": "s", "parameters": {"a": (1, 2), "b": 0.5}, "inputs": {"affs": "x"}, "date": "2024"}
 
@@ -77,20 +83,70 @@ def test_unfinished_inputs_are_refused(output):
     check_finished(find_volume(output.container, output.dataset), "predict")
 
 
-def test_inputs_are_known_by_when_they_were_made(output):
-    prepare_volume(output, provenance("s", {}, {}))
+def test_what_a_stage_made_is_known_by_its_key_wherever_it_lies(output, tmp_path):
+    prepare_volume(output, provenance("s", {"a": 1}, {}))
+    finish_volume(output)
     volume = find_volume(output.container, output.dataset)
-    assert describe_input(volume) == f"out.zarr:volumes/fragments of {volume.attrs['provenance']['date']}"
-    prepare_volume(output, provenance("s", {}, {}), overwrite=True)  # within the same second
-    assert describe_input(find_volume(output.container, output.dataset)) != describe_input(volume)
+    described = describe_input(volume)
+    assert described == {"name": "out.zarr:volumes/fragments", "fingerprint": volume.attrs["provenance"]["key"]}
+    Path(output.container).rename(tmp_path / "moved.zarr")
+    assert identity(describe_input(find_volume(str(tmp_path / "moved.zarr"), output.dataset))) == identity(described)
+
+
+def test_what_is_not_finished_is_known_by_its_voxels(output):
+    prepare_volume(output, provenance("s", {}, {}))
+    volume = open_volume(output.container, output.dataset, writable=True)
+    before = describe_input(volume)
+    assert before["fingerprint"].startswith("sha256:")
+    volume.array[0, 0, 0] = 1
+    assert identity(describe_input(volume)) != identity(before)
+
+
+@pytest.mark.parametrize("change", [
+    {"stage": "t"}, {"parameters": {"a": 2}}, {"inputs": {"raw": {"name": "x", "fingerprint": "2"}}}, {"version": "99"}])
+def test_the_key_depends_on_stage_parameters_inputs_and_version(monkeypatch, change):
+    base = {"stage": "s", "parameters": {"a": 1}, "inputs": {"raw": {"name": "x", "fingerprint": "1"}}}
+    key = provenance(**base)["key"]
+    assert provenance(**{**base, "inputs": {"raw": {"name": "elsewhere", "fingerprint": "1"}}})["key"] == key
+    monkeypatch.setattr("lsd_experiments.__version__", change.pop("version", lsd_experiments.__version__))
+    assert provenance(**{**base, **change})["key"] != key
+
+
+def test_the_state_of_an_output_says_why(output):
+    made = provenance("s", {"a": (1, 2)}, {"raw": {"name": "r.zarr", "fingerprint": "1"}})
+    assert volume_state(output, made).kind == "new"
+    prepare_volume(output, made)
+    assert volume_state(output, made).kind == "begun"
+    finish_volume(output)
+    assert volume_state(output, made).kind == "done"
+    other = provenance("s", {"a": (1, 3)}, {"raw": {"name": "r.zarr", "fingerprint": "1"}})
+    assert volume_state(output, other) == State("stale", "a was [1, 2], now it is [1, 3]")
+    other = provenance("s", {"a": (1, 2)}, {"raw": {"name": "q.zarr", "fingerprint": "2"}})
+    assert volume_state(output, other) == State("stale", "raw was r.zarr (1), now it is q.zarr (2)")
+
+
+def test_blocks_that_would_share_a_chunk_are_refused_with_a_size_that_fits(output):
+    prepare_volume(output, MADE)
+    assert find_volume(output.container, output.dataset).chunks == (3, 8, 10)
+    other = dataclasses.replace(output, write_shape=(4, 8, 10))
+    with pytest.raises(UserError, match=r"two blocks of \[4, 8, 10\] would write to one\. Take blocks of \[3, 8, 10\] voxels"):
+        prepare_volume(other, MADE)
+    prepare_volume(dataclasses.replace(output, write_shape=(6, 8, 20)), MADE)  # negative control: whole chunks
+
+
+def test_blocks_without_divisors_are_refused(output):
+    large = dataclasses.replace(output, shape=(2000, 2000, 2000), write_shape=(1009, 1009, 1009))
+    with pytest.raises(UserError, match=r"no smaller chunks than of 7\.7 GiB\. Take blocks of \[1024, 1024, 1024\] voxels"):
+        prepare_volume(large, MADE)
+    assert not Path(large.container).exists()
 
 
 def test_a_crop_is_another_input_than_the_whole_or_another_crop(output):
     prepare_volume(output, MADE)
     volume = find_volume(output.container, output.dataset)
     crop, other = (volume.crop(Box((1, 2, 3), (4, 5, end))) for end in (6, 7))
-    assert describe_input(crop) == f"{describe_input(volume)}, voxels (1, 2, 3) to (4, 5, 6)"
-    assert describe_input(crop) != describe_input(other)
+    assert describe_input(crop)["name"] == "out.zarr:volumes/fragments, voxels (1, 2, 3) to (4, 5, 6)"
+    assert len({identity(describe_input(part)) for part in (volume, crop, other)}) == 3
     assert describe_input(volume.crop(volume.box)) == describe_input(volume)
 
 

@@ -88,8 +88,8 @@ def test_stages_in_the_wrong_order_are_refused(config, out_file):
 
 
 @pytest.mark.parametrize(("change", "says"), [
-    ({"top": "num_worker = 2"}, "unknown key 'num_worker'; did you mean 'num_workers'?"),
-    ({"top": "num_workers = 0"}, "'num_workers': Input should be greater than or equal to 1, found 0"),
+    ({"top": "[workers]\nnum_worker = 2"}, "unknown key 'workers.num_worker'; did you mean 'num_workers'?"),
+    ({"top": "[workers]\nnum_workers = 0"}, "'workers.num_workers': Input should be greater than or equal to 1, found 0"),
     ({"fragments": "filter_fragment = 0.5"}, "unknown key 'fragments.filter_fragment'; did you mean 'filter_fragments'?"),
     ({"fragments": "epsilon_agglomerate = 2"}, "fragments.epsilon_agglomerate"),
     ({"agglomerate": 'block_size = [200, 144]'}, "agglomerate.block_size"),

@@ -51,13 +51,13 @@ def test_paths_are_relative_to_the_file(write, tmp_path):
     assert config.out_file == str(tmp_path / "settings" / "out.zarr")
     assert config.raw_file == str(tmp_path / "raw.zarr")
     assert config.setup == "/nets/mtlsd"
-    assert config.db_path == tmp_path / "settings" / "g.db"
+    assert config.db_place == str(tmp_path / "settings" / "g.db")
     assert config.evaluate.labels_file == "s3://b/gt.zarr"
 
 
 def test_outputs_lie_beside_the_container(write, tmp_path):
     config = load_pipeline(write(agglomerate={"merge_function": "mean"}))
-    assert config.db_path == tmp_path / "settings" / "out.db"
+    assert config.db_place == str(tmp_path / "settings" / "out.db")
     assert config.scores_prefix == tmp_path / "settings" / "out_mean"
     assert config.affs == (config.out_file, "volumes/affs")
     elsewhere = load_pipeline(write(fragments={"fragments_in_xy": True, "affs_file": "a.zarr", "fragments_file": "f.zarr"}))

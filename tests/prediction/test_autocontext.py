@@ -12,6 +12,7 @@ import pytest
 
 from lsd_experiments import checkpoints, networks
 from lsd_experiments.arrays import create_volume, open_volume
+from lsd_experiments.blockwise import Workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Input, Network
 from lsd_experiments.prediction.autocontext import find_lsd_network, lsds_record
@@ -114,7 +115,7 @@ def test_the_lsds_matter(plan, make_lsds, tmp_path):
 def test_workers_and_scan_agree(how, plan, make_lsds, tmp_path):
     settings = {"lsds_on_the_fly": True, "shrink": True} if how == "fly" else {"lsds_file": make_lsds()}
     predict_scan(plan("acrlsd", "scan.zarr", **settings))
-    assert predict_blockwise(plan("acrlsd", "workers.zarr", **settings), num_workers=2)
+    assert predict_blockwise(plan("acrlsd", "workers.zarr", **settings), Workers(num_workers=2))
     first, second = (open_volume(str(tmp_path / name), "volumes/affs").read() for name in ("scan.zarr", "workers.zarr"))
     np.testing.assert_array_equal(first, second)
     assert first.std() > 2

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import open_volume
+from lsd_experiments.blockwise import Workers
 from lsd_experiments.prediction.blockwise import predict_blockwise, predict_scan
 
 SIZES = {  # of blocks of (3, 8, 10)
@@ -45,7 +46,7 @@ def test_the_grid_of_blocks_matters(make_raw, expected):
 def test_workers_and_scan_agree(shape, num_workers, make_raw, plan, read, tmp_path):
     scanned, worked = tmp_path / "scanned.zarr", tmp_path / "worked.zarr"
     assert predict_scan(plan(make_raw(shape), scanned))
-    assert predict_blockwise(plan(make_raw(shape), worked), num_workers)
+    assert predict_blockwise(plan(make_raw(shape), worked), Workers(num_workers=num_workers))
     for name, values in read(scanned).items():
         np.testing.assert_array_equal(read(worked)[name], values)
         assert values.std() > 10
@@ -55,7 +56,7 @@ def test_scan_and_workers_take_turns(make_raw, plan, read, tmp_path):
     """Both finish what the other one began, since they make the same blocks."""
     first = plan(make_raw((7, 13, 23)))
     assert predict_scan(first)
-    assert not predict_blockwise(first, num_workers=2)
+    assert not predict_blockwise(first, Workers(num_workers=2))
     before = read(tmp_path / "prediction.zarr")
     assert predict_scan(first, overwrite=True)
     for name, values in read(tmp_path / "prediction.zarr").items():

@@ -12,6 +12,7 @@ import zarr
 from moto.server import ThreadedMotoServer
 
 from lsd_experiments.arrays import create_volume, open_volume, s3
+from lsd_experiments.blockwise import Workers
 from lsd_experiments.geometry import Box
 from lsd_experiments.prediction.blockwise import predict_blockwise, predict_scan
 
@@ -109,7 +110,7 @@ def test_workers_open_what_the_scan_does(write, values, wanted, plan, read, tmp_
     raw = write(tmp_path, values)
     scanned, worked = tmp_path / "scanned.zarr", tmp_path / "worked.zarr"
     assert predict_scan(plan(raw, scanned))
-    assert predict_blockwise(plan(raw, worked), num_workers=1)
+    assert predict_blockwise(plan(raw, worked), Workers(num_workers=1))
     for name, prediction in wanted.items():
         np.testing.assert_array_equal(read(worked)[name], read(scanned)[name])
         np.testing.assert_array_equal(read(worked)[name], prediction)

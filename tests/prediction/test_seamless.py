@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import open_volume
+from lsd_experiments.blockwise import Workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.prediction.blockwise import predict_blockwise, predict_scan
@@ -75,6 +76,6 @@ def test_it_is_one_block_of_raw_in_phase(make_raw, predicted, expected):
 
 def test_workers_and_scan_agree(make_raw, plan, predicted, read, tmp_path):
     scanned = predicted("scan.zarr", seamless=True)
-    assert predict_blockwise(plan(make_raw(SHAPE), tmp_path / "workers.zarr", seamless=True), num_workers=2)
+    assert predict_blockwise(plan(make_raw(SHAPE), tmp_path / "workers.zarr", seamless=True), Workers(num_workers=2))
     for name, values in read(tmp_path / "workers.zarr").items():
         np.testing.assert_array_equal(values, scanned[name])

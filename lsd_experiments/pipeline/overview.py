@@ -1,0 +1,132 @@
+"""What a run would do, and how far it is: from the plans of its stages, and from what is on disk."""
+
+import datetime
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsd_experiments.blockwise import count_blocks, count_workers
+from lsd_experiments.blockwise.stage import State
+from lsd_experiments.errors import UserError
+from lsd_experiments.locks import is_held
+from lsd_experiments.pipeline.plans import PLANNERS, BlockwisePlan, StagePlan
+from lsd_experiments.pipeline.settings import PipelineSettings
+from lsd_experiments.pipeline.stages import workers_of
+
+WORDS = {"new": "new", "begun": "goes on", "done": "up to date", "stale": "made anew"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a run: its plan, or, if it cannot be planned yet, why; and what there is of its output."""
+
+    name: str
+    plan: StagePlan | None
+    state: State
+
+
+def plan_stages(config: PipelineSettings, names: Iterable[str], overwrite: bool = False) -> list[Stage]:
+    """All stages ``names``, each as it will be after those before; nothing is written.
+
+    :raises UserError: if one of them is not possible
+    """
+    before: dict[str, StagePlan] = {}
+    stages = []
+    for name in names:
+        try:
+            plan = PLANNERS[name](config, before)
+        except UserError as error:
+            if name != "extract_segmentation" or config.extract.threshold != "best" or "evaluate" not in before:
+                raise
+            stages.append(Stage(name, None, State("new", f"its threshold is known after evaluate ({error})")))
+            continue
+        state = State("stale", "--overwrite is given") if overwrite else plan.state()
+        before[name] = plan
+        stages.append(Stage(name, plan, state))
+    return stages
+
+
+def describe_plan(config: PipelineSettings, stages: Sequence[Stage]) -> str:
+    """The table of ``--dry-run``: what would be done and why, in how many blocks, on how much disk, with how much memory."""
+    rows = [("stage", "", "blocks", "disk, at most", "workers", "memory of each")]
+    reasons, needed = [], 0
+    for stage in stages:
+        blocks = workers = memory = "-"
+        size = stage.plan.bytes if stage.plan is not None and stage.state.kind != "done" else 0
+        needed += size
+        if isinstance(stage.plan, BlockwisePlan):
+            settings = workers_of(stage.plan, config)
+            task = stage.plan.task(settings)
+            total = count_blocks(task.total, task.write_shape)
+            blocks = str(total)
+            workers = f"{min(total, count_workers(settings, task.cpus, task.memory))} {settings.kind}"
+            memory = settings.memory or _bytes(task.memory or 0)
+        rows.append((stage.name, WORDS[stage.state.kind], blocks, _bytes(size) if size else "-", workers, memory))
+        if stage.state.reason and stage.state.kind != "done":
+            reasons.append(f"{stage.name}: {stage.state.reason}")
+    existing = next(path for path in (Path(config.out_file), *Path(config.out_file).parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    note = f"at most {_bytes(needed)} without compression, and the region graph; {_bytes(free)} are free at {existing}"
+    return "\n".join([*_aligned(rows), *reasons, note])
+
+
+def describe_status(config: PipelineSettings, stages: Sequence[Stage]) -> str:
+    """The table of ``status.py``: how far each stage is, as far as that is on disk."""
+    rows = [("stage", "", "done", "failed", "running", "rate", "left", "logs")]
+    for stage in stages:
+        word, done, failed, running, rate, left, logs = _word(stage.state), "-", "-", "-", "-", "-", "-"
+        if isinstance(stage.plan, BlockwisePlan):
+            task = stage.plan.task(workers_of(stage.plan, config))
+            total, said = count_blocks(task.total, task.write_shape), _progress(task.records)
+            count = {"done": total, "begun": said.get("completed", 0)}.get(stage.state.kind, 0)
+            done, failed = f"{count}/{total}", str(_count_failed(task.records)) if stage.state.kind == "begun" else "-"
+            if is_held(task.records):
+                word, running, (rate, left) = "running", str(said.get("running", "-")), _speed(said)
+            logs = str(task.records / "logs") if (task.records / "logs").exists() else "-"
+        rows.append((stage.name, word, done, failed, running, rate, left, logs))
+    reasons = [f"{s.name}: {s.state.reason}" for s in stages if s.state.reason and s.state.kind in ("stale", "begun")]
+    return "\n".join([*_aligned(rows), *reasons])
+
+
+def _word(state: State) -> str:
+    return {"new": "to do", "begun": "interrupted", "done": "done", "stale": "out of date"}[state.kind]
+
+
+def _progress(records: Path) -> dict[str, Any]:
+    """What the server of a run said last."""
+    try:
+        said: dict[str, Any] = json.loads((records / "progress.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return said
+
+
+def _count_failed(records: Path) -> int:
+    return sum(1 for _ in (records / "failed").glob("*.txt"))
+
+
+def _speed(said: dict[str, Any]) -> tuple[str, str]:
+    """Blocks per second of this run, and the time that is left, in words."""
+    try:
+        begin, now = (datetime.datetime.fromisoformat(said[key]) for key in ("started", "updated"))
+        rate = (said["completed"] - said["skipped"]) / max((now - begin).total_seconds(), 1e-3)
+        left = datetime.timedelta(seconds=round((said["total"] - said["completed"]) / rate))
+    except (KeyError, ValueError, ZeroDivisionError):
+        return "-", "-"
+    return f"{rate:.3g}/s", str(left)
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} PB"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

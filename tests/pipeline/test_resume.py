@@ -1,0 +1,156 @@
+"""What a rerun does: nothing, what is left, or what depends on what changed."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lsd_experiments
+from lsd_experiments.arrays import open_volume
+from lsd_experiments.pipeline.overview import describe_plan, describe_status, plan_stages
+from lsd_experiments.pipeline.plans import PLANNERS, stage_names
+from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
+from lsd_experiments.pipeline.stages import run_stage
+
+STAGES = ["extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation"]
+EXTRACT = "threshold = 0.5"
+
+
+@pytest.fixture(scope="module")
+def once_run(tmp_path_factory, make_out_file, make_config):
+    directory = tmp_path_factory.mktemp("run")
+    make_out_file(directory)
+    run(make_config(directory, extract=EXTRACT))
+    return directory
+
+
+@pytest.fixture
+def done(once_run, tmp_path):
+    """The directory of a whole run."""
+    shutil.copytree(once_run, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def run(path, *names):
+    """Run the stages, all by default; the ones that had something to do."""
+    settings = with_num_workers(load_pipeline(path), 2)
+    reports = {name: run_stage(name, settings) for name in names or stage_names(settings)}
+    return [name for name, report in reports.items() if not report.startswith("up to date")]
+
+
+def states(path):
+    """The kind of each stage, as a dry run sees it."""
+    settings = load_pipeline(path)
+    return {stage.name: stage.state.kind for stage in plan_stages(settings, stage_names(settings))}
+
+
+def files(directory):
+    passing = (".lock", ".toml", "-wal", "-shm")
+    return {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file() and not path.name.endswith(passing)}
+
+
+def test_an_unchanged_rerun_writes_nothing(config, done):
+    before = files(done)
+    assert run(config(extract=EXTRACT)) == []
+    assert files(done) == before
+
+
+@pytest.mark.parametrize(("change", "redone"), [
+    ({"fragments": "min_seed_distance = 8"}, STAGES),
+    ({"agglomerate": "block_size = [400, 144, 126]"}, STAGES[1:]),
+    ({"find_segments": "thresholds_minmax = [0, 0.7]"}, STAGES[2:]),
+    ({"evaluate": 'labels_file = "out.zarr"\nroi_offset = [240, 90, -45]\nroi_shape = [200, 180, 180]'}, ["evaluate"]),
+])
+def test_a_changed_parameter_recomputes_its_stage_and_what_depends_on_it(config, done, caplog, change, redone):
+    """As the dry run says beforehand; back again, all of it is recomputed once more, to what it was."""
+    before = open_volume(str(done / "out.zarr"), "volumes/segmentation_50").read()
+    changed = config(extract=EXTRACT, **change)
+    assert [name for name, kind in states(changed).items() if kind == "stale"] == redone
+    assert run(changed) == redone
+    key = next(iter(change.values())).split(" =")[0].splitlines()[-1]
+    if redone[0] != "evaluate":
+        key = {"block_size": "block_shape"}.get(key, key)
+        assert f"{redone[0]} is made anew: {key} was" in caplog.text
+    assert run(changed) == []
+    assert run(config(extract=EXTRACT)) == redone
+    np.testing.assert_array_equal(open_volume(str(done / "out.zarr"), "volumes/segmentation_50").read(), before)
+
+
+def test_a_changed_input_is_noticed_by_its_voxels(config, done, caplog):
+    affs = open_volume(str(done / "out.zarr"), "volumes/affs", writable=True)
+    affs.array[:, 13, 20:25, 20:25] = 0
+    assert run(config(extract=EXTRACT)) == STAGES
+    assert re.search(r"extract_fragments is made anew: affs was out.zarr:volumes/affs \(sha256:\w+\), now it is", caplog.text)
+
+
+def test_another_version_makes_all_anew(config, done, monkeypatch):
+    monkeypatch.setattr(lsd_experiments, "__version__", "99")
+    settings = load_pipeline(config(extract=EXTRACT))
+    planned = plan_stages(settings, stage_names(settings))
+    assert {stage.state.kind for stage in planned} == {"stale"}
+    assert 'version was "' in planned[0].state.reason
+
+
+@pytest.mark.parametrize(("gone", "redone"), [
+    ("out.zarr/volumes/fragments", ["extract_fragments"]),
+    ("out.zarr/volumes/segmentation_50", ["extract_segmentation"]),
+    ("out.zarr/luts", ["find_segments"]),
+    ("out_hist_quant_50.json", ["evaluate"]),
+    ("out.db", ["extract_fragments", "agglomerate"]),
+])
+def test_what_was_deleted_is_recomputed_and_nothing_else(config, done, gone, redone):
+    path = done / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path = config(extract=EXTRACT)
+    assert [name for name, kind in states(path).items() if kind != "done"] == redone
+    assert run(path) == redone
+
+
+def test_containers_may_move(done, tmp_path_factory, make_config):
+    elsewhere = tmp_path_factory.mktemp("moved") / "there"
+    shutil.move(done, elsewhere)
+    assert run(make_config(elsewhere, extract=EXTRACT)) == []
+
+
+def test_a_region_graph_of_other_fragments_is_not_overwritten(config, done):
+    (done / "out.zarr").rename(done / "other.zarr")
+    path = config(extract=EXTRACT)
+    path.write_text(path.read_text().replace('out_file = "out.zarr"', 'out_file = "other.zarr"\ndb = "out.db"')
+                    .replace('labels_file = "out.zarr"', 'labels_file = "other.zarr"'))
+    with pytest.raises(lsd_experiments.errors.UserError, match=r"holds the region graph of out\.zarr:volumes/fragments, not"):
+        PLANNERS["extract_fragments"](load_pipeline(path), {}).state()
+
+
+def test_a_dry_run_tells_all_stages_of_a_new_run_and_writes_nothing(config, out_file):
+    before = files(out_file.parent)
+    settings = with_num_workers(load_pipeline(config(extract='threshold = "best"')), 2)
+    text = describe_plan(settings, plan_stages(settings, stage_names(settings)))
+    rows = [line.split() for line in text.splitlines()]
+    assert [row[0] for row in rows[1:6]] == STAGES
+    assert rows[1][1:3] == ["new", "27"]
+    assert f"{27 * 40 * 41 * 8 / 1000:.3g} kB" in text  # fragments
+    assert "extract_segmentation: its threshold is known after evaluate" in text
+    assert "are free at" in text
+    assert files(out_file.parent) == before
+
+
+def test_status_tells_what_is_on_disk(config, done):
+    path = config(extract=EXTRACT)
+    settings = load_pipeline(path)
+    text = describe_status(settings, plan_stages(settings, stage_names(settings)))
+    assert re.search(r"^extract_fragments +done +27/27 ", text, re.MULTILINE)
+    shutil.rmtree(done / "out.zarr" / "volumes" / "segmentation_50")
+    script = Path(lsd_experiments.__file__).parents[1] / "03_predict" / "status.py"
+    told = subprocess.run([sys.executable, script, path], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^extract_segmentation +to do +0/27 ", told, re.MULTILINE)
+
+
+def test_status_of_an_interrupted_stage_counts_its_blocks(config, done):
+    del open_volume(str(done / "out.zarr"), "volumes/segmentation_50", writable=True).array.attrs["finished"]
+    settings = load_pipeline(config(extract=EXTRACT))
+    text = describe_status(settings, plan_stages(settings, stage_names(settings)))
+    assert re.search(r"^extract_segmentation +interrupted +27/27 +0 ", text, re.MULTILINE)
