@@ -14,7 +14,7 @@ over its end, so that every block has the same shape, and the block function cli
 
 from lsd_experiments.blockwise.blocks import Block, block_number, count_blocks
 from lsd_experiments.blockwise.engine import BlocksFailedError, BlockTask, run_blockwise
-from lsd_experiments.blockwise.workers import Workers, WorkersConfig, count_workers
+from lsd_experiments.blockwise.workers import Workers, WorkersConfig, check_workers, count_workers
 
-__all__ = ["Block", "BlockTask", "BlocksFailedError", "Workers", "WorkersConfig", "block_number", "count_blocks",
-           "count_workers", "run_blockwise"]
+__all__ = ["Block", "BlockTask", "BlocksFailedError", "Workers", "WorkersConfig", "block_number", "check_workers",
+           "count_blocks", "count_workers", "run_blockwise"]

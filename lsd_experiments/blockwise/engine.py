@@ -1,16 +1,19 @@
 """Run a block function over all blocks of a volume with daisy, in worker processes.
 
-    run_blockwise()  --->  server: daisy's scheduler   --->  worker  (num_workers of them)
-    this process           a process of its own              fresh interpreters, not forked
+    run_blockwise()  --->  server: daisy's scheduler   --->  worker  (as many as Workers says)
+    this process           a process of its own              fresh interpreters: here, in a container, jobs of a cluster
 
 This process shows the progress and sees the signals; to stop, it kills the group of all the others, which keep nothing
-that a rerun needs. What a run leaves in its ``records`` directory::
+that a rerun needs, and cancels jobs. Workers elsewhere end by themselves (:mod:`~lsd_experiments.blockwise.lifeline`).
+What a run leaves in its ``records`` directory::
 
     done/                 daisy's record of finished blocks: a rerun skips them
+    progress.json         how far the run is, or the last one was
     logs/server.log       what daisy has to say
     logs/<stage>/         what the workers printed, worker_<n>.out and worker_<n>.err, tracebacks of failed blocks
     failed/<block>.txt    box and traceback of a block that failed, until it succeeds
-    user_error.txt        the one line that a worker could not go on for
+    task.json             what workers are told
+    jobs/                 of a cluster, see :mod:`~lsd_experiments.blockwise.cluster`
 
 While it runs it holds a lock (see :mod:`lsd_experiments.locks`): a second run on the same records is refused.
 """
@@ -22,15 +25,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from lsd_experiments.blockwise import cluster, machine
+from lsd_experiments.blockwise.disk import full_disk, has_space
+from lsd_experiments.blockwise.launch import SPEC, package_root
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
-from lsd_experiments.blockwise.workers import Workers, count_workers
+from lsd_experiments.blockwise.workers import Workers, check_workers, count_workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.locks import only_run
@@ -77,30 +83,45 @@ class BlockTask:
     threads: int = 1
 
 
-def run_blockwise(task: BlockTask) -> None:
+def run_blockwise(task: BlockTask, show: Callable[[dict[str, Any]], None] | None = None) -> None:
     """Work on all blocks of ``task`` that are not done yet; returns when all are.
 
     Ctrl-C and SIGTERM stop the workers at once, and a rerun goes on from there.
 
-    :raises UserError: if a worker raised one, or another run is at work on the same records
-    :raises BlocksFailedError: if blocks still failed after ``max_retries`` retries; all others are done then
+    :param show: called with each new state, which is what ``progress.json`` holds (default: a progress bar)
+    :raises UserError: if a worker raised one, a disk is full, workers cannot be started here, or another run is at work on
+        the same records
+    :raises BlocksFailedError: if blocks still failed after their retries, and all others are done; or if workers only died
     """
     assert min(task.write_shape) > 0, f"{task.name}: blocks of shape {task.write_shape}"
     check_factory(task.factory)
-    with only_run(task.records):
-        _run(task)
+    check_workers(task.workers)
+    try:
+        with only_run(task.records):
+            _run(task, show)
+    except OSError as error:
+        line = full_disk(error, [task.records])
+        if line is None:
+            raise
+        raise UserError(line) from error
 
 
-def _run(task: BlockTask) -> None:
+def _run(task: BlockTask, show: Callable[[dict[str, Any]], None] | None) -> None:
     records = task.records
+    spec = _spec(task)
     shutil.rmtree(records / "failed", ignore_errors=True)
-    (records / "user_error.txt").unlink(missing_ok=True)
     (records / "failed").mkdir(parents=True)
     (records / "logs").mkdir(exist_ok=True)
-    problem = _run_server(task)
-    if (records / "user_error.txt").exists():
-        raise UserError((records / "user_error.txt").read_text())
-    failures = sorted((records / "failed").iterdir(), key=lambda path: int(path.stem))
+    cluster.cancel(records)  # of a run that could not
+    (records / SPEC).write_text(spec.to_json())
+    if task.workers.kind != "local":
+        cluster.choose_name(records, task.workers.kind, task.name)
+    try:
+        problem = _run_server(task, spec, show)
+    finally:
+        cluster.cancel(records)
+    failures = sorted((path for path in (records / "failed").iterdir() if path.suffix == ".txt"),
+                      key=lambda path: int(path.stem))
     if failures or problem:
         raise BlocksFailedError(_report(task, failures, problem))
 
@@ -115,8 +136,11 @@ def clear_records(records: Path) -> None:
             shutil.rmtree(records, ignore_errors=True)
 
 
-def _run_server(task: BlockTask) -> str | None:
-    """Have the server work on all blocks, and show how far it is; what went wrong besides single blocks, or None."""
+def _run_server(task: BlockTask, spec: TaskSpec, show: Callable[[dict[str, Any]], None] | None) -> str | None:
+    """Have the server work on all blocks, and show how far it is; what went wrong besides single blocks, or None.
+
+    :raises UserError: if a worker raised one
+    """
     log = task.records / "logs" / "server.log"
     with log.open("a") as stderr, _sigterm_exits():
         server = subprocess.Popen([sys.executable, "-m", "lsd_experiments.blockwise.server"], stdin=subprocess.PIPE,
@@ -125,46 +149,71 @@ def _run_server(task: BlockTask) -> str | None:
         try:
             assert server.stdin is not None
             assert server.stdout is not None
-            server.stdin.write(_spec(task).to_json())
+            server.stdin.write(spec.to_json())
             server.stdin.close()
-            state = _show(task.name, map(json.loads, server.stdout))
-            server.wait()
+            state = _follow(task.name, map(json.loads, server.stdout), show)
         finally:
-            if server.poll() is None:
-                os.killpg(server.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)  # and the workers
             server.wait()
-    if server.returncode:
+    return _problem(task, state, log)
+
+
+def _problem(task: BlockTask, state: dict[str, Any], log: Path) -> str | None:
+    if "user_error" in state:
+        raise UserError(state["user_error"])
+    if not state["ended"]:
+        if not has_space(task.records):
+            raise UserError(f"{task.records}: no space left. Make room there, and run this again: finished blocks are kept")
         return f"daisy failed (see {log})"
-    if state["abandoned"]:
-        return "its workers kept dying (out of memory?), and the remaining blocks were not worked on"
+    if "dead" in state:
+        return (f"{state['dead']} workers died one after the other without a block done in between. "
+                f"{_last_words(*state['log'])}")
     missing = state["total"] - state["completed"]
     return f"{missing} of {state['total']} blocks are missing" if missing else None
 
 
+def _last_words(log: str, offset: int) -> str:
+    """What a worker had to say, and where the rest is."""
+    with Path(log).open("rb") as file:
+        file.seek(offset)
+        lines = [line.rstrip() for line in file.read().decode(errors="replace").splitlines()[-50:]
+                 if line.strip() and not line.startswith("worker function ")]
+    if not lines:
+        return f"The last one said nothing in {log}: it was killed (out of memory?)"
+    return "\n".join([f"The last words in {log}:", *(f"    {line}" for line in lines[-5:])])
+
+
 def _spec(task: BlockTask) -> TaskSpec:
+    workers = task.workers
     return TaskSpec(name=task.name, factory=task.factory, settings=dict(task.settings),
                     records=str(task.records.resolve()), begin=task.total.begin, end=task.total.end,
                     write_shape=task.write_shape, context=task.context, read_write_conflict=task.read_write_conflict,
-                    num_workers=count_workers(task.workers, task.cpus, task.memory), threads=task.threads,
-                    workers=task.workers.model_dump(mode="json"))
+                    num_workers=count_workers(workers, task.cpus, task.memory), threads=task.threads,
+                    cpus=workers.cpus or task.cpus,
+                    gpu_slots=machine.gpu_slots(workers.gpus) if workers.kind == "local" and workers.gpus else [],
+                    workers=workers.model_dump(mode="json"))
 
 
 def _environment(task: BlockTask) -> dict[str, str]:
     """The workers'; they import this package from where this process does, and nothing from the current directory."""
-    package = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), package]))
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), package_root()]))
     return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **(task.environment or {})}
 
 
-def _show(name: str, states: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """A bar with rate and remaining time, of the blocks that are worked on now; the last state."""
+def _follow(name: str, states: Iterator[dict[str, Any]], show: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:
+    """Show each state; the last one."""
     from tqdm import tqdm
 
-    state: dict[str, Any] = {"total": 0, "completed": 0, "abandoned": False}
+    state: dict[str, Any] = {"ended": False}
     bar = None
     for state in states:
-        if bar is None:
+        if show is not None:
+            show({key: value for key, value in state.items() if key not in ("user_error", "dead", "log")})
+            continue
+        if bar is None:  # rate and remaining time are of the blocks that are worked on now
             bar = tqdm(total=state["total"], initial=state["skipped"], desc=name, unit="block", dynamic_ncols=True)
+        bar.total = state["total"]
         bar.update(state["completed"] - bar.n)
         if state["failed"]:
             bar.set_postfix(failed=state["failed"], refresh=False)

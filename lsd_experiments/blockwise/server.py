@@ -1,49 +1,65 @@
 """``python -m lsd_experiments.blockwise.server``: daisy's scheduler for one task.
 
 Reads a :class:`~lsd_experiments.blockwise.spec.TaskSpec` as JSON from the standard input, and writes how far it is to
-the standard output, one JSON object per line. daisy starts the workers, and listens on a port of 127.0.0.1.
+the standard output, one JSON object per line. daisy starts the workers (:mod:`~lsd_experiments.blockwise.launch`), and
+listens on a port of 127.0.0.1.
 """
 
-import json
+import asyncio
+import os
+import secrets
 import sys
-from collections.abc import Mapping
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lsd_experiments.blockwise.blocks import count_blocks
-from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
-from lsd_experiments.blockwise.worker import work
+from lsd_experiments.blockwise import cluster, lifeline
+from lsd_experiments.blockwise.blocks import block_number, count_blocks
+from lsd_experiments.blockwise.gate import Gate
+from lsd_experiments.blockwise.launch import slot
+from lsd_experiments.blockwise.monitor import Monitor
+from lsd_experiments.blockwise.spec import TaskSpec, describe, end_with_parent
 from lsd_experiments.geometry import Box
 
 FOR_EVER = 1e9  # seconds; None means 600 to daisy
-MAX_WORKER_RESTARTS = 16  # of workers that crashed (out of memory); an exception in a block does not end a worker
+NO_LIMIT = 10**9  # restarts of workers: the monitor ends a run whose workers only die
+GRACE = 15.0  # seconds after which daisy ends a worker that does not end itself when its block is out of time
 
 
 def main() -> None:
     """Run the task of the standard input."""
-    end_with_parent()
     spec = TaskSpec.from_json(sys.stdin.read())
+    end_with_parent(partial(cluster.cancel, Path(spec.records)))
     serve(spec)
 
 
 def serve(spec: TaskSpec) -> None:
-    """Have all blocks of ``spec`` worked on that are not done yet."""
+    """Have all blocks of ``spec`` worked on that are not done yet; ends the process."""
     import daisy.v2 as daisy
     from daisy.logging import set_log_basedir
 
     set_log_basedir(Path(spec.records) / "logs")
-    observer = _Observer()
-    try:
-        states = daisy.run_blockwise(_task(spec), progress=observer, host="127.0.0.1", summary=False,
-                                     return_states=True)
-    except RuntimeError as error:
-        if "abandoned" not in str(error):
-            raise
-        print(error, file=sys.stderr)
-        observer.say(abandoned=True)
-    else:
-        observer.on_progress(states)
+    monitor = Monitor(spec)
+    _open_gate(spec, monitor)
+    threading.Thread(target=monitor.watch, daemon=True).start()
+    if spec.workers["kind"] != "local":
+        threading.Thread(target=cluster.keep_states, args=(Path(spec.records),), daemon=True).start()
+    task = _task(spec)
+    states = daisy.run_blockwise(task, progress=monitor, host="127.0.0.1", summary=False, return_states=True)
+    monitor.on_progress(states)
+    _name_lost_blocks(spec, task.failed_blocks())
+    monitor.end()
+
+
+def _open_gate(spec: TaskSpec, monitor: Monitor) -> None:
+    """Listen for workers, and tell them where, by this process's environment, which they get."""
+    token = secrets.token_hex(16)
+    gate = Gate(spec.workers["host"], token, monitor)
+    os.environ[lifeline.ADDRESS], os.environ[lifeline.TOKEN] = gate.address, token
+    if gate.relay_address:
+        os.environ[lifeline.RELAY] = gate.relay_address
+    threading.Thread(target=lambda: asyncio.run(gate.serve()), daemon=True).start()
 
 
 def _task(spec: TaskSpec) -> Any:
@@ -51,45 +67,32 @@ def _task(spec: TaskSpec) -> Any:
 
     read = Box.of_shape(spec.write_shape, spec.begin).grow(spec.context)
     overall = spec.total.grow(spec.context)
+    timeout = spec.workers["block_timeout"]
     return daisy.Task(
         task_id=spec.name,
         total_roi=daisy.Roi(overall.begin, overall.shape),
         read_roi=daisy.Roi(read.begin, read.shape),
         write_roi=daisy.Roi(spec.begin, spec.write_shape),
-        process_function=partial(work, spec.to_json()),
+        process_function=partial(slot, spec.to_json()),
         fit="overhang",
         read_write_conflict=spec.read_write_conflict,
         max_workers=min(spec.num_workers, count_blocks(spec.total, spec.write_shape)),
         max_retries=spec.workers["max_retries"],
-        max_worker_restarts=MAX_WORKER_RESTARTS,
-        timeout=spec.workers["block_timeout"] or FOR_EVER,
+        max_worker_restarts=NO_LIMIT,
+        timeout=timeout + GRACE if timeout else FOR_EVER,
         tracking_path=str(Path(spec.records) / "done"),
     )
 
 
-class _Observer:
-    """What daisy reports to."""
-
-    def __init__(self) -> None:
-        self._state = {"total": 0, "completed": 0, "skipped": 0, "failed": 0, "abandoned": False}
-
-    def on_start(self, states: Mapping[str, Any]) -> None:
-        """Nothing yet: daisy has not counted what it skips."""
-
-    def on_progress(self, states: Mapping[str, Any]) -> None:
-        """Some blocks are done."""
-        (state,) = states.values()
-        self.say(total=state.total_block_count, completed=state.completed_count, skipped=state.skipped_count,
-                 failed=state.failed_count)
-
-    def on_finish(self, states: Mapping[str, Any]) -> None:
-        """All blocks are done, or failed."""
-        self.on_progress(states)
-
-    def say(self, **changes: Any) -> None:
-        """Write the state, with ``changes``."""
-        self._state.update(changes)
-        print(json.dumps(self._state), flush=True)
+def _name_lost_blocks(spec: TaskSpec, failed: list[Any]) -> None:
+    """Record the failed blocks whose workers died before they could."""
+    for block in failed:
+        begin, end = tuple(block.write_roi.begin), tuple(block.write_roi.end)
+        number = block_number(spec.total, spec.write_shape, begin)
+        path = Path(spec.records) / "failed" / f"{number}.txt"
+        if not path.exists():
+            path.write_text(f"{describe(number, Box(begin, end))}\n"
+                            "its worker died each time (killed, out of memory, or cut off from here)\n")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,15 @@ BlockFunction = Callable[[Block], None]
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A :class:`~lsd_experiments.blockwise.BlockTask` as JSON values; ``begin`` to ``end`` is its total box."""
+    """A :class:`~lsd_experiments.blockwise.BlockTask` as JSON values, without its environment, which may hold a password.
+
+    :param begin: where its total box begins
+    :param end: where that ends
+    :param num_workers: at a time, counted
+    :param cpus: of one worker
+    :param gpu_slots: values of ``CUDA_VISIBLE_DEVICES`` for local workers; none if they take what they find
+    :param workers: :class:`~lsd_experiments.blockwise.Workers`
+    """
 
     name: str
     factory: str
@@ -32,6 +40,8 @@ class TaskSpec:
     read_write_conflict: bool
     num_workers: int
     threads: int
+    cpus: int
+    gpu_slots: list[str]
     workers: dict[str, Any]
 
     @property
@@ -66,13 +76,22 @@ def load_factory(name: str) -> Callable[[dict[str, Any]], BlockFunction]:
     return factory
 
 
-def end_with_parent() -> None:
-    """End this process as soon as its parent is gone, even in the middle of a block."""
+def describe(number: int, write: Box) -> str:
+    """What messages call a block."""
+    return f"block {number}, voxels {write.begin} to {write.end}"
+
+
+def end_with_parent(last: Callable[[], object] | None = None) -> None:
+    """End this process as soon as its parent is gone, even in the middle of a block; ``last`` is called before."""
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.1)
-        os._exit(1)
+        try:
+            if last is not None:
+                last()
+        finally:
+            os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -1,6 +1,8 @@
 """Where workers run: the section ``[workers]`` of a configuration, see docs/clusters.md."""
 
 import re
+import shutil
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -140,3 +142,13 @@ def count_workers(workers: Workers, default_cpus: int = 1, memory_estimate: int 
     fit += [machine.available_memory() // memory] if memory else []
     fit += [slots] if slots is not None else []
     return max(1, min(fit))
+
+
+def check_workers(workers: Workers) -> None:
+    """:raises UserError: if workers cannot be started from this machine: an image or a program is missing."""
+    if workers.image and not Path(workers.image).exists():
+        raise UserError(f"[workers]: image = {workers.image}: not there. Build it, see docs/clusters.md")
+    needed = {"local": "apptainer" if workers.image else None, "slurm": "sbatch", "lsf": "bsub"}[workers.kind]
+    if needed and shutil.which(needed) is None:
+        what = "an image" if needed == "apptainer" else f"kind = '{workers.kind}'"
+        raise UserError(f"[workers]: {what} needs the program {needed}, which is not on this machine's PATH")

@@ -16,7 +16,7 @@ import pytest
 from lsd_experiments.blockwise import Block, BlocksFailedError, BlockTask, Workers, run_blockwise
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
-from lsd_experiments.blockwise.worker import attempt
+from lsd_experiments.blockwise.worker import RunEnds, attempt
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
@@ -115,9 +115,10 @@ def test_user_error_is_forgotten_when_mended(make_task):
     assert array.all()
 
 
-def test_factory_that_breaks_fails_all_blocks(make_task):
+def test_factory_that_breaks_stops_the_run(make_task, tmp_path):
     task, _ = make_task("broken_factory")
-    with pytest.raises(BlocksFailedError, match=r"9 of 9 blocks are missing(.|\n)*RuntimeError: no such device"):
+    with pytest.raises(BlocksFailedError, match=r"workers died one after the other without a block done(.|\n)*"
+                                                r"The last words in .*/logs/a_stage/worker_\d.err:\n(.|\n)*no such device"):
         run_blockwise(task)
 
 
@@ -220,19 +221,32 @@ def test_factory_outside_of_the_package_is_refused(name):
 
 
 def test_spec_survives_json():
-    spec = TaskSpec("s", "lsd_experiments.a:b", {"x": [1, None]}, "/r", (0, 1, 2), (3, 4, 5), (1, 1, 1), (2, 2, 2), False,
-                    3, 1, Workers().model_dump(mode="json"))
+    spec = spec_of("/r")
     assert TaskSpec.from_json(spec.to_json()) == spec
 
 
-def test_no_block_is_attempted_after_a_user_error(tmp_path):
+def test_a_user_error_ends_the_run(tmp_path):
+    """Not only the block."""
     (tmp_path / "failed").mkdir()
-    done = []
-    block = Block(0, Box((0,), (1,)), Box((0,), (1,)))
-    assert attempt(done.append, block, tmp_path)
-    (tmp_path / "user_error.txt").write_text("no")
-    assert not attempt(done.append, block, tmp_path)
+    spec, block, done = spec_of(tmp_path), Block(7, Box((0,), (1,)), Box((0,), (1,))), []
+
+    def refuse(block):
+        raise UserError("train first")
+
+    def fail(block):
+        raise ValueError("no")
+
+    assert attempt(done.append, block, spec)
     assert done == [block]
+    assert not attempt(fail, block, spec)
+    assert (tmp_path / "failed" / "7.txt").exists()
+    with pytest.raises(RunEnds, match="train first"):
+        attempt(refuse, block, spec)
+
+
+def spec_of(records):
+    return TaskSpec("s", "lsd_experiments.a:b", {"x": [1, None]}, str(records), (0, 1, 2), (3, 4, 5), (1, 1, 1), (2, 2, 2),
+                    False, 3, 1, 1, [], Workers().model_dump(mode="json"))
 
 
 def test_task_needs_a_block_shape(tmp_path):

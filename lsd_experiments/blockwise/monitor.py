@@ -1,0 +1,130 @@
+"""How far a run is, and when it must not go on.
+
+Deaths of workers count against the run only while they say that no worker can do anything: ``max_start_failures`` workers
+that died one after the other without having done a block, and no other one did one in between. Workers that did some and
+then were killed, preempted or out of time are replaced as often as it takes.
+"""
+
+import datetime
+import json
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lsd_experiments.blockwise.spec import TaskSpec
+
+DELAY = "LSD_START_DELAY"  # environment variable: seconds that a worker waits before it starts
+TICK = 0.5  # seconds
+
+
+class Monitor:
+    """Keeps the state of a run, in ``records/progress.json`` and on the standard output, one JSON object per line."""
+
+    def __init__(self, spec: TaskSpec) -> None:
+        self.state: dict[str, Any] = {
+            "name": spec.name, "total": 0, "completed": 0, "skipped": 0, "failed": 0, "running": 0, "workers": 0,
+            "started": _now(), "updated": _now(), "pid": os.getpid(), "ended": False}
+        self._path = Path(spec.records) / "progress.json"
+        self._limit = spec.workers["max_start_failures"]
+        self._lock = threading.RLock()
+        self._said = ""
+        self._worked: set[str] = set()  # workers that did a block
+        self._dead = 0  # workers that died without, since a block was done
+        self._recent: deque[float] = deque(maxlen=60)  # when workers died without having done one
+        self._log: tuple[str, int] = "", 0  # of the last one
+
+    def on_start(self, states: Mapping[str, Any]) -> None:
+        """Nothing yet: daisy has not counted what it skips."""
+
+    def on_progress(self, states: Mapping[str, Any]) -> None:
+        """daisy calls this when some blocks are done."""
+        (state,) = states.values()
+        with self._lock:
+            if state.completed_count > self.state["completed"]:
+                self._dead = 0
+            self.state.update(total=state.total_block_count, completed=state.completed_count, skipped=state.skipped_count,
+                              failed=state.failed_count, running=state.processing_count)
+
+    def on_finish(self, states: Mapping[str, Any]) -> None:
+        """daisy calls this when all blocks are done, or failed."""
+        self.on_progress(states)
+
+    def worker_came(self, worker: str) -> None:
+        """Its factory may still be at work."""
+        with self._lock:
+            self.state["workers"] += 1
+
+    def worker_worked(self, worker: str) -> None:
+        """Its death will not count."""
+        with self._lock:
+            self._worked.add(worker)
+
+    def worker_went(self, worker: str) -> None:
+        """It ended, or its machine did."""
+        with self._lock:
+            self.state["workers"] -= 1
+
+    def slot_died(self, worker: str, log: str, offset: int) -> None:
+        """The run ends with the next tick if these were too many."""
+        with self._lock:
+            if worker in self._worked:
+                self._worked.remove(worker)
+            else:
+                self._dead += 1
+                self._recent.append(time.monotonic())
+                self._log = log, offset
+
+    def worker_stops(self, why: str) -> None:
+        """No worker can go on: the run ends with this line for the user."""
+        self.end(user_error=why)
+
+    def watch(self) -> None:
+        """Say what changed, every half second, and end the run when workers only die; does not return."""
+        while True:
+            time.sleep(TICK)
+            with self._lock:
+                self._count_deaths()
+                self.say()
+
+    def _count_deaths(self) -> None:
+        while self._recent and time.monotonic() - self._recent[0] > 600:
+            self._recent.popleft()
+        os.environ[DELAY] = str(max(0, len(self._recent) - self._limit + 1))  # where one dies again and again, others may not
+        if self._dead >= self._limit:
+            self.end(dead=self._dead, log=self._log)
+
+    def say(self) -> None:
+        """Write the state if it changed."""
+        text = json.dumps({**self.state, "updated": None})
+        if text != self._said:
+            self._said = text
+            self.state["updated"] = _now()
+            _put(self._path, self.state)
+            print(json.dumps(self.state), flush=True)
+
+    def end(self, **why: Any) -> None:
+        """Write the last state, with ``why``, and end this process."""
+        with self._lock:
+            self.state.update(ended=True, running=0, workers=0)
+            self.state["updated"] = _now()
+            _put(self._path, self.state)
+            print(json.dumps({**self.state, **why}), flush=True)
+            os._exit(0)
+
+
+def _put(path: Path, state: Mapping[str, Any]) -> None:
+    part = path.with_name(f".{path.name}.partial")
+    try:
+        part.write_text(json.dumps(state) + "\n")
+        part.replace(path)
+    except OSError as error:  # the disk is full, as the workers will say
+        print(f"{path}: {error}", file=sys.stderr)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
