@@ -3,16 +3,7 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from lsd_experiments.errors import UserError
-from lsd_experiments.segmentation import (
-    find_segments,
-    lut_path,
-    read_lut,
-    relabel,
-    threshold_name,
-    threshold_range,
-    write_lut,
-)
+from lsd_experiments.segmentation import find_segments, relabel, segments_of, threshold_name, threshold_range
 
 FRAGMENTS = np.array([3, 5, 8, 20, 21], np.uint64)
 U = np.array([3, 5, 8, 20], np.uint64)
@@ -97,35 +88,6 @@ def test_threshold_names_do_not_collide():
     assert [threshold_name(t) for t in (0.5, 0.05, 1, 0.525, 0.1 + 0.2, 1e-6)] == ["50", "5", "100", "52.5", "30", "0.0001"]
 
 
-def test_luts_have_the_published_names_and_content(tmp_path):
-    path = lut_path(str(tmp_path), "hist_quant_75", 0.29)
-    assert path.relative_to(tmp_path).as_posix() == "luts/fragment_segment/seg_edges_hist_quant_75_29.npz"
-    lut = np.array([[1, 2], [1, 1]], np.uint64)
-    write_lut(path, lut)
-    np.testing.assert_array_equal(np.load(path)["fragment_segment_lut"], lut)
-    np.testing.assert_array_equal(read_lut(path), lut)
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-
-def test_luts_of_others_need_not_ascend(tmp_path):
-    write_lut(tmp_path / "lut.npz", np.array([[9, 2, 5], [1, 2, 3]], np.uint64))
-    np.testing.assert_array_equal(read_lut(tmp_path / "lut.npz"), [[2, 5, 9], [2, 3, 1]])
-
-
-def test_missing_and_broken_luts_are_refused(tmp_path):
-    for threshold in (0.1, 0.5):
-        write_lut(lut_path(str(tmp_path), "mean", threshold), np.zeros((2, 0), np.uint64))
-    with pytest.raises(UserError, match=r"mean_30\.npz: no such look-up table.*there are thresholds 0\.1, 0\.5"):
-        read_lut(lut_path(str(tmp_path), "mean", 0.3))
-    for threshold in threshold_range((0, 1), 0.02):
-        write_lut(lut_path(str(tmp_path), "hist_quant_50", threshold), np.zeros((2, 0), np.uint64))
-    with pytest.raises(UserError, match=r"there are 50 thresholds, the nearest 0\.4, 0\.42, 0\.44, 0\.46, 0\.48, 0\.5$"):
-        read_lut(lut_path(str(tmp_path), "hist_quant_50", 0.452))
-    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 no")
-    with pytest.raises(UserError, match="not a look-up table"):
-        read_lut(tmp_path / "broken.npz")
-
-
 def test_relabel_gives_unknown_fragments_to_background():
     lut = np.array([[3, 5, 2**62], [3, 3, 2**62]], np.uint64)
     fragments = np.array([[[0, 3, 5], [4, 2**62, 2**63]]], np.uint64)
@@ -133,3 +95,17 @@ def test_relabel_gives_unknown_fragments_to_background():
     assert not relabel(fragments, lut[:, :0]).any()
     with_zero = np.array([[0, 3], [7, 3]], np.uint64)  # background stays background
     np.testing.assert_array_equal(relabel(fragments, with_zero)[0, 0], [0, 3, 0])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint32", "int64"])
+def test_relabel_takes_any_integers(dtype):
+    lut = np.array([[3, 5, 2**62], [3, 3, 2**62]], np.uint64)
+    found = relabel(np.array([[0, 3], [5, 6]], dtype), lut)
+    assert found.dtype == np.uint64
+    np.testing.assert_array_equal(found, [[0, 3], [3, 0]])
+
+
+def test_segments_of_ids_in_any_order():
+    lut = np.array([[3, 5, 9], [3, 3, 9]], np.uint64)
+    assert segments_of(np.array([9, 4, 0, 5, 10], np.uint64), lut).tolist() == [9, 0, 0, 3, 0]
+    assert segments_of(np.zeros(0, np.uint64), lut).tolist() == []
