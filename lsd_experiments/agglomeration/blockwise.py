@@ -138,7 +138,7 @@ def plan_agglomerate(affs: Volume, fragments: Volume, db: str, settings: Agglome
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     """What works on one block; the arguments are those of the task in :func:`agglomerate_blockwise`."""
     affs, fragments = open_volume(*values["affs"]), open_volume(*values["fragments"])
-    merge_function, store = values["merge_function"], open_store(values["db"])
+    merge_function, store = values["merge_function"], open_store(values["db"], patient=True)
 
     def process(block: Block) -> None:
         read = block.read.intersect(fragments.box)

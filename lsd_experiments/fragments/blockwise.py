@@ -153,7 +153,7 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     """What works on one block; the arguments are those of the task in :func:`extract_fragments_blockwise`."""
     settings = FragmentsSettings(**values["settings"])
     affs, fragments = open_volume(*values["affs"]), open_volume(*values["fragments"], writable=True)
-    mask, store = _open_mask(affs, settings), open_store(values["db"])
+    mask, store = _open_mask(affs, settings), open_store(values["db"], patient=True)
 
     def process(block: Block) -> None:
         read, write = block.read.intersect(affs.box), block.write.intersect(affs.box)

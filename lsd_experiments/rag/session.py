@@ -23,19 +23,21 @@ CONNECTION = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_inte
 # Tables that grew a moment ago have no statistics, and a planner without them sorts or hashes what its index has in order.
 SETTINGS = ("enable_sort TO off", "enable_hashagg TO off", "jit TO off")
 
+ANSWERED: set[str] = set()  # the databases that this process has reached: they are there, and may be waited for
+
 Result = TypeVar("Result")
 
 
 class Session:
     """Transactions in the schema of ``address``, over one connection at a time.
 
-    :param patient: wait for a server that does not answer the first time, too
+    :param patient: wait for a server, too, that has not answered this process before
     :param retry: seconds to wait (default: LSD_DATABASE_RETRY in the environment, or 120)
     """
 
     def __init__(self, address: Address, patient: bool = False, retry: float | None = None) -> None:
         self._address = address
-        self._patient = patient
+        self._patient = patient or address.name in ANSWERED
         self._retry = float(os.environ.get(RETRY_VARIABLE, RETRY)) if retry is None else retry
         self._connection: Any = None
 
@@ -65,7 +67,8 @@ class Session:
             else:
                 if began is not None:
                     logger.info("%s answers again after %.0f s", self._address.name, time.monotonic() - began)
-                self._patient = True  # it was there
+                self._patient = True
+                ANSWERED.add(self._address.name)
                 return result
 
     def close(self) -> None:

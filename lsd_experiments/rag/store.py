@@ -27,7 +27,7 @@ class RagStore:
 
     :param place: the path of a SQLite file, or ``postgresql://user@host:port/database?schema=NAME`` (default: lsd)
     :param create: make the database, that is the file or the schema, if it is not there
-    :param patient: wait, when opening, for a server that does not answer, as is done for one that goes away later
+    :param patient: wait for a server that has not answered this process yet, as is done for one that has
     :param retry: seconds to wait for a server (default: LSD_DATABASE_RETRY in the environment, or 120)
     :ivar name: what messages call the database; without a password
     :raises UserError: if the database is not there, or is something else

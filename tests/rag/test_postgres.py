@@ -98,6 +98,9 @@ def test_a_server_that_is_not_there_is_refused_at_once(own_cluster, caplog):
     assert caplog.text.count("does not answer") == 1
     threading.Timer(0.5, own_cluster.restart).start()
     RagStore(own_cluster.url, create=True, patient=True, retry=60).close()
+    own_cluster.stop()
+    threading.Timer(0.5, own_cluster.restart).start()
+    open_store(own_cluster.url).close()  # it has answered before: wait
 
 
 def test_nothing_that_is_printed_has_the_password(url, caplog):
