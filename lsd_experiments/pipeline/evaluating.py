@@ -58,7 +58,7 @@ class EvaluatePlan:
         """Evaluate, or only write the files that are missing."""
         from lsd_experiments.arrays import to_box
         from lsd_experiments.evaluation import check_prefix, evaluate_thresholds, volume_contingency, write_scores
-        from lsd_experiments.segmentation import lut_path, read_lut, threshold_range
+        from lsd_experiments.segmentation import lut_path, part_of, read_lut, threshold_range
 
         if not anew and self.state().kind == "begun":
             written = read_json(_beside(self.prefix, ".json"))
@@ -70,9 +70,10 @@ class EvaluatePlan:
         check_prefix(self.prefix)
         options = self.luts["parameters"]
         thresholds = threshold_range(options["thresholds_minmax"], options["thresholds_step"])
-        luts = ((threshold, read_lut(lut_path(self.fragments.container, self.merge_function, threshold)))
-                for threshold in thresholds)
-        rows = evaluate_thresholds(volume_contingency(self.fragments, self.labels, box), luts)
+        counted = volume_contingency(self.fragments, self.labels, box)
+        paths = {threshold: lut_path(self.fragments.container, self.merge_function, threshold) for threshold in thresholds}
+        luts = ((threshold, part_of(read_lut(path), counted.segments)) for threshold, path in paths.items())
+        rows = evaluate_thresholds(counted, luts)
         write_scores({self.merge_function: rows}, self.prefix, self.made)
 
     def report(self) -> str:

@@ -20,6 +20,12 @@ def relabel(fragments: NDArray[np.uint64], lut: NDArray[np.uint64]) -> NDArray[n
     return np.asarray(segments_of(ids, lut)[inverse]).reshape(fragments.shape)
 
 
+def part_of(lut: NDArray[np.uint64], ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """[2, k] the rows of a table for ``ids``, of which some may be equal, ascending; in memory."""
+    ids = np.unique(ids)
+    return np.stack([ids, segments_of(ids, lut)])
+
+
 def segments_of(ids: NDArray[np.uint64], lut: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """[k] the segment of each of ``ids`` [k]; 0 for 0, and for fragments that are not in the table.
 

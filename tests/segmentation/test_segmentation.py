@@ -3,7 +3,8 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from lsd_experiments.segmentation import find_segments, relabel, segments_of, threshold_name, threshold_range
+from lsd_experiments.evaluation import contingency, evaluate_thresholds
+from lsd_experiments.segmentation import find_segments, part_of, relabel, segments_of, threshold_name, threshold_range
 
 FRAGMENTS = np.array([3, 5, 8, 20, 21], np.uint64)
 U = np.array([3, 5, 8, 20], np.uint64)
@@ -109,3 +110,15 @@ def test_segments_of_ids_in_any_order():
     lut = np.array([[3, 5, 9], [3, 3, 9]], np.uint64)
     assert segments_of(np.array([9, 4, 0, 5, 10], np.uint64), lut).tolist() == [9, 0, 0, 3, 0]
     assert segments_of(np.zeros(0, np.uint64), lut).tolist() == []
+
+
+def test_part_of_a_table_evaluates_as_the_whole_one():
+    random = np.random.default_rng(0)
+    lut = np.stack([np.arange(1, 200, dtype=np.uint64), np.arange(1, 200, dtype=np.uint64) // np.uint64(3) + np.uint64(1)])
+    fragments, labels = random.integers(0, 250, (2, 4000)).astype(np.uint64)
+    counted = contingency(fragments[fragments < 50], labels[fragments < 50])
+    part = part_of(lut, counted.segments)
+    assert part.shape == (2, 50)
+    whole, small = (evaluate_thresholds(counted, [(0.5, table)]) for table in (lut, part))
+    assert whole == small
+    assert small != evaluate_thresholds(counted, [(0.5, part[:, ::2])])
