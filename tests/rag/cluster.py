@@ -3,7 +3,6 @@
     cluster = start(directory)    # cluster.url, cluster.stop(), cluster.restart(), cluster.remove()
 """
 
-import atexit
 import os
 import shutil
 import socket
@@ -36,6 +35,7 @@ class Cluster:
 
     directory: Path
     port: int
+    guard: "subprocess.Popen[bytes]"
 
     @property
     def url(self) -> str:
@@ -58,13 +58,13 @@ class Cluster:
 
     def remove(self) -> None:
         """Stop and forget all."""
-        if (self.directory / "data" / "postmaster.pid").exists():
-            self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        assert self.guard.stdin is not None
+        self.guard.stdin.close()
+        self.guard.wait(60)
 
 
 def start(directory: Path) -> Cluster:
-    """A server with an empty database; it ends with this process.
+    """A server with an empty database; it ends with this process, however that ends.
 
     :param directory: for its files; root has them in a temporary directory of their own, since PostgreSQL refuses to
         run as root, and nobody else can enter the directories of root's tests
@@ -74,8 +74,7 @@ def start(directory: Path) -> Cluster:
         shutil.chown(directory, "postgres", "postgres")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        cluster = Cluster(directory, free.getsockname()[1])
-    atexit.register(cluster.remove)
+        cluster = Cluster(directory, free.getsockname()[1], _start_guard(directory))
     password = directory / "password"
     password.write_text(PASSWORD)
     password.chmod(0o644)
@@ -100,10 +99,23 @@ def execute(url: str, statement: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
+def _start_guard(directory: Path) -> "subprocess.Popen[bytes]":
+    """What stops the server of ``directory``, and removes that, once its input ends: on a word, or with this process."""
+    programs = find_programs()
+    assert programs is not None, missing()
+    script = 'cat; if [ -e "$2/data/postmaster.pid" ]; then "$1" stop -w -m immediate -D "$2/data"; fi; rm -rf "$2"'
+    return subprocess.Popen(["sh", "-c", script, "sh", programs / "pg_ctl", directory], stdin=subprocess.PIPE, cwd="/",
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **_as_postgres())
+
+
+def _as_postgres() -> dict[str, Any]:
+    """What makes a program run as a user who may run PostgreSQL."""
+    return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
 def _run(program: str, *arguments: str | Path) -> None:
     programs = find_programs()
     assert programs is not None, missing()
-    other: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     done = subprocess.run([programs / program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=120, cwd="/", **other)
+                          stderr=subprocess.STDOUT, text=True, timeout=120, cwd="/", **_as_postgres())
     assert done.returncode == 0, done.stdout
