@@ -43,11 +43,6 @@ class RagStore:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    @property
-    def path(self) -> str:
-        """The same as ``name``."""
-        return self.name
-
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
