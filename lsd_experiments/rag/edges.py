@@ -30,7 +30,8 @@ PART = np.dtype([(name, ROW[name]) for name in ("u", "v", "merge_score", "affini
 
 def edges_table(merge_function: str) -> str:
     """The table of edges for a merge function, as published databases name it."""
-    assert merge_function.isidentifier() and merge_function.islower(), f"merge function '{merge_function}' cannot name a table"
+    fits = merge_function.isidentifier() and merge_function.islower()  # PostgreSQL folds capitals
+    assert fits, f"merge function '{merge_function}' cannot name a table"
     return f"edges_{merge_function}"
 
 
