@@ -14,6 +14,7 @@ import math
 import os
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -125,19 +126,31 @@ def cancel(records: Path, seconds: float = 60) -> None:
     run = _run_of(records)
     if run is None:
         return
-    words = ["scancel", f"--name={run['name']}"] if run["kind"] == "slurm" else ["bkill", "-J", run["name"], "0"]
+    words = _cancel_command(run)
     end, gone = time.monotonic() + seconds, 0
     while gone < 2:  # twice: one that was being submitted may appear
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             _ask(words)
         states = _states(run)
         gone = gone + 1 if states is not None and not states else 0
-        if time.monotonic() > end:
+        if time.monotonic() > end or shutil.which(words[0]) is None:
             logger.warning("%s: jobs called %s may be left; run: %s", run["kind"], run["name"], shlex.join(words))
             return
         time.sleep(0.3)
     (records / "jobs" / "name.json").unlink(missing_ok=True)
     (records / "jobs" / "states.json").unlink(missing_ok=True)
+
+
+def cancel_unattended(records: Path) -> None:
+    """Have all jobs of the run on ``records`` cancelled after this process has ended; nobody sees whether they are."""
+    run = _run_of(records)
+    if run is not None:
+        subprocess.Popen(_cancel_command(run), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def _cancel_command(run: Mapping[str, str]) -> list[str]:
+    return ["scancel", f"--name={run['name']}"] if run["kind"] == "slurm" else ["bkill", "-J", run["name"], "0"]
 
 
 def _states(run: Mapping[str, str]) -> dict[str, str] | None:

@@ -211,9 +211,9 @@ def _follow(name: str, states: Iterator[dict[str, Any]], show: Callable[[dict[st
         if show is not None:
             show({key: value for key, value in state.items() if key not in ("user_error", "dead", "log")})
             continue
-        if bar is None:  # rate and remaining time are of the blocks that are worked on now
-            bar = tqdm(total=state["total"], initial=state["skipped"], desc=name, unit="block", dynamic_ncols=True)
-        bar.total = state["total"]
+        if bar is None:
+            bar = tqdm(total=state["total"], desc=name, unit="block", dynamic_ncols=True)
+        bar.initial = state["skipped"]  # rate and remaining time are of the blocks that are worked on now
         bar.update(state["completed"] - bar.n)
         if state["failed"]:
             bar.set_postfix(failed=state["failed"], refresh=False)
@@ -242,8 +242,8 @@ def _sigterm_exits() -> Iterator[None]:
 def _report(task: BlockTask, failures: list[Path], problem: str | None) -> str:
     lines = [f"{task.name}: " + (problem or f"{len(failures)} blocks failed")]
     for path in failures[:10]:
-        where, *_, what = path.read_text().strip().splitlines()
-        lines.append(f"  {where}: {what}; traceback in {path}")
+        where, *trace, what = path.read_text().strip().splitlines()
+        lines.append(f"  {where}: {what}; {'traceback' if trace else 'noted'} in {path}")
     if len(failures) > 10:
         lines.append(f"  and {len(failures) - 10} more, in {failures[0].parent}")
     lines.append(f"  worker logs: {task.records / 'logs' / task.name}. "

@@ -42,7 +42,7 @@ class Gate:
 
     def __init__(self, host: str, token: str, listener: Listener) -> None:
         self._token, self._listener = token, listener
-        self._peers: Counter[str] = Counter()
+        self._peers: Counter[str | None] = Counter()
         self._daisy = 0
         self._lines = _listen(host)
         self._relay = _listen(host) if host != "127.0.0.1" else None
@@ -58,12 +58,13 @@ class Gate:
 
     async def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         keep_alive(writer.get_extra_info("socket"))
-        peer = writer.get_extra_info("peername")[0]
+        peer: str | None = writer.get_extra_info("peername")[0]
         try:
             hello = json.loads(await asyncio.wait_for(reader.readline(), timeout=30))
             if not hmac.compare_digest(str(hello["token"]), self._token):
                 return
             self._daisy = int(hello["port"])
+            peer = None if "log" in hello else peer  # slots are on this machine, where only workers need the relay
             self._peers[peer] += 1
             writer.write(b"{}\n")
             try:

@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 ADDRESS, TOKEN, RELAY = "LSD_LIFELINE", "LSD_LIFELINE_TOKEN", "LSD_RELAY"  # environment variables of workers
 SILENCE = "LSD_LIFELINE_SILENCE"  # seconds without an answer after which a host counts as gone
@@ -81,12 +81,14 @@ class Lifeline:
             self._worked = True
             self.say(worked=True)
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: str) -> NoReturn:
         """End the run, whose message is ``why``; does not return."""
-        print(why, file=sys.stderr, flush=True)
-        self.say(stop=why)
-        time.sleep(60)  # the line breaks before
-        os._exit(1)
+        try:
+            self.say(stop=why)
+            print(why, file=sys.stderr, flush=True)
+            time.sleep(60)  # the line breaks before
+        finally:
+            os._exit(1)
 
     def _watch(self) -> None:
         try:
@@ -94,8 +96,10 @@ class Lifeline:
                 pass
         except OSError:
             pass
-        print("the run has ended, or is out of reach: so does this worker", file=sys.stderr, flush=True)
-        os._exit(1)
+        try:
+            print("the run has ended, or is out of reach: this worker ends, too", file=sys.stderr, flush=True)
+        finally:
+            os._exit(1)
 
 
 def _connect(address: str) -> socket.socket:

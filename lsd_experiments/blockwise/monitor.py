@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lsd_experiments.blockwise.blocks import count_blocks
 from lsd_experiments.blockwise.spec import TaskSpec
 
 DELAY = "LSD_START_DELAY"  # environment variable: seconds that a worker waits before it starts
@@ -27,7 +28,7 @@ class Monitor:
 
     def __init__(self, spec: TaskSpec) -> None:
         self.state: dict[str, Any] = {
-            "name": spec.name, "total": 0, "completed": 0, "skipped": 0, "failed": 0, "running": 0, "workers": 0,
+            "name": spec.name, "total": count_blocks(spec.total, spec.write_shape), "completed": 0, "skipped": 0, "failed": 0, "running": 0, "workers": 0,
             "started": _now(), "updated": _now(), "pid": os.getpid(), "ended": False}
         self._path = Path(spec.records) / "progress.json"
         self._limit = spec.workers["max_start_failures"]

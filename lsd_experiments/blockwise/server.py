@@ -30,7 +30,7 @@ GRACE = 15.0  # seconds after which daisy ends a worker that does not end itself
 def main() -> None:
     """Run the task of the standard input."""
     spec = TaskSpec.from_json(sys.stdin.read())
-    end_with_parent(partial(cluster.cancel, Path(spec.records)))
+    end_with_parent(partial(cluster.cancel_unattended, Path(spec.records)))
     serve(spec)
 
 

@@ -74,18 +74,21 @@ def _loop(spec: TaskSpec, process: BlockFunction, context: Any, lifeline: Lifeli
                 if given is None:
                     return
                 block = _block(spec, given)
-                with _time_limit(spec, block, lifeline):
-                    done = attempt(process, block, spec)
+                try:
+                    with _time_limit(spec, block, lifeline):
+                        done = attempt(process, block, spec)
+                except RunEnds as error:
+                    lifeline.stop(str(error))
                 if done:
                     lifeline.worked()
                 else:
                     given.status = daisy.BlockStatus.FAILED
-    except RunEnds as error:
-        lifeline.stop(str(error))
     except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)  # the other threads, too
+        try:
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(1)  # the other threads, too
 
 
 def attempt(process: BlockFunction, block: Block, spec: TaskSpec) -> bool:

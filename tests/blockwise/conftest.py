@@ -23,9 +23,9 @@ def make_task(tmp_path, workers_find_factories):
     path = tmp_path / "array.raw"
     array = np.memmap(path, np.int32, "w+", shape=SHAPE)
 
-    def make(function, num_workers=2, context=(0, 0, 0), total=None, **settings):
+    def make(function, num_workers=2, context=(0, 0, 0), total=None, workers=None, **settings):
         settings = {"path": str(path), "shape": SHAPE, **settings}
         task = BlockTask("a_stage", total or Box.of_shape(SHAPE), WRITE, f"lsd_experiments.engine_factories:{function}",
-                         settings, tmp_path / "records", context=context, workers=Workers(num_workers=num_workers))
+                         settings, tmp_path / "records", context=context, workers=workers or Workers(num_workers=num_workers))
         return task, array
     return make

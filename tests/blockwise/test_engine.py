@@ -6,8 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from lsd_experiments.blockwise.worker import RunEnds, attempt
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
+from tests.blockwise.running import alive, command, start, wait_for
 
 
 def expected(shape, write_shape):
@@ -122,29 +121,10 @@ def test_factory_that_breaks_stops_the_run(make_task, tmp_path):
         run_blockwise(task)
 
 
-RUN = """
-import sys
-from pathlib import Path
-from lsd_experiments import cli
-from lsd_experiments.blockwise import BlockTask, Workers, run_blockwise
-from lsd_experiments.geometry import Box
-
-def command(options):
-    shape, write, path = (7, 10, 6), (3, 4, 6), sys.argv[1]
-    run_blockwise(BlockTask("a_stage", Box.of_shape(shape), write, "lsd_experiments.engine_factories:slow",
-                            {"path": path, "shape": shape}, Path(path).parent / "records", workers=Workers(num_workers=2)))
-
-parser = cli.parser("")
-parser.add_argument("path")
-cli.run(command, parser)
-"""
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_run_stops_its_workers_and_can_go_on(make_task, tmp_path, number, status):
     task, array = make_task("fill")
-    process = subprocess.Popen([sys.executable, "-c", RUN, task.settings["path"]], stderr=subprocess.DEVNULL,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    process = start(command(task.settings["path"]))
     wait_for(lambda: len(list(tmp_path.glob("stuck_*"))) == 2)
     workers = [int(path.read_text()) for path in tmp_path.glob("stuck_*")]
     process.send_signal(number)
@@ -159,8 +139,7 @@ def test_interrupted_run_stops_its_workers_and_can_go_on(make_task, tmp_path, nu
 
 def test_workers_end_with_a_killed_run(make_task, tmp_path):
     task, _ = make_task("fill")
-    process = subprocess.Popen([sys.executable, "-c", RUN, task.settings["path"]], stderr=subprocess.DEVNULL,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    process = start(command(task.settings["path"]))
     wait_for(lambda: len(list(tmp_path.glob("stuck_*"))) == 2)
     workers = [int(path.read_text()) for path in tmp_path.glob("stuck_*")]
     assert all(alive(worker) for worker in workers)
@@ -173,13 +152,12 @@ def test_workers_end_with_a_killed_run(make_task, tmp_path):
 def test_a_second_run_on_the_same_records_is_refused(make_task, tmp_path, number):
     """And changes nothing; when the first one is gone, also if it was killed, a third goes on from there."""
     task, array = make_task("fill")
-    command = [sys.executable, "-c", RUN, task.settings["path"]]
-    first = subprocess.Popen(command, stderr=subprocess.DEVNULL,
-                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    words = command(task.settings["path"])
+    first = start(words)
     wait_for(lambda: len(list(tmp_path.glob("stuck_*"))) == 2)
     workers = [int(path.read_text()) for path in tmp_path.glob("stuck_*")]
     before = sorted(tmp_path.rglob("*"))
-    second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    second = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert (second.returncode, second.stdout) == (2, "")
     assert second.stderr == f"error: {tmp_path}/records: another run is at work on these blocks. Wait for it, or stop it first\n"
     with pytest.raises(UserError, match="another run is at work"):
@@ -253,19 +231,3 @@ def test_task_needs_a_block_shape(tmp_path):
     task = BlockTask("s", Box((0,), (4,)), (0,), "lsd_experiments.a:b", {}, tmp_path)
     with pytest.raises(AssertionError, match="blocks of shape"):
         run_blockwise(task)
-
-
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
-
-
-def alive(process):
-    """Whether a process runs; one that ended and was not waited for yet counts as ended."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -74,3 +75,97 @@ def slow(settings):
             time.sleep(600)
         process(block)
     return sometimes
+
+
+def together(settings):
+    """Blocks that wait until ``threads`` of them are in work in this process."""
+    process, barrier = fill(settings), threading.Barrier(settings["threads"], timeout=20)
+
+    def wait(block):
+        barrier.wait()
+        process(block)
+    return wait
+
+
+def hang(settings):
+    """Take for ever in the given blocks."""
+    process = fill(settings)
+
+    def sometimes(block):
+        if block.number in settings["blocks"]:
+            with (Path(settings["path"]).parent / "hung").open("a") as log:
+                log.write(f"{block.number}\n")
+            time.sleep(600)
+        process(block)
+    return sometimes
+
+
+def preempted(settings):
+    """Workers that are killed in their second block."""
+    process, done = fill(settings), []
+
+    def once(block):
+        if done:
+            with (Path(settings["path"]).parent / "deaths").open("a") as log:
+                log.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.append(block)
+        process(block)
+    return once
+
+
+def with_gpu(settings):
+    """Workers that must have a GPU alone; the first one is killed."""
+    process, directory = fill(settings), Path(settings["path"]).parent
+    gpu = os.environ["CUDA_VISIBLE_DEVICES"]
+    taken = directory / f"gpu_{gpu}"
+    if taken.exists() and Path(f"/proc/{taken.read_text()}").exists():
+        raise RuntimeError(f"GPU {gpu} is in use")
+    taken.write_text(str(os.getpid()))
+
+    def slowly(block):
+        time.sleep(0.1)
+        if not (directory / "died").exists():
+            (directory / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        process(block)
+    return slowly
+
+
+def write_much(settings):
+    """Write 300 kB per block beside the array."""
+    process = fill(settings)
+
+    def write(block):
+        with Path(settings["much"], f"much_{block.number}").open("wb") as file:
+            file.write(bytes(300_000))
+        process(block)
+    return write
+
+
+def nice(settings):
+    """Note how nice the worker is, and its network."""
+    process = fill(settings)
+
+    def note(block):
+        process(block)
+        path = Path(settings["path"]).parent / f"by_{block.number}"
+        path.write_text(f"{os.nice(0)} {Path('/proc/self/ns/net').readlink()} {os.environ.get('IN_CONTAINER')}")
+        time.sleep(settings.get("seconds", 0))
+    return note
+
+
+def slow_until_released(settings):
+    """Blocks that take as long as there is no file ``go``."""
+    process, directory = fill(settings), Path(settings["path"]).parent
+
+    def wait(block):
+        (directory / f"stuck_{block.number}").write_text(str(os.getpid()))
+        while not (directory / "go").exists():
+            time.sleep(0.1)
+        process(block)
+    return wait
+
+
+def nothing(settings):
+    return lambda block: None
