@@ -1,4 +1,4 @@
-"""``python 03_predict/run.py CONFIG`` as a process, what it has done, and what may be killed of it."""
+"""``python 03_predict/run.py CONFIG``, or another script there, as a process, what it has done, and what may be killed of it."""
 
 import json
 import os
@@ -25,15 +25,16 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Run:
-    """One run of all stages, from its start on; its output goes to ``log``."""
+    """One run, of all stages unless ``script`` names one, from its start on; its output goes to ``log``."""
 
-    def __init__(self, config: Path, log: Path, *arguments: str, delays: Mapping[str, float] | None = None, **more: str) -> None:
+    def __init__(self, config: Path, log: Path, script: str = "run", delays: Mapping[str, float] | None = None,
+                 **more: str) -> None:
         self.log = log
         self._seen: set[psutil.Process] = set()
         slow = {"FAULTS_DELAY": json.dumps(delays)} if delays else {}
         with log.open("w") as output:
             self.process = psutil.Popen(
-                [sys.executable, str(ROOT / "03_predict" / "run.py"), str(config), "--num-workers", "2", *arguments],
+                [sys.executable, str(ROOT / "03_predict" / f"{script}.py"), str(config), "--num-workers", "2"],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment(**slow, **more), start_new_session=True)
 
     def is_alive(self) -> bool:
@@ -71,7 +72,18 @@ class Run:
         return int(status)
 
     def text(self) -> str:
+        """What it printed, progress bars included."""
         return self.log.read_text(errors="replace").replace("\r", "\n")
+
+    def error(self) -> str:
+        """The one line that says what was wrong, which is the last one.
+
+        :raises AssertionError: if there is more than that, or a traceback
+        """
+        lines = self.text().strip().splitlines()
+        assert "Traceback" not in self.text(), self.text()
+        assert [line for line in lines if line.startswith("error")] == lines[-1:], self.text()
+        return lines[-1]
 
 
 class Progress:

@@ -23,9 +23,9 @@ def slow_down(delays):
 
 
 def die_after(factory, number, mark):
-    from lsd_experiments.blockwise import spec
+    from lsd_experiments.blockwise import worker
 
-    load = spec.load_factory
+    load = worker.load_factory
 
     def load_mortal(name):
         return mortal(load(name)) if name == factory else load(name)
@@ -45,7 +45,7 @@ def die_after(factory, number, mark):
             return process_and_die
         return make_mortal
 
-    spec.load_factory = load_mortal
+    worker.load_factory = load_mortal
 
 
 if "FAULTS_DELAY" in os.environ:

@@ -1,0 +1,152 @@
+"""A full disk, damaged and missing chunks, a database that goes away."""
+
+import os
+import shutil
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsd_experiments.arrays import open_volume
+from tests.faults.comparing import compare_files, compare_graphs, read_graph
+from tests.faults.databases import open_database
+from tests.faults.running import DELAYS, Progress, Run, wait_until
+from tests.faults.scene import CHUNKS, MERGE_FUNCTION, write_config
+from tests.rag.cluster import PASSWORD, missing
+
+SOME = 5  # blocks that are done before something happens
+
+
+def assert_same(reference, directory, graph=None, without="no such part"):
+    """That the run in ``directory`` made what the undisturbed one made, but for names with the part ``without``."""
+    assert not [line for line in compare_files(reference, directory) if without not in line]
+    assert not compare_graphs(read_graph(str(reference / "out.db")), graph or read_graph(str(directory / "out.db")))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 20 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a file system: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """A file that takes all that is left of ``disk``."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (2**20, 2**12):
+            with suppress(OSError):  # full
+                while True:
+                    file.write(b"\0" * size)
+    return filler
+
+
+@pytest.mark.parametrize("stage", ["predict", "extract_fragments", "agglomerate", "extract_segmentation"])
+def test_a_disk_that_is_full_in_mid_write(scene, reference, small_disk, tmp_path, stage):
+    """The run says so in one line; after making room it goes on. The region graph, all that agglomerate writes, is there, too."""
+    directory = small_disk / "out"
+    config = write_config(directory, scene, affs=None if stage == "predict" else reference / "out.zarr")
+    progress = Progress(directory / "out.zarr")
+    run = Run(config, tmp_path / "full.log", delays=DELAYS)
+    assert wait_until(lambda: progress.done(stage) >= SOME, run), run.text()
+    filler = fill(small_disk)
+    assert run.wait() in (1, 2), run.text()
+    assert "space" in run.error().lower() or "full" in run.error().lower()
+    assert SOME <= progress.done(stage) < progress.total(stage)
+
+    filler.unlink()
+    run = Run(config, tmp_path / "room.log")
+    assert run.wait() == 0, run.text()
+    assert_same(reference, directory, without="none" if stage == "predict" else "/affs/")
+
+
+def truncate(chunk: Path) -> bytes:
+    """Cut ``chunk`` in half; what it was."""
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[:len(content) // 2])
+    return content
+
+
+@pytest.mark.parametrize("what", ["raw", "affs"])
+def test_a_truncated_chunk_of_the_input_is_named(scene, reference, tmp_path, what):
+    """It is not read as zeros, and no block that reads it is written. Status 2: a mistake in the data."""
+    directory = tmp_path / "damaged"
+    if what == "raw":
+        place = shutil.copytree(scene / "raw.zarr", tmp_path / "raw.zarr")
+        config, made, number = write_config(directory, scene, raw=place), "affs", "1.1.0"
+    else:
+        place = tmp_path / "affs.zarr"
+        shutil.copytree(reference / "out.zarr" / "volumes" / "affs", place / "volumes" / "affs")
+        shutil.copy(reference / "out.zarr" / ".zgroup", place)
+        config, made, number = write_config(directory, scene, affs=place), "fragments", "0.2.1.0"
+    chunk = place / "volumes" / what / number
+    before = truncate(chunk)
+    run = Run(config, tmp_path / "log")
+    assert run.wait() == 2, run.text()
+    assert f"{place}:volumes/{what}: chunk {number} cannot be read" in run.error()
+
+    chunk.write_bytes(before)
+    written, whole = (open_volume(str(out / "out.zarr"), f"volumes/{made}").read() for out in (directory, reference))
+    damaged = (..., slice(12 if what == "raw" else 16, 24), slice(32, 64), slice(0, 30))
+    assert not written[damaged].any(), "something was made of the damaged chunk"
+    assert (written == whole)[written > 0].all()
+    run = Run(config, tmp_path / "log")
+    assert run.wait() == 0, run.text()
+    assert_same(reference, directory, without="none" if what == "raw" else "/affs/")
+
+
+def test_a_chunk_that_is_not_there_is_zeros(scene, reference, tmp_path):
+    """So zarr defines it: volumes leave out what is empty. Negative control: with the chunk the prediction is another one."""
+    made = {}
+    for name in ("removed", "zeros"):
+        place = shutil.copytree(scene / "raw.zarr", tmp_path / f"{name}.zarr")
+        if name == "removed":
+            (place / "volumes" / "raw" / "1.1.0").unlink()
+        else:
+            volume = open_volume(str(place), "volumes/raw", writable=True)
+            volume.array[tuple(slice(n * c, (n + 1) * c) for n, c in zip((1, 1, 0), CHUNKS, strict=True))] = 0
+        run = Run(write_config(tmp_path / name, scene, raw=place), tmp_path / "log", "predict")
+        assert run.wait() == 0, run.text()
+        made[name] = open_volume(str(tmp_path / name / "out.zarr"), "volumes/affs").read()
+    np.testing.assert_array_equal(made["removed"], made["zeros"])
+    assert (made["removed"] != open_volume(str(reference / "out.zarr"), "volumes/affs").read()).any()
+
+
+@pytest.mark.parametrize("returns", [True, False], ids=["and returns", "for long"])
+@pytest.mark.parametrize("stage", ["extract_fragments", "agglomerate"])
+def test_a_database_that_goes_away(scene, reference, tmp_path, stage, returns):
+    """The run waits for it, or ends with a line that says so; a rerun goes on. Its password is nowhere."""
+    if missing():
+        pytest.skip(missing())
+    directory = tmp_path / "out"
+    with open_database("postgresql") as database:
+        config = write_config(directory, scene, database.config(directory), affs=reference / "out.zarr")
+        progress = Progress(directory / "out.zarr")
+        run = Run(config, tmp_path / "away.log", delays=DELAYS)
+        assert wait_until(lambda: progress.done(stage) >= SOME, run), run.text()
+        database.server.stop()
+        if returns:
+            time.sleep(2)
+            database.server.restart()
+        status = run.wait(300)
+        if status:
+            assert "database" in run.error() or MERGE_FUNCTION in run.error()
+        else:
+            assert returns, "the run finished without its database"
+        if not returns:
+            database.server.restart()
+        run = Run(config, tmp_path / "again.log")
+        assert run.wait() == 0, run.text()
+        assert_same(reference, directory, database.graph(directory), without="/affs/")
+    logs = [tmp_path / "away.log", tmp_path / "again.log", *(directory / "out.zarr" / ".blockwise").rglob("*")]
+    assert not [path for path in logs if path.is_file() and PASSWORD.encode() in path.read_bytes()]
