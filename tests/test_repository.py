@@ -24,7 +24,7 @@ SCRIPTS = {
     "containers": {"download_images"},
     "02_train": {"export_checkpoint", "inspect_checkpoint", "status"},
     "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",
-                   "evaluate_volumes", "picture", "view"},
+                   "evaluate_volumes", "picture", "view", "status", "export_graph", "import_graph"},
     **{f"02_train/{dataset}/{variant}": {"mknet", "train", "predict", "predict_scan", "view_batch"}
        for dataset, variant in EXPERIMENTS},
 }

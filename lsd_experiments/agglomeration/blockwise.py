@@ -1,7 +1,8 @@
 """The region graph of a whole volume, block by block.
 
-An edge belongs to the block that its lower fragment lies in. Fragments do not cross blocks, and blocks read at least
-one voxel more on each side, so that a block sees all contacts of its fragments, and each edge is written by one block.
+An edge is scored by the block that its lower fragment lies in. Fragments do not cross blocks, and blocks read at least a voxel
+more on each side, so that this block sees all of the contact. The sums and counts of its faces are added up over blocks: each
+face counts in the block that its upper voxel lies in. ``contact_mean`` is scored by them alone: its blocks may cut fragments.
 """
 
 import math
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.agglomeration.contacts import find_block_edges
+from lsd_experiments.agglomeration.functions import CONTACT_MEAN
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import Volume, open_volume, overlap
 from lsd_experiments.blockwise import Block, BlockTask, Workers
@@ -109,12 +111,13 @@ class AgglomeratePlan:
     def finish(self) -> None:
         """Note that all blocks are done."""
         with open_store(self.db) as store:
-            store.finish_stage(self.edges)
+            store.finish_stage(self.edges, count=store.count_edges(self.merge_function))
 
     def report(self) -> str:
         """What was made, in words."""
         with open_store(self.db) as store:
-            return f"{store.name}: {self.edges}, {store.count_edges(self.merge_function)} edges"
+            stage = store.stage(self.edges)
+            return f"{store.name}: {self.edges}, {stage[0].get('count') if stage else 0} edges"
 
 
 def plan_agglomerate(affs: Volume, fragments: Volume, db: str, settings: AgglomerateSettings) -> AgglomeratePlan:
@@ -136,7 +139,7 @@ def plan_agglomerate(affs: Volume, fragments: Volume, db: str, settings: Agglome
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
-    """What works on one block; the arguments are those of the task in :func:`agglomerate_blockwise`."""
+    """What works on one block; the arguments are those of :meth:`AgglomeratePlan.task`."""
     affs, fragments = open_volume(*values["affs"]), open_volume(*values["fragments"])
     merge_function, store = values["merge_function"], open_store(values["db"], patient=True)
 
@@ -157,7 +160,9 @@ def _write_shape(fragments: Volume, settings: AgglomerateSettings) -> Voxels:
     if settings.block_size is None:
         return theirs
     ours = in_voxels(settings.block_size, fragments, "[agglomerate] block_size")
-    if any(our % their for our, their in zip(ours, theirs, strict=True)):
+    cut = any(our % their for our, their in zip(ours, theirs, strict=True))
+    if cut and settings.merge_function != CONTACT_MEAN:
         raise UserError(f"[agglomerate] block_size = {list(settings.block_size)} nm is no multiple of that of the "
-                        f"fragments, {list(size)} nm, so that fragments would cross its blocks. Leave it out, or take a multiple")
+                        f"fragments, {list(size)} nm, so that fragments would cross its blocks. Leave it out, take a multiple, "
+                        f"or merge_function = '{CONTACT_MEAN}'")
     return ours

@@ -125,10 +125,12 @@ def volume_state(output: OutputVolume, provenance: Mapping[str, Any]) -> State:
 def state_of(name: str, stored: Any, finished: bool, provenance: Mapping[str, Any]) -> State:
     """What there is of an output that says ``stored`` of itself, and should be of ``provenance``.
 
-    :raises UserError: if it does not say what made it
+    :raises UserError: if it does not say what made it, or another stage did
     """
     if not isinstance(stored, Mapping):
         raise UserError(f"{name} exists, and does not say what made it. {REMEDY}")
+    if stored.get("stage") != provenance["stage"]:
+        raise UserError(f"{name} exists and was made by {stored.get('stage')}, not by {provenance['stage']}. {REMEDY}")
     if stored.get("key") != provenance["key"]:
         return State("stale", difference(stored, provenance) or "it does not say which version made it")
     return State("done") if finished else State("begun")
@@ -152,6 +154,8 @@ def finish_volume(output: OutputVolume, finished: bool = True) -> None:
     """Note that all blocks are done, or that they are not."""
     attrs = open_volume(output.container, output.dataset, writable=True).array.attrs
     if finished:
+        for left in Path(output.container, output.dataset).glob("*.partial"):  # chunks of workers that died while they wrote
+            left.unlink(missing_ok=True)
         attrs["finished"] = now()
     else:
         attrs.pop("finished", None)
@@ -229,7 +233,8 @@ def check_chunks(output: OutputVolume, chunks: Voxels | None = None) -> None:
         fitting = [max(c, round(w / c) * c) for w, c in zip(output.write_shape, chunks, strict=True)]
         nm = [float(f"{n * v:.6g}") for n, v in zip(fitting, output.voxel_size, strict=True)]
         raise UserError(f"{output.name}: its chunks are {list(chunks)} voxels, so that two blocks of "
-                        f"{list(output.write_shape)} would write to one. Take blocks of {fitting} voxels, {nm} nm, or pass --overwrite")
+                        f"{list(output.write_shape)} would write to one. Take blocks of {fitting} voxels, {nm} nm, or pass "
+                        "--overwrite")
     size = math.prod(chunks or chunk_shape(output.write_shape)) * (output.channels or 1) * np.dtype(output.dtype).itemsize
     if size > CHUNK_BYTES:
         fitting = [max(CHUNK, round(w / CHUNK) * CHUNK) for w in output.write_shape]

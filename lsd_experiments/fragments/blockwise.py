@@ -108,13 +108,14 @@ class FragmentsPlan:
     def finish(self) -> None:
         """Note that all blocks are done: the nodes first, since the volume is looked at first."""
         with open_store(self.db) as store:
-            store.finish_stage(NODES)
+            store.finish_stage(NODES, count=store.count_nodes())
         finish_volume(self.output)
 
     def report(self) -> str:
         """What was made, in words."""
         with open_store(self.db) as store:
-            return f"{self.output.container}: {self.output.dataset}, {store.count_nodes()} fragments"
+            stage = store.stage(NODES)
+        return f"{self.output.container}: {self.output.dataset}, {stage[0].get('count') if stage else 0} fragments"
 
     @property
     def _place(self) -> str:
@@ -150,7 +151,7 @@ def plan_fragments(affs: Volume, container: str, dataset: str, db: str, settings
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
-    """What works on one block; the arguments are those of the task in :func:`extract_fragments_blockwise`."""
+    """What works on one block; the arguments are those of :meth:`FragmentsPlan.task`."""
     settings = FragmentsSettings(**values["settings"])
     affs, fragments = open_volume(*values["affs"]), open_volume(*values["fragments"], writable=True)
     mask, store = _open_mask(affs, settings), open_store(values["db"], patient=True)

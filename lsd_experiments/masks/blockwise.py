@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, add_volume, list_datasets, open_volume, overlap
 from lsd_experiments.arrays.creating import default_chunks
-from lsd_experiments.blockwise.stage import check_unchanged, describe_input
+from lsd_experiments.blockwise.stage import check_unchanged
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.masks.masking import labels_mask, unlabeled_mask
 from lsd_experiments.provenance import provenance
@@ -69,10 +69,19 @@ class MaskTask:
     def provenance(self) -> dict[str, Any]:
         """Where the mask comes from."""
         place = {"shape": self.labels.shape, "voxel_size": self.labels.voxel_size, "offset": self.labels.offset}
-        inputs = {"labels": describe_input(self.labels)}
+        inputs = {"labels": self._describe(self.labels)}
         if self.within is not None:
-            inputs["labels_mask"] = describe_input(self.within)
+            inputs["labels_mask"] = self._describe(self.within)
         return provenance(STAGE, {**self.rule.record(), **place}, inputs)
+
+    def _describe(self, volume: Volume) -> str:
+        """``volume``, such that a mask moves with the container it shares with its labels; its voxels are read once only."""
+        made = volume.attrs.get("provenance") or {}
+        if "date" in made:
+            return f"{Path(volume.container).name}:{volume.dataset} of {made['date']}"
+        if Path(volume.container).resolve() == Path(self.container).resolve():
+            return volume.dataset
+        return volume.name if "://" in volume.container else f"{Path(volume.container).resolve()}:{volume.dataset}"
 
 
 def is_made(task: MaskTask) -> bool:

@@ -92,7 +92,7 @@ def plan_evaluation(config: PipelineSettings, fragments: Volume, luts: dict[str,
     """
     from lsd_experiments.segmentation.blockwise import read_luts_provenance
 
-    settings = _labels(config)
+    settings = evaluate_settings(config)
     labels = open_volume(settings.labels_file, settings.labels_dataset)
     luts = luts or read_luts_provenance(fragments, config.agglomerate.merge_function)
     return EvaluatePlan(fragments, labels, luts, settings, config.scores_prefix)
@@ -114,7 +114,8 @@ def best_threshold(config: PipelineSettings, fragments: Volume, luts: dict[str, 
     return float(scores["best"][plan.merge_function]["threshold"])
 
 
-def _labels(config: PipelineSettings) -> EvaluateSettings:
+def evaluate_settings(config: PipelineSettings) -> EvaluateSettings:
+    """:raises UserError: if the configuration names no ground truth."""
     if config.evaluate is None:
         raise UserError("the configuration has no [evaluate] with 'labels_file'; evaluation, and threshold = \"best\", need it")
     return config.evaluate

@@ -95,8 +95,9 @@ def plan_find_segments(config: PipelineSettings, before: Before) -> StagePlan:
 
 def plan_evaluate(config: PipelineSettings, before: Before) -> StagePlan:
     """The scores of all thresholds against the ground truth: a table, JSON, CSV and a plot."""
-    from lsd_experiments.pipeline.evaluating import plan_evaluation
+    from lsd_experiments.pipeline.evaluating import evaluate_settings, plan_evaluation
 
+    evaluate_settings(config)
     return plan_evaluation(config, _fragments(config, before), _luts(before))
 
 
@@ -129,14 +130,25 @@ def _affs(config: PipelineSettings, before: Before) -> Volume:
         if (volume.container, volume.dataset) == config.affs:
             planned: Volume = volume
             return planned
-    return open_volume(*config.affs)
+    return _there(*config.affs, "predict")
 
 
 def _fragments(config: PipelineSettings, before: Before) -> Volume:
     if "extract_fragments" in before:
         planned: Volume = before["extract_fragments"].volume
         return planned
-    return open_volume(*config.fragments_place)
+    return _there(*config.fragments_place, "extract_fragments")
+
+
+def _there(container: str, dataset: str, maker: str) -> Volume:
+    """A volume on disk.
+
+    :raises UserError: if it is not there; stage ``maker`` makes it
+    """
+    try:
+        return open_volume(container, dataset)
+    except UserError as error:
+        raise UserError(f"{error}. Run {maker} first, if it is to make it") from error
 
 
 def _luts(before: Before) -> dict[str, Any] | None:

@@ -19,11 +19,12 @@ class ProgressView:
         self._width = max(map(len, names))
         self._bars: dict[str, Any] = {}
         self._stack = ExitStack()
+        self._is_table = sys.stderr.isatty() and len(self._names) > 1
 
     def __enter__(self) -> Self:
         from tqdm.contrib.logging import logging_redirect_tqdm
 
-        if sys.stderr.isatty() and len(self._names) > 1:
+        if self._is_table:
             for name in self._names:
                 self._bar(name)
         self._stack.enter_context(logging_redirect_tqdm())
@@ -40,6 +41,8 @@ class ProgressView:
 
         def show(state: dict[str, Any]) -> None:
             nonlocal begun
+            if not state["total"]:  # not counted yet
+                return
             bar = self._bar(name)
             if not begun:
                 begun = True
@@ -55,11 +58,11 @@ class ProgressView:
         from tqdm import tqdm
 
         bar = self._bars.get(name)
-        if bar is not None and not bar.total:
+        if bar is not None and not self._is_table:
+            self._bars.pop(name).close()
+        elif bar is not None and not bar.total:
             bar.reset(total=1)
             bar.update(1)  # it was done before
-        if bar is not None:
-            bar.refresh()
         text = f"{name}: {report}" if len(report.splitlines()) == 1 else report
         tqdm.write(text, file=sys.stdout)
         sys.stdout.flush()
@@ -68,8 +71,8 @@ class ProgressView:
         from tqdm import tqdm
 
         if name not in self._bars:
-            position = self._names.index(name) if sys.stderr.isatty() else 0
+            position = self._names.index(name) if self._is_table else 0
             unit = "threshold" if name == "find_segments" else "block"
             self._bars[name] = tqdm(desc=name.ljust(self._width), unit=unit, position=position, dynamic_ncols=True, leave=True,
-                                    total=0 if sys.stderr.isatty() else None)
+                                    total=0 if self._is_table else None)
         return self._bars[name]

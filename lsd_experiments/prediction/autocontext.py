@@ -75,8 +75,9 @@ def _lsd_setup(directory: str | Path, setup: str | Path | None, record: Mapping[
 def check_made_of(lsds: Volume, raw: Volume) -> None:
     """:raises UserError: if ``lsds`` say that they were made of another container than ``raw``'s."""
     made_of = lsds.attrs.get("provenance", {}).get("inputs", {}).get("raw")
-    if made_of and Path(raw.container).name not in made_of:
-        raise UserError(f"{lsds.name}: was made of {made_of}, not of {raw.container}. Name LSDs of that volume, or that of these")
+    name = made_of["name"] if isinstance(made_of, Mapping) else made_of
+    if name and Path(raw.container).name not in name:
+        raise UserError(f"{lsds.name}: was made of {name}, not of {raw.container}. Name LSDs of that volume, or that of these")
 
 
 def open_lsds(trained: Trained, setup: str | Path | None, container: str | None, dataset: str | None) -> Volume:

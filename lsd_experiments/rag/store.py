@@ -149,10 +149,13 @@ class RagStore:
         self._database.transact([("DELETE FROM stages WHERE name = ?", (name,)),
                                  ("INSERT INTO stages VALUES (?, ?, NULL)", (name, json.dumps(provenance)))])
 
-    def finish_stage(self, name: str) -> None:
-        """Note that stage ``name`` is done."""
+    def finish_stage(self, name: str, **facts: Any) -> None:
+        """Note that stage ``name`` is done, and ``facts`` (JSON values) with it: counts take long in large graphs."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self._database.transact([("UPDATE stages SET finished = ? WHERE name = ?", (now, name))])
+        stage = self.stage(name)
+        assert stage is not None, f"stage {name} of {self.name} never began"
+        self._database.transact([("UPDATE stages SET finished = ?, provenance = ? WHERE name = ?",
+                                  (now, json.dumps({**stage[0], **facts}), name))])
 
     def clear(self) -> None:
         """Remove all nodes, edges and stages."""

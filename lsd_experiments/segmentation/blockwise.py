@@ -210,7 +210,7 @@ def plan_extract(fragments: Volume, merge_function: str, threshold: float, luts:
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
-    """What works on one block; the arguments are those of the task in :func:`extract_segmentation_blockwise`."""
+    """What works on one block; the arguments are those of :meth:`ExtractPlan.task`."""
     fragments, segmentation = open_volume(*values["fragments"]), open_volume(*values["segmentation"], writable=True)
     lut = read_lut(Path(values["lut"]))
 

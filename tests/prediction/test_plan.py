@@ -3,13 +3,14 @@
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from zarr import open_array
 
 from lsd_experiments import checkpoints
-from lsd_experiments.arrays import create_volume
+from lsd_experiments.arrays import create_volume, fingerprint, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.prediction.blockwise import predict_scan
@@ -81,7 +82,8 @@ def test_what_is_written_next_to_the_outputs(setup, make_raw, plan, tmp_path):
         assert parameters["roi_shape"] == pytest.approx([100, 90, 46])
         (checkpoint,) = setup.glob("*.weights.h5")
         assert inputs["sha256_of_checkpoint"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-        assert inputs["raw"] == f"{make_raw((7, 13, 23))}:volumes/raw"
+        raw = open_volume(make_raw((7, 13, 23)), "volumes/raw")
+        assert inputs["raw"] == {"name": f"{Path(raw.container).name}:volumes/raw", "fingerprint": fingerprint(raw)}
 
 
 def test_crops_of_one_volume_are_different_inputs(make_raw, plan, tmp_path):
