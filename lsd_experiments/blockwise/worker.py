@@ -8,6 +8,7 @@ block, a :class:`UserError` or a full disk, ends the run. A factory that raises 
 """
 
 import faulthandler
+import logging
 import os
 import socket
 import sys
@@ -43,6 +44,8 @@ def work(spec: TaskSpec) -> None:
     """
     import daisy.v2 as daisy
 
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s:%(name)s:%(message)s")  # to the worker's log
+    logging.getLogger("lsd_experiments").setLevel(logging.INFO)
     context = daisy.Context.from_env()
     lifeline = Lifeline(worker=context["worker_id"], port=int(context["port"]))
     if RELAY in os.environ:

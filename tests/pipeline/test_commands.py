@@ -66,6 +66,7 @@ def test_run_makes_everything_once(config, out_file, tmp_path):
     planned = command("run", path, "--dry-run")
     assert (planned.returncode, planned.stderr) == (0, "")
     assert "extract_fragments: min_seed_distance was 10, now it is 12" in planned.stdout
+    assert {p for p, time in files(tmp_path).items() if made.get(p) != time} == changed
     path = config(extract='threshold = 0.5\nout_dataset = "volumes/affs"')
     refused("extract_segmentation", path, says="volumes/affs exists and was made by predict, not by extract_segmentation")
     path = config(extract="threshold = 0.55")

@@ -144,6 +144,36 @@ def test_agglomeration_blocks_may_be_larger_than_those_of_fragments(config, segm
     assert same_partition(read(segmented, "volumes/segmentation_50")[inside], labels[inside])
 
 
+def test_contacts_score_as_if_computed_at_once_whatever_the_blocks(config, segmented, affs):
+    """``contact_mean``, also in blocks that cut fragments: row for row what one block gives, and 1 - mean affinity."""
+    graphs = []
+    for blocks in ("[200, 144, 126]", "[120, 90, 198]", "[540, 360, 369]"):
+        lines = f'merge_function = "contact_mean"\ncontext = [20, 9, 9]\nblock_size = {blocks}'
+        path = config()
+        path.write_text(re.sub(r"(?<=\[agglomerate\]\n)(.+\n)+", f"{lines}\n", path.read_text()))
+        run(path, "agglomerate")
+        with RagStore(segmented.with_suffix(".db")) as store:
+            graphs.append([np.concatenate(column) for column in zip(*store.iterate_edges("contact_mean"), strict=True)])
+    for graph in graphs[1:]:
+        for one, other in zip(graphs[0], graph, strict=True):
+            np.testing.assert_array_equal(one, other)
+    u, v, scores, sums, counts = graphs[0]
+    fragments = read(segmented, "volumes/fragments")
+    pair = int(np.argmax(np.where(np.isnan(scores), 0, counts)))
+    values = [affs[axis][_faces(fragments, axis, u[pair], v[pair])] for axis in range(3)]
+    assert counts[pair] == sum(map(len, values))
+    assert sums[pair] == sum(value.sum(dtype=int) for value in values)
+    assert scores[pair] == 1 - sums[pair] / (255 * counts[pair])
+
+
+def _faces(fragments, axis, u, v):
+    """The voxels of one that touch the other in the voxel before."""
+    before = np.roll(fragments, 1, axis)
+    touching = ((fragments == u) & (before == v)) | ((fragments == v) & (before == u))
+    touching[(slice(None),) * axis + (0,)] = False
+    return touching
+
+
 def test_the_number_of_workers_does_not_change_the_result(config, segmented):
     fragments = read(segmented, "volumes/fragments")
     with RagStore(segmented.with_suffix(".db")) as store:
