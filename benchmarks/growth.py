@@ -11,8 +11,8 @@ are 0, 0.02, ..., 0.98. "from arrays" reads ids, ends and scores as raw files; "
 
 Each run is a process of its own; kernels are compiled before its clock starts. Peak memory is what its high-water mark says,
 imports included; bytes are those of its write calls, scratch included. The exponent is the slope of log(seconds) against
-log(edges); the last one that of the last two sizes. Fifty tables are 126 bytes per edge: from arrays, a disk is the limit, which a
---directory in memory (/dev/shm) takes away. Extraction: one worker relabels 50 blocks of 128 x 128 x 128 voxels.
+log(edges); the last one that of the last two sizes. Fifty tables are 120 bytes per edge: from arrays, the disk is the limit,
+which a --directory in memory (/dev/shm) takes away. Extraction: one worker relabels 50 blocks of 128 x 128 x 128 voxels.
 """
 
 import argparse
