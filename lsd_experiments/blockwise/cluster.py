@@ -31,6 +31,7 @@ from lsd_experiments.errors import UserError
 logger = logging.getLogger(__name__)
 
 SUBMIT = {"slurm": "sbatch", "lsf": "bsub"}
+LISTED_AFTER = {"slurm": 0, "lsf": 15}  # seconds after its submission in which a job may not be listed yet
 SLOWEST = 15.0  # seconds between two questions to the scheduler
 
 
@@ -81,15 +82,15 @@ def become_job(spec: TaskSpec, command: list[str], line: Lifeline) -> NoReturn:
     run = _run_of(records)
     assert run is not None, "a job without a name could not be cancelled"
     out, err = (str(Path(f"/proc/self/fd/{number}").readlink()) for number in (1, 2))
-    asked = time.time()
     words = submit_command(spec, run["name"], out, err)
     answer = subprocess.run(words, input=script(command), capture_output=True, text=True, check=False)
     if answer.returncode:
         sys.exit(f"{shlex.join(words)} failed: {answer.stderr.strip()}")
     job = job_id(run["kind"], answer.stdout)
+    submitted = time.time() + LISTED_AFTER[run["kind"]]
     print(f"job {job}", file=sys.stderr, flush=True)
     states = str(records / "jobs" / "states.json")
-    os.execv(sys.executable, [sys.executable, "-I", "-S", jobwait.__file__, run["kind"], job, states, str(asked),
+    os.execv(sys.executable, [sys.executable, "-I", "-S", jobwait.__file__, run["kind"], job, states, str(submitted),
                               str(line.hand_over())])
 
 

@@ -1,7 +1,7 @@
 """Wait for the end of a job, and end as it did; run by :mod:`~lsd_experiments.blockwise.cluster`.
 
 There is one of these for each job, so it is a script of its own that imports next to nothing:
-``python -I -S jobwait.py KIND JOB STATES_FILE ASKED LINE``, the last a file descriptor of the line to the server.
+``python -I -S jobwait.py KIND JOB STATES_FILE SUBMITTED LINE``, the last a file descriptor of the line to the server.
 """
 
 import json
@@ -9,17 +9,15 @@ import os
 import sys
 import time
 
-SLACK = 5.0  # seconds after its submission in which a job may not be listed yet
-
 
 def is_over(job: str, states: str, submitted: float) -> bool:
-    """Whether ``job`` is not in the file ``states`` any more, and that is newer than its submission."""
+    """Whether ``job`` is not in the file ``states`` any more, and what that holds was asked after it was ``submitted``."""
     try:
         with open(states) as file:  # noqa: PTH123  (pathlib is half of what this process would weigh)
             known = json.load(file)
     except (OSError, ValueError):
         return False
-    return bool(known["asked"] > submitted + SLACK and job not in known["states"])
+    return bool(known["asked"] > submitted and job not in known["states"])
 
 
 def result(kind: str, job: str) -> str:

@@ -28,8 +28,8 @@ class Monitor:
 
     def __init__(self, spec: TaskSpec) -> None:
         self.state: dict[str, Any] = {
-            "name": spec.name, "total": count_blocks(spec.total, spec.write_shape), "completed": 0, "skipped": 0, "failed": 0, "running": 0, "workers": 0,
-            "started": _now(), "updated": _now(), "pid": os.getpid(), "ended": False}
+            "name": spec.name, "total": count_blocks(spec.total, spec.write_shape), "completed": 0, "skipped": 0, "failed": 0,
+            "running": 0, "workers": 0, "started": _now(), "updated": _now(), "pid": os.getpid(), "ended": False}
         self._path = Path(spec.records) / "progress.json"
         self._limit = spec.workers["max_start_failures"]
         self._lock = threading.RLock()
@@ -87,10 +87,10 @@ class Monitor:
     def watch(self) -> None:
         """Say what changed, every half second, and end the run when workers only die; does not return."""
         while True:
-            time.sleep(TICK)
             with self._lock:
                 self._count_deaths()
                 self.say()
+            time.sleep(TICK)
 
     def _count_deaths(self) -> None:
         while self._recent and time.monotonic() - self._recent[0] > 600:

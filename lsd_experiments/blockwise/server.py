@@ -7,6 +7,7 @@ listens on a port of 127.0.0.1.
 
 import asyncio
 import os
+import resource
 import secrets
 import sys
 import threading
@@ -30,6 +31,8 @@ GRACE = 15.0  # seconds after which daisy ends a worker that does not end itself
 def main() -> None:
     """Run the task of the standard input."""
     spec = TaskSpec.from_json(sys.stdin.read())
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # about ten files per worker
     end_with_parent(partial(cluster.cancel_unattended, Path(spec.records)))
     serve(spec)
 

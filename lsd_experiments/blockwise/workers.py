@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -145,7 +146,15 @@ def count_workers(workers: Workers, default_cpus: int = 1, memory_estimate: int 
 
 
 def check_workers(workers: Workers) -> None:
-    """:raises UserError: if workers cannot be started from this machine: an image or a program is missing."""
+    """Look for what workers need on this machine.
+
+    :raises UserError: if an image or a program is missing, or ``host`` is an address of another machine
+    """
+    try:
+        socket.create_server((workers.host, 0)).close()
+    except OSError as error:
+        raise UserError(f"[workers]: host = {workers.host} is no address of this machine ({error.strerror}). Name one that the "
+                        "workers' machines reach, or leave it out") from error
     if workers.image and not Path(workers.image).exists():
         raise UserError(f"[workers]: image = {workers.image}: not there. Build it, see docs/clusters.md")
     needed = {"local": "apptainer" if workers.image else None, "slurm": "sbatch", "lsf": "bsub"}[workers.kind]

@@ -56,7 +56,7 @@ def test_scripts_are_quoted_and_answers_read():
 def test_a_job_is_over_when_it_is_not_listed_any_more(tmp_path):
     states = tmp_path / "states.json"
     assert not is_over("7", str(states), 100.0)  # not asked yet
-    for asked, listed, over in ((102, {}, False), (106, {"7": "RUNNING"}, False), (106, {"8": "RUNNING"}, True)):
+    for asked, listed, over in ((99, {}, False), (101, {"7": "RUNNING"}, False), (101, {"8": "RUNNING"}, True)):
         states.write_text(json.dumps({"asked": asked, "states": listed}))
         assert is_over("7", str(states), 100.0) == over
 

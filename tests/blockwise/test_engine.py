@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import re
 import signal
@@ -156,6 +157,7 @@ def test_a_second_run_on_the_same_records_is_refused(make_task, tmp_path, number
     first = start(words)
     wait_for(lambda: len(list(tmp_path.glob("stuck_*"))) == 2)
     workers = [int(path.read_text()) for path in tmp_path.glob("stuck_*")]
+    wait_for(lambda: json.loads((task.records / "progress.json").read_text())["running"] == 2)  # nothing changes from here on
     before = sorted(tmp_path.rglob("*"))
     second = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert (second.returncode, second.stdout) == (2, "")

@@ -1,7 +1,9 @@
 """Workers that die, blocks that hang, disks that are full; the block functions are in site/engine_factories.py."""
 
 import errno
+import json
 import os
+import signal
 import sqlite3
 import subprocess
 from dataclasses import replace
@@ -12,6 +14,7 @@ import pytest
 from lsd_experiments.blockwise import BlocksFailedError, Workers, run_blockwise
 from lsd_experiments.blockwise.disk import full_disk, paths_in
 from lsd_experiments.errors import UserError
+from tests.blockwise.running import alive, command, start, stuck, wait_for
 from tests.blockwise.test_launch import expected
 
 
@@ -52,6 +55,26 @@ def test_a_hung_block_is_killed_retried_and_reported(make_task, tmp_path):
 
     run_blockwise(replace(task, settings={**task.settings, "blocks": []}))
     np.testing.assert_array_equal(array, right)
+
+
+def test_a_scheduler_that_is_killed_is_reported(make_task, tmp_path):
+    task, array = make_task("fill")
+    process = start(command(task.settings["path"]), stderr=subprocess.PIPE)
+    wait_for(lambda: len(stuck(tmp_path)) == 2)
+    workers = stuck(tmp_path)
+    os.kill(json.loads((task.records / "progress.json").read_text())["pid"], signal.SIGKILL)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert f"a_stage: daisy failed (see {task.records}/logs/server.log)" in said
+    wait_for(lambda: not any(alive(worker) for worker in workers))
+    run_blockwise(task)
+    np.testing.assert_array_equal(array, expected(array.shape, task.write_shape))
+
+
+def test_an_address_of_another_machine_is_refused(make_task):
+    task, _ = make_task("fill", workers=Workers(num_workers=1, host="203.0.113.7"))
+    with pytest.raises(UserError, match=r"host = 203\.0\.113\.7 is no address of this machine"):
+        run_blockwise(task)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")

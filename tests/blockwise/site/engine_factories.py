@@ -165,7 +165,3 @@ def slow_until_released(settings):
             time.sleep(0.1)
         process(block)
     return wait
-
-
-def nothing(settings):
-    return lambda block: None
