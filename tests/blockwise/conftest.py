@@ -6,9 +6,16 @@ import pytest
 
 from lsd_experiments.blockwise import BlockTask, Workers
 from lsd_experiments.geometry import Box
+from tests.blockwise.running import end_all
 
 SHAPE = (7, 10, 6)
 WRITE = (3, 4, 6)  # 3 x 3 x 1 blocks, the last ones reach over the end
+
+
+@pytest.fixture(autouse=True)
+def no_run_is_left():
+    yield
+    end_all()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+STARTED = []
 RUN = """
 import json, sys
 from pathlib import Path
@@ -35,8 +36,18 @@ def command(path, function="slow", **workers):
 
 def start(words, **options):
     """Start a command that Ctrl-C reaches, also if the tests run in the background."""
-    return subprocess.Popen(words, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-                            **{"stderr": subprocess.DEVNULL, **options})
+    process = subprocess.Popen(words, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+                               **{"stderr": subprocess.DEVNULL, **options})
+    STARTED.append(process)
+    return process
+
+
+def end_all():
+    """Kill what :func:`start` started and a test that failed has left."""
+    while STARTED:
+        process = STARTED.pop()
+        process.kill()
+        process.wait()
 
 
 def program(directory, name, text):

