@@ -188,8 +188,9 @@ def print_content(directory, voxels):
     (rows,) = graph.execute("SELECT count(*) FROM edges_hist_quant_50").fetchone()
     (edges,) = graph.execute("SELECT count(*) FROM (SELECT DISTINCT u, v FROM edges_hist_quant_50)").fetchone()
     size = sum(path.stat().st_size for path in directory.glob("out.db*"))
-    per_mvoxel = [f"{count * 1e6 / voxels:.0f}" for count in (nodes, edges, rows)]
-    print("\nper Mvoxel: {} fragments, {} edges in {} rows;".format(*per_mvoxel), f"{size / (nodes + rows):.0f} bytes of database per row")
+    of_fragments, of_edges, of_rows = (f"{count * 1e6 / voxels:.0f}" for count in (nodes, edges, rows))
+    print(f"\nper Mvoxel: {of_fragments} fragments, {of_edges} edges in {of_rows} rows; "
+          f"{size / (nodes + rows):.0f} bytes of database per row")
     for dataset in ("affs", "fragments", "segmentation_40"):
         files = [path for path in (directory / "out.zarr" / "volumes" / dataset).iterdir() if not path.name.startswith(".")]
         stored = sum(path.stat().st_size for path in files)

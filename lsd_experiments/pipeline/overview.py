@@ -10,6 +10,7 @@ from typing import Any
 
 from lsd_experiments.blockwise import count_blocks, count_workers
 from lsd_experiments.blockwise.stage import State
+from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.locks import is_held
 from lsd_experiments.pipeline.plans import PLANNERS, BlockwisePlan, StagePlan
@@ -59,6 +60,7 @@ def describe_plan(config: PipelineSettings, stages: Sequence[Stage]) -> str:
         needed += size
         if isinstance(stage.plan, BlockwisePlan):
             settings = workers_of(stage.plan, config)
+            check_workers(settings)
             task = stage.plan.task(settings)
             total = count_blocks(task.total, task.write_shape)
             blocks = str(total)

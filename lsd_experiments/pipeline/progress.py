@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from lsd_experiments.pipeline.plans import Show
 
+UNITS = {"find_segments": "threshold", "evaluate": "step"}
+
 
 class ProgressView:
     """Bars for the stages ``names``; a context manager."""
@@ -72,7 +74,7 @@ class ProgressView:
 
         if name not in self._bars:
             position = self._names.index(name) if self._is_table else 0
-            unit = "threshold" if name == "find_segments" else "block"
+            unit = UNITS.get(name, "block")
             self._bars[name] = tqdm(desc=name.ljust(self._width), unit=unit, position=position, dynamic_ncols=True, leave=True,
                                     total=0 if self._is_table else None)
         return self._bars[name]
