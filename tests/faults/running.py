@@ -16,7 +16,7 @@ RECORDS = {"predict": "predict", "extract_fragments": "fragments", "agglomerate"
            "extract_segmentation": "segmentation"}  # part of the name of the stage's directory of records
 STAGES = ("predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation")
 TABLES = 20  # look-up tables, that is thresholds
-DELAYS = {"/affs/": 0.3, ".png": 0.3, "/volumes/": 0.05, ".npz": 0.05}  # s, so that kills land in work
+DELAYS = {"/affs/": 0.6, ".png": 0.3, "/volumes/": 0.05, ".npz": 0.05}  # s, so that kills land in work
 
 
 def environment(**more: str) -> dict[str, str]:
