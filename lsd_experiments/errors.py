@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+class Unavailable(UserError):
+    """What all blocks of a stage need is not there: the run ends."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The hint ``; did you mean 'x'?`` for the known word nearest to ``word``, or nothing if none is near."""
     matches = difflib.get_close_matches(word, list(known), n=1)
