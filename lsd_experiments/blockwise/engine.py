@@ -30,7 +30,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from lsd_experiments.blockwise import cluster, machine
 from lsd_experiments.blockwise.disk import full_disk, has_space
@@ -97,8 +97,8 @@ def run_blockwise(task: BlockTask, show: Callable[[dict[str, Any]], None] | None
     check_factory(task.factory)
     check_workers(task.workers)
     try:
-        with only_run(task.records):
-            _run(task, show)
+        with only_run(task.records) as lock:
+            _run(task, lock, show)
     except OSError as error:
         line = full_disk(error, [task.records])
         if line is None:
@@ -106,7 +106,7 @@ def run_blockwise(task: BlockTask, show: Callable[[dict[str, Any]], None] | None
         raise UserError(line) from error
 
 
-def _run(task: BlockTask, show: Callable[[dict[str, Any]], None] | None) -> None:
+def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] | None) -> None:
     records = task.records
     spec = _spec(task)
     shutil.rmtree(records / "failed", ignore_errors=True)
@@ -117,7 +117,7 @@ def _run(task: BlockTask, show: Callable[[dict[str, Any]], None] | None) -> None
     if task.workers.kind != "local":
         cluster.choose_name(records, task.workers.kind, task.name)
     try:
-        problem = _run_server(task, spec, show)
+        problem = _run_server(task, spec, lock, show)
     finally:
         cluster.cancel(records)
     failures = sorted((path for path in (records / "failed").iterdir() if path.suffix == ".txt"),
@@ -136,16 +136,18 @@ def clear_records(records: Path) -> None:
             shutil.rmtree(records, ignore_errors=True)
 
 
-def _run_server(task: BlockTask, spec: TaskSpec, show: Callable[[dict[str, Any]], None] | None) -> str | None:
+def _run_server(task: BlockTask, spec: TaskSpec, lock: IO[str], show: Callable[[dict[str, Any]], None] | None) -> str | None:
     """Have the server work on all blocks, and show how far it is; what went wrong besides single blocks, or None.
+
+    :param lock: the server holds it, too: as long as one is there, no other run begins
 
     :raises UserError: if a worker raised one
     """
     log = task.records / "logs" / "server.log"
     with log.open("a") as stderr, _sigterm_exits():
-        server = subprocess.Popen([sys.executable, "-m", "lsd_experiments.blockwise.server"], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, stderr=stderr, text=True, env=_environment(task),
-                                  start_new_session=True)
+        server = subprocess.Popen([sys.executable, "-m", "lsd_experiments.blockwise.server", str(os.getpid())],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True,
+                                  env=_environment(task), start_new_session=True, pass_fds=[lock.fileno()])
         try:
             assert server.stdin is not None
             assert server.stdout is not None

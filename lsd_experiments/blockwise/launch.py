@@ -23,12 +23,12 @@ MODULE = "lsd_experiments.blockwise.worker"
 SPEC = "task.json"  # in the records; what workers that are started by a command read
 
 
-def slot(spec_json: str) -> None:
-    """One worker from its start to its end.
+def slot(spec_json: str, server: int) -> None:
+    """One worker from its start to its end, or to that of the process ``server``.
 
     :raises SystemExit: if it failed
     """
-    end_with_parent()
+    end_with_parent(parent=server)
     spec = TaskSpec.from_json(spec_json)
     line = _line()
     time.sleep(float(os.environ.get(DELAY, "0")))

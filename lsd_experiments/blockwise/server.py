@@ -1,4 +1,4 @@
-"""``python -m lsd_experiments.blockwise.server``: daisy's scheduler for one task.
+"""``python -m lsd_experiments.blockwise.server PARENT``: daisy's scheduler for one task; it ends with the process PARENT.
 
 Reads a :class:`~lsd_experiments.blockwise.spec.TaskSpec` as JSON from the standard input, and writes how far it is to
 the standard output, one JSON object per line. daisy starts the workers (:mod:`~lsd_experiments.blockwise.launch`), and
@@ -33,7 +33,7 @@ def main() -> None:
     spec = TaskSpec.from_json(sys.stdin.read())
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # about ten files per worker
-    end_with_parent(partial(cluster.cancel_unattended, Path(spec.records)))
+    end_with_parent(partial(cluster.cancel_unattended, Path(spec.records)), int(sys.argv[1]))
     serve(spec)
 
 
@@ -76,7 +76,7 @@ def _task(spec: TaskSpec) -> Any:
         total_roi=daisy.Roi(overall.begin, overall.shape),
         read_roi=daisy.Roi(read.begin, read.shape),
         write_roi=daisy.Roi(spec.begin, spec.write_shape),
-        process_function=partial(slot, spec.to_json()),
+        process_function=partial(slot, spec.to_json(), os.getpid()),
         fit="overhang",
         read_write_conflict=spec.read_write_conflict,
         max_workers=min(spec.num_workers, count_blocks(spec.total, spec.write_shape)),

@@ -81,9 +81,12 @@ def describe(number: int, write: Box) -> str:
     return f"block {number}, voxels {write.begin} to {write.end}"
 
 
-def end_with_parent(last: Callable[[], object] | None = None) -> None:
-    """End this process as soon as its parent is gone, even in the middle of a block; ``last`` is called before."""
-    parent = os.getppid()
+def end_with_parent(last: Callable[[], object] | None = None, parent: int | None = None) -> None:
+    """End this process as soon as its parent is gone, even in the middle of a block; ``last`` is called before.
+
+    :param parent: its process id, told by itself: it may be gone already (default: which it is now)
+    """
+    parent = parent or os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
