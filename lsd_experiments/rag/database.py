@@ -22,7 +22,8 @@ class Rows:
     values: NDArray[np.void]
 
 
-Statement = tuple[str, tuple[Any, ...]] | Rows
+Command = tuple[str, tuple[Any, ...]]  # SQL and its parameters
+Statement = Command | Rows
 
 
 class Database(ABC):
@@ -54,10 +55,3 @@ class Database(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of the database."""
-
-
-def create_tables(table_options: str) -> list[tuple[str, tuple[Any, ...]]]:
-    """What makes the tables that every region graph has."""
-    return [("CREATE TABLE IF NOT EXISTS nodes (id BIGINT PRIMARY KEY, center_z DOUBLE PRECISION NOT NULL, "
-             f"center_y DOUBLE PRECISION NOT NULL, center_x DOUBLE PRECISION NOT NULL){table_options}", ()),
-            ("CREATE TABLE IF NOT EXISTS stages (name TEXT PRIMARY KEY, provenance TEXT NOT NULL, finished TEXT)", ())]

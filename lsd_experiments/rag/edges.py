@@ -13,10 +13,12 @@ An edge that no block scores has the score 1 - (mean affinity of all faces); wit
 The primary key is (u, v, block), so that edges come in order without sorting; an index finds the rows of a block.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.rag.database import Statement
+from lsd_experiments.rag.database import Command
 
 Ids = NDArray[np.uint64]
 Edges = tuple[Ids, Ids, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
@@ -35,12 +37,27 @@ def edges_table(merge_function: str) -> str:
     return f"edges_{merge_function}"
 
 
-def create_edges(table: str, table_options: str) -> list[Statement]:
-    """What makes a table of edges unless it is there."""
-    return [(f"CREATE TABLE IF NOT EXISTS {table} (block BIGINT NOT NULL, u BIGINT NOT NULL, v BIGINT NOT NULL, "
-             "merge_score DOUBLE PRECISION, affinity_sum DOUBLE PRECISION NOT NULL, contacts BIGINT NOT NULL, "
-             f"scored SMALLINT NOT NULL, PRIMARY KEY (u, v, block), CHECK (u < v)){table_options}", ()),
-            (f"CREATE INDEX IF NOT EXISTS blocks_of_{table} ON {table} (block)", ())]
+def create_edges(table: str, table_options: str) -> Command:
+    """What makes a table of edges, without its index, unless it is there."""
+    return (f"CREATE TABLE IF NOT EXISTS {table} (block BIGINT NOT NULL, u BIGINT NOT NULL, v BIGINT NOT NULL, "
+            "merge_score DOUBLE PRECISION, affinity_sum DOUBLE PRECISION NOT NULL, contacts BIGINT NOT NULL, "
+            f"scored SMALLINT NOT NULL, PRIMARY KEY (u, v, block), CHECK (u < v)){table_options}", ())
+
+
+def create_edges_index(table: str) -> Command:
+    """What makes the index that finds the rows of a block, unless it is there."""
+    return (f"CREATE INDEX IF NOT EXISTS blocks_of_{table} ON {table} (block)", ())
+
+
+def edge_rows(block: int, u: Ids, v: Ids, scores: NDArray[np.float64], affinity_sums: NDArray[Any], contacts: NDArray[Any],
+              scored: NDArray[np.bool_] | None = None) -> NDArray[np.void]:
+    """Rows of kind :data:`ROW`; ``scored`` [n]: whether the block is the one that scores the edge (default: all)."""
+    rows = np.empty(len(u), ROW)
+    rows["block"], rows["u"], rows["v"] = block, u, v
+    rows["affinity_sum"], rows["contacts"] = affinity_sums, contacts
+    rows["scored"] = True if scored is None else scored
+    rows["merge_score"] = np.where(rows["scored"], scores, np.nan)
+    return rows
 
 
 def sum_parts(parts: NDArray[np.void]) -> Edges:

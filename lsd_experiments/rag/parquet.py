@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.rag.edges import edges_table
+from lsd_experiments.rag.incoming import Incoming
+from lsd_experiments.rag.nodes import NODES
 from lsd_experiments.rag.store import BATCH, RagStore
 
-NODES = "nodes"  # the table, and the stage that makes it
 PROVENANCE = b"provenance"
 NODE_COLUMNS = {"id": "int64", "center_z": "double", "center_y": "double", "center_x": "double"}
 EDGE_COLUMNS = {"u": "int64", "v": "int64", "merge_score": "double", "affinity_sum": "double", "contacts": "int64"}
@@ -43,6 +44,9 @@ def export_graph(store: RagStore, directory: Path, batch: int = BATCH) -> list[P
 def import_graph(store: RagStore, directory: Path, overwrite: bool = False, batch: int = BATCH) -> list[str]:
     """Put the tables of ``directory`` into ``store``; their names, but for those that are there already.
 
+    They come into tables beside those of ``store``, and take their place once all rows have been read: until then, and if
+    the import fails or is killed, ``store`` holds what it held. A replaced graph needs its space until the new one is there.
+
     :param overwrite: replace what ``store`` holds
     :raises UserError: if a file is missing or was not written by :func:`export_graph`, if ``store`` holds other tables, or
         pyarrow is missing
@@ -53,16 +57,21 @@ def import_graph(store: RagStore, directory: Path, overwrite: bool = False, batc
         raise UserError(f"{nodes}: no such file. Name a directory that export_graph.py wrote")
     paths = {path.stem: path for path in (nodes, *sorted(directory.glob("edges_*.parquet")))}
     made = {table: _provenance(path, NODE_COLUMNS if table == NODES else EDGE_COLUMNS) for table, path in paths.items()}
-    if overwrite:
-        store.clear()
-    missing = [table for table in paths if _is_missing(store, table, made[table], directory)]
-    for table in missing:
-        store.begin_stage(table, made[table])
-        if table == NODES:
-            _import_nodes(store, paths[table], batch)
-        else:
-            _import_edges(store, table.removeprefix("edges_"), paths[table], batch)
-        store.finish_stage(table)
+    missing = [table for table in paths if overwrite or _is_missing(store, table, made[table], directory)]
+    incoming = store.receive()
+    try:
+        for table in missing:
+            incoming.create(table)
+            if table == NODES:
+                _import_nodes(incoming, paths[table], batch)
+            else:
+                _import_edges(incoming, table.removeprefix("edges_"), paths[table], batch)
+        if missing:
+            incoming.take_over({table: made[table] for table in missing}, overwrite)
+    except UserError as error:
+        if not isinstance(error, Unavailable):
+            incoming.discard()
+        raise
     return missing
 
 
@@ -155,19 +164,18 @@ def _read(path: Path, keys: tuple[str, ...], batch: int) -> Iterator[Columns]:
         raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}). Export it again") from error
 
 
-def _import_nodes(store: RagStore, path: Path, batch: int) -> None:
+def _import_nodes(incoming: Incoming, path: Path, batch: int) -> None:
     for values in _read(path, ("id",), batch):
         ids = values["id"].astype(np.uint64)
         centers = np.stack([values[name] for name in ("center_z", "center_y", "center_x")], axis=1)
-        store.write_nodes(int(ids[0]), int(ids[-1]), ids, centers)
+        incoming.write_nodes(ids, centers)
 
 
-def _import_edges(store: RagStore, merge_function: str, path: Path, batch: int) -> None:
+def _import_edges(incoming: Incoming, merge_function: str, path: Path, batch: int) -> None:
     """Each batch as if a block had found and scored it."""
-    store.create_edges(merge_function)
     for block, values in enumerate(_read(path, ("u", "v"), batch)):
-        store.write_edges(merge_function, block, values["u"].astype(np.uint64), values["v"].astype(np.uint64),
-                          values["merge_score"].astype(np.float64), values["affinity_sum"], values["contacts"])
+        incoming.write_edges(merge_function, block, values["u"].astype(np.uint64), values["v"].astype(np.uint64),
+                             values["merge_score"].astype(np.float64), values["affinity_sum"], values["contacts"])
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -10,8 +10,9 @@ from numpy.typing import DTypeLike, NDArray
 from lsd_experiments.errors import UserError
 from lsd_experiments.rag.address import Address, parse_address
 from lsd_experiments.rag.copying import from_copy, to_copy
-from lsd_experiments.rag.database import LAYOUT, Database, Rows, Statement, create_tables
+from lsd_experiments.rag.database import LAYOUT, Database, Rows, Statement
 from lsd_experiments.rag.session import Session
+from lsd_experiments.rag.stages import create_tables
 
 MARK = "region_graph"  # the table that tells that a schema is ours
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.rag.database import LAYOUT, Database, Rows, Statement, create_tables
+from lsd_experiments.rag.database import LAYOUT, Database, Rows, Statement
+from lsd_experiments.rag.stages import create_tables
 
 WAIT = 600.0  # seconds for other writers
 APPLICATION_ID = 0x4C534452  # marks the file as ours: "LSDR"

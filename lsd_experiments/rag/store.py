@@ -4,7 +4,6 @@ Several processes may write at once: each block is one transaction, which replac
 a block can be done again after a crash.
 """
 
-import datetime
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,12 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.rag.address import is_url
-from lsd_experiments.rag.database import Database, Rows, create_tables
-from lsd_experiments.rag.edges import PART, ROW, Edges, Ids, create_edges, edges_table, first_of_pairs, sum_parts
+from lsd_experiments.rag.database import Database, Rows
+from lsd_experiments.rag.edges import (
+    PART,
+    Edges,
+    Ids,
+    create_edges,
+    create_edges_index,
+    edge_rows,
+    edges_table,
+    first_of_pairs,
+    sum_parts,
+)
+from lsd_experiments.rag.incoming import PREFIX, Incoming
+from lsd_experiments.rag.nodes import NODE, node_rows
+from lsd_experiments.rag.stages import create_tables, note_stage
 
 BATCH = 1_000_000  # rows in memory at a time
-
-NODE = np.dtype([("id", np.int64), ("center_z", np.float64), ("center_y", np.float64), ("center_x", np.float64)])
 
 
 class RagStore:
@@ -49,10 +59,8 @@ class RagStore:
 
     def write_nodes(self, first: int, last: int, ids: Ids, centers: NDArray[np.float64]) -> None:
         """Replace the nodes with ids from ``first`` to ``last`` by ``ids``, at ``centers`` [n, 3] (z, y, x in nm)."""
-        rows = np.empty(len(ids), NODE)
-        rows["id"] = ids
-        rows["center_z"], rows["center_y"], rows["center_x"] = centers.T
-        self._database.transact([("DELETE FROM nodes WHERE id BETWEEN ? AND ?", (int(first), int(last))), Rows("nodes", rows)])
+        self._database.transact([("DELETE FROM nodes WHERE id BETWEEN ? AND ?", (int(first), int(last))),
+                                 Rows("nodes", node_rows(ids, centers))])
 
     def iterate_nodes(self, batch: int = BATCH) -> Iterator[tuple[Ids, NDArray[np.float64]]]:
         """The ids, ascending, and their centers [n, 3] (z, y, x in nm), so many at a time."""
@@ -75,7 +83,8 @@ class RagStore:
 
     def create_edges(self, merge_function: str) -> None:
         """Make the table of edges for a merge function unless it is there."""
-        self._database.transact(create_edges(edges_table(merge_function), self._database.table_options))
+        table = edges_table(merge_function)
+        self._database.transact([create_edges(table, self._database.table_options), create_edges_index(table)])
 
     def write_edges(self, merge_function: str, block: int, u: Ids, v: Ids, scores: NDArray[np.float64],
                     affinity_sums: NDArray[Any], contacts: NDArray[Any], scored: NDArray[np.bool_] | None = None) -> None:
@@ -88,11 +97,7 @@ class RagStore:
         :param scored: [n] whether this block is the one that scores the edge; where not, the score does not count
             (default: all)
         """
-        rows = np.empty(len(u), ROW)
-        rows["block"], rows["u"], rows["v"] = block, u, v
-        rows["affinity_sum"], rows["contacts"] = affinity_sums, contacts
-        rows["scored"] = True if scored is None else scored
-        rows["merge_score"] = np.where(rows["scored"], scores, np.nan)
+        rows = edge_rows(block, u, v, scores, affinity_sums, contacts, scored)
         table = edges_table(merge_function)
         self._database.transact([(f"DELETE FROM {table} WHERE block = ?", (int(block),)), Rows(table, rows)])
 
@@ -146,22 +151,23 @@ class RagStore:
 
     def begin_stage(self, name: str, provenance: Mapping[str, Any]) -> None:
         """Note what stage ``name`` does."""
-        self._database.transact([("DELETE FROM stages WHERE name = ?", (name,)),
-                                 ("INSERT INTO stages VALUES (?, ?, NULL)", (name, json.dumps(provenance)))])
+        self._database.transact(note_stage(name, provenance, False))
 
     def finish_stage(self, name: str, **facts: Any) -> None:
         """Note that stage ``name`` is done, and ``facts`` (JSON values) with it: counts take long in large graphs."""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         stage = self.stage(name)
         assert stage is not None, f"stage {name} of {self.name} never began"
-        self._database.transact([("UPDATE stages SET finished = ?, provenance = ? WHERE name = ?",
-                                  (now, json.dumps({**stage[0], **facts}), name))])
+        self._database.transact(note_stage(name, {**stage[0], **facts}, True))
 
     def clear(self) -> None:
-        """Remove all nodes, edges and stages."""
-        tables = ["nodes", "stages", *(edges_table(merge_function) for merge_function in self.merge_functions())]
+        """Remove all nodes, edges and stages, and what an import that was killed has left."""
+        tables = [name for name in self._database.tables() if name in ("nodes", "stages") or name.startswith(("edges_", PREFIX))]
         self._database.transact([*((f"DROP TABLE {table}", ()) for table in tables),
                                  *create_tables(self._database.table_options)])
+
+    def receive(self) -> Incoming:
+        """A graph that comes in beside this one, to take its place."""
+        return Incoming(self._database)
 
     def _iterate_nodes(self, kind: np.dtype[np.void], batch: int) -> Iterator[NDArray[np.void]]:
         query = f"SELECT {', '.join(kind.names or ())} FROM nodes WHERE id > ? ORDER BY id LIMIT ?"

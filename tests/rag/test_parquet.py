@@ -104,6 +104,73 @@ def test_other_nodes_stay_unless_overwritten(graph, place, tmp_path):
             import_graph(other, tmp_path / "out")
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from lsd_experiments.rag import open_store
+from lsd_experiments.rag.incoming import Incoming
+from lsd_experiments.rag.parquet import import_graph
+whole, count = Incoming.write_edges, 0
+def write_edges(*arguments):
+    global count
+    count += 1
+    if count == 4:
+        os.kill(os.getpid(), 9)
+    whole(*arguments)
+Incoming.write_edges = write_edges
+with open_store(sys.argv[1]) as store:
+    import_graph(store, Path(sys.argv[2]), overwrite=True, batch=70)
+"""
+
+
+def test_an_import_that_is_killed_leaves_the_graph_as_it_was(graph, place, tmp_path):
+    place = place.replace("graph.db", "other.db")
+    with open_store(graph) as store:
+        export_graph(store, tmp_path / "out")
+    with open_store(place, create=True) as store:
+        store.begin_stage("nodes", {"date": "yesterday"})
+        store.write_nodes(5, 5, np.array([5], np.uint64), np.zeros((1, 3)))
+        store.finish_stage("nodes")
+        store.create_edges("gone")
+        store.begin_stage("edges_gone", {})
+        before = store._database.tables()
+        assert subprocess.run([sys.executable, "-c", KILLED, place, tmp_path / "out"], cwd=ROOT).returncode == -9
+        assert store._database.tables() == sorted([*before, "incoming_edges_contact_mean", "incoming_nodes"])
+        assert (store.count_nodes(), store.stage("nodes")) == (1, ({"date": "yesterday"}, True))
+        assert store.merge_functions() == ["gone"]
+        import_graph(store, tmp_path / "out", overwrite=True)
+        assert store._database.tables() == sorted([*(set(before) - {"edges_gone"}), *(f"edges_{name}" for name in FUNCTIONS)])
+        assert store.stage("edges_gone") is None
+        import_graph(store, tmp_path / "out", overwrite=True)  # names of indexes do not get into each other's way
+        store.write_edges("mean", 0, *(np.zeros(0, np.uint64) for _ in "uv"), *(np.zeros(0) for _ in range(3)))
+        assert store.count_edges("mean") == 0  # all were of block 0
+    with open_store(place) as store:
+        import_graph(store, tmp_path / "out", overwrite=True)
+    assert content(place) == content(graph)
+
+
+def test_a_server_that_goes_away_as_all_is_done_has_done_it(graph, tmp_path, monkeypatch):
+    with open_store(graph) as store:
+        export_graph(store, tmp_path / "out")
+    with open_store(tmp_path / "new.db", create=True) as store:
+        whole = store._database.transact
+
+        def transact(statements):
+            before = [str(statement) for statement in statements if "RENAME" in str(statement)]
+            if not (before and lost == "before"):
+                whole(statements)
+            if before:
+                raise ConnectionError("gone")
+        monkeypatch.setattr(store._database, "transact", transact)
+        lost = "before"
+        with pytest.raises(ConnectionError):
+            import_graph(store, tmp_path / "out")
+        assert store.stage("nodes") is None
+        lost = "after"
+        import_graph(store, tmp_path / "out")
+    assert content(tmp_path / "new.db") == content(graph)
+
+
 def test_what_is_not_finished_is_not_exported(graph, tmp_path):
     with open_store(graph) as store:
         store.begin_stage("edges_mean", {})
@@ -118,9 +185,14 @@ def test_files_that_do_not_fit_are_named(graph, tmp_path):
         export_graph(store, out)
     nodes = pyarrow.parquet.read_table(out / "nodes.parquet")
 
+    was = content(graph)
+
     def refused(says):
-        with open_store(tmp_path / "new.db", create=True) as store, pytest.raises(UserError, match=says):
-            import_graph(store, out, overwrite=True)
+        with open_store(graph) as store, pytest.raises(UserError, match=says):
+            import_graph(store, out, overwrite=True, batch=100)
+        assert content(graph) == was
+        with open_store(graph) as store:
+            assert not [name for name in store._database.tables() if name.startswith("incoming")]
     pyarrow.parquet.write_table(nodes.rename_columns(["id", "z", "y", "x"]), out / "nodes.parquet")
     refused(r"nodes\.parquet: columns id, z, y, x: no table that export_graph\.py wrote, which has id, center_z")
     pyarrow.parquet.write_table(nodes.replace_schema_metadata(None), out / "nodes.parquet")
