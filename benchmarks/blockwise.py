@@ -1,13 +1,14 @@
 """What blocks cost beside the work in them, and what a second worker brings.
 
-    python benchmarks/blockwise.py [--blocks 1000 10000 100000] [--shape 120 480 480] [--directory D]
+    python benchmarks/blockwise.py [--blocks 1000 10000 100000] [--tiles 2 2 2] [--directory D]
 
 Prints, of one run on this machine:
 
 - scheduling: the time per block of a stage that does nothing, and of each stage on a volume of zeros, where there is nothing to
-  do but to read and to write, with two workers; and the exponent of time against the number of blocks (1: constant);
+  do but to read and to write, with two workers; the start of the workers, a second or two, counts;
 - workers: the time of each stage with 1 and with 2 workers, on affinities of a synthetic volume (prediction: a small network with
-  random weights), and their ratio, from the first block done to the last;
+  random weights), and their ratio, from the first block done to the last; beside the ratio that two processes reach here which
+  share nothing, decompressing in their own memory: the machine's ceiling;
 - content: fragments, edges and rows per Mvoxel, bytes and files.
 """
 
@@ -22,6 +23,8 @@ import shutil
 import sqlite3
 import tempfile
 import time
+import zlib
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,7 @@ from lsd_experiments.synthetic import synthesize
 VOXEL_SIZE = (20, 9, 9)
 SMALL = ((8, 8, 8), (1, 1, 1))  # block and context in voxels
 USUAL = ((40, 120, 120), (8, 12, 12))
+TILE = (120, 240, 240)
 INPUT_SHAPE = (48, 132, 132)
 STAGES = ("predict", "extract_fragments", "agglomerate", "extract_segmentation")
 CONFIG = """out_file = "out.zarr"
@@ -58,13 +62,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blocks", type=int, nargs="+", default=[1000, 10000], help="default: 1000 10000")
     parser.add_argument("--stage-blocks", type=int, nargs="+", default=[500, 2000], help="on zeros; default: 500 2000")
-    parser.add_argument("--shape", type=int, nargs=3, default=(120, 480, 480), help="of the synthetic volume, voxels")
+    parser.add_argument("--tiles", type=int, nargs=3, default=(2, 2, 2), help="copies of a synthetic volume along z, y, x")
     parser.add_argument("--directory", type=Path, help="where to write; emptied at the end (default: a temporary one)")
     options = parser.parse_args()
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
         measure_scheduling(Path(directory), options.blocks, options.stage_blocks)
-        measure_workers(Path(directory) / "scaling", tuple(options.shape))
+        measure_workers(Path(directory) / "scaling", options.tiles)
 
 
 def measure_scheduling(directory, idle_counts, stage_counts):
@@ -73,11 +77,11 @@ def measure_scheduling(directory, idle_counts, stage_counts):
     for count in stage_counts:
         for name, seconds in run_on_zeros(directory / str(count), count).items():
             times.setdefault(name, []).append(report(name, count, seconds))
-    print("\n| stage | time grows as blocks to the power of |\n|---|---|")
+    print("\n| stage | ms per further block |\n|---|---|")
     for name, seconds in times.items():
         counts = idle_counts if name == "nothing" else stage_counts
-        if len(counts) > 1:
-            print(f"| {name} | {np.polyfit(np.log(counts), np.log(seconds), 1)[0]:.2f} |")
+        steps = [1000 * (s - r) / (n - m) for r, s, m, n in zip(seconds, seconds[1:], counts, counts[1:], strict=False)]
+        print(f"| {name} | {', '.join(f'{step:.3f}' for step in steps)} |")
 
 
 def idle(directory, count):
@@ -85,7 +89,7 @@ def idle(directory, count):
                      workers=Workers(num_workers=2))
     clock = Clock()
     run_blockwise(task, clock.show)
-    return clock.seconds()
+    return clock.whole()
 
 
 def run_on_zeros(directory, count):
@@ -97,12 +101,13 @@ def run_on_zeros(directory, count):
     shape = [b * n for b, n in zip(block, grid, strict=True)]
     create_volume(str(directory / "out.zarr"), "volumes/affs", shape, VOXEL_SIZE, (0, 0, 0), "uint8", channels=3)
     write_config(directory, block, context)
-    return run_stages(directory, 2, STAGES[1:])
+    return run_stages(directory, 2, STAGES[1:], Clock.whole)
 
 
-def measure_workers(directory, shape):
+def measure_workers(directory, tiles):
     directory.mkdir()
-    affs, taken = noisy_affinities(shape), {}
+    affs, taken = np.tile(noisy_affinities(TILE), (1, *tiles)), {}
+    shape = affs.shape[1:]
     with contextlib.redirect_stdout(io.StringIO()):
         write_setup(directory / "setup")
     write_config(directory, *USUAL)
@@ -112,14 +117,31 @@ def measure_workers(directory, shape):
         for dataset, values, channels in (("volumes/raw", affs[0], None), ("volumes/affs", affs, 3)):
             volume = create_volume(str(directory / "out.zarr"), dataset, shape, VOXEL_SIZE, (0, 0, 0), "uint8", channels=channels)
             volume.write(volume.box, values)
-        taken[number] = run_stages(directory, number, STAGES[1:])
+        taken[number] = run_stages(directory, number, STAGES[1:], Clock.without_start)
         print_content(directory, math.prod(shape)) if number == 2 else None
         shutil.rmtree(directory / "out.zarr" / "volumes" / "affs")  # not what the network gives
-        taken[number] |= run_stages(directory, number, STAGES[:1])
+        taken[number] |= run_stages(directory, number, STAGES[:1], Clock.without_start)
     print("\n| stage | 1 worker, s | 2 workers, s | ratio |\n|---|---|---|---|")
     for name in STAGES:
         one, two = taken[1][name], taken[2][name]
         print(f"| {name} | {one:.1f} | {two:.1f} | {one / two:.2f} |")
+    one, two = (decompress(number) for number in (1, 2))
+    print(f"| the machine: two processes that share nothing | {one:.1f} | {two:.1f} | {one / two:.2f} |")
+
+
+def decompress(number):
+    """Seconds in which ``number`` processes decompress the same amount, in all."""
+    with ProcessPoolExecutor(number) as pool:
+        list(pool.map(_decompress, [1] * number))  # they have started
+        start = time.monotonic()
+        list(pool.map(_decompress, [600 // number] * number))
+        return time.monotonic() - start
+
+
+def _decompress(times):
+    packed = zlib.compress(np.random.default_rng(0).integers(0, 16, 2**22, np.uint8).tobytes(), 5)
+    for _ in range(times):
+        zlib.decompress(packed)
 
 
 def noisy_affinities(shape):
@@ -153,8 +175,8 @@ def write_config(directory, block, context):
     (directory / "config.toml").write_text(CONFIG.format(block=json.dumps(nm[0]), context=json.dumps(nm[1])))
 
 
-def run_stages(directory, number, names):
-    """Seconds of each stage with ``number`` workers."""
+def run_stages(directory, number, names, seconds_of):
+    """Seconds of each stage with ``number`` workers, as ``seconds_of`` has them of a clock."""
     config = with_num_workers(load_pipeline(directory / "config.toml"), number)
     seconds = {}
     for name in names:
@@ -162,12 +184,12 @@ def run_stages(directory, number, names):
             run_stage("find_segments", config)
         clock = Clock()
         run_stage(name, config, show=clock.show)
-        seconds[name] = clock.seconds()
+        seconds[name] = seconds_of(clock)
     return seconds
 
 
 class Clock:
-    """From the first block done to the last, with the first ones added in proportion: workers start in their own time."""
+    """What a stage says of itself, and when."""
 
     def __init__(self):
         self.seen = []
@@ -176,8 +198,12 @@ class Clock:
         """Note how far the stage is."""
         self.seen.append((time.monotonic(), state["completed"]))
 
-    def seconds(self):
-        """What all blocks took."""
+    def whole(self):
+        """From the first word to the last."""
+        return self.seen[-1][0] - self.seen[0][0]
+
+    def without_start(self):
+        """From the first block done to the last, with the first ones added in proportion."""
         (begin, first), (end, last) = next(seen for seen in self.seen if seen[1]), self.seen[-1]
         return (end - begin) * last / max(1, last - first)
 

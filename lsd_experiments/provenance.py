@@ -46,6 +46,11 @@ def key(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) ->
     return hashlib.sha256(json.dumps(counting, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def fingerprint_of(made: Mapping[str, Any]) -> str:
+    """What tells an output of this provenance from others, as an input of the next stage: its key, and which making it is."""
+    return f"{made['key']}-{made['again']}" if "again" in made else str(made["key"])
+
+
 def identity(value: Any) -> Any:
     """What counts of an input in a provenance."""
     return value["fingerprint"] if isinstance(value, Mapping) and "fingerprint" in value else value

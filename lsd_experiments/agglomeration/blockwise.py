@@ -17,16 +17,15 @@ from lsd_experiments.agglomeration.functions import CONTACT_MEAN
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import Volume, open_volume, overlap
 from lsd_experiments.blockwise import Block, BlockTask, Workers
-from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.stage import (
     BASE_MEMORY,
-    State,
     check_finished,
     describe_input,
     in_voxels,
+    now,
     records_directory,
-    state_of,
 )
+from lsd_experiments.blockwise.states import State, continued, state_of, tie_records
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.blockwise import check_affinities, check_nodes, read_affinities
 from lsd_experiments.geometry import Box, Voxels
@@ -95,18 +94,33 @@ class AgglomeratePlan:
         }, self.records, context=self.context, workers=workers,
             memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.fragments.box).shape))
 
-    def prepare(self, anew: bool) -> None:
-        """Make ready the table of edges; ``anew``: forget what there is.
+    @property
+    def current(self) -> dict[str, Any]:
+        """The provenance of the edges as they will be."""
+        return continued(self.made, self.stored())
+
+    def stored(self) -> dict[str, Any]:
+        """The provenance of what there is of the edges."""
+        if not database_exists(self.db):
+            return {}
+        with open_store(self.db) as store:
+            stage = store.stage(self.edges)
+        return stage[0] if stage else {}
+
+    def prepare(self, anew: bool, made: dict[str, Any]) -> None:
+        """Make ready the table of edges; ``anew``: forget what there is. ``made``: the provenance that they get.
 
         :raises UserError: if the nodes of the region graph are not those of the fragments
         """
         check_nodes(self.db, self.fragments)
         with open_store(self.db) as store:
             if anew or store.stage(self.edges) is None:
-                clear_records(self.records)
                 store.clear_edges(self.merge_function)
                 store.create_edges(self.merge_function)
-                store.begin_stage(self.edges, self.made)
+                store.begin_stage(self.edges, {**made, "date": now()})
+            stage = store.stage(self.edges)
+        assert stage is not None, "it was begun"
+        tie_records(self.records, stage[0]["date"])
 
     def finish(self) -> None:
         """Note that all blocks are done."""

@@ -9,36 +9,24 @@ import datetime
 import json
 import math
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from lsd_experiments.arrays import Volume, create_volume, fingerprint, open_volume
-from lsd_experiments.blockwise.engine import clear_records
+from lsd_experiments.arrays.creating import check_zarr
+from lsd_experiments.blockwise.states import State, check_unchanged, state_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_voxels
-from lsd_experiments.provenance import identity
+from lsd_experiments.provenance import fingerprint_of
 
 CHUNK = 64  # voxels per axis that chunks come near to
 CHUNK_BYTES = 2**29  # of one chunk, at most: a worker holds some of them
-REMEDY = "Choose another output, or pass --overwrite to make it anew"
 BASE_MEMORY = 300 * 2**20  # bytes of a worker before its first block, without a network
-
-
-@dataclass(frozen=True)
-class State:
-    """What there is of a stage's output.
-
-    :param kind: ``new``: nothing; ``begun``: some blocks; ``done``; ``stale``: it was made otherwise, or is incomplete
-        in a way that no block can mend
-    :param reason: why it is not done, in words
-    """
-
-    kind: Literal["new", "begun", "done", "stale"]
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,16 +88,17 @@ def prepare_volume(output: OutputVolume, provenance: Mapping[str, Any], overwrit
     :raises UserError: if it is there, and was made with other parameters or from other inputs.
     """
     found = find_volume(output.container, output.dataset)
-    if found is not None and not overwrite:
+    if found is None or overwrite:
+        check_chunks(output)
+        _remove_leftovers(Path(output.container, output.dataset))
+        found = create_volume(
+            output.container, output.dataset, output.shape, output.voxel_size, output.offset, output.dtype,
+            channels=output.channels, chunks=chunk_shape(output.write_shape), attrs={"provenance": dict(provenance)},
+            overwrite=overwrite)
+    else:
         check_unchanged(output.name, found.attrs.get("provenance"), provenance)
         check_chunks(output, found.chunks)
-        return "finished" in found.attrs
-    check_chunks(output)
-    clear_records(output.records)
-    create_volume(output.container, output.dataset, output.shape, output.voxel_size, output.offset, output.dtype,
-                  channels=output.channels, chunks=chunk_shape(output.write_shape),
-                  attrs={"provenance": dict(provenance)}, overwrite=overwrite)
-    return False
+    return "finished" in found.attrs
 
 
 def volume_state(output: OutputVolume, provenance: Mapping[str, Any]) -> State:
@@ -117,32 +106,27 @@ def volume_state(output: OutputVolume, provenance: Mapping[str, Any]) -> State:
 
     :raises UserError: if something else is in its place, which is not ours to make anew
     """
+    check_zarr(Path(output.container))
     found = find_volume(output.container, output.dataset)
-    return State("new") if found is None else state_of(output.name, found.attrs.get("provenance"), "finished" in found.attrs,
-                                                       provenance)
+    if found is None and Path(output.container, output.dataset).exists():
+        raise UserError(f"{output.name} is a group, not a dataset of its own. Name another dataset")
+    if found is None:
+        check_chunks(output)
+        return State("new")
+    return state_of(output.name, found.attrs.get("provenance"), "finished" in found.attrs, provenance)
 
 
-def state_of(name: str, stored: Any, finished: bool, provenance: Mapping[str, Any]) -> State:
-    """What there is of an output that says ``stored`` of itself, and should be of ``provenance``.
-
-    :raises UserError: if it does not say what made it, or another stage did
-    """
-    if not isinstance(stored, Mapping):
-        raise UserError(f"{name} exists, and does not say what made it. {REMEDY}")
-    if stored.get("stage") != provenance["stage"]:
-        raise UserError(f"{name} exists and was made by {stored.get('stage')}, not by {provenance['stage']}. {REMEDY}")
-    if stored.get("key") != provenance["key"]:
-        return State("stale", difference(stored, provenance) or "it does not say which version made it")
-    return State("done") if finished else State("begun")
+def stored_provenance(output: OutputVolume) -> dict[str, Any]:
+    """What ``output`` says of itself; empty if it is not there, or says nothing."""
+    found = find_volume(output.container, output.dataset)
+    stored = found.attrs.get("provenance") if found is not None else None
+    return stored if isinstance(stored, dict) else {}
 
 
-def difference(stored: Mapping[str, Any], provenance: Mapping[str, Any]) -> str | None:
-    """The first thing in which two provenances differ, in words; None if nothing that counts does."""
-    old, new = ({**_flat(made), "version": made.get("version")} for made in (stored, provenance))
-    for key in sorted(old.keys() | new.keys(), key=lambda key: (key not in ("stage", "version"), key)):
-        if identity(old.get(key)) != identity(new.get(key)):
-            return f"{key} was {_show(old, key)}, now it is {_show(new, key)}"
-    return None
+def _remove_leftovers(path: Path) -> None:
+    """What a run that was killed while it replaced the dataset ``path`` left beside it."""
+    for left in (*path.parent.glob(f".{path.name}.*.old"), *path.parent.glob(f".{path.name}.*.partial")):
+        shutil.rmtree(left)
 
 
 def find_volume(container: str, dataset: str) -> Volume | None:
@@ -173,35 +157,11 @@ def describe_input(volume: Volume) -> dict[str, str]:
     The fingerprint of what a stage made is its key; of anything else it is :func:`~lsd_experiments.arrays.fingerprint`.
     """
     made = volume.attrs.get("provenance")
-    key = made.get("key") if isinstance(made, Mapping) and "finished" in volume.attrs else None
+    key = fingerprint_of(made) if isinstance(made, Mapping) and "key" in made and "finished" in volume.attrs else None
     is_whole = volume.region == Box.of_shape(volume.array.shape[-3:])
     part = "" if is_whole else f", voxels {volume.region.begin} to {volume.region.end}"
     found = f"{key}{part}" if key else fingerprint(volume)
     return {"name": f"{Path(volume.container).name}:{volume.dataset}{part}", "fingerprint": found}
-
-
-def check_unchanged(name: str, stored: Any, provenance: Mapping[str, Any]) -> None:
-    """:raises UserError: if ``stored`` has other parameters or inputs than ``provenance``; the first one is named."""
-    if not isinstance(stored, Mapping):
-        raise UserError(f"{name} exists, and does not say what made it. {REMEDY}")
-    old, new = _flat(stored), _flat(provenance)
-    for key in sorted(old.keys() | new.keys(), key=lambda key: (key != "stage", key)):
-        if identity(old.get(key)) != identity(new.get(key)):
-            raise UserError(f"{name} exists and was made with {key} = {_show(old, key)}, now it is {_show(new, key)}. "
-                            f"{REMEDY}")
-
-
-def _flat(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not change, with one key per value, as JSON has it."""
-    values = json.loads(json.dumps({key: provenance.get(key) for key in ("stage", "parameters", "inputs")}))
-    return {"stage": values["stage"], **(values["parameters"] or {}), **(values["inputs"] or {})}
-
-
-def _show(values: Mapping[str, Any], key: str) -> str:
-    if key not in values:
-        return "not given"
-    value = values[key]
-    return f"{value['name']} ({value['fingerprint']})" if identity(value) is not value else json.dumps(value)
 
 
 def in_voxels(size: Sequence[float], volume: Volume, key: str) -> Voxels:

@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask, Workers, count_blocks
-from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.stage import (
     BASE_MEMORY,
     OutputVolume,
-    State,
     check_finished,
     describe_input,
     finish_volume,
     in_voxels,
+    now,
     prepare_volume,
-    state_of,
+    stored_provenance,
     volume_state,
 )
+from lsd_experiments.blockwise.states import State, container_id, continued, state_of, tie_records
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
@@ -67,7 +67,11 @@ class FragmentsPlan:
     @property
     def volume(self) -> Volume:
         """The fragments as they will be."""
-        return self.output.planned(self.made)
+        return self.output.planned(continued(self.made, self.stored()))
+
+    def stored(self) -> dict[str, Any]:
+        """The provenance of what there is of the volume."""
+        return stored_provenance(self.output)
 
     @property
     def bytes(self) -> int:
@@ -94,16 +98,19 @@ class FragmentsPlan:
         }, self.output.records, context=self.context, workers=workers,
             memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape))
 
-    def prepare(self, anew: bool) -> None:
-        """Make ready the volume and the nodes; ``anew``: forget what there is."""
+    def prepare(self, anew: bool, made: dict[str, Any]) -> None:
+        """Make ready the volume and the nodes; ``anew``: forget what there is. ``made``: the provenance that they get."""
         with open_store(self.db, create=True) as store:
-            prepare_volume(self.output, self.made, anew)
+            prepare_volume(self.output, made, anew)
             stage = store.stage(NODES)
-            if anew or stage is None or stage[0].get("key") != self.made["key"]:
-                clear_records(self.output.records)  # the nodes are none, or those of a volume that is gone
+            if anew or stage is None or stage[0].get("key") != made["key"]:
                 finish_volume(self.output, False)
                 store.clear()
-                store.begin_stage(NODES, {**self.made, "fragments": self._place})
+                store.begin_stage(NODES, {**made, "date": now(), "fragments": self._place,
+                                          "container": container_id(self.output.container, create=True)})
+            nodes = store.stage(NODES)
+            assert nodes is not None, "it was begun"
+            tie_records(self.output.records, f"{stored_provenance(self.output)['date']} {nodes[0]['date']}")
 
     def finish(self) -> None:
         """Note that all blocks are done: the nodes first, since the volume is looked at first."""
@@ -129,9 +136,10 @@ class FragmentsPlan:
             stage, name = store.stage(NODES), store.name
         if stage is None:
             return State("new", "are not there")
-        place = stage[0].get("fragments")
-        if place != self._place:
-            raise UserError(f"{name} holds the region graph of {place}, not of {self._place}. Name another 'db', or remove it")
+        place, container = stage[0].get("fragments"), container_id(self.output.container)
+        if str(place).rpartition(":")[2] != self.output.dataset or container is None or stage[0].get("container") != container:
+            raise UserError(f"{name} holds the region graph of {place}, in another container than {self.output.name}. Name "
+                            "another 'db', or remove it yourself")
         return state_of(name, stage[0], stage[1], self.made)
 
 

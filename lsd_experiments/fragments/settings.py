@@ -6,8 +6,10 @@ from pydantic import Field
 
 from lsd_experiments.settings import Settings
 
-Size = tuple[float, float, float]
-PositiveSize = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+Nm = Annotated[float, Field(allow_inf_nan=False)]
+PositiveNm = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Size = tuple[Nm, Nm, Nm]
+PositiveSize = tuple[PositiveNm, PositiveNm, PositiveNm]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 

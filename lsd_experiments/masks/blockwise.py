@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, add_volume, list_datasets, open_volume, overlap
 from lsd_experiments.arrays.creating import default_chunks
-from lsd_experiments.blockwise.stage import check_unchanged
+from lsd_experiments.blockwise.states import check_unchanged
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.masks.masking import labels_mask, unlabeled_mask
 from lsd_experiments.provenance import provenance

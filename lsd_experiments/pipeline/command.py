@@ -1,12 +1,15 @@
 """The commands of 03_predict/: one per stage, one for all, and one that tells how far they are."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError, nearest
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from lsd_experiments.pipeline.settings import PipelineSettings
@@ -63,9 +66,27 @@ def _run(stage: str, options: argparse.Namespace) -> int:
                 break
             view.finished(name, report)
         else:
+            _warn_of_stale(config, names)
             return 0
     print(f"error: {failure}", file=sys.stderr)
     return 1
+
+
+def _warn_of_stale(config: "PipelineSettings", names: Sequence[str]) -> None:
+    """Say so if a stage before the first of ``names`` is not what the configuration says: its output was used as it is."""
+    from lsd_experiments.pipeline.overview import plan_stages
+    from lsd_experiments.pipeline.plans import stage_names
+
+    order = stage_names(config)
+    before = order[:order.index(names[0])] if names[0] in order else []
+    try:
+        stages = plan_stages(config, before)
+    except UserError:  # they cannot run here, and need not
+        return
+    for stage in stages:
+        if stage.state.kind == "stale":
+            logger.warning("%s is out of date (%s), and its output was used as it is: run.py makes it anew", stage.name,
+                           stage.state.reason)
 
 
 def _names(stage: str, config: "PipelineSettings", first: str | None) -> list[str]:

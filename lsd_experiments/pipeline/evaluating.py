@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.arrays import Volume, open_volume
-from lsd_experiments.blockwise.stage import State, check_finished, describe_input, read_json, state_of
+from lsd_experiments.blockwise.stage import check_finished, describe_input, read_json
+from lsd_experiments.blockwise.states import State, state_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import EvaluateSettings, PipelineSettings
-from lsd_experiments.provenance import provenance
+from lsd_experiments.provenance import fingerprint_of, provenance
 
 SUFFIXES = (".json", ".csv", ".png")
 
@@ -36,7 +37,7 @@ class EvaluatePlan:
         """The provenance of the scores."""
         return provenance(self.name, {"roi_offset": self.settings.roi_offset, "roi_shape": self.settings.roi_shape},
                           {"labels": describe_input(self.labels), "fragments": describe_input(self.fragments),
-                           "luts": {"name": self.merge_function, "fingerprint": self.luts["key"]}})
+                           "luts": {"name": self.merge_function, "fingerprint": fingerprint_of(self.luts)}})
 
     bytes = 0  # some kilobytes
 
@@ -44,6 +45,12 @@ class EvaluatePlan:
     def merge_function(self) -> str:
         """The merge function of the look-up tables."""
         return str(self.luts["inputs"]["edges"]["name"]).removeprefix("edges_")
+
+    def stored(self) -> dict[str, Any]:
+        """The provenance of the scores that there are."""
+        path = _beside(self.prefix, ".json")
+        provenance = read_json(path).get("provenance") if path.exists() else None
+        return provenance if isinstance(provenance, dict) else {}
 
     def state(self) -> State:
         """What there is of the scores."""
@@ -54,8 +61,8 @@ class EvaluatePlan:
         missing = [suffix for suffix in SUFFIXES if not _beside(self.prefix, suffix).exists()]
         return State("begun", f"{_beside(self.prefix, missing[0])} is missing") if state.kind == "done" and missing else state
 
-    def work(self, anew: bool, show: Any) -> None:
-        """Evaluate, or only write the files that are missing."""
+    def work(self, anew: bool, made: dict[str, Any], show: Any) -> None:
+        """Evaluate, or only write the files that are missing. ``made``: the provenance of the scores."""
         from lsd_experiments.arrays import to_box
         from lsd_experiments.evaluation import check_prefix, evaluate_thresholds, volume_contingency, write_scores
         from lsd_experiments.segmentation import lut_path, part_of, read_lut, threshold_range
@@ -74,7 +81,7 @@ class EvaluatePlan:
         paths = {threshold: lut_path(self.fragments.container, self.merge_function, threshold) for threshold in thresholds}
         luts = ((threshold, part_of(read_lut(path), counted.segments)) for threshold, path in paths.items())
         rows = evaluate_thresholds(counted, luts)
-        write_scores({self.merge_function: rows}, self.prefix, self.made)
+        write_scores({self.merge_function: rows}, self.prefix, made)
 
     def report(self) -> str:
         """The table, and the files."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.blockwise import count_blocks, count_workers
-from lsd_experiments.blockwise.stage import State
+from lsd_experiments.blockwise.states import State
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.locks import is_held
@@ -44,7 +44,9 @@ def plan_stages(config: PipelineSettings, names: Iterable[str], overwrite: bool 
                 raise
             stages.append(Stage(name, None, State("new", f"its threshold is known after evaluate ({error})")))
             continue
-        state = State("stale", "--overwrite is given") if overwrite else plan.state()
+        state = plan.state()
+        if overwrite and state.kind != "new":
+            state = State("stale", "--overwrite is given")
         before[name] = plan
         stages.append(Stage(name, plan, state))
     return stages
@@ -103,7 +105,7 @@ def _progress(records: Path) -> dict[str, Any]:
         said: dict[str, Any] = json.loads((records / "progress.json").read_text())
     except (OSError, ValueError):
         return {}
-    return said
+    return said if isinstance(said, dict) else {}
 
 
 def _count_failed(records: Path) -> int:

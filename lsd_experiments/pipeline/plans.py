@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import BlockTask, Workers
-from lsd_experiments.blockwise.stage import State
+from lsd_experiments.blockwise.states import State
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import PipelineSettings
 
@@ -28,6 +28,9 @@ class StagePlan(Protocol):
     def state(self) -> State:
         """What there is of the output."""
 
+    def stored(self) -> dict[str, Any]:
+        """The provenance of what there is of the output, empty if nothing is."""
+
     def report(self) -> str:
         """What was made, in words."""
 
@@ -39,8 +42,8 @@ class BlockwisePlan(StagePlan, Protocol):
     def task(self, workers: Workers) -> BlockTask:
         """What is done to which blocks."""
 
-    def prepare(self, anew: bool) -> None:
-        """Make ready the output; ``anew``: forget what there is of it."""
+    def prepare(self, anew: bool, made: dict[str, Any]) -> None:
+        """Make ready the output; ``anew``: forget what there is of it. ``made``: the provenance that it gets."""
 
     def finish(self) -> None:
         """Note that all blocks are done."""
@@ -50,8 +53,8 @@ class BlockwisePlan(StagePlan, Protocol):
 class WholePlan(StagePlan, Protocol):
     """A stage that this process does."""
 
-    def work(self, anew: bool, show: Show) -> None:
-        """Do it, and tell ``show`` how far it is."""
+    def work(self, anew: bool, made: dict[str, Any], show: Show) -> None:
+        """Do it, and tell ``show`` how far it is. ``made``: the provenance that the output gets."""
 
 
 Before = Mapping[str, Any]  # plans of the stages before that are not on disk as they will be, by name
@@ -88,7 +91,7 @@ def plan_find_segments(config: PipelineSettings, before: Before) -> StagePlan:
     """The look-up tables from fragments to segments, one per threshold."""
     from lsd_experiments.segmentation.blockwise import plan_luts
 
-    edges = before["agglomerate"].made if "agglomerate" in before else None
+    edges = before["agglomerate"].current if "agglomerate" in before else None
     return plan_luts(_fragments(config, before), config.db_place, config.agglomerate.merge_function, edges,
                      config.find_segments, config.parity)
 
@@ -152,4 +155,4 @@ def _there(container: str, dataset: str, maker: str) -> Volume:
 
 
 def _luts(before: Before) -> dict[str, Any] | None:
-    return before["find_segments"].made if "find_segments" in before else None
+    return before["find_segments"].current if "find_segments" in before else None

@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
-from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize
+from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
 from lsd_experiments.rag.address import is_url, split_password
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.settings import Settings, load_settings
@@ -22,7 +22,7 @@ PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "
          "lsds_file", "lsds_setup", "image"}
 WRITTEN = ("out_file", "db", "fragments_file", "out_prefix")
 DATABASE = "LSD_DATABASE"  # the environment variable that names the database, where the configuration does not
-ROI = tuple[float, float, float]
+ROI = Size
 
 
 class PredictSettings(Settings):

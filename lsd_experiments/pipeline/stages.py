@@ -1,10 +1,13 @@
 """Run one stage: do what is left of it, anew if it was made otherwise, or nothing."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from lsd_experiments.blockwise import Workers, run_blockwise
-from lsd_experiments.blockwise.stage import State
+from lsd_experiments.blockwise.states import made_again
 from lsd_experiments.locks import only_run
 from lsd_experiments.pipeline.plans import PLANNERS, BlockwisePlan, Show, StagePlan, WholePlan
 from lsd_experiments.pipeline.settings import PipelineSettings
@@ -21,15 +24,38 @@ def run_stage(name: str, config: PipelineSettings, overwrite: bool = False, show
     :raises BlocksFailedError: if blocks failed; all others are done
     """
     plan = PLANNERS[name](config, {})
-    state = State("stale", "--overwrite is given") if overwrite else plan.state()
-    if state.kind == "done":
+    state = plan.state()
+    if state.kind == "done" and not overwrite:
         return f"up to date: {plan.report()}"
-    out_file = Path(config.out_file)
-    with only_run(out_file, out_file / ".blockwise" / "pipeline.lock", "another command is at work on it"):
+    with locked(config):
         if state.kind == "stale" and not overwrite:
             logger.warning("%s is made anew: %s", name, state.reason)
-        _work(plan, state.kind == "stale", config, show)
+        if state.kind == "begun":
+            _warn_of_other_code(name, plan)
+        again = overwrite and state.kind != "new"
+        _work(plan, again or state.kind == "stale", made_again(plan.made) if again else plan.made, config, show)
     return plan.report()
+
+
+@contextmanager
+def locked(config: PipelineSettings) -> Iterator[None]:
+    """While open, no other command writes to the containers of ``config``, or to its region graph.
+
+    :raises UserError: if one does
+    """
+    with ExitStack() as stack:
+        for container in sorted({config.out_file, config.fragments_place[0]}):
+            lock = Path(container) / ".blockwise" / "pipeline.lock"
+            stack.enter_context(only_run(Path(container), lock, "another command is at work on it"))
+        yield
+
+
+def _warn_of_other_code(name: str, plan: StagePlan) -> None:
+    """Say so if a stage that goes on was begun by another commit: its blocks may be of two kinds."""
+    begun, now = plan.stored().get("commit"), plan.made["commit"]
+    if begun != now:
+        logger.warning("%s goes on, but was begun by commit %s, and this is %s: to have all of it alike, pass --overwrite", name,
+                       begun, now)
 
 
 def workers_of(plan: StagePlan, config: PipelineSettings) -> Workers:
@@ -37,12 +63,12 @@ def workers_of(plan: StagePlan, config: PipelineSettings) -> Workers:
     return config.workers.for_stage(plan.name)
 
 
-def _work(plan: StagePlan, anew: bool, config: PipelineSettings, show: Show | None) -> None:
+def _work(plan: StagePlan, anew: bool, made: dict[str, Any], config: PipelineSettings, show: Show | None) -> None:
     if isinstance(plan, BlockwisePlan):
         task = plan.task(workers_of(plan, config))
-        plan.prepare(anew)
+        plan.prepare(anew, made)
         run_blockwise(task, show)
         plan.finish()
     else:
         assert isinstance(plan, WholePlan), f"{plan.name} is no stage"
-        plan.work(anew, show or (lambda state: None))
+        plan.work(anew, made, show or (lambda state: None))

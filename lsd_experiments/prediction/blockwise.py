@@ -11,17 +11,16 @@ from typing import Any
 
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
-from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.machine import cores
 from lsd_experiments.blockwise.stage import (
-    State,
-    check_unchanged,
     find_volume,
     finish_volume,
     prepare_volume,
     records_directory,
+    stored_provenance,
     volume_state,
 )
+from lsd_experiments.blockwise.states import State, check_unchanged, continued, made_again, tie_records
 from lsd_experiments.frameworks import import_gunpowder, import_keras
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
@@ -50,7 +49,8 @@ class PredictPlan:
     @property
     def volumes(self) -> dict[str, Volume]:
         """The volumes as they will be, by head."""
-        return {head: output.planned(self.made) for head, output in self.plan.outputs.items()}
+        return {head: output.planned(continued(self.made, stored_provenance(output)))
+                for head, output in self.plan.outputs.items()}
 
     @property
     def bytes(self) -> int:
@@ -67,6 +67,10 @@ class PredictPlan:
             return next(state for state in states if state.kind == "stale")
         missing = [dataset for dataset, state in zip(datasets, states, strict=True) if state.kind == "new"]
         return State("stale", f"{missing[0]} is not there") if missing else State("begun")
+
+    def stored(self) -> dict[str, Any]:
+        """The provenance of what there is of the first volume."""
+        return stored_provenance(next(iter(self.plan.outputs.values())))
 
     def task(self, workers: Workers) -> BlockTask:
         """What is done to which blocks."""
@@ -86,16 +90,17 @@ class PredictPlan:
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
         )
 
-    def prepare(self, anew: bool) -> None:
-        """Make ready the volumes; ``anew``: forget what there is.
+    def prepare(self, anew: bool, made: dict[str, Any]) -> None:
+        """Make ready the volumes; ``anew``: forget what there is. ``made``: the provenance that they get.
 
         :raises UserError: if raw is not fit for the network
         """
         check_raw(self.plan)
-        if anew:
-            clear_records(records_directory(self.plan.settings.out_file, STAGE))
-        for output in self.plan.outputs.values():
-            prepare_volume(output, self.made, anew)
+        outputs = self.plan.outputs.values()
+        for output in outputs:
+            prepare_volume(output, made, anew)
+        tie_records(records_directory(self.plan.settings.out_file, STAGE),
+                    " ".join(stored_provenance(output)["date"] for output in outputs))
 
     def finish(self) -> None:
         """Note that all blocks are done."""
@@ -170,7 +175,8 @@ def _prepare(stage: PredictPlan, overwrite: bool) -> bool:
         if volume is not None and not overwrite:
             check_unchanged(output.name, volume.attrs.get("provenance"), stage.made)
     state = stage.state() if not overwrite else State("stale")
-    stage.prepare(anew=state.kind == "stale")
+    if state.kind != "done":
+        stage.prepare(state.kind == "stale", made_again(stage.made) if overwrite else stage.made)
     return state.kind != "done"
 
 

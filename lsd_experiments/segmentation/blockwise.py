@@ -14,19 +14,20 @@ from lsd_experiments.blockwise import Block, BlockTask, Workers
 from lsd_experiments.blockwise.stage import (
     BASE_MEMORY,
     OutputVolume,
-    State,
     check_finished,
     describe_input,
     finish_volume,
     in_voxels,
+    now,
     prepare_volume,
     read_json,
-    state_of,
+    stored_provenance,
     volume_state,
     write_json,
 )
+from lsd_experiments.blockwise.states import FOREIGN, State, continued, state_of, tie_records
 from lsd_experiments.errors import UserError
-from lsd_experiments.provenance import provenance
+from lsd_experiments.provenance import fingerprint_of, identity, provenance
 from lsd_experiments.rag import open_store
 from lsd_experiments.segmentation.luts import lut_directory, lut_path, make_mappable, read_lut, threshold_name
 from lsd_experiments.segmentation.relabeling import relabel
@@ -54,7 +55,7 @@ class LutsPlan:
     def made(self) -> dict[str, Any]:
         """The provenance of the tables."""
         return provenance(self.name, {**self.settings.model_dump(mode="json"), "parity": self.parity}, {
-            "edges": {"name": edges_name(self.merge_function), "fingerprint": self.edges["key"]},
+            "edges": {"name": edges_name(self.merge_function), "fingerprint": fingerprint_of(self.edges)},
             "fragments": describe_input(self.fragments)})
 
     @property
@@ -69,24 +70,35 @@ class LutsPlan:
 
     bytes = 0  # the number of fragments is not known beforehand
 
+    @property
+    def current(self) -> dict[str, Any]:
+        """The provenance of the tables as they will be."""
+        return continued(self.made, self.stored())
+
+    def stored(self) -> dict[str, Any]:
+        """The provenance of what there is of the tables."""
+        return read_json(self.about) if self.about.exists() else {}
+
     def state(self) -> State:
-        """What there is of the tables."""
-        if not self.about.exists():
-            return State("new")
-        state = state_of(str(self.about), read_json(self.about), True, self.made)
-        missing = sum(not lut_path(self.fragments.container, self.merge_function, t).exists() for t in self.thresholds)
-        return State("begun", f"{missing} tables are missing") if state.kind == "done" and missing else state
+        """What there is of the tables.
 
-    def work(self, anew: bool, show: Show) -> None:
-        """Write the tables.
-
-        :raises UserError: if the edges are not finished
+        :raises UserError: if there are tables that do not say what made them
         """
+        missing = [path for path in map(self._path, self.thresholds) if not path.exists()]
+        if not self.about.exists():
+            if len(missing) < len(self.thresholds):
+                path = next(path for path in map(self._path, self.thresholds) if path.exists())
+                raise UserError(f"{path} exists, and no {self.about.name} says what made it. {FOREIGN}")
+            return State("new")
+        about = read_json(self.about)
+        state = state_of(str(self.about), about, "finished" in about, self.made)
+        return State("begun", f"{len(missing)} tables are missing") if state.kind == "done" and missing else state
+
+    def work(self, anew: bool, made: dict[str, Any], show: Show) -> None:
+        """Write the tables. ``made``: their provenance."""
         check_finished(self.fragments, "extract_fragments")
-        self.about.unlink(missing_ok=True)
-        for old in self.about.parent.glob(f"{self.about.stem}_[0-9]*.npz"):
-            if old.stem.removeprefix(f"{self.about.stem}_").replace(".", "").isdigit():
-                old.unlink()
+        self._remove_tables()
+        write_json(self.about, made)
         done = itertools.count(1)
 
         def written(threshold: float) -> None:
@@ -96,7 +108,20 @@ class LutsPlan:
         with open_store(self.db) as store:
             stream_segments(self.fragments.container, self.merge_function, store.iterate_node_ids(),
                             store.iterate_edges(self.merge_function), self.thresholds, self.parity, written)
-        write_json(self.about, self.made)
+        write_json(self.about, {**made, "finished": now()})
+
+    def _remove_tables(self) -> None:
+        """Remove the tables that the file beside them tells of; it does not call them finished any more, before they go."""
+        if not self.about.exists():
+            return
+        about = read_json(self.about)
+        about.pop("finished", None)
+        write_json(self.about, about)
+        for threshold in threshold_range(about["parameters"]["thresholds_minmax"], about["parameters"]["thresholds_step"]):
+            self._path(threshold).unlink(missing_ok=True)
+
+    def _path(self, threshold: float) -> Path:
+        return lut_path(self.fragments.container, self.merge_function, threshold)
 
     def report(self) -> str:
         """What was made, in words."""
@@ -111,7 +136,7 @@ def plan_luts(fragments: Volume, db: str, merge_function: str, edges: dict[str, 
     :param edges: the provenance of the edges as they will be; None: of those in the region graph
     :raises UserError: if the region graph has no finished edges for ``merge_function``
     """
-    return LutsPlan(fragments, db, merge_function, edges or _finished_edges(db, merge_function), settings, parity)
+    return LutsPlan(fragments, db, merge_function, edges or _finished_edges(db, merge_function, fragments), settings, parity)
 
 
 def luts_about(fragments_file: str, merge_function: str) -> Path:
@@ -128,6 +153,8 @@ def read_luts_provenance(fragments: Volume, merge_function: str) -> dict[str, An
     if not about.exists():
         raise UserError(f"{about}: there are no finished look-up tables for {merge_function}. Run find_segments first")
     luts = read_json(about)
+    if "finished" not in luts or not isinstance(luts.get("inputs"), dict):
+        raise UserError(f"{about}: the look-up tables for {merge_function} are not finished. Run find_segments first")
     if luts["inputs"].get("fragments", {}).get("fingerprint") != describe_input(fragments)["fingerprint"]:
         raise UserError(f"{about}: these look-up tables are not of {fragments.name} as it is now. Run agglomerate and "
                         "find_segments again")
@@ -151,7 +178,7 @@ class ExtractPlan:
         return provenance(self.name, {"threshold": self.threshold, "merge_function": self.merge_function,
                                       "block_shape": self.output.write_shape},
                           {"fragments": describe_input(self.fragments),
-                           "lut": {"name": self.path.name, "fingerprint": self.luts["key"]}})
+                           "lut": {"name": self.path.name, "fingerprint": fingerprint_of(self.luts)}})
 
     @property
     def path(self) -> Path:
@@ -162,6 +189,10 @@ class ExtractPlan:
     def bytes(self) -> int:
         """Of the volume, without compression."""
         return self.output.bytes
+
+    def stored(self) -> dict[str, Any]:
+        """The provenance of what there is of the segmentation."""
+        return stored_provenance(self.output)
 
     def state(self) -> State:
         """What there is of the segmentation."""
@@ -174,14 +205,15 @@ class ExtractPlan:
             "segmentation": (self.output.container, self.output.dataset), "lut": str(self.path),
         }, self.output.records, workers=workers, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(self.output.write_shape))
 
-    def prepare(self, anew: bool) -> None:
-        """Make ready the volume; ``anew``: forget what there is.
+    def prepare(self, anew: bool, made: dict[str, Any]) -> None:
+        """Make ready the volume; ``anew``: forget what there is. ``made``: the provenance that it gets.
 
         :raises UserError: if there is no look-up table for the threshold
         """
         check_finished(self.fragments, "extract_fragments")
         make_mappable(self.path)
-        prepare_volume(self.output, self.made, anew)
+        prepare_volume(self.output, made, anew)
+        tie_records(self.output.records, stored_provenance(self.output)["date"])
 
     def finish(self) -> None:
         """Note that all blocks are done."""
@@ -220,10 +252,10 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     return process
 
 
-def _finished_edges(db: str, merge_function: str) -> dict[str, Any]:
+def _finished_edges(db: str, merge_function: str, fragments: Volume) -> dict[str, Any]:
     """The provenance of the edges in the region graph.
 
-    :raises UserError: if they are not there, or not all of them
+    :raises UserError: if they are not there, not all of them, or of other fragments
     """
     with open_store(db) as store:
         stage = store.stage(edges_name(merge_function))
@@ -231,4 +263,8 @@ def _finished_edges(db: str, merge_function: str) -> dict[str, Any]:
             others = ", ".join(store.merge_functions())
             there = f" (there are some for {others})" if others else ""
             raise UserError(f"{store.name} has no finished edges for {merge_function}{there}. Run agglomerate first")
+        theirs = stage[0].get("inputs", {}).get("fragments", {})
+        if identity(theirs) != identity(describe_input(fragments)):
+            raise UserError(f"the edges for {merge_function} in {store.name} are not of {fragments.name} as it is now. Correct "
+                            "'db', or run agglomerate again")
         return stage[0]

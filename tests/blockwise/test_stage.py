@@ -9,9 +9,7 @@ import lsd_experiments
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.blockwise.stage import (
     OutputVolume,
-    State,
     check_finished,
-    check_unchanged,
     chunk_shape,
     describe_input,
     find_volume,
@@ -20,6 +18,7 @@ from lsd_experiments.blockwise.stage import (
     prepare_volume,
     volume_state,
 )
+from lsd_experiments.blockwise.states import State, check_unchanged, tie_records
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.provenance import identity, provenance
@@ -48,13 +47,45 @@ def test_first_run_creates_second_goes_on_third_does_nothing(output):
     assert prepare_volume(output, MADE) is True
 
 
-def test_overwriting_forgets_the_blocks(output):
+def test_overwriting_makes_another_volume(output):
     prepare_volume(output, MADE)
     finish_volume(output)
-    output.records.mkdir(parents=True)
     assert prepare_volume(output, {**MADE, "stage": "other"}, overwrite=True) is False
-    assert not output.records.exists()
     assert open_volume(output.container, output.dataset).attrs["provenance"]["stage"] == "other"
+
+
+def test_what_a_killed_replacement_left_is_removed(output):
+    prepare_volume(output, MADE)
+    volumes = Path(output.container, "volumes")
+    (volumes / ".fragments.abc.partial").mkdir()
+    (volumes / ".fragments.abc.old").mkdir()
+    (volumes / ".fragmentsX.abc.old").mkdir()  # negative control: another dataset's
+    prepare_volume(output, MADE, overwrite=True)
+    assert sorted(path.name for path in volumes.glob(".f*")) == [".fragmentsX.abc.old"]
+
+
+def test_records_count_for_the_making_that_they_are_of(output):
+    output.records.mkdir(parents=True)
+    (output.records / "done").touch()
+    tie_records(output.records, "first")  # what does not say is not trusted
+    assert not (output.records / "done").exists()
+    (output.records / "done").touch()
+    tie_records(output.records, "first")
+    assert (output.records / "done").exists()
+    tie_records(output.records, "second")
+    assert not (output.records / "done").exists()
+
+
+def test_a_group_in_the_place_of_an_output_is_refused(output):
+    prepare_volume(output, MADE)
+    with pytest.raises(UserError, match="volumes is a group"):
+        volume_state(dataclasses.replace(output, dataset="volumes"), {**MADE, "key": "1"})
+
+
+def test_what_another_stage_made_is_refused(output):
+    prepare_volume(output, MADE)
+    with pytest.raises(UserError, match=r"was made by s, not by other\. Choose another output, or remove it yourself"):
+        volume_state(output, {**MADE, "stage": "other", "key": "1"})
 
 
 @pytest.mark.parametrize(("change", "message"), [

@@ -11,10 +11,12 @@ import pytest
 
 import lsd_experiments
 from lsd_experiments.arrays import open_volume
+from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.overview import describe_plan, describe_status, plan_stages
-from lsd_experiments.pipeline.plans import PLANNERS, stage_names
+from lsd_experiments.pipeline.plans import stage_names
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.stages import run_stage
+from lsd_experiments.rag import open_store
 
 STAGES = ["extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation"]
 EXTRACT = "threshold = 0.5"
@@ -116,13 +118,75 @@ def test_containers_may_move(done, tmp_path_factory, make_config):
     assert run(make_config(elsewhere, extract=EXTRACT)) == []
 
 
-def test_a_region_graph_of_other_fragments_is_not_overwritten(config, done):
+def test_what_is_made_again_by_wish_makes_what_follows_anew(config, done):
+    """Though nothing changed that is known; and when it was deleted afterwards, too."""
+    path = config(extract=EXTRACT)
+    settings = with_num_workers(load_pipeline(path), 2)
+    run_stage("extract_fragments", settings, overwrite=True)
+    assert [name for name, kind in states(path).items() if kind == "done"] == ["extract_fragments"]
+    assert run(path) == STAGES[1:]
+    assert run(path) == []
+
+
+def test_records_of_blocks_do_not_count_for_another_database(config, done):
+    """A database that comes back from before, half full, is filled again."""
+    path = config(extract=EXTRACT)
+    with open_store(done / "out.db") as store:
+        edges = store.read_edges("hist_quant_50")
+        made = store.stage("edges_hist_quant_50")[0]
+        store.clear_edges("hist_quant_50")
+        store.create_edges("hist_quant_50")
+        store.begin_stage("edges_hist_quant_50", {**made, "date": "2020-01-01"})  # the records say that all blocks are done
+    assert run(path) == ["agglomerate"]
+    with open_store(done / "out.db") as store:
+        for before, after in zip(edges, store.read_edges("hist_quant_50"), strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+def test_a_region_graph_of_another_container_is_not_touched(config, done, tmp_path_factory, make_out_file, make_config):
+    """Of the same name, too, and with --overwrite; a container that was renamed is the same."""
     (done / "out.zarr").rename(done / "other.zarr")
     path = config(extract=EXTRACT)
-    path.write_text(path.read_text().replace('out_file = "out.zarr"', 'out_file = "other.zarr"\ndb = "out.db"')
+    path.write_text(path.read_text().replace('"out.zarr"', '"other.zarr"', 1) .replace('out_file', 'db = "out.db"\nout_file', 1)
                     .replace('labels_file = "out.zarr"', 'labels_file = "other.zarr"'))
-    with pytest.raises(lsd_experiments.errors.UserError, match=r"holds the region graph of out\.zarr:volumes/fragments, not"):
-        PLANNERS["extract_fragments"](load_pipeline(path), {}).state()
+    assert run(path, "extract_fragments") == []
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    make_out_file(elsewhere)
+    path = make_config(elsewhere, top=f'db = "{done}/out.db"')
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=r"holds the region graph of out\.zarr:volumes/fragments, in another container than"):
+            run_stage("extract_fragments", load_pipeline(path), overwrite)
+    with open_store(done / "out.db") as store:
+        assert store.count_nodes() > 0
+
+
+@pytest.mark.parametrize(("dataset", "says"), [
+    ("volumes", "is a group"), ("volumes/affs", "was made by predict"), ("volumes/fragments", "was made by extract_fragments"),
+    ("volumes/labels/neuron_ids", "does not say what made it")])
+def test_what_a_stage_did_not_make_is_not_overwritten(config, done, dataset, says):
+    before = files(done)
+    settings = load_pipeline(config(extract=f'{EXTRACT}\nout_dataset = "{dataset}"'))
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=says):
+            run_stage("extract_segmentation", settings, overwrite)
+    assert files(done) == before
+
+
+def test_tables_that_do_not_say_what_made_them_are_not_replaced(config, done):
+    tables = done / "out.zarr" / "luts" / "fragment_segment"
+    (tables / "seg_edges_hist_quant_50.json").unlink()
+    with pytest.raises(UserError, match=r"seg_edges_hist_quant_50_0\.npz exists, and no seg_edges_hist_quant_50\.json says"):
+        run(config(extract=EXTRACT), "find_segments")
+    shutil.rmtree(tables)
+    assert run(config(extract=EXTRACT), "find_segments") == ["find_segments"]
+
+
+def test_edges_of_other_fragments_are_refused(config, done):
+    shutil.copy(done / "out.db", done / "before.db")
+    run(config(fragments="min_seed_distance = 8"), "extract_fragments", "agglomerate")
+    (done / "before.db").rename(done / "out.db")
+    with pytest.raises(UserError, match=r"the edges for hist_quant_50 in .*out\.db are not of .*fragments as it is now"):
+        run(config(fragments="min_seed_distance = 8"), "find_segments")
 
 
 def test_a_dry_run_tells_all_stages_of_a_new_run_and_writes_nothing(config, out_file):
