@@ -33,7 +33,7 @@ def _export(options: argparse.Namespace) -> None:
     from lsd_experiments.rag import open_store
     from lsd_experiments.rag.parquet import export_graph
 
-    with open_store(load_pipeline(options.config).db_place) as store:
+    with open_store(load_pipeline(options.config).db_place, readonly=True) as store:
         for path in export_graph(store, options.directory):
             print(path)
 

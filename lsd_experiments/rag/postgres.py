@@ -21,14 +21,16 @@ class PostgresDatabase(Database):
     """An open schema.
 
     :param create: make the schema if it is not there
+    :param readonly: refuse to write; reading is all that the user must be granted
     :param patient: see :class:`~lsd_experiments.rag.session.Session`, and ``retry``
     :raises UserError: if the server does not let us in, or the schema is not there or is something else
     """
 
-    def __init__(self, url: str, create: bool, patient: bool = False, retry: float | None = None) -> None:
+    def __init__(self, url: str, create: bool, readonly: bool = False, patient: bool = False,
+                 retry: float | None = None) -> None:
         self._address = parse_address(url)
         self.name = self._address.name
-        self._session = Session(self._address, patient, retry)
+        self._session = Session(self._address, patient, retry, readonly)
         try:
             self._session.run(lambda cursor: _prepare(cursor, self._address, create, self.table_options))
         except BaseException:
@@ -87,7 +89,8 @@ def schema_is_used(url: str) -> bool:
 def _prepare(cursor: Any, address: Address, create: bool, table_options: str) -> None:
     """Make the tables in a new schema; look whether one that is there is ours."""
     schema = address.schema
-    cursor.execute("SELECT pg_advisory_xact_lock(hashtext('lsd-experiments'), hashtext(%s))", (schema,))
+    if create:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('lsd-experiments'), hashtext(%s))", (schema,))
     there = _relations(cursor, address)
     if MARK in there:
         cursor.execute(f"SELECT layout FROM {MARK}")

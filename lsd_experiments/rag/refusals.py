@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import Unavailable
 
 # That the server is away, by SQLSTATE: it shuts down or starts, or took one of two transactions back.
 AWAY = {"57P01", "57P02", "57P03", "40001", "40P01"}
@@ -40,7 +40,7 @@ def is_starting(error: Exception) -> bool:
 
 
 def refusal(name: str, error: Exception, waited: float | None = None) -> Exception:
-    """What to raise for an error: a UserError where the user can mend it.
+    """What to raise for an error: an Unavailable where the user can mend it.
 
     :param name: of the database
     :param waited: seconds, if that was in vain
@@ -49,16 +49,16 @@ def refusal(name: str, error: Exception, waited: float | None = None) -> Excepti
 
     text = first_line(error)
     if waited is not None:
-        return UserError(f"{name}: did not answer for {waited:g} s: {text}. See whether the server runs, then run the same "
+        return Unavailable(f"{name}: did not answer for {waited:g} s: {text}. See whether the server runs, then run the same "
                          "command again")
     code = getattr(error, "pgcode", None)
     remedy = REMEDIES.get(code or "") or next((remedy for part, remedy in TEXTS.items() if part in text), None)
     if remedy is not None:
-        return UserError(f"{name}: {remedy}")
+        return Unavailable(f"{name}: {remedy}")
     if code is None and isinstance(error, psycopg2.OperationalError):
         if 'database "' in text and "does not exist" in text:
-            return UserError(f"{name}: {REMEDIES['3D000']}")
-        return UserError(f"{name}: cannot be reached: {text}. See whether the server runs, or correct 'db'")
+            return Unavailable(f"{name}: {REMEDIES['3D000']}")
+        return Unavailable(f"{name}: cannot be reached: {text}. See whether the server runs, or correct 'db'")
     return error
 
 

@@ -23,6 +23,8 @@ CONNECTION = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_inte
 # Tables that grew a moment ago have no statistics, and a planner without them sorts or hashes what its index has in order.
 SETTINGS = ("enable_sort TO off", "enable_hashagg TO off", "jit TO off")
 
+READ_ONLY = "default_transaction_read_only TO on"
+
 ANSWERED: set[str] = set()  # the databases that this process has reached: they are there, and may be waited for
 
 Result = TypeVar("Result")
@@ -33,10 +35,12 @@ class Session:
 
     :param patient: wait for a server, too, that has not answered this process before
     :param retry: seconds to wait (default: LSD_DATABASE_RETRY in the environment, or 120)
+    :param readonly: refuse to write
     """
 
-    def __init__(self, address: Address, patient: bool = False, retry: float | None = None) -> None:
+    def __init__(self, address: Address, patient: bool = False, retry: float | None = None, readonly: bool = False) -> None:
         self._address = address
+        self._settings = (f"search_path TO {address.schema}", *SETTINGS, *((READ_ONLY,) if readonly else ()))
         self._patient = patient or address.name in ANSWERED
         self._retry = float(os.environ.get(RETRY_VARIABLE, RETRY)) if retry is None else retry
         self._connection: Any = None
@@ -97,7 +101,7 @@ class Session:
         password = {} if self._address.password is None else {"password": self._address.password}
         connection = psycopg2.connect(**{**CONNECTION, **self._address.parameters, **password})
         with connection.cursor() as cursor:
-            for setting in (f"search_path TO {self._address.schema}", *SETTINGS):
+            for setting in self._settings:
                 cursor.execute(f"SET {setting}")
         connection.commit()
         return connection

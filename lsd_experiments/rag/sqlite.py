@@ -4,6 +4,7 @@ Several processes of one machine may write at once. A file system that several m
 write-ahead log is shared memory, and locks over a network are not to be trusted. PostgreSQL serves many machines.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.rag.database import LAYOUT, Database, Rows, Statement
 from lsd_experiments.rag.stages import create_tables
 
@@ -37,19 +38,24 @@ class SqliteDatabase(Database):
     """An open file.
 
     :param create: make the file if it is not there
+    :param readonly: refuse to write; then the file and its directory need not be writable
     :raises UserError: if the file is not there, or is something else
     """
 
     table_options = " WITHOUT ROWID"
 
-    def __init__(self, path: Path, create: bool) -> None:
+    def __init__(self, path: Path, create: bool, readonly: bool = False) -> None:
         self.name = str(path)
         if not create and not path.is_file():
             raise UserError(f"{path}: no such database. Run extract_fragments first, or correct 'db'")
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._readonly = readonly and not (_may_write(path) and _may_write(path.parent))
+        self._unwatched: tuple[Path, int, int] | None = None
         with self._refusals():
-            self._connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
+            self._connection = sqlite3.connect(self._uri(path), timeout=WAIT, isolation_level=None, uri=True)
             self._prepare()
+            if readonly:
+                self._connection.execute("PRAGMA query_only = ON")
 
     def transact(self, statements: Sequence[Statement]) -> None:  # noqa: D102
         with self._refusals():
@@ -68,17 +74,44 @@ class SqliteDatabase(Database):
 
     def fetch(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: D102
         with self._refusals():
-            return self._connection.execute(query, parameters).fetchall()
+            rows = self._connection.execute(query, parameters).fetchall()
+        self._check_unchanged()
+        return rows
 
     def read(self, query: str, parameters: tuple[Any, ...], kind: DTypeLike) -> NDArray[np.void]:  # noqa: D102
         with self._refusals():
-            return np.fromiter(self._connection.execute(query, parameters), kind)
+            rows = np.fromiter(self._connection.execute(query, parameters), kind)
+        self._check_unchanged()
+        return rows
 
     def tables(self) -> list[str]:  # noqa: D102
         return [name for name, in self.fetch("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
 
     def close(self) -> None:  # noqa: D102
         self._connection.close()
+
+    def _uri(self, path: Path) -> str:
+        """How SQLite is to open ``path``.
+
+        A write-ahead log needs files beside the database. Where they cannot be made, one that is there is read, and
+        without one the database is taken as one that does not change; :meth:`_check_unchanged` sees to it.
+        """
+        path = path.resolve()
+        if not self._readonly:
+            return path.as_uri()
+        log, shared = (path.with_name(f"{path.name}-{suffix}") for suffix in ("wal", "shm"))
+        if log.exists() and log.stat().st_size:
+            if not shared.exists():
+                raise UserError(f"{self.name}: a run was killed as it wrote it, and only who may write {path.parent} can read it "
+                                "now. Have status.py run by its owner, then run the same command again")
+            return f"{path.as_uri()}?mode=ro"
+        self._unwatched = (path, *_version(path))
+        return f"{path.as_uri()}?mode=ro&immutable=1"
+
+    def _check_unchanged(self) -> None:
+        """Nobody tells a reader without a write-ahead log that the file changes."""
+        if self._unwatched is not None and _version(self._unwatched[0]) != self._unwatched[1:]:
+            raise Unavailable(f"{self.name}: another process wrote it while it was read. Run the same command again")
 
     def _insert(self, rows: Rows) -> None:
         columns = []
@@ -92,7 +125,7 @@ class SqliteDatabase(Database):
         self._connection.executemany(f"INSERT INTO {rows.table} VALUES ({marks})", zip(*columns, strict=True))
 
     def _prepare(self) -> None:
-        """Make the tables in a new file; look whether one that is there is ours."""
+        """Make the tables in a new file, unless only reading is allowed; look whether one that is there is ours."""
         ((mark,),) = self.fetch("PRAGMA application_id")
         if mark == APPLICATION_ID:
             ((layout,),) = self.fetch("PRAGMA user_version")
@@ -102,6 +135,8 @@ class SqliteDatabase(Database):
             return
         if self.tables():
             raise UserError(f"{self.name}: a database of something else. Name another 'db'")
+        if self._readonly:
+            raise UserError(f"{self.name}: no region graph in it. Run extract_fragments first, or correct 'db'")
         self._connection.execute("PRAGMA journal_mode = WAL")  # stays with the file
         self.transact([*create_tables(self.table_options), (f"PRAGMA user_version = {LAYOUT}", ()),
                        (f"PRAGMA application_id = {APPLICATION_ID}", ())])
@@ -115,4 +150,14 @@ class SqliteDatabase(Database):
             remedy = REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
             if remedy is None:
                 raise
-            raise UserError(f"{self.name}: {remedy}") from error
+            raise Unavailable(f"{self.name}: {remedy}") from error
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """What differs once ``path`` was written."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size

@@ -37,14 +37,17 @@ class RagStore:
 
     :param place: the path of a SQLite file, or ``postgresql://user@host:port/database?schema=NAME`` (default: lsd)
     :param create: make the database, that is the file or the schema, if it is not there
+    :param readonly: refuse to write; then reading is all that must be allowed: of the file and its directory, or of the schema
     :param patient: wait for a server that has not answered this process yet, as is done for one that has
     :param retry: seconds to wait for a server (default: LSD_DATABASE_RETRY in the environment, or 120)
     :ivar name: what messages call the database; without a password
     :raises UserError: if the database is not there, or is something else
     """
 
-    def __init__(self, place: str | Path, create: bool = False, *, patient: bool = False, retry: float | None = None) -> None:
-        self._database = _open_database(place, create, patient, retry)
+    def __init__(self, place: str | Path, create: bool = False, *, readonly: bool = False, patient: bool = False,
+                 retry: float | None = None) -> None:
+        assert not (create and readonly), "what is made is written"
+        self._database = _open_database(place, create, readonly, patient, retry)
         self.name = self._database.name
 
     def __enter__(self) -> Self:
@@ -177,9 +180,9 @@ class RagStore:
             last = int(nodes["id"][-1])
 
 
-def open_store(place: str | Path, create: bool = False, *, patient: bool = False) -> RagStore:
+def open_store(place: str | Path, create: bool = False, *, readonly: bool = False, patient: bool = False) -> RagStore:
     """Open the region graph at ``place``, see :class:`RagStore`."""
-    return RagStore(place, create, patient=patient)
+    return RagStore(place, create, readonly=readonly, patient=patient)
 
 
 def database_exists(place: str | Path) -> bool:
@@ -194,11 +197,11 @@ def database_exists(place: str | Path) -> bool:
     return schema_is_used(str(place))
 
 
-def _open_database(place: str | Path, create: bool, patient: bool, retry: float | None) -> Database:
+def _open_database(place: str | Path, create: bool, readonly: bool, patient: bool, retry: float | None) -> Database:
     if is_url(place):
         from lsd_experiments.rag.postgres import PostgresDatabase
 
-        return PostgresDatabase(str(place), create, patient, retry)
+        return PostgresDatabase(str(place), create, readonly, patient, retry)
     from lsd_experiments.rag.sqlite import SqliteDatabase
 
-    return SqliteDatabase(Path(place), create)
+    return SqliteDatabase(Path(place), create, readonly)

@@ -5,7 +5,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.rag import RagStore, open_store
 
 
@@ -206,3 +206,13 @@ def test_missing_places_are_refused(place):
         open_store(place)
     open_store(place, create=True).close()
     open_store(place).close()
+
+
+def test_a_store_for_reading_is_not_written(place):
+    with open_store(place, create=True) as store:
+        store.begin_stage("nodes", {})
+    with open_store(place, readonly=True) as store:
+        assert store.stage("nodes") == ({}, False)
+        with pytest.raises(Unavailable, match="it is read-only"):
+            store.finish_stage("nodes")
+        assert store.stage("nodes") == ({}, False)
