@@ -10,6 +10,8 @@ import pydantic
 
 from lsd_experiments.errors import UserError, nearest
 
+SECRET = "db"  # the key whose value may be a URL with a password: it is not quoted
+
 
 class Settings(pydantic.BaseModel):
     """Base of all settings: frozen, and an unknown key is an error."""
@@ -57,7 +59,15 @@ def _first_misfit(error: pydantic.ValidationError, model: type[pydantic.BaseMode
         return f"unknown key '{key}'{nearest(where[-1], _keys(model, where[:-1]))}"
     if misfit["type"] == "missing":
         return f"'{key}' is missing"
-    return f"'{key}': {misfit['msg'].removeprefix('Value error, ')}, found {misfit['input']!r}"
+    found = "" if SECRET in where else f", found {_without_secret(misfit['input'])!r}"
+    return f"'{key}': {misfit['msg'].removeprefix('Value error, ')}{found}"
+
+
+def _without_secret(value: Any) -> Any:
+    """``value``, a part of a file, without what :data:`SECRET` says."""
+    if isinstance(value, dict):
+        return {key: _without_secret(inner) for key, inner in value.items() if key != SECRET}
+    return value
 
 
 def _keys(model: type[pydantic.BaseModel], path: list[str]) -> list[str]:

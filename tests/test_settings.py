@@ -82,3 +82,29 @@ def test_binary_and_missing_files(tmp_path):
 def test_nearest():
     assert nearest("thresholds", ["threshold", "name"]) == "; did you mean 'threshold'?"
     assert nearest("qqq", ["threshold", "name"]) == ""
+
+
+class Graph(Settings):
+    db: str | None = None
+    size: int = 1
+
+    @pydantic.model_validator(mode="after")
+    def _small(self):
+        if self.size > 9:
+            raise ValueError("too large")
+        return self
+
+
+class Run(Settings):
+    graph: Graph = Graph()
+
+
+@pytest.mark.parametrize("values", [{"db": ["postgresql://u:s3cret@h/db"]}, {"db": {"url": "s3cret"}},
+                                    {"db": "postgresql://u:s3cret@h/db", "size": 10}])
+@pytest.mark.parametrize("outer", [False, True])
+def test_the_value_of_db_is_not_quoted(values, outer):
+    with pytest.raises(UserError, match=r"here\.toml: '.*': ") as error:
+        parse_settings({"graph": values} if outer else values, Run if outer else Graph, "here.toml")
+    assert "s3cret" not in str(error.value)
+    with pytest.raises(UserError, match=r"'size': .*found 'other'"):
+        parse_settings({"size": "other"}, Graph, "here.toml")

@@ -17,24 +17,35 @@ SCHEMA = "lsd"  # unless the URL names one
 URL = re.compile(r"(?P<scheme>postgres(?:ql)?://)(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^@/?#]*))?@)?"
                  r"(?P<place>[^@/?#]*(?:/[^@?#]*)?)(?:\?(?P<query>[^@#]*))?")
 
+# What is meant to reach a server, and may hold a password, though it is no URL: libpq's "key=value ...", a URL with a slash too
+# few, or "user:password@host"; perhaps made absolute, as paths in a configuration are.
+NO_FILE = re.compile(r"password\s*=|(?:^|/)\s*postgres\w*\s*:|(?:^|/)[^/:@]*:[^/@]*@", re.IGNORECASE)
+
+SECRET = re.compile("passw|secret|_key$", re.IGNORECASE)  # of libpq's parameters; passfile and sslkey name files
+
 
 def is_url(place: str | Path) -> bool:
     """Whether ``place`` is the URL of a PostgreSQL database, not the path of a file.
 
-    :raises UserError: if it is a URL of another kind
+    :raises UserError: if it is a URL of another kind, or may be one that went wrong; then it is not quoted
     """
-    scheme, separator, _ = str(place).partition("://")
-    if isinstance(place, Path) or not separator:
+    if isinstance(place, Path):
         return False
-    if scheme not in ("postgres", "postgresql"):
+    scheme, separator, _ = place.partition("://")
+    if separator and scheme in ("postgres", "postgresql"):
+        return True
+    if separator and re.fullmatch("[A-Za-z][A-Za-z0-9+.-]*", scheme):
         raise UserError(f"db: a URL that begins with {scheme}://. Name a file for SQLite, or postgresql://user@host/database")
-    return True
+    if separator or NO_FILE.search(place):
+        raise UserError("db: neither a file nor a URL as it should be. Name a file for SQLite, or "
+                        "postgresql://user:password@host:port/database")
+    return False
 
 
 def split_password(url: str) -> tuple[str, str | None]:
     """``url`` without its password, and the password, None if it has none.
 
-    :raises UserError: if it is malformed; the message does not quote it
+    :raises UserError: if it is malformed, or holds other secrets; the message does not quote it
     """
     parts = URL.fullmatch(url)
     if parts is None:
@@ -44,8 +55,12 @@ def split_password(url: str) -> tuple[str, str | None]:
     query = [item for item in (parts["query"] or "").split("&") if item]
     for item in query:
         key, _, value = item.partition("=")
-        if unquote(key) == "password":
+        key = unquote(key)
+        if key == "password":
             password = value
+        elif SECRET.search(key):
+            raise UserError("db: the URL of the database holds a secret that is not its password (sslpassword, or the like). Put "
+                            "it into ~/.pg_service.conf, and name the service: postgresql:///?service=NAME")
     kept = [item for item in query if unquote(item.partition("=")[0]) != "password"]
     user = f"{parts['user']}@" if parts["user"] else ""
     bare = parts["scheme"] + user + parts["place"] + ("?" + "&".join(kept) if kept else "")

@@ -34,6 +34,31 @@ def test_a_malformed_url_is_not_quoted(url):
     assert "sec" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", [
+    "host=h password=s3cret dbname=x", "host=h PASSWORD = 's3cret'", "postgresql:/u:s3cret@h/db", "postgresql:u:s3cret@h/db",
+    "postgresql//u:s3cret@h/db", "u:s3cret@h/db", "host=h password=s3cret://", "Postgres:s3cret",
+    "PostgreSQL://u:s3cret@h/db", "postgresql+psycopg2://u:s3cret@h/db"])
+@pytest.mark.parametrize("directory", ["", "/data/run/"])  # as a path relative to a configuration comes
+def test_what_is_no_url_may_hold_a_password_and_is_not_taken_as_a_file(text, directory):
+    with pytest.raises(UserError, match=r"db: .*Name a file for SQLite, or postgresql://") as caught:
+        is_url(directory + text)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["graph.db", "/data/12:30/graph.db", "/data/ann@lab/graph.db", "postgres/graph.db", "pass=1.db"])
+def test_files_may_have_signs_in_their_names(path):
+    assert not is_url(path)
+
+
+@pytest.mark.parametrize("key", ["sslpassword", "sslpasswor%64", "oauth_client_secret", "scram_client_key", "Password"])
+def test_other_secrets_are_refused(key):
+    with pytest.raises(UserError, match=r"a secret that is not its password .*pg_service\.conf") as caught:
+        split_password(f"postgresql://ann@host/db?schema=a&{key}=s3cret")
+    assert "s3cret" not in str(caught.value)
+    files = "postgresql://ann@host/db?sslkey=a.key&passfile=b"
+    assert split_password(files) == (files, None)
+
+
 @pytest.mark.parametrize(("url", "says"), [
     ("postgresql://ann:secret@host/db?schema=a;b", "schema=a;b"),
     ("postgresql://ann:secret@host/db?schema=pg_catalog", "schema=pg_catalog"),
