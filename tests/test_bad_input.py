@@ -20,7 +20,7 @@ from lsd_experiments.arrays import create_volume
 from lsd_experiments.blockwise.stage import now
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.pipeline.settings import load_pipeline
-from lsd_experiments.pipeline.stages import STAGES
+from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
@@ -92,8 +92,9 @@ CONFIGS = {
                                  "unknown key 'fragmets'; did you mean 'fragments'"),
     "config: misspelt optional section": ("03_predict/run.py config.toml#evaluate.label_file=1",
                                           r"'evaluate\.label_file'; did you mean 'labels_file'"),
-    "config: unknown key": ("03_predict/run.py config.toml#num_wrkers=2", "unknown key 'num_wrkers'; did you mean 'num_workers'"),
-    "config: wrong type": ("03_predict/run.py config.toml#num_workers=0", "'num_workers': .*greater than or equal to 1, found 0"),
+    "config: unknown key": ("03_predict/run.py config.toml#workers.num_wrkers=2", "num_wrkers'; did you mean 'num_workers'"),
+    "config: wrong type": ("03_predict/run.py config.toml#workers.num_workers=0",
+                           "'workers.num_workers': .*greater than or equal to 1, found 0"),
     "config: merge function": ("03_predict/agglomerate.py config.toml#agglomerate.merge_function='hist_quant_5'",
                                r"agglomerate\.merge_function.*hist_quant_5"),
     "predict: no setup": ("03_predict/predict.py config.toml#setup=", "has no 'setup', which predict needs"),
@@ -114,15 +115,22 @@ CONFIGS = {
                                  "has no channels; affinities are"),
     "fragments: block size": ("03_predict/extract_fragments.py config.toml#fragments.block_size=[120,90,92]",
                               r"\[fragments\] block_size = \[120\.0, .*\] nm is no multiple .* Take \[100\.0, 90\.0, 92\.0\]"),
-    "fragments: made otherwise": (f"03_predict/extract_fragments.py {MADE}#fragments.min_seed_distance=3",
-                                  "made with min_seed_distance = 10, now it is 3"),
+    "fragments: what the network made": (f"03_predict/extract_fragments.py {MADE}#fragments.fragments_dataset='volumes/affs' "
+                                         "--overwrite", "was made by predict, not by extract_fragments"),
+    "workers: memory": ("03_predict/run.py config.toml#workers.memory='8gigs'", r"'workers\.memory': memory is a number and one"),
+    "workers: no scheduler": ("03_predict/predict.py config.toml#out_file='new.zarr'#workers.kind='lsf'#workers.num_workers=2",
+                              "bsub"),
+    "workers: image": ("03_predict/predict.py config.toml#out_file='new.zarr'#workers.image='lsd.sif' --dry-run", r"lsd\.sif"),
+    "sizes: not a number": ("03_predict/extract_fragments.py config.toml#fragments.context=[nan,0,0]", r"'fragments\.context"),
+    "graph: a server that is not there": ("03_predict/agglomerate.py config.toml#db='postgresql://u:s3cret@127.0.0.1:1/x'",
+                                          r"^(?!.*s3cret).*no dataset 'volumes/fragments'"),
     "fragments: cannot be written": ("03_predict/extract_fragments.py config.toml#fragments.fragments_file='/proc/f.zarr'",
                                      r"/proc/f\.zarr.*Correct the path"),
     "fragments: below a file": ("03_predict/extract_fragments.py config.toml#fragments.fragments_file='broken.json/f.zarr'",
                                 "broken.json.*: not a directory"),
     "graph: cannot be written": ("03_predict/extract_fragments.py config.toml#db='/proc/graph.db'", r"/proc/graph\.db.*Name"),
     "agglomerate: no fragments": ("03_predict/agglomerate.py config.toml", "no dataset 'volumes/fragments'"),
-    "find_segments: no graph": ("03_predict/find_segments.py config.toml", r"raw\.db: no such database\. Run extract_fragments"),
+    "find_segments: no graph": ("03_predict/find_segments.py config.toml", "no dataset 'volumes/fragments'"),
     "find_segments: no edges": (f"03_predict/find_segments.py {MADE}#agglomerate.merge_function='mean'",
                                 "no finished edges for mean .*hist_quant_50.* Run agglomerate first"),
     "evaluate: nothing to compare with": ("03_predict/evaluate.py config.toml#evaluate=",
@@ -161,7 +169,7 @@ OTHERS = {
                                    "config.toml: file exists"),
     "view: nothing named": ("03_predict/view.py", "nothing to show. Name a config"),
     "view: mistyped": ("03_predict/view.py -f rwa.zarr", r"rwa\.zarr: no such file or directory"),
-    "view: misspelt key": ("03_predict/view.py config.toml#num_wrkers=2", "did you mean 'num_workers'"),
+    "view: misspelt key": ("03_predict/view.py config.toml#workers.num_wrkers=2", "did you mean 'num_workers'"),
     "view_data: mistyped": ("01_data/view_data.py -f rwa.zarr", r"rwa\.zarr: no such file or directory"),
     "view_data: no volumes": ("01_data/view_data.py -d 02_train", "02_train: holds no zarr, N5 or HDF5"),
     "view_data: port": ("01_data/view_data.py -f raw.zarr --port 99999", "--port 99999: there is no such port"),
@@ -269,7 +277,7 @@ def _segment(directory):
     path = directory / "made.toml"
     path.write_text(_config(["out_file='made.zarr'"]))
     for stage in ("extract_fragments", "agglomerate", "find_segments"):
-        STAGES[stage](load_pipeline(path), False)
+        run_stage(stage, load_pipeline(path))
 
 
 def run(world, command, *more):

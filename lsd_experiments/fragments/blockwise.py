@@ -34,7 +34,8 @@ from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
 from lsd_experiments.geometry import Box, Voxels, to_voxels
 from lsd_experiments.provenance import provenance
-from lsd_experiments.rag import database_exists, open_store
+from lsd_experiments.rag import database_exists, is_url, open_store
+from lsd_experiments.writing import check_writable
 
 STAGE = "extract_fragments"
 NODES = "nodes"  # what the region graph calls this stage
@@ -86,6 +87,7 @@ class FragmentsPlan:
         state = volume_state(self.output, self.made)
         nodes = self._nodes()
         if state.kind != "done":
+            self._check_place()
             return state
         return nodes if nodes.kind == "done" else State("stale", f"its nodes in {self.db} {nodes.reason}")
 
@@ -127,6 +129,15 @@ class FragmentsPlan:
     @property
     def _place(self) -> str:
         return f"{Path(self.output.container).name}:{self.output.dataset}"
+
+    def _check_place(self) -> None:
+        """:raises UserError: if a new SQLite file could not be written"""
+        if is_url(self.db) or Path(self.db).exists():
+            return
+        try:
+            check_writable(Path(self.db).parent)
+        except OSError as error:
+            raise UserError(f"{self.db}: cannot be written ({error.strerror}). Name another 'db'") from error
 
     def _nodes(self) -> State:
         """What there is of the nodes."""

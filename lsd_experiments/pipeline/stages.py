@@ -8,6 +8,7 @@ from typing import Any
 
 from lsd_experiments.blockwise import Workers, run_blockwise
 from lsd_experiments.blockwise.states import made_again
+from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.locks import only_run
 from lsd_experiments.pipeline.plans import PLANNERS, BlockwisePlan, Show, StagePlan, WholePlan
 from lsd_experiments.pipeline.settings import PipelineSettings
@@ -27,6 +28,8 @@ def run_stage(name: str, config: PipelineSettings, overwrite: bool = False, show
     state = plan.state()
     if state.kind == "done" and not overwrite:
         return f"up to date: {plan.report()}"
+    if isinstance(plan, BlockwisePlan):
+        check_workers(workers_of(plan, config))
     with locked(config):
         if state.kind == "stale" and not overwrite:
             logger.warning("%s is made anew: %s", name, state.reason)
