@@ -40,9 +40,12 @@ def _export(options: argparse.Namespace) -> None:
 
 def _import(options: argparse.Namespace) -> None:
     from lsd_experiments.pipeline.settings import load_pipeline
+    from lsd_experiments.pipeline.stages import locked
     from lsd_experiments.rag import open_store
-    from lsd_experiments.rag.parquet import import_graph
+    from lsd_experiments.rag.parquet import import_graph, read_provenances
 
-    with open_store(load_pipeline(options.config).db_place, create=True) as store:
+    config = load_pipeline(options.config)
+    read_provenances(options.directory)  # before there is a database
+    with locked(config), open_store(config.db_place, create=True) as store:
         tables = import_graph(store, options.directory, options.overwrite)
         print(f"{store.name}: {', '.join(tables) if tables else 'all was there already'}")

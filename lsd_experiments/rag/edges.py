@@ -13,6 +13,7 @@ An edge that no block scores has the score 1 - (mean affinity of all faces); wit
 The primary key is (u, v, block), so that edges come in order without sorting; an index finds the rows of a block.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,14 @@ ROW = np.dtype([("block", np.int64), ("u", np.int64), ("v", np.int64), ("merge_s
 PART = np.dtype([(name, ROW[name]) for name in ("u", "v", "merge_score", "affinity_sum", "contacts", "scored")])
 
 
+def names_table(merge_function: str) -> bool:
+    """Whether a table can be called after ``merge_function``."""
+    return re.fullmatch("[a-z_][a-z0-9_]{0,39}", merge_function) is not None  # PostgreSQL folds capitals, and cuts off at 63
+
+
 def edges_table(merge_function: str) -> str:
     """The table of edges for a merge function, as published databases name it."""
-    fits = merge_function.isidentifier() and merge_function.islower()  # PostgreSQL folds capitals
-    assert fits, f"merge function '{merge_function}' cannot name a table"
+    assert names_table(merge_function), f"merge function '{merge_function}' cannot name a table"
     return f"edges_{merge_function}"
 
 

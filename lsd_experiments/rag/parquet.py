@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lsd_experiments.errors import Unavailable, UserError
-from lsd_experiments.rag.edges import edges_table
+from lsd_experiments.rag.edges import edges_table, names_table
 from lsd_experiments.rag.incoming import Incoming
 from lsd_experiments.rag.nodes import NODES
 from lsd_experiments.rag.store import BATCH, RagStore
@@ -48,16 +48,11 @@ def import_graph(store: RagStore, directory: Path, overwrite: bool = False, batc
     the import fails or is killed, ``store`` holds what it held. A replaced graph needs its space until the new one is there.
 
     :param overwrite: replace what ``store`` holds
-    :raises UserError: if a file is missing or was not written by :func:`export_graph`, if ``store`` holds other tables, or
-        pyarrow is missing
+    :raises UserError: as :func:`read_provenances` does, if a file is damaged, or if ``store`` holds other tables
     """
-    _pyarrow()
-    nodes = directory / f"{NODES}.parquet"
-    if not nodes.is_file():
-        raise UserError(f"{nodes}: no such file. Name a directory that export_graph.py wrote")
-    paths = {path.stem: path for path in (nodes, *sorted(directory.glob("edges_*.parquet")))}
-    made = {table: _provenance(path, NODE_COLUMNS if table == NODES else EDGE_COLUMNS) for table, path in paths.items()}
-    missing = [table for table in paths if overwrite or _is_missing(store, table, made[table], directory)]
+    made = read_provenances(directory)
+    paths = {table: directory / f"{table}.parquet" for table in made}
+    missing = [table for table in made if overwrite or _is_missing(store, table, made[table], directory)]
     incoming = store.receive()
     try:
         for table in missing:
@@ -73,6 +68,24 @@ def import_graph(store: RagStore, directory: Path, overwrite: bool = False, batc
             incoming.discard()
         raise
     return missing
+
+
+def read_provenances(directory: Path) -> dict[str, dict[str, Any]]:
+    """What made the tables in ``directory``, by their names: the nodes first.
+
+    :raises UserError: if a file is missing, is called or looks otherwise than those of :func:`export_graph`, or pyarrow is
+        missing
+    """
+    _pyarrow()
+    nodes = directory / f"{NODES}.parquet"
+    if not nodes.is_file():
+        raise UserError(f"{nodes}: no such file. Name a directory that export_graph.py wrote")
+    edges = sorted(directory.glob("edges_*.parquet"))
+    for path in edges:
+        if not names_table(path.stem.removeprefix("edges_")):
+            raise UserError(f"{path}: no name of a file that export_graph.py wrote: edges_<merge function>.parquet, in small "
+                            "letters, digits and _. Rename it, or take it away")
+    return {path.stem: _provenance(path, NODE_COLUMNS if path == nodes else EDGE_COLUMNS) for path in (nodes, *edges)}
 
 
 def _finished(store: RagStore, table: str) -> dict[str, Any]:

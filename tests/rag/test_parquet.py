@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.locks import only_run
 from lsd_experiments.rag import open_store
 from lsd_experiments.rag.parquet import export_graph, import_graph
 from tests.rag.cluster import PASSWORD
@@ -205,6 +206,8 @@ def test_files_that_do_not_fit_are_named(graph, tmp_path):
     (out / "edges_mean.parquet").write_bytes(b"".join([whole[:200], bytes(2000), whole[2200:]]))
     pyarrow.parquet.write_table(nodes, out / "nodes.parquet")
     refused(r"edges_mean\.parquet: damaged")
+    (out / "edges_My.parquet").write_bytes(whole)
+    refused(r"edges_My\.parquet: no name of a file that export_graph\.py wrote: .* Rename it, or take it away")
     (out / "nodes.parquet").unlink()
     refused(r"nodes\.parquet: no such file")
 
@@ -237,3 +240,17 @@ def test_the_commands(graph, place, tmp_path):
     done = run("import_graph", tmp_path / "b.toml", tmp_path / "nothing")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "nodes.parquet: no such file" in done.stderr
+
+
+def test_nothing_is_imported_while_another_command_works(graph, tmp_path):
+    with open_store(graph) as store:
+        export_graph(store, tmp_path / "out")
+    (tmp_path / "b.toml").write_text(f"out_file = 'b.zarr'\ndb = 'b.db'\n{FRAGMENTS}")
+    done = run("import_graph", tmp_path / "b.toml", tmp_path / "nothing")
+    assert (done.returncode, list(tmp_path.glob("b.[dz]*"))) == (2, [])
+    with only_run(tmp_path / "b.zarr", tmp_path / "b.zarr" / ".blockwise" / "pipeline.lock"):
+        done = run("import_graph", tmp_path / "b.toml", tmp_path / "out")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "b.zarr: another command is at work on it" in done.stderr
+    assert not (tmp_path / "b.db").exists()
+    assert run("import_graph", tmp_path / "b.toml", tmp_path / "out").returncode == 0
