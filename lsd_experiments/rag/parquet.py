@@ -127,7 +127,7 @@ def _write(path: Path, columns: dict[str, str], made: dict[str, Any], batches: I
                             metadata={PROVENANCE: json.dumps(made)})
     beside = path.with_name(f".{path.name}.new")
     try:
-        with parquet.ParquetWriter(beside, schema, compression="zstd") as writer:
+        with parquet.ParquetWriter(beside, schema, compression="zstd", write_page_checksum=True) as writer:
             for values in batches:
                 arrays = [pyarrow.array(values[name], from_pandas=True) for name in columns]  # NaN becomes null
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
@@ -162,7 +162,7 @@ def _read(path: Path, keys: tuple[str, ...], batch: int) -> Iterator[Columns]:
     pyarrow, parquet = _pyarrow()
     last: tuple[int, ...] | None = None
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             for rows in file.iter_batches(batch):
                 values = {name: rows.column(name).to_numpy(zero_copy_only=False) for name in rows.schema.names}
                 pairs = np.stack([values[keys[0]], values[keys[-1]]])

@@ -206,6 +206,9 @@ def test_files_that_do_not_fit_are_named(graph, tmp_path):
     (out / "edges_mean.parquet").write_bytes(b"".join([whole[:200], bytes(2000), whole[2200:]]))
     pyarrow.parquet.write_table(nodes, out / "nodes.parquet")
     refused(r"edges_mean\.parquet: damaged")
+    for place in range(1000, 2000, 100):
+        (out / "edges_mean.parquet").write_bytes(b"".join([whole[:place], bytes([whole[place] ^ 1]), whole[place + 1:]]))
+        refused(r"edges_mean\.parquet: damaged")
     (out / "edges_My.parquet").write_bytes(whole)
     refused(r"edges_My\.parquet: no name of a file that export_graph\.py wrote: .* Rename it, or take it away")
     (out / "nodes.parquet").unlink()
