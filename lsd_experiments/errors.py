@@ -12,10 +12,6 @@ class UserError(Exception):
 
 
 class Unavailable(UserError):
-    """What all blocks of a stage need is not there: the run ends."""
-
-
-class Unavailable(UserError):
     """What all blocks need is not there, like a database: a run ends at once, instead of going on with other blocks."""
 
 

@@ -241,10 +241,16 @@ def _sigterm_exits() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _failure(path: Path) -> list[str]:
+    """The lines of a record of a failed block: where, a traceback or none, what; also if the file was cut off."""
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines if len(lines) > 1 else [*(lines or [f"block {path.stem}"]), "what happened is not known"]
+
+
 def _report(task: BlockTask, failures: list[Path], problem: str | None) -> str:
     lines = [f"{task.name}: " + (problem or f"{len(failures)} blocks failed")]
     for path in failures[:10]:
-        where, *trace, what = path.read_text().strip().splitlines()
+        where, *trace, what = _failure(path)
         lines.append(f"  {where}: {what}; {'traceback' if trace else 'noted'} in {path}")
     if len(failures) > 10:
         lines.append(f"  and {len(failures) - 10} more, in {failures[0].parent}")

@@ -13,28 +13,28 @@ import hmac
 import json
 import socket
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from lsd_experiments.blockwise.lifeline import keep_alive
+
+Answer = Callable[[dict[str, Any]], None]
 
 
 class Listener(Protocol):
     """Who hears of the workers."""
 
-    def worker_came(self, worker: str) -> None:
-        """It is there, and gets blocks from now on."""
+    def worker_came(self, worker: str, answer: Answer) -> None:
+        """It is there."""
 
-    def worker_worked(self, worker: str) -> None:
-        """It did its first block."""
+    def worker_said(self, worker: str, message: dict[str, Any]) -> None:
+        """What it did, see :mod:`~lsd_experiments.blockwise.lifeline`."""
 
-    def worker_went(self, worker: str) -> None:
+    def worker_went(self, worker: str, answer: Answer) -> None:
         """Its line closed."""
 
     def slot_died(self, worker: str, log: str, offset: int) -> None:
         """The worker failed; what it printed is in ``log`` from ``offset`` on."""
-
-    def worker_stops(self, why: str) -> None:
-        """It cannot go on, and no other one could."""
 
 
 class Gate:
@@ -68,7 +68,7 @@ class Gate:
             self._peers[peer] += 1
             writer.write(b"{}\n")
             try:
-                await (self._slot if "log" in hello else self._worker)(hello, reader)
+                await (self._slot(hello, reader) if "log" in hello else self._worker(hello, reader, writer))
             finally:
                 self._peers[peer] -= 1
         except (OSError, ValueError, KeyError, TypeError, TimeoutError):
@@ -83,17 +83,16 @@ class Gate:
         if b"bye" not in said:
             self._listener.slot_died(hello["worker"], hello["log"], hello["offset"])
 
-    async def _worker(self, hello: dict[str, Any], reader: asyncio.StreamReader) -> None:
-        self._listener.worker_came(hello["worker"])
+    async def _worker(self, hello: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def answer(message: dict[str, Any]) -> None:
+            writer.write(json.dumps(message).encode() + b"\n")
+
+        self._listener.worker_came(hello["worker"], answer)
         try:
             while line := await reader.readline():
-                message = json.loads(line)
-                if "worked" in message:
-                    self._listener.worker_worked(hello["worker"])
-                if "stop" in message:
-                    self._listener.worker_stops(str(message["stop"]))
+                self._listener.worker_said(hello["worker"], json.loads(line))
         finally:
-            self._listener.worker_went(hello["worker"])
+            self._listener.worker_went(hello["worker"], answer)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

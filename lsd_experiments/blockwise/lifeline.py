@@ -7,16 +7,26 @@ The process that daisy starts for a worker, its slot, has a line too, from its f
 machine, so that the server sees at once when it dies, and with it the worker, wherever that is.
 
 Messages are lines of JSON. First the ``token``, ``worker`` (its number), daisy's ``port``, and a slot's ``log`` and how long
-that is; the server answers ``{}``, or hangs up. Later one of ``{"worked": true}``, ``{"stop": "why"}`` and ``{"bye": true}``.
+that is; the server answers ``{}``, or hangs up. Later, from a slot, ``{"bye": true}``, and from a worker
+
+    {"ready": true}                            the factory is done
+    {"begins": block, "thread": n}             answered by {"thread": n, "alone": whether it was in work as a worker died}
+    {"failed": block, "thread": n}             answered by {"thread": n} when the worker may take blocks again; with
+                                               "nobody": true if no other worker was there to take this one
+    {"refused": block, "thread": n, "why": line}   the block raised a UserError
+    {"worked": true}                           a first block is done
+    {"stop": why}                              the run must end
 """
 
 import errno
 import json
 import os
+import queue
 import socket
 import sys
 import threading
 import time
+from collections import defaultdict
 from typing import Any, NoReturn
 
 ADDRESS, TOKEN, RELAY = "LSD_LIFELINE", "LSD_LIFELINE_TOKEN", "LSD_RELAY"  # environment variables of workers
@@ -31,9 +41,10 @@ def silence() -> float:
 
 
 def keep_alive(connection: socket.socket) -> None:
-    """Have ``connection`` break when the other host is gone."""
+    """Have ``connection`` break when the other host is gone; small messages are sent at once."""
     every = max(1, round(silence() / 4))
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, every)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, every)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
@@ -56,6 +67,7 @@ class Lifeline:
     def __init__(self, **hello: Any) -> None:
         self._lock = threading.Lock()
         self._worked = False
+        self._answered: defaultdict[int, queue.SimpleQueue[dict[str, Any]]] = defaultdict(queue.SimpleQueue)
         address = os.environ[ADDRESS]
         self._connection = _connect(address)
         keep_alive(self._connection)
@@ -69,6 +81,12 @@ class Lifeline:
         """Send ``message``."""
         with self._lock:
             self._connection.sendall(json.dumps(message).encode() + b"\n")
+
+    def answer(self, thread: int) -> dict[str, Any]:
+        """Wait for the next answer to ``thread``; if the run ends meanwhile, this process does."""
+        with self._lock:
+            answers = self._answered[thread]
+        return answers.get()
 
     def hand_over(self) -> int:
         """The file descriptor of the line, for the program that this process becomes."""
@@ -92,9 +110,12 @@ class Lifeline:
 
     def _watch(self) -> None:
         try:
-            while self._answers.readline():
-                pass
-        except OSError:
+            while line := self._answers.readline():
+                answer = json.loads(line)
+                with self._lock:
+                    answers = self._answered[answer["thread"]]
+                answers.put(answer)
+        except (OSError, ValueError):
             pass
         try:
             print("the run has ended, or is out of reach: this worker ends, too", file=sys.stderr, flush=True)

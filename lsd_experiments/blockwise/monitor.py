@@ -1,8 +1,8 @@
 """How far a run is, and when it must not go on.
 
-Deaths of workers count against the run only while they say that no worker can do anything: ``max_start_failures`` workers
-that died one after the other without having done a block, and no other one did one in between. Workers that did some and
-then were killed, preempted or out of time are replaced as often as it takes.
+Deaths of workers count against the run only while they say that no worker can do anything, see
+:mod:`~lsd_experiments.blockwise.deaths`. Blocks that raise a UserError are reported in the end, but if the first
+``REFUSED`` ones do and none is done, the mistake is that of all blocks: the run ends.
 """
 
 import datetime
@@ -11,16 +11,18 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lsd_experiments.blockwise.blocks import count_blocks
+from lsd_experiments.blockwise.deaths import Crew
+from lsd_experiments.blockwise.gate import Answer
 from lsd_experiments.blockwise.spec import TaskSpec
 
 DELAY = "LSD_START_DELAY"  # environment variable: seconds that a worker waits before it starts
 TICK = 0.5  # seconds
+REFUSED = 20  # blocks
 
 
 class Monitor:
@@ -32,12 +34,11 @@ class Monitor:
             "running": 0, "workers": 0, "started": _now(), "updated": _now(), "pid": os.getpid(), "ended": False}
         self._path = Path(spec.records) / "progress.json"
         self._limit = spec.workers["max_start_failures"]
+        self._crew = Crew(self._limit, spec.num_workers)
         self._lock = threading.RLock()
         self._said = ""
-        self._worked: set[str] = set()  # workers that did a block
-        self._dead = 0  # workers that died without, since a block was done
-        self._recent: deque[float] = deque(maxlen=60)  # when workers died without having done one
-        self._log: tuple[str, int] = "", 0  # of the last one
+        self._done = False  # whether this run did a block
+        self._refused: set[int] = set()  # blocks that raised a UserError
 
     def on_start(self, states: Mapping[str, Any]) -> None:
         """Nothing yet: daisy has not counted what it skips."""
@@ -47,7 +48,8 @@ class Monitor:
         (state,) = states.values()
         with self._lock:
             if state.completed_count > self.state["completed"]:
-                self._dead = 0
+                self._crew.block_is_done()
+                self._done = self._done or state.completed_count > state.skipped_count
             self.state.update(total=state.total_block_count, completed=state.completed_count, skipped=state.skipped_count,
                               failed=state.failed_count, running=state.processing_count)
 
@@ -55,34 +57,34 @@ class Monitor:
         """daisy calls this when all blocks are done, or failed."""
         self.on_progress(states)
 
-    def worker_came(self, worker: str) -> None:
+    def worker_came(self, worker: str, answer: Answer) -> None:
         """Its factory may still be at work."""
         with self._lock:
+            self._crew.came(worker, answer)
             self.state["workers"] += 1
 
-    def worker_worked(self, worker: str) -> None:
-        """Its death will not count."""
+    def worker_said(self, worker: str, message: Mapping[str, Any]) -> None:
+        """What it did."""
+        if "stop" in message:
+            self.end(user_error=str(message["stop"]))
         with self._lock:
-            self._worked.add(worker)
+            self._crew.said(worker, message)
+            self._done = self._done or "worked" in message
+            if "refused" in message and not self._done:
+                self._refused.add(message["refused"])
+                if len(self._refused) >= REFUSED:
+                    self.end(user_error=str(message["why"]))
 
-    def worker_went(self, worker: str) -> None:
+    def worker_went(self, worker: str, answer: Answer) -> None:
         """It ended, or its machine did."""
         with self._lock:
+            self._crew.went(worker, answer)
             self.state["workers"] -= 1
 
     def slot_died(self, worker: str, log: str, offset: int) -> None:
         """The run ends with the next tick if these were too many."""
         with self._lock:
-            if worker in self._worked:
-                self._worked.remove(worker)
-            else:
-                self._dead += 1
-                self._recent.append(time.monotonic())
-                self._log = log, offset
-
-    def worker_stops(self, why: str) -> None:
-        """No worker can go on: the run ends with this line for the user."""
-        self.end(user_error=why)
+            self._crew.died(worker, log, offset)
 
     def watch(self) -> None:
         """Say what changed, every half second, and end the run when workers only die; does not return."""
@@ -93,11 +95,9 @@ class Monitor:
             time.sleep(TICK)
 
     def _count_deaths(self) -> None:
-        while self._recent and time.monotonic() - self._recent[0] > 600:
-            self._recent.popleft()
-        os.environ[DELAY] = str(max(0, len(self._recent) - self._limit + 1))  # where one dies again and again, others may not
-        if self._dead >= self._limit:
-            self.end(dead=self._dead, log=self._log)
+        os.environ[DELAY] = str(max(0, self._crew.recent() - self._limit + 1))  # where one dies again and again, others may not
+        if self._crew.hopeless():
+            self.end(dead=self._crew.dead, log=self._crew.log)
 
     def say(self) -> None:
         """Write the state if it changed."""

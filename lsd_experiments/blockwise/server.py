@@ -21,6 +21,7 @@ from lsd_experiments.blockwise.gate import Gate
 from lsd_experiments.blockwise.launch import slot
 from lsd_experiments.blockwise.monitor import Monitor
 from lsd_experiments.blockwise.spec import TaskSpec, describe, end_with_parent
+from lsd_experiments.blockwise.worker import put
 from lsd_experiments.geometry import Box
 
 FOR_EVER = 1e9  # seconds; None means 600 to daisy
@@ -82,7 +83,7 @@ def _task(spec: TaskSpec) -> Any:
         max_workers=min(spec.num_workers, count_blocks(spec.total, spec.write_shape)),
         max_retries=spec.workers["max_retries"],
         max_worker_restarts=NO_LIMIT,
-        timeout=timeout + GRACE if timeout else FOR_EVER,
+        timeout=timeout * (2 if spec.threads > 1 else 1) + GRACE if timeout else FOR_EVER,  # one that is alone waits before
         tracking_path=str(Path(spec.records) / "done"),
     )
 
@@ -94,8 +95,8 @@ def _name_lost_blocks(spec: TaskSpec, failed: list[Any]) -> None:
         number = block_number(spec.total, spec.write_shape, begin)
         path = Path(spec.records) / "failed" / f"{number}.txt"
         if not path.exists():
-            path.write_text(f"{describe(number, Box(begin, end))}\n"
-                            "its worker died each time (killed, out of memory, or cut off from here)\n")
+            put(path, f"{describe(number, Box(begin, end))}\n"
+                      "its worker died each time (killed, out of memory, or cut off from here)\n")
 
 
 if __name__ == "__main__":

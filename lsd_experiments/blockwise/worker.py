@@ -3,8 +3,11 @@
 Run by :mod:`~lsd_experiments.blockwise.launch` in the process that daisy starts, or as a command of its own,
 ``python -m lsd_experiments.blockwise.worker RECORDS/task.json``, on any machine that sees the same files.
 
-A block that raises is recorded with its traceback and given back as failed; the worker goes on. What is the same for every
-block, a :class:`UserError` or a full disk, ends the run. A factory that raises ends the worker.
+A block that raises is recorded, a :class:`UserError` with its line, others with their traceback, and given back as failed.
+Then the worker waits until another one has begun a block, which may be that one; or, if there is no other one, for some
+seconds, since what is wrong may pass.
+What is the same for every block (:class:`Unavailable`, a full disk, a UserError of the factory) ends the run. A factory that
+raises something else ends the worker.
 """
 
 import faulthandler
@@ -13,7 +16,9 @@ import os
 import socket
 import sys
 import threading
+import time
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +28,8 @@ from lsd_experiments.blockwise.blocks import Block, block_number
 from lsd_experiments.blockwise.disk import full_disk, paths_in
 from lsd_experiments.blockwise.lifeline import RELAY, Lifeline, split_address
 from lsd_experiments.blockwise.spec import BlockFunction, TaskSpec, describe, end_with_parent, load_factory
-from lsd_experiments.errors import UserError
+from lsd_experiments.blockwise.turns import Turns
+from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.geometry import Box
 
 
@@ -53,10 +59,13 @@ def work(spec: TaskSpec) -> None:
         context["port"] = str(port)
     try:
         process = load_factory(spec.factory)(spec.settings)
-        loops = [threading.Thread(target=_loop, args=(spec, process, context.copy(), lifeline)) for _ in range(spec.threads - 1)]
+        lifeline.say(ready=True)
+        turns = Turns()
+        loops = [threading.Thread(target=_loop, args=(spec, process, context.copy(), lifeline, turns, number))
+                 for number in range(1, spec.threads)]
         for loop in loops:
             loop.start()
-        _loop(spec, process, context, lifeline)
+        _loop(spec, process, context, lifeline, turns, 0)
         for loop in loops:
             loop.join()
     except BaseException as error:
@@ -66,26 +75,35 @@ def work(spec: TaskSpec) -> None:
         raise
 
 
-def _loop(spec: TaskSpec, process: BlockFunction, context: Any, lifeline: Lifeline) -> None:
+def _loop(spec: TaskSpec, process: BlockFunction, context: Any, lifeline: Lifeline, turns: Turns, thread: int) -> None:
     """Work on blocks until none is left; what goes wrong besides blocks ends the process."""
     import daisy.v2 as daisy
 
     try:
-        client = daisy.Client(context)
+        client, failures = daisy.Client(context), Counter[int]()
         while True:
+            turns.take()
             with client.acquire_block() as given:
                 if given is None:
-                    return
+                    return turns.taken()
                 block = _block(spec, given)
-                try:
-                    with _time_limit(spec, block, lifeline):
-                        done = attempt(process, block, spec)
-                except RunEnds as error:
-                    lifeline.stop(str(error))
-                if done:
+                lifeline.say(begins=block.number, thread=thread)
+                with turns.work(lifeline.answer(thread)["alone"]):
+                    failure = _work_on(spec, process, block, lifeline)
+                if failure is None:
                     lifeline.worked()
+                elif isinstance(failure, UserError):  # it is the same elsewhere
+                    given.status = daisy.BlockStatus.FAILED
+                    lifeline.say(refused=block.number, thread=thread, why=str(failure))
                 else:
                     given.status = daisy.BlockStatus.FAILED
+                    turns.hold()
+                    lifeline.say(failed=block.number, thread=thread)
+            if failure is not None and not isinstance(failure, UserError):
+                failures[block.number] += 1
+                if "nobody" in lifeline.answer(thread):
+                    time.sleep(pause(failures[block.number], spec.workers["max_retries"]))
+                turns.release()
     except BaseException:
         try:
             traceback.print_exc()
@@ -94,8 +112,21 @@ def _loop(spec: TaskSpec, process: BlockFunction, context: Any, lifeline: Lifeli
             os._exit(1)  # the other threads, too
 
 
-def attempt(process: BlockFunction, block: Block, spec: TaskSpec) -> bool:
-    """Work on ``block``; whether it succeeded.
+def _work_on(spec: TaskSpec, process: BlockFunction, block: Block, lifeline: Lifeline) -> Exception | None:
+    try:
+        with _time_limit(spec, block, lifeline):
+            return attempt(process, block, spec)
+    except RunEnds as error:
+        lifeline.stop(str(error))
+
+
+def pause(failures: int, max_retries: int) -> float:
+    """Seconds before a worker that is the only one tries a block again that failed here ``failures`` times."""
+    return min(30.0, 0.5 * 4.0 ** (failures - 1)) if failures <= max_retries else 0.0
+
+
+def attempt(process: BlockFunction, block: Block, spec: TaskSpec) -> Exception | None:
+    """Work on ``block``; what it raised.
 
     :raises RunEnds: if no other block could
     """
@@ -103,21 +134,30 @@ def attempt(process: BlockFunction, block: Block, spec: TaskSpec) -> bool:
     try:
         try:
             process(block)
-        except UserError as error:
+        except Unavailable as error:
             raise RunEnds(str(error)) from error
         except Exception as error:
             _stop_if_disk_is_full(error, spec)
-            where, last = describe(block.number, block.write), " ".join(str(error).split())  # one line
-            print(f"{where} failed on {socket.gethostname()}", file=sys.stderr)
-            traceback.print_exc()
-            sys.stderr.flush()
-            _put(failure, f"{where}\n{traceback.format_exc()}\n{type(error).__name__}: {last}\n")
-            return False
+            _record(failure, describe(block.number, block.write), error)
+            return error
         failure.unlink(missing_ok=True)
     except OSError as error:
         _stop_if_disk_is_full(error, spec)
         raise
-    return True
+    return None
+
+
+def _record(path: Path, where: str, error: Exception) -> None:
+    """Note in the log and in ``path`` what a block raised; the first line of that is ``where``, the last one what it was."""
+    last = " ".join(str(error).split())  # one line
+    if isinstance(error, UserError):
+        print(f"{where} failed on {socket.gethostname()}: {last}", file=sys.stderr, flush=True)
+        put(path, f"{where}\n{last}\n")
+        return
+    print(f"{where} failed on {socket.gethostname()}", file=sys.stderr)
+    traceback.print_exc()
+    sys.stderr.flush()
+    put(path, f"{where}\n{traceback.format_exc()}\n{type(error).__name__}: {last}\n")
 
 
 def _stop_if_disk_is_full(error: Exception, spec: TaskSpec) -> None:
@@ -140,7 +180,7 @@ def _time_limit(spec: TaskSpec, block: Block, lifeline: Lifeline) -> Iterator[No
         print(f"{describe(block.number, block.write)} {line}", file=sys.stderr)
         faulthandler.dump_traceback(all_threads=True)
         try:
-            _put(Path(spec.records) / "failed" / f"{block.number}.txt", f"{describe(block.number, block.write)}\n{line}\n")
+            put(Path(spec.records) / "failed" / f"{block.number}.txt", f"{describe(block.number, block.write)}\n{line}\n")
             lifeline.worked()  # this death is the block's fault
         finally:
             os._exit(1)
@@ -162,7 +202,7 @@ def _block(spec: TaskSpec, given: Any) -> Block:
     return Block(block_number(spec.total, spec.write_shape, write.begin), read, write)
 
 
-def _put(path: Path, text: str) -> None:
+def put(path: Path, text: str) -> None:
     """Write a file that others read, whole or not at all."""
     part = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}")
     part.write_text(text)

@@ -16,7 +16,7 @@ from lsd_experiments.blockwise import Block, BlocksFailedError, BlockTask, Worke
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
 from lsd_experiments.blockwise.worker import RunEnds, attempt
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
 from tests.blockwise.running import alive, command, start, wait_for
@@ -96,9 +96,9 @@ def test_killed_workers_are_replaced(make_task):
 
 @pytest.mark.parametrize(("function", "line"), [
     ("refuse", "weights.h5: not there. Train first"),
-    ("refuse_block", "raw:volumes/raw: NaN at (0, 1, 2). Mask it out"),
+    ("out_of_reach", "the database went away. Start it"),
 ])
-def test_user_error_of_a_worker_is_raised_here(make_task, function, line):
+def test_user_error_of_a_factory_and_what_all_blocks_need_end_the_run(make_task, function, line):
     task, array = make_task(function)
     with pytest.raises(UserError) as caught:
         run_blockwise(task)
@@ -205,23 +205,25 @@ def test_spec_survives_json():
     assert TaskSpec.from_json(spec.to_json()) == spec
 
 
-def test_a_user_error_ends_the_run(tmp_path):
-    """Not only the block."""
+def test_what_a_block_raises_is_recorded_and_ends_the_run_if_no_other_could(tmp_path):
     (tmp_path / "failed").mkdir()
     spec, block, done = spec_of(tmp_path), Block(7, Box((0,), (1,)), Box((0,), (1,))), []
 
-    def refuse(block):
-        raise UserError("train first")
+    def raising(error):
+        def process(block):
+            raise error
+        return process
 
-    def fail(block):
-        raise ValueError("no")
-
-    assert attempt(done.append, block, spec)
+    failure = tmp_path / "failed" / "7.txt"
+    assert isinstance(attempt(raising(ValueError("no")), block, spec), ValueError)
+    assert "Traceback" in failure.read_text()
+    assert isinstance(attempt(raising(UserError("chunk 3 is damaged")), block, spec), UserError)
+    assert failure.read_text() == "block 7, voxels (0,) to (1,)\nchunk 3 is damaged\n"
+    assert attempt(done.append, block, spec) is None
     assert done == [block]
-    assert not attempt(fail, block, spec)
-    assert (tmp_path / "failed" / "7.txt").exists()
-    with pytest.raises(RunEnds, match="train first"):
-        attempt(refuse, block, spec)
+    assert not failure.exists()
+    with pytest.raises(RunEnds, match="start it"):
+        attempt(raising(Unavailable("start it")), block, spec)
 
 
 def spec_of(records):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.geometry import Box
 
 
@@ -55,10 +55,49 @@ def refuse(settings):
     raise UserError("weights.h5: not there. Train first")
 
 
-def refuse_block(settings):
+def refuse_blocks(settings):
+    """Raise a UserError in the given blocks."""
+    process = fill(settings)
+
+    def sometimes(block):
+        if block.number in settings["blocks"]:
+            raise UserError(f"raw:volumes/raw: chunk {block.number} is damaged")
+        process(block)
+    return sometimes
+
+
+def out_of_reach(settings):
     def process(block):
-        raise UserError("raw:volumes/raw: NaN at (0, 1, 2). Mask it out")
+        raise Unavailable("the database went away. Start it")
     return process
+
+
+def kill_always(settings):
+    """Kill the worker in the given blocks; the others take as long."""
+    process = fill(settings)
+
+    def sometimes(block):
+        time.sleep(settings["seconds"])
+        if block.number in settings["blocks"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        process(block)
+    return sometimes
+
+
+def unlucky(settings):
+    """All but one worker are killed in their first block; that one takes until three were."""
+    process, directory = fill(settings), Path(settings["path"]).parent
+
+    def preempted(block):
+        deaths = len(list(directory.glob("death_*")))
+        if block.number and deaths < 3:
+            (directory / f"death_{os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        while len(list(directory.glob("death_*"))) < 3:
+            time.sleep(0.1)
+        time.sleep(settings["seconds"] if not block.number else 0)
+        process(block)
+    return preempted
 
 
 def broken_factory(settings):
