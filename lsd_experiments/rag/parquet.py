@@ -145,12 +145,12 @@ def _provenance(path: Path, columns: dict[str, str]) -> dict[str, Any]:
     pyarrow, parquet = _pyarrow()
     try:
         schema = parquet.read_schema(path)
-    except pyarrow.ArrowInvalid as error:
+        made = json.loads((schema.metadata or {}).get(PROVENANCE, b"null"))
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: no Parquet file, or a part of one ({str(error).splitlines()[0]}). Export it again") from error
-    if PROVENANCE not in (schema.metadata or {}) or {field.name: str(field.type) for field in schema} != columns:
+    if not isinstance(made, dict) or {field.name: str(field.type) for field in schema} != columns:
         raise UserError(f"{path}: columns {', '.join(schema.names)}: no table that export_graph.py wrote, which has "
                         f"{', '.join(columns)}, and 'provenance' in its metadata. Name another directory")
-    made: dict[str, Any] = json.loads(schema.metadata[PROVENANCE])
     return made
 
 
@@ -173,7 +173,7 @@ def _read(path: Path, keys: tuple[str, ...], batch: int) -> Iterator[Columns]:
                     raise UserError(f"{path}: the rows do not ascend by {', '.join(keys)}, or one is there twice. Sort them")
                 last = tuple(pairs[:, -1].tolist())
                 yield values
-    except (pyarrow.ArrowInvalid, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: damaged ({str(error).splitlines()[0]}). Export it again") from error
 
 

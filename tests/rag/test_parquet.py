@@ -209,6 +209,10 @@ def test_files_that_do_not_fit_are_named(graph, tmp_path):
     for place in range(1000, 2000, 100):
         (out / "edges_mean.parquet").write_bytes(b"".join([whole[:place], bytes([whole[place] ^ 1]), whole[place + 1:]]))
         refused(r"edges_mean\.parquet: damaged")
+    (out / "edges_mean.parquet").write_bytes(whole)
+    edges = pyarrow.parquet.read_table(out / "edges_mean.parquet")
+    pyarrow.parquet.write_table(edges.replace_schema_metadata({"provenance": '{"parameters'}), out / "edges_mean.parquet")
+    refused(r"edges_mean\.parquet: no Parquet file, or a part of one")
     (out / "edges_My.parquet").write_bytes(whole)
     refused(r"edges_My\.parquet: no name of a file that export_graph\.py wrote: .* Rename it, or take it away")
     (out / "nodes.parquet").unlink()
