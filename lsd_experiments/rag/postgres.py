@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.rag.address import Address, parse_address
 from lsd_experiments.rag.copying import from_copy, to_copy
 from lsd_experiments.rag.database import LAYOUT, Database, Rows, Statement
@@ -101,7 +101,7 @@ def _prepare(cursor: Any, address: Address, create: bool, table_options: str) ->
     if there:
         raise UserError(f"{address.name}: schema {schema} holds something else. Name another one: ?schema=NAME")
     if not create:
-        raise UserError(f"{address.name}: no region graph in schema {schema}. Run extract_fragments first, or correct 'db'")
+        raise Unavailable(f"{address.name}: no region graph in schema {schema}. Run extract_fragments first, or correct 'db'")
     cursor.execute("SELECT count(*) FROM pg_namespace WHERE nspname = %s", (schema,))
     if cursor.fetchone() == (0,):
         cursor.execute(f"CREATE SCHEMA {schema}")

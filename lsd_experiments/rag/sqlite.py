@@ -47,7 +47,7 @@ class SqliteDatabase(Database):
     def __init__(self, path: Path, create: bool, readonly: bool = False) -> None:
         self.name = str(path)
         if not create and not path.is_file():
-            raise UserError(f"{path}: no such database. Run extract_fragments first, or correct 'db'")
+            raise Unavailable(f"{path}: no such database. Run extract_fragments first, or correct 'db'")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._readonly = readonly and not (_may_write(path) and _may_write(path.parent))
         self._unwatched: tuple[Path, int, int] | None = None

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.rag import RagStore, database_exists, open_store
 from lsd_experiments.rag.copying import from_copy, to_copy
 from lsd_experiments.rag.edges import ROW
@@ -83,7 +83,7 @@ def test_the_password_may_be_in_the_environment_or_a_file(cluster, url, monkeypa
     (("127.0.0.1", "host.invalid"), r"tester@host.invalid:\d+/graphs\S*: cannot be reached"),
 ])
 def test_what_a_user_does_wrong_is_one_line_without_the_password(url, change, says, caplog):
-    with pytest.raises(UserError, match=says) as caught:
+    with pytest.raises(Unavailable, match=says) as caught:
         open_store(url.replace(*change), create=True)
     assert silent(str(caught.value) + caplog.text)
     assert "\n" not in str(caught.value)
@@ -93,7 +93,7 @@ def test_a_server_that_is_not_there_is_refused_at_once(own_cluster, caplog):
     own_cluster.stop()
     with pytest.raises(UserError, match=rf"tester@127.0.0.1:{own_cluster.port}/graphs: cannot be reached: .*refused"):
         open_store(own_cluster.url, create=True)
-    with pytest.raises(UserError, match=r"did not answer for 0\.3 s"):
+    with pytest.raises(Unavailable, match=r"did not answer for 0\.3 s"):
         RagStore(own_cluster.url, create=True, patient=True, retry=0.3)
     assert caplog.text.count("does not answer") == 1
     threading.Timer(0.5, own_cluster.restart).start()

@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_the_last_whole_block(tmp_path):
     try:
         with open_store(disk / "graph.db", create=True) as store:
             fill(store, 1000)
-            with pytest.raises(UserError, match=r"graph\.db: no space left"):
+            with pytest.raises(Unavailable, match=r"graph\.db: no space left"):
                 fill(store, 100_000)
             assert store.count_nodes() == 1000
             fill(store, 1200)  # there is room for this
