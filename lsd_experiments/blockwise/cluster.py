@@ -176,9 +176,11 @@ def _ask(words: list[str]) -> subprocess.CompletedProcess[str]:
 def _run_of(records: Path) -> dict[str, str] | None:
     try:
         run: dict[str, str] = json.loads((records / "jobs" / "name.json").read_text())
+        if run["kind"] not in SUBMIT or not run["name"].startswith("lsd-"):
+            raise ValueError("another kind of file")
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{records / 'jobs' / 'name.json'}: not what this software writes there. Remove it when no job of an "
                         "earlier run is left") from error
     return run

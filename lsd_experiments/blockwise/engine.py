@@ -35,6 +35,7 @@ from typing import IO, Any
 from lsd_experiments.blockwise import cluster, machine
 from lsd_experiments.blockwise.disk import full_disk, has_space
 from lsd_experiments.blockwise.launch import SPEC, package_root
+from lsd_experiments.blockwise.records import check_done, failure, last_words, prune_logs, remove
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
 from lsd_experiments.blockwise.workers import Workers, check_workers, count_workers
 from lsd_experiments.errors import UserError
@@ -63,7 +64,7 @@ class BlockTask:
     :param read_write_conflict: whether a block must not run beside one that writes what it reads
     :param environment: variables that the workers get besides this process's; they are not written to any file
     :param workers: where they run, and what happens when they fail
-    :param cpus: cores that a worker uses, unless ``workers`` says it
+    :param cpus: cores that a worker uses, unless ``workers`` says it; None: all of the machine that it runs on
     :param memory: bytes that a worker takes, as far as that can be told; unless ``workers`` says it
     :param threads: blocks in work at a time in one worker process; the block function is called by as many threads
     """
@@ -78,7 +79,7 @@ class BlockTask:
     read_write_conflict: bool = False
     environment: Mapping[str, str] | None = None
     workers: Workers = ONE_WORKER
-    cpus: int = 1
+    cpus: int | None = 1
     memory: int | None = None
     threads: int = 1
 
@@ -112,6 +113,8 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
     shutil.rmtree(records / "failed", ignore_errors=True)
     (records / "failed").mkdir(parents=True)
     (records / "logs").mkdir(exist_ok=True)
+    prune_logs(records / "logs" / task.name)
+    check_done(records)
     cluster.cancel(records)  # of a run that could not
     (records / SPEC).write_text(spec.to_json())
     if task.workers.kind != "local":
@@ -120,6 +123,7 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
         problem = _run_server(task, spec, lock, show)
     finally:
         cluster.cancel(records)
+        prune_logs(records / "logs" / task.name)
     failures = sorted((path for path in (records / "failed").iterdir() if path.suffix == ".txt"),
                       key=lambda path: int(path.stem))
     if failures or problem:
@@ -129,11 +133,11 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
 def clear_records(records: Path) -> None:
     """Forget which blocks are done.
 
-    :raises UserError: if a run is at work on them
+    :raises UserError: if a run is at work on them, or they cannot be removed
     """
     if records.exists():
         with only_run(records):
-            shutil.rmtree(records, ignore_errors=True)
+            remove(records)
 
 
 def _run_server(task: BlockTask, spec: TaskSpec, lock: IO[str], show: Callable[[dict[str, Any]], None] | None) -> str | None:
@@ -170,20 +174,9 @@ def _problem(task: BlockTask, state: dict[str, Any], log: Path) -> str | None:
         return f"daisy failed (see {log})"
     if "dead" in state:
         return (f"{state['dead']} workers died one after the other without a block done in between. "
-                f"{_last_words(*state['log'])}")
+                f"{last_words(*state['log'])}")
     missing = state["total"] - state["completed"]
     return f"{missing} of {state['total']} blocks are missing" if missing else None
-
-
-def _last_words(log: str, offset: int) -> str:
-    """What a worker had to say, and where the rest is."""
-    with Path(log).open("rb") as file:
-        file.seek(offset)
-        lines = [line.rstrip() for line in file.read().decode(errors="replace").splitlines()[-50:]
-                 if line.strip() and not line.startswith("worker function ")]
-    if not lines:
-        return f"The last one said nothing in {log}: it was killed (out of memory?)"
-    return "\n".join([f"The last words in {log}:", *(f"    {line}" for line in lines[-5:])])
 
 
 def _spec(task: BlockTask) -> TaskSpec:
@@ -192,7 +185,7 @@ def _spec(task: BlockTask) -> TaskSpec:
                     records=str(task.records.resolve()), begin=task.total.begin, end=task.total.end,
                     write_shape=task.write_shape, context=task.context, read_write_conflict=task.read_write_conflict,
                     num_workers=count_workers(workers, task.cpus, task.memory), threads=task.threads,
-                    cpus=workers.cpus or task.cpus,
+                    cpus=workers.cpus or task.cpus or machine.cores(),
                     gpu_slots=machine.gpu_slots(workers.gpus) if workers.kind == "local" and workers.gpus else [],
                     workers=workers.model_dump(mode="json"))
 
@@ -241,16 +234,10 @@ def _sigterm_exits() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _failure(path: Path) -> list[str]:
-    """The lines of a record of a failed block: where, a traceback or none, what; also if the file was cut off."""
-    lines = path.read_text(errors="replace").strip().splitlines()
-    return lines if len(lines) > 1 else [*(lines or [f"block {path.stem}"]), "what happened is not known"]
-
-
 def _report(task: BlockTask, failures: list[Path], problem: str | None) -> str:
     lines = [f"{task.name}: " + (problem or f"{len(failures)} blocks failed")]
     for path in failures[:10]:
-        where, *trace, what = _failure(path)
+        where, *trace, what = failure(path)
         lines.append(f"  {where}: {what}; {'traceback' if trace else 'noted'} in {path}")
     if len(failures) > 10:
         lines.append(f"  and {len(failures) - 10} more, in {failures[0].parent}")

@@ -4,20 +4,24 @@ There is one of these for each job, so it is a script of its own that imports ne
 ``python -I -S jobwait.py KIND JOB STATES_FILE SUBMITTED LINE``, the last a file descriptor of the line to the server.
 """
 
-import json
 import os
 import sys
 import time
 
 
-def is_over(job: str, states: str, submitted: float) -> bool:
-    """Whether ``job`` is not in the file ``states`` any more, and what that holds was asked after it was ``submitted``."""
-    try:
-        with open(states) as file:  # noqa: PTH123  (pathlib is half of what this process would weigh)
-            known = json.load(file)
-    except (OSError, ValueError):
-        return False
-    return bool(known["asked"] > submitted and job not in known["states"])
+def is_over(job: str, states: bytes, submitted: float) -> bool:
+    """Whether ``job`` is not in ``states`` any more, and that was asked for after it was ``submitted``.
+
+    :param states: what :mod:`~lsd_experiments.blockwise.cluster` writes, ``{"asked": TIME, "states": {"JOB": "STATE", ...}}``.
+        Each of many jobs has a process that looks here, so it is searched, not parsed
+    """
+    asked = states.partition(b",")[0].rpartition(b":")[2]
+    return bool(asked) and float(asked) > submitted and f'"{job}":'.encode() not in states
+
+
+def pause(size: int) -> float:
+    """Seconds between two looks at states of ``size`` bytes: the more jobs, the longer, so that all looks cost as much."""
+    return min(30.0, 0.5 + size / 10_000)
 
 
 def result(kind: str, job: str) -> str:
@@ -43,11 +47,23 @@ def result(kind: str, job: str) -> str:
 def main() -> None:
     """Wait; this process ends with its parent, too."""
     kind, job, states, submitted, line = sys.argv[1:]
-    parent = os.getppid()
-    while not is_over(job, states, float(submitted)):
-        time.sleep(0.5)
-        if os.getppid() != parent:
-            sys.exit(1)
+    parent, seen, size = os.getppid(), 0, 0
+    while True:
+        next_look = time.monotonic() + pause(size)
+        while time.monotonic() < next_look:
+            time.sleep(0.5)
+            if os.getppid() != parent:
+                sys.exit(1)
+        try:
+            with open(states, "rb") as file:  # noqa: PTH123  (pathlib is half of what this process would weigh)
+                status = os.fstat(file.fileno())
+                if status.st_mtime_ns == seen:
+                    continue
+                seen, size = status.st_mtime_ns, status.st_size
+                if is_over(job, file.read(), float(submitted)):
+                    break
+        except OSError:
+            continue
     how = result(kind, job)
     if how:
         sys.exit(f"job {job} ended: {how}")

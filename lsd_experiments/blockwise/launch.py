@@ -6,6 +6,7 @@ a container, or as a job of a cluster. It lasts as long as the worker does, and 
 
 import fcntl
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -41,6 +42,8 @@ def slot(spec_json: str, server: int) -> None:
         files = (lock.fileno(),) if lock else ()  # the GPUs are taken for as long as the worker is there
         ended = subprocess.run(worker_command(spec), stdin=subprocess.DEVNULL, pass_fds=files, check=False).returncode
         if ended:
+            print(f"the worker's command ({shlex.join(worker_command(spec))}) "
+                  + (f"ended with status {ended}" if ended > 0 else f"was ended by signal {-ended}"), file=sys.stderr, flush=True)
             sys.exit(ended if ended > 0 else 128 - ended)
     line.say(bye=True)
 

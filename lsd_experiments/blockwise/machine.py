@@ -10,8 +10,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Cores that this process may use, and its group; at least one."""
+    return max(1, min([len(os.sched_getaffinity(0)), *map(_quota, _groups())]))
 
 
 def available_memory() -> int:
@@ -54,6 +54,15 @@ def _groups() -> list[Path]:
         return []
     inner = CGROUPS / line.removeprefix("0::").strip().lstrip("/")
     return [group for group in (inner, *inner.parents) if CGROUPS in (group, *group.parents)]
+
+
+def _quota(group: Path) -> int:
+    """Cores whose time the processes of ``group`` may take together, rounded down."""
+    try:
+        quota, period = map(int, (group / "cpu.max").read_text().split())  # "max" where there is no limit
+    except (OSError, ValueError):
+        return 1 << 30
+    return quota // period
 
 
 def _left(group: Path) -> int:

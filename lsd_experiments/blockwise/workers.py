@@ -40,6 +40,12 @@ def _check_time(text: str) -> str:
     return text
 
 
+def _check_host(text: str) -> str:
+    if text in ("0.0.0.0", "::", "0", "*"):
+        raise ValueError("host is the one address that workers connect to; this one stands for all")
+    return text
+
+
 def _check_options(options: tuple[str, ...]) -> tuple[str, ...]:
     for option in options:
         if option.split("=")[0] in OURS or (option.startswith("-J") and not option.startswith("--")):
@@ -52,6 +58,7 @@ Memory = Annotated[str, AfterValidator(_check_memory)]
 TimeLimit = Annotated[str, AfterValidator(_check_time)]
 Options = Annotated[tuple[str, ...], AfterValidator(_check_options)]
 Name = Annotated[str, Field(min_length=1)]
+Host = Annotated[str, Field(min_length=1), AfterValidator(_check_host)]
 Kind = Literal["local", "slurm", "lsf"]
 
 
@@ -69,7 +76,7 @@ class StageWorkers(Settings):
     prefix: tuple[str, ...] | None = None
     image: Name | None = None
     binds: tuple[str, ...] | None = None
-    host: Name | None = None
+    host: Host | None = None
     max_retries: Annotated[int, Field(ge=0)] | None = None
     block_timeout: Annotated[float, Field(gt=0)] | None = None
     max_start_failures: Count | None = None
@@ -100,7 +107,7 @@ class Workers(StageWorkers):
     options: Options = ()
     prefix: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
-    host: Name = "127.0.0.1"
+    host: Host = "127.0.0.1"
     max_retries: Annotated[int, Field(ge=0)] = 2
     max_start_failures: Count = 3
 
@@ -121,15 +128,19 @@ class WorkersConfig(Workers):
         return Workers(**{**common, **own})
 
 
-def count_workers(workers: Workers, default_cpus: int = 1, memory_estimate: int | None = None) -> int:
+def count_workers(workers: Workers, default_cpus: int | None = 1, memory_estimate: int | None = None) -> int:
     """How many workers run at a time.
 
     Unless told, local ones are as many as fit the cores, the memory that is available now, and the GPUs; at least one.
 
-    :param default_cpus: cores that a worker of the stage uses
+    :param default_cpus: cores that a worker of the stage uses; None: all of the machine
     :param memory_estimate: bytes that it takes, if known
-    :raises UserError: if they are jobs of a cluster, and their number is not given, or a worker's GPUs are not there
+    :raises UserError: if they are jobs of a cluster, and their number is not given, or their cores are not and the stage uses
+        all that it finds; or a worker's GPUs are not there
     """
+    if workers.kind != "local" and workers.cpus is None and default_cpus is None:
+        raise UserError(f"[workers]: kind = '{workers.kind}' needs cpus for this stage, the cores of one job: it uses all "
+                        "that it gets")
     slots = len(machine.gpu_slots(workers.gpus)) if workers.kind == "local" and workers.gpus else None
     if workers.num_workers is not None:
         if slots is not None and workers.num_workers > slots:
@@ -139,7 +150,7 @@ def count_workers(workers: Workers, default_cpus: int = 1, memory_estimate: int 
     if workers.kind != "local":
         raise UserError(f"[workers]: kind = '{workers.kind}' needs num_workers, the number of jobs at a time")
     memory = parse_memory(workers.memory) if workers.memory else memory_estimate
-    fit = [machine.cores() // (workers.cpus or default_cpus)]
+    fit = [machine.cores() // (workers.cpus or default_cpus or machine.cores())]
     fit += [machine.available_memory() // memory] if memory else []
     fit += [slots] if slots is not None else []
     return max(1, min(fit))
@@ -157,6 +168,8 @@ def check_workers(workers: Workers) -> None:
                         "workers' machines reach, or leave it out") from error
     if workers.image and not Path(workers.image).exists():
         raise UserError(f"[workers]: image = {workers.image}: not there. Build it, see docs/clusters.md")
+    if workers.prefix and shutil.which(workers.prefix[0]) is None:
+        raise UserError(f"[workers]: prefix begins with {workers.prefix[0]}, which is no program on this machine's PATH")
     needed = {"local": "apptainer" if workers.image else None, "slurm": "sbatch", "lsf": "bsub"}[workers.kind]
     if needed and shutil.which(needed) is None:
         what = "an image" if needed == "apptainer" else f"kind = '{workers.kind}'"

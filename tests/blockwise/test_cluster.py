@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lsd_experiments.blockwise import BlocksFailedError, Workers, run_blockwise
-from lsd_experiments.blockwise.cluster import job_id, script, submit_command
-from lsd_experiments.blockwise.jobwait import is_over
+from lsd_experiments.blockwise.cluster import cancel, job_id, script, submit_command
+from lsd_experiments.blockwise.jobwait import is_over, pause
 from lsd_experiments.blockwise.spec import TaskSpec
 from lsd_experiments.errors import UserError
 from tests.blockwise import slurm
@@ -53,12 +53,25 @@ def test_scripts_are_quoted_and_answers_read():
     assert job_id("lsf", "Job <12> is submitted to default queue <normal>.\n") == "12"
 
 
-def test_a_job_is_over_when_it_is_not_listed_any_more(tmp_path):
-    states = tmp_path / "states.json"
-    assert not is_over("7", str(states), 100.0)  # not asked yet
-    for asked, listed, over in ((99, {}, False), (101, {"7": "RUNNING"}, False), (101, {"8": "RUNNING"}, True)):
-        states.write_text(json.dumps({"asked": asked, "states": listed}))
-        assert is_over("7", str(states), 100.0) == over
+def test_a_job_is_over_when_it_is_not_listed_any_more():
+    assert not is_over("7", b"", 100.0)  # not asked yet
+    for asked, listed, over in ((99, {}, False), (101, {}, True), (101.5, {"7": "RUNNING"}, False),
+                                (101, {"8": "RUNNING", "17": "PENDING", "71": "RUNNING"}, True)):
+        assert is_over("7", json.dumps({"asked": asked, "states": listed}).encode(), 100.0) == over
+
+
+def test_looks_at_many_jobs_are_rare():
+    assert pause(0) == 0.5
+    assert pause(10**4) < pause(10**5) < pause(10**6) == 30
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"kind"', '{"kind": "slurm", "name": 3}', '{"kind": "x", "name": "lsd-a"}'])
+def test_a_damaged_name_of_jobs_is_refused(tmp_path, text):
+    cancel(tmp_path)  # there are none
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "name.json").write_text(text)
+    with pytest.raises(UserError, match=r"name\.json: not what this software writes there"):
+        cancel(tmp_path)
 
 
 def test_a_cluster_that_is_not_here_is_named(make_task, tmp_path, monkeypatch):

@@ -55,6 +55,15 @@ def test_prefix(make_task, tmp_path, prefix, nicer):
     assert {int(note[0]) for note in notes(tmp_path)} == {os.nice(0) + nicer}
 
 
+def test_a_prefix_that_is_no_program_and_one_that_fails(make_task):
+    task, _ = make_task("nice", workers=Workers(num_workers=1, prefix=("no-such-program",)))
+    with pytest.raises(UserError, match="prefix begins with no-such-program, which is no program"):
+        run_blockwise(task)
+    task, _ = make_task("nice", workers=Workers(num_workers=1, prefix=("false",), max_start_failures=1))
+    with pytest.raises(BlocksFailedError, match=r"the worker's command \(false \S+python\S* .*\) ended with status 1"):
+        run_blockwise(task)
+
+
 def test_image(make_task, tmp_path, on_path):
     image = tmp_path / "an image.sif"
     image.touch()

@@ -41,6 +41,8 @@ def test_a_stage_takes_what_is_not_its_own_from_the_section(tmp_path):
     ({"num_workers": 0}, "'num_workers': Input should be greater than or equal to 1, found 0"),
     ({"memory": "8"}, "'memory': memory is a number and one of MB, GB, TB, MiB, GiB, TiB, like '8 GB', found '8'"),
     ({"time_limit": "90"}, "'time_limit': a time limit is H:MM:SS or D-HH:MM:SS, like '8:00:00' or '2-00:00:00', found '90'"),
+    ({"host": "0.0.0.0"},
+     "'host': host is the one address that workers connect to; this one stands for all, found '0.0.0.0'"),
     ({"predict": {"gpu": 1}}, "unknown key 'predict.gpu'; did you mean 'gpus'?"),
     ({"predictt": {}}, "unknown key 'predictt'; did you mean 'predict'?"),
     ({"options": ["--array=1-3"]},
@@ -70,6 +72,14 @@ def test_workers_fit_cores_and_memory():
         count_workers(Workers(kind="slurm"))
 
 
+def test_a_stage_that_uses_all_cores_is_told_how_many_its_jobs_have():
+    assert count_workers(Workers(), default_cpus=None) == 1
+    with pytest.raises(UserError, match="kind = 'slurm' needs cpus for this stage, the cores of one job"):
+        count_workers(Workers(kind="slurm", num_workers=2), default_cpus=None)
+    assert count_workers(Workers(kind="slurm", num_workers=2, cpus=8), default_cpus=None) == 2
+    assert count_workers(Workers(kind="slurm", num_workers=2)) == 2
+
+
 def test_what_a_control_group_leaves(tmp_path, monkeypatch):
     group = tmp_path / "outer" / "inner"
     group.mkdir(parents=True)
@@ -80,6 +90,16 @@ def test_what_a_control_group_leaves(tmp_path, monkeypatch):
     assert machine._left(group) > 2**60
     assert machine._left(group.parent) == 600 * 2**20
     assert machine._left(tmp_path) > 2**60
+
+
+def test_cores_of_a_control_group(tmp_path, monkeypatch):
+    for text, cores in (("250000 100000\n", 2), ("max 100000\n", 1 << 30)):
+        (tmp_path / "cpu.max").write_text(text)
+        assert machine._quota(tmp_path) == cores
+    monkeypatch.setattr(machine, "_groups", lambda: [tmp_path])
+    assert machine.cores() == len(os.sched_getaffinity(0))
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    assert machine.cores() == 1
 
 
 def test_gpus_are_divided(tmp_path, monkeypatch):
