@@ -6,7 +6,7 @@ a ``merge_score`` of null if the two never unite. Rows ascend by id, or by (u, v
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,19 @@ def export_graph(store: RagStore, directory: Path, batch: int = BATCH) -> list[P
     return paths
 
 
-def import_graph(store: RagStore, directory: Path, overwrite: bool = False, batch: int = BATCH) -> list[str]:
+def import_graph(store: RagStore, directory: Path, overwrite: bool = False, batch: int = BATCH,
+                 facts: Mapping[str, Any] | None = None) -> list[str]:
     """Put the tables of ``directory`` into ``store``; their names, but for those that are there already.
 
     They come into tables beside those of ``store``, and take their place once all rows have been read: until then, and if
     the import fails or is killed, ``store`` holds what it held. A replaced graph needs its space until the new one is there.
 
     :param overwrite: replace what ``store`` holds
+    :param facts: take the place of what the file says of the nodes, such as whose they are
     :raises UserError: as :func:`read_provenances` does, if a file is damaged, or if ``store`` holds other tables
     """
     made = read_provenances(directory)
+    made[NODES] |= facts or {}
     paths = {table: directory / f"{table}.parquet" for table in made}
     missing = [table for table in made if overwrite or _is_missing(store, table, made[table], directory)]
     incoming = store.receive()

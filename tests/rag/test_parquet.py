@@ -150,6 +150,17 @@ def test_an_import_that_is_killed_leaves_the_graph_as_it_was(graph, place, tmp_p
     assert content(place) == content(graph)
 
 
+def test_facts_take_the_place_of_those_of_the_file(graph, tmp_path):
+    with open_store(graph) as store:
+        export_graph(store, tmp_path / "out")
+    with open_store(tmp_path / "new.db", create=True) as store:
+        import_graph(store, tmp_path / "out", facts={"container": "a"})
+        assert store.stage("nodes") == ({"date": "today", "container": "a"}, True)
+        assert import_graph(store, tmp_path / "out", facts={"container": "a"}) == []
+        with pytest.raises(UserError, match="holds nodes that are not those"):
+            import_graph(store, tmp_path / "out")
+
+
 def test_a_server_that_goes_away_as_all_is_done_has_done_it(graph, tmp_path, monkeypatch):
     with open_store(graph) as store:
         export_graph(store, tmp_path / "out")
