@@ -11,7 +11,6 @@ from typing import Any
 
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
-from lsd_experiments.blockwise.machine import cores
 from lsd_experiments.blockwise.stage import (
     find_volume,
     finish_volume,
@@ -84,7 +83,7 @@ class PredictPlan:
             settings=dataclasses.asdict(plan.settings),
             records=records_directory(plan.settings.out_file, STAGE),
             workers=workers,
-            cpus=cores(),  # the backend uses all of them
+            cpus=None,  # the backend uses all of them
             memory=_memory(plan),
             threads=THREADS,
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
