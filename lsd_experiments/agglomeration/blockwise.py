@@ -80,7 +80,7 @@ class AgglomeratePlan:
         """What there is of the edges."""
         if not database_exists(self.db):
             return State("new")
-        with open_store(self.db) as store:
+        with open_store(self.db, readonly=True) as store:
             stage, name = store.stage(self.edges), store.name
         return State("new") if stage is None else state_of(f"{self.edges} in {name}", stage[0], stage[1], self.made)
 
@@ -103,7 +103,7 @@ class AgglomeratePlan:
         """The provenance of what there is of the edges."""
         if not database_exists(self.db):
             return {}
-        with open_store(self.db) as store:
+        with open_store(self.db, readonly=True) as store:
             stage = store.stage(self.edges)
         return stage[0] if stage else {}
 
@@ -129,7 +129,7 @@ class AgglomeratePlan:
 
     def report(self) -> str:
         """What was made, in words."""
-        with open_store(self.db) as store:
+        with open_store(self.db, readonly=True) as store:
             stage = store.stage(self.edges)
             return f"{store.name}: {self.edges}, {stage[0].get('count') if stage else 0} edges"
 

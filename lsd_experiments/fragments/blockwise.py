@@ -122,7 +122,7 @@ class FragmentsPlan:
 
     def report(self) -> str:
         """What was made, in words."""
-        with open_store(self.db) as store:
+        with open_store(self.db, readonly=True) as store:
             stage = store.stage(NODES)
         return f"{self.output.container}: {self.output.dataset}, {stage[0].get('count') if stage else 0} fragments"
 
@@ -143,7 +143,7 @@ class FragmentsPlan:
         """What there is of the nodes."""
         if not database_exists(self.db):
             return State("new", "are not there")
-        with open_store(self.db) as store:
+        with open_store(self.db, readonly=True) as store:
             stage, name = store.stage(NODES), store.name
         if stage is None:
             return State("new", "are not there")
@@ -297,7 +297,7 @@ def _parameters(settings: FragmentsSettings, parity: bool) -> dict[str, Any]:
 
 def check_nodes(db: str, fragments: Volume) -> None:
     """:raises UserError: if the nodes in the region graph ``db`` are not those of ``fragments``, or not all."""
-    with open_store(db) as store:
+    with open_store(db, readonly=True) as store:
         stage, name = store.stage(NODES), store.name
     if stage is None or not stage[1] or stage[0].get("key") != fragments.attrs.get("provenance", {}).get("key"):
         raise UserError(f"{name} does not hold the nodes of {fragments.name}. Correct 'db', or run extract_fragments again")

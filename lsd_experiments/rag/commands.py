@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lsd_experiments import cli
+from lsd_experiments.errors import UserError
 
 
 def export_main(description: str | None, arguments: Sequence[str] | None = None) -> None:
@@ -39,13 +40,21 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
+    from lsd_experiments.blockwise.states import container_id
     from lsd_experiments.pipeline.settings import load_pipeline
     from lsd_experiments.pipeline.stages import locked
     from lsd_experiments.rag import open_store
+    from lsd_experiments.rag.nodes import NODES
     from lsd_experiments.rag.parquet import import_graph, read_provenances
 
     config = load_pipeline(options.config)
     read_provenances(options.directory)  # before there is a database
+    container, dataset = config.fragments_place
     with locked(config), open_store(config.db_place, create=True) as store:
-        tables = import_graph(store, options.directory, options.overwrite)
+        nodes, owner = store.stage(NODES), container_id(container, create=True)
+        if nodes is not None and nodes[0].get("container", owner) != owner:
+            raise UserError(f"{store.name} holds the region graph of another {nodes[0].get('fragments')} than {container}. Name "
+                            "another 'db', or remove it yourself")
+        facts = {"container": owner, "fragments": f"{Path(container).name}:{dataset}"}
+        tables = import_graph(store, options.directory, options.overwrite, facts=facts)
         print(f"{store.name}: {', '.join(tables) if tables else 'all was there already'}")

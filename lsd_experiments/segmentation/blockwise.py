@@ -105,7 +105,7 @@ class LutsPlan:
             show({"total": len(self.thresholds), "completed": next(done), "skipped": 0, "failed": 0})
 
         show({"total": len(self.thresholds), "completed": 0, "skipped": 0, "failed": 0})
-        with open_store(self.db) as store:
+        with open_store(self.db, readonly=True) as store:
             stream_segments(self.fragments.container, self.merge_function, store.iterate_node_ids(),
                             store.iterate_edges(self.merge_function), self.thresholds, self.parity, written)
         write_json(self.about, {**made, "finished": now()})
@@ -257,7 +257,7 @@ def _finished_edges(db: str, merge_function: str, fragments: Volume) -> dict[str
 
     :raises UserError: if they are not there, not all of them, or of other fragments
     """
-    with open_store(db) as store:
+    with open_store(db, readonly=True) as store:
         stage = store.stage(edges_name(merge_function))
         if stage is None or not stage[1]:
             others = ", ".join(store.merge_functions())
