@@ -16,6 +16,7 @@ What a run leaves in its ``records`` directory::
     jobs/                 of a cluster, see :mod:`~lsd_experiments.blockwise.cluster`
 
 While it runs it holds a lock (see :mod:`lsd_experiments.locks`): a second run on the same records is refused.
+The scheduler holds it, too.
 """
 
 import json
@@ -90,8 +91,8 @@ def run_blockwise(task: BlockTask, show: Callable[[dict[str, Any]], None] | None
     Ctrl-C and SIGTERM stop the workers at once, and a rerun goes on from there.
 
     :param show: called with each new state, which is what ``progress.json`` holds (default: a progress bar)
-    :raises UserError: if a worker raised one, a disk is full, workers cannot be started here, or another run is at work on
-        the same records
+    :raises UserError: if a factory raised one, or the first 20 blocks, or a block an ``Unavailable``; a disk is full, workers
+        cannot be started here, or another run is at work on the same records
     :raises BlocksFailedError: if blocks still failed after their retries, and all others are done; or if workers only died
     """
     assert min(task.write_shape) > 0, f"{task.name}: blocks of shape {task.write_shape}"
@@ -145,7 +146,7 @@ def _run_server(task: BlockTask, spec: TaskSpec, lock: IO[str], show: Callable[[
 
     :param lock: the server holds it, too: as long as one is there, no other run begins
 
-    :raises UserError: if a worker raised one
+    :raises UserError: if the run ended by one
     """
     log = task.records / "logs" / "server.log"
     with log.open("a") as stderr, _sigterm_exits():
