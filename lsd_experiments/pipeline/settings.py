@@ -129,7 +129,7 @@ def load_pipeline(path: str | Path) -> PipelineSettings:
     values["db"] = _without_password(values["db"] or os.environ.get(DATABASE))
     for key, value in _paths(values):
         if key in WRITTEN and "://" in value and not (key == "db" and is_url(value)):
-            raise UserError(f"{path}: '{key}' = {value}: results are written to files of this machine only. Name a path")
+            raise UserError(f"{path}: '{key}' is a URL, but results are written to files of this machine only. Name a path")
     return PipelineSettings.model_validate(values)
 
 

@@ -95,7 +95,7 @@ def test_stages_in_the_wrong_order_are_refused(config, out_file):
     ({"extract": 'threshold = "worst"'}, "extract.threshold"),
     ({"evaluate": 'labels_file = "out.zarr"\nroi_offset = [0, 0, 0]'}, "[evaluate] needs both roi_offset and roi_shape"),
     ({"top": 'db = "mysql://localhost/lsd"'}, "db: a URL that begins with mysql://. Name a file for SQLite, or postgresql://user@host/database"),
-    ({"fragments": 'fragments_file = "s3://bucket/f.zarr"'}, "'fragments_file' = s3://bucket/f.zarr: results are written"),
+    ({"fragments": 'fragments_file = "s3://bucket/f.zarr"'}, "'fragments_file' is a URL, but results are written"),
     ({"fragments": 'affs_dataset = "volumes/afs"'}, "volumes/affs"),
     ({"fragments": 'affs_dataset = "volumes/labels/neuron_ids"'}, "affinities are [c, z, y, x]"),
     ({"fragments": 'affs_file = "none.zarr"'}, "none.zarr"),
