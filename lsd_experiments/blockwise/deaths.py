@@ -69,7 +69,7 @@ class Crew:
             return
         worker.ready = True
         if "begins" in message:
-            self._begins(worker, message["begins"], message["thread"])
+            self._begins(worker, message["begins"], message["thread"], message["asks"])
         elif "refused" in message:
             worker.blocks.pop(message["thread"], None)
         elif "failed" in message:
@@ -116,11 +116,12 @@ class Crew:
         in_work = any(worker.alive and worker.ready for worker in self._workers.values())
         return self._others >= self._limit * (self._number + 1) or (self._starts + self._others >= self._limit and not in_work)
 
-    def _begins(self, worker: Worker, block: int, thread: int) -> None:
+    def _begins(self, worker: Worker, block: int, thread: int, asks: bool) -> None:
         if any(block in other.blocks.values() for other in self._workers.values() if other is not worker):
             self._lost.add(block)  # its line has not closed yet
         worker.blocks[thread] = block
-        worker.answer({"thread": thread, "alone": block in self._lost})
+        if asks:
+            worker.answer({"thread": thread, "alone": block in self._lost})
         for other in self._workers.values():
             if other is not worker and other.waiting:
                 return other.answer({"thread": other.waiting.pop(0)})

@@ -10,7 +10,8 @@ Messages are lines of JSON. First the ``token``, ``worker`` (its number), daisy'
 that is; the server answers ``{}``, or hangs up. Later, from a slot, ``{"bye": true}``, and from a worker
 
     {"ready": true}                            the factory is done
-    {"begins": block, "thread": n}             answered by {"thread": n, "alone": whether it was in work as a worker died}
+    {"begins": block, "thread": n, "asks": b}  if it asks, answered by {"thread": n, "alone": whether the block was in work
+                                               as a worker died}
     {"failed": block, "thread": n}             answered by {"thread": n} when the worker may take blocks again; with
                                                "nobody": true if no other worker was there to take this one
     {"refused": block, "thread": n, "why": line}   the block raised a UserError

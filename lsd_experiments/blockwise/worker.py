@@ -87,8 +87,8 @@ def _loop(spec: TaskSpec, process: BlockFunction, context: Any, lifeline: Lifeli
                 if given is None:
                     return turns.taken()
                 block = _block(spec, given)
-                lifeline.say(begins=block.number, thread=thread)
-                with turns.work(lifeline.answer(thread)["alone"]):
+                lifeline.say(begins=block.number, thread=thread, asks=spec.threads > 1)
+                with turns.work(spec.threads > 1 and lifeline.answer(thread)["alone"]):
                     failure = _work_on(spec, process, block, lifeline)
                 if failure is None:
                     lifeline.worked()

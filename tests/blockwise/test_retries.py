@@ -79,7 +79,7 @@ def test_when_a_crew_is_hopeless():
     assert crew.hopeless()
     crew.said("c", {"ready": True})
     assert not crew.hopeless()  # it may do one
-    crew.said("c", {"begins": 1, "thread": 0})
+    crew.said("c", {"begins": 1, "thread": 0, "asks": True})
     crew.died("c", "log", 0)
     assert crew.hopeless()
     crew.block_is_done()
@@ -93,7 +93,7 @@ def test_blocks_that_kill_all_their_workers_end_a_run_also_while_others_are_trie
     for block in (0, 0, 1, 2, 3):
         assert not crew.hopeless()
         crew.came("x", Line())
-        crew.said("x", {"begins": block, "thread": 0})
+        crew.said("x", {"begins": block, "thread": 0, "asks": True})
         crew.died("x", "log", 0)
     assert crew.hopeless()
 
@@ -103,26 +103,26 @@ def test_who_waits_for_whom():
     for name, line in lines.items():
         crew.came(name, line)
         crew.said(name, {"ready": True})
-    crew.said("a", {"begins": 1, "thread": 0})
+    crew.said("a", {"begins": 1, "thread": 0, "asks": True})
     crew.said("a", {"failed": 1, "thread": 0})
     assert lines["a"].answers == [{"thread": 0, "alone": False}]
-    crew.said("b", {"begins": 2, "thread": 0})
+    crew.said("b", {"begins": 2, "thread": 0, "asks": True})
     assert lines["a"].answers[1:] == [{"thread": 0}]
     crew.said("b", {"failed": 2, "thread": 0})
     assert len(lines["b"].answers) == 1
     crew.went("a", lines["a"])
     assert lines["b"].answers[1:] == [{"thread": 0, "nobody": True}]
-    crew.said("b", {"begins": 1, "thread": 0})
+    crew.said("b", {"begins": 1, "thread": 0, "asks": True})
     assert lines["b"].answers[2] == {"thread": 0, "alone": False}
 
 
 def test_a_block_in_work_as_its_worker_died_is_worked_on_alone():
     crew, line = Crew(3, 2), Line()
     crew.came("a", Line())
-    crew.said("a", {"begins": 1, "thread": 0})
-    crew.said("a", {"begins": 2, "thread": 1})
+    crew.said("a", {"begins": 1, "thread": 0, "asks": True})
+    crew.said("a", {"begins": 2, "thread": 1, "asks": True})
     crew.died("a", "log", 0)
     crew.came("b", line)
     for block in (1, 3, 2):
-        crew.said("b", {"begins": block, "thread": 0})
+        crew.said("b", {"begins": block, "thread": 0, "asks": True})
     assert [answer["alone"] for answer in line.answers] == [True, False, True]
