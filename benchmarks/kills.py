@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.faults.comparing import compare_files, compare_graphs
 from tests.faults.databases import KINDS, Postgresql, Sqlite, open_database
-from tests.faults.killing import LEAST, Report, run_through
+from tests.faults.killing import LEAST, START, Report, run_through
 from tests.faults.running import STAGES, Run
 from tests.faults.scene import make_scene, write_config
 from tests.rag.cluster import missing
@@ -40,8 +40,9 @@ def main() -> None:
         undisturbed = directory / "undisturbed"
         run = Run(write_config(undisturbed, directory, database.config(undisturbed)), directory / "log")
         assert run.wait() == 0, run.text()
-        print(f"{options.db}; kills per stage:\n{'seed':>4} " + " ".join(f"{stage:>{max(8, len(stage))}}" for stage in STAGES)
-              + "  workers/schedulers/runs  runs started     s  equal")
+        stages = " ".join(f"{stage:>{max(8, len(stage))}}" for stage in (START, *STAGES))
+        print(f"{options.db}; kills per stage:\n{'seed':>4} {stages}"
+              "  workers/schedulers/runs  runs started     s  equal")
         equal = [_one(directory, database, seed) for seed in options.seeds]
     sys.exit(0 if all(equal) else 1)
 
@@ -60,7 +61,7 @@ def _one(directory: Path, database: Sqlite | Postgresql, seed: int) -> bool:
 
 
 def _row(report: Report, seconds: float, equal: bool) -> str:
-    stages = " ".join(f"{report.stages[stage]:>{max(8, len(stage))}}" for stage in STAGES)
+    stages = " ".join(f"{report.stages[stage]:>{max(8, len(stage))}}" for stage in (START, *STAGES))
     targets = "/".join(str(report.targets[target]) for target in TARGETS)
     return f"{report.seed:>4} {stages}  {targets:>23}  {report.runs:>12}  {seconds:>4.0f}  {'yes' if equal else 'NO'}"
 

@@ -206,6 +206,8 @@ def check_chunks(output: OutputVolume, chunks: Voxels | None = None) -> None:
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write ``values``, beside the place and then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.partial"):  # of a process that was killed
+        left.unlink(missing_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.partial")
     part.write_text(json.dumps(values, indent=1) + "\n")
     part.replace(path)

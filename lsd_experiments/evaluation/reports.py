@@ -4,6 +4,7 @@ Rows are those of ``thresholds``; several curves (variants, merge functions) are
 """
 
 import csv
+import glob
 import io
 import json
 import os
@@ -93,6 +94,8 @@ def as_curves(scores: Rows | Curves) -> Curves:
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> Path:
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.partial-*{path.suffix}"):  # of a process that was killed
+        left.unlink(missing_ok=True)
     partial = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
     try:
         write(partial)

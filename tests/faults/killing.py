@@ -1,7 +1,8 @@
 """Kill the processes of a run, again and again, until it is done nevertheless.
 
 A seed draws how many blocks of a stage are done when the next kill comes, how long after that, and whom it hits. After each kill
-at least one more block is done before the next one, so that kills land in work and not in the start of workers.
+at least one more block is done before the next one, so that kills land in work and not in the start of workers. Every second run
+is besides killed some moment after it began, wherever it is then: planning, making ready, starting workers, finishing a stage.
 """
 
 import os
@@ -18,6 +19,9 @@ import psutil
 from tests.faults.running import DELAYS, STAGES, Progress, Run
 
 LEAST = 30  # kills per seed
+START = "start"  # what a report calls the moments after a run began
+STARTS = 6  # of them, at most
+LATEST = 3.0  # seconds after which they are over
 # how often each is hit
 PLANNED = {
     "predict": {"worker": 2, "scheduler": 1, "run": 1},
@@ -53,7 +57,7 @@ class Report:
         return self.stages.total()
 
     def __str__(self) -> str:
-        stages = ", ".join(f"{stage} {self.stages[stage]}" for stage in STAGES)
+        stages = ", ".join(f"{stage} {self.stages[stage]}" for stage in (START, *STAGES))
         return f"seed {self.seed}: {self.kills} kills ({stages}; {dict(self.targets)}) in {self.runs} runs"
 
 
@@ -80,6 +84,10 @@ def run_through(config: Path, out: Path, logs: Path, seed: int) -> Report:
         run = Run(config, logs / f"seed_{seed}_run_{report.runs}.log", delays=DELAYS)
         report.runs += 1
         kills = report.kills
+        if report.runs % 2 == 0 and report.stages[START] < STARTS:
+            time.sleep(draw.uniform(0, LATEST))
+            if _strike(run, draw.choice(("run", "scheduler")), draw):
+                report.stages[START] += 1
         while pending and run.is_alive():
             kill = pending[0]
             if progress.is_over(kill.stage):
