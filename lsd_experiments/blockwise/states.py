@@ -91,7 +91,7 @@ def tie_records(records: Path, making: str) -> None:
 
 def container_id(container: str, create: bool = False) -> str | None:
     """What tells this container from others of its name, wherever it is moved to; None if nothing does yet."""
-    path = Path(container) / ".blockwise" / "container_id"
+    path = Path(container) / ".container_id"  # not with the records, which may be removed
     if create and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}")

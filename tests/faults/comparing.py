@@ -20,7 +20,7 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?"
 LEFT_OUT_KEYS = {"provenance", "finished", "date", "commit", "versions"}  # of attributes, and columns of tables
 MARK = "region_graph"  # the table by which PostgreSQL's schema is known for ours; SQLite's file has a number for that
 GZIP = b"\x1f\x8b"
-LEFT_OUT = (".blockwise", ".db-wal", ".db-shm", ".lock", ".log")
+LEFT_OUT = (".blockwise", ".container_id", ".db-wal", ".db-shm", ".lock", ".log")
 Rows = Counter[tuple[Any, ...]]
 
 
