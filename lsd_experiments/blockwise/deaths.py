@@ -23,6 +23,7 @@ from lsd_experiments.blockwise.gate import Answer
 class Worker:
     """What is known of one.
 
+    :param counted: whether its death was, before its line closed
     :param blocks: the block in work, of each thread
     :param waiting: the threads whose block failed, and that wait until another worker begins one
     """
@@ -31,6 +32,7 @@ class Worker:
     alive: bool = True
     ready: bool = False
     worked: bool = False
+    counted: bool = False
     blocks: dict[int, int] = field(default_factory=dict)
     waiting: list[int] = field(default_factory=list)
 
@@ -90,7 +92,13 @@ class Crew:
 
     def died(self, name: str, log: str, offset: int) -> None:
         """A worker failed, or did not even come."""
-        worker = self._workers.pop(name, None)
+        worker = self._workers.get(name)
+        if worker is not None and worker.counted:
+            worker = None  # that was the one before, and this one did not come
+        elif worker is not None and worker.alive:
+            worker.counted = True  # its line will close; and if it is the next one's already, it must be answered
+        else:
+            self._workers.pop(name, None)
         if worker is not None:
             self._lost.update(worker.blocks.values())
             if worker.worked:
@@ -113,7 +121,7 @@ class Crew:
 
     def hopeless(self) -> bool:
         """Whether no worker can do anything."""
-        in_work = any(worker.alive and worker.ready for worker in self._workers.values())
+        in_work = any(worker.alive and worker.ready and not worker.counted for worker in self._workers.values())
         return self._others >= self._limit * (self._number + 1) or (self._starts + self._others >= self._limit and not in_work)
 
     def _begins(self, worker: Worker, block: int, thread: int, asks: bool) -> None:

@@ -126,3 +126,16 @@ def test_a_block_in_work_as_its_worker_died_is_worked_on_alone():
     for block in (1, 3, 2):
         crew.said("b", {"begins": block, "thread": 0, "asks": True})
     assert [answer["alone"] for answer in line.answers] == [True, False, True]
+
+
+def test_a_worker_that_came_before_the_death_of_the_last_of_its_name_was_told_is_answered():
+    """Otherwise it would wait for ever. And the next death of that name counts again."""
+    crew, line = Crew(3, 1), Line()
+    crew.came("a", line)
+    crew.died("a", "log", 0)
+    crew.said("a", {"begins": 1, "thread": 0, "asks": True})
+    assert [answer["thread"] for answer in line.answers] == [0]
+    crew.said("a", {"worked": True})
+    assert crew.dead == 0
+    crew.died("a", "log", 0)
+    assert crew.dead == 1
