@@ -1,9 +1,12 @@
 """The bars of a run, in a process with a terminal and in one without."""
 
+import fcntl
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 
 SCRIPT = """
 from lsd_experiments.pipeline.progress import ProgressView
@@ -28,6 +31,7 @@ def test_in_a_log_a_stage_appears_as_it_begins():
 
 def test_on_a_terminal_all_stages_stand_from_the_beginning():
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
     process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
     seen = b""
