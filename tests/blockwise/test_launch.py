@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -86,8 +87,10 @@ def test_image_that_is_missing_and_one_that_does_not_start(make_task, tmp_path, 
     program(on_path, "apptainer", "raise SystemExit('FATAL: could not open image')")
     with pytest.raises(BlocksFailedError) as caught:
         run_blockwise(task)
-    assert "3 workers died one after the other without a block done in between. The last words in " in str(caught.value)
-    assert f"{task.records}/logs/a_stage/worker_0.err:\n    FATAL: could not open image" in str(caught.value)
+    said = str(caught.value)  # a fourth worker may have begun before the third one's death was counted
+    assert re.search(r"[34] workers died one after the other without a block done in between\. The last words in ", said), said
+    assert f"{task.records}/logs/a_stage/worker_0.err:\n" in said
+    assert "\n    FATAL: could not open image\n" in said, said
 
 
 def test_gpu_stages_get_the_driver_in_their_container():
