@@ -63,7 +63,7 @@ def test_a_disk_that_is_full_in_mid_write(scene, reference, small_disk, tmp_path
     filler = fill(small_disk)
     assert run.wait() in (1, 2), run.text()
     assert "space" in run.error().lower() or "full" in run.error().lower()
-    assert SOME <= progress.done(stage) < progress.total(stage)
+    assert SOME <= progress.done(stage) <= progress.total(stage)  # all, if only what notes that all are done had no room
 
     filler.unlink()
     run = Run(config, tmp_path / "room.log")
