@@ -98,7 +98,7 @@ class Progress:
     def done(self, stage: str) -> int:
         """Blocks, look-up tables or files that are done."""
         if stage == "find_segments":
-            return len(list(self._tables("_[0-9]*.npz"))) - (not list(self._tables(".json")))
+            return len(list(self._tables("_[0-9]*.npz"))) - (not self._tables_are_finished())
         if stage == "evaluate":
             return int(self.out.with_name(f"{self.out.stem}_{MERGE_FUNCTION}.png").exists())
         marks = (self.out / ".blockwise").glob(f"*{RECORDS[stage]}*/done/done/c/**/*")
@@ -107,11 +107,14 @@ class Progress:
     def has_begun(self, stage: str) -> bool:
         """Whether there is work to be killed in."""
         if stage == "evaluate":
-            return bool(list(self._tables(".json")))
+            return self._tables_are_finished()
         return self.done(stage) > 0
 
     def is_over(self, stage: str) -> bool:
         return self.done(stage) >= self.total(stage)
+
+    def _tables_are_finished(self) -> bool:
+        return any('"finished"' in path.read_text() for path in self._tables(".json"))
 
     def _tables(self, ending: str) -> list[Path]:
         return list((self.out / "luts" / "fragment_segment").glob(f"seg_edges_{MERGE_FUNCTION}{ending}"))
