@@ -10,6 +10,7 @@ from scipy.ndimage import binary_erosion
 
 from lsd_experiments.agglomeration import agglomerate
 from lsd_experiments.arrays import create_volume, open_volume
+from lsd_experiments.blockwise import BlocksFailedError
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import evaluate_segmentation
 from lsd_experiments.fragments import extract_fragments
@@ -339,7 +340,7 @@ def test_float_affinities_out_of_range_are_refused(config, out_file, affs):
             continue
         with pytest.raises(UserError, match=rf"volumes/{name}: affinities of type float32 from .*Scale them to \[0, 1\]"):
             read_affinities(volume, volume.box)
-    with pytest.raises(UserError, match="affinities of type float32"):
+    with pytest.raises(BlocksFailedError, match="affinities of type float32"):
         run(config(fragments='affs_dataset = "volumes/large"'), "extract_fragments", overwrite=True)
 
 

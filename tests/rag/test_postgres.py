@@ -174,7 +174,7 @@ def test_writers_outlive_a_server_that_crashes_and_returns(own_cluster, url):
             left.append(BLOCKS * ROUNDS - done.value)
             own_cluster.restart()
     disturbed = _write_all(own_cluster.url, crash)
-    assert min(left) > 0  # they were at work
+    assert left[0] > 0  # they were at work; on a busy machine they may be done before the last crash
     for found, expected in zip(disturbed, _write_all(url), strict=True):
         np.testing.assert_array_equal(found, expected)
     assert len(disturbed[0]) == 1000 * BLOCKS
