@@ -106,7 +106,7 @@ class Monitor:
             self._said = text
             self.state["updated"] = _now()
             _put(self._path, self.state)
-            print(json.dumps(self.state), flush=True)
+            _tell(self.state)
 
     def end(self, **why: Any) -> None:
         """Write the last state, with ``why``, and end this process."""
@@ -114,8 +114,13 @@ class Monitor:
             self.state.update(ended=True, running=0, workers=0)
             self.state["updated"] = _now()
             _put(self._path, self.state)
-            print(json.dumps({**self.state, **why}), flush=True)
+            _tell({**self.state, **why})
             os._exit(0)
+
+
+def _tell(state: Mapping[str, Any]) -> None:
+    """At once, and not through ``sys.stdout``, whose half-written line a worker forked meanwhile would write, too."""
+    os.write(1, (json.dumps(state) + "\n").encode())
 
 
 def _put(path: Path, state: Mapping[str, Any]) -> None:
