@@ -1,8 +1,10 @@
-"""Whether a place can be written, asked before work is done for it."""
+"""Whether a place can be written, asked before work is done for it; and files that are there as a whole or not at all."""
 
 import errno
 import os
+import socket
 import tempfile
+import threading
 from pathlib import Path
 
 
@@ -19,3 +21,10 @@ def check_writable(directory: Path) -> None:
             pass
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(existing)) from error
+
+
+def put_text(path: Path, text: str) -> None:
+    """Write a file that others read, whole or not at all; any number of threads, processes and machines may."""
+    part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}.partial")
+    part.write_text(text)
+    part.replace(path)

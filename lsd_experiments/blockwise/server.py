@@ -21,8 +21,8 @@ from lsd_experiments.blockwise.gate import Gate
 from lsd_experiments.blockwise.launch import slot
 from lsd_experiments.blockwise.monitor import Monitor
 from lsd_experiments.blockwise.spec import TaskSpec, describe, end_with_parent
-from lsd_experiments.blockwise.worker import put
 from lsd_experiments.geometry import Box
+from lsd_experiments.writing import put_text
 
 FOR_EVER = 1e9  # seconds; None means 600 to daisy
 NO_LIMIT = 10**9  # restarts of workers: the monitor ends a run whose workers only die
@@ -95,7 +95,7 @@ def _name_lost_blocks(spec: TaskSpec, failed: list[Any]) -> None:
         number = block_number(spec.total, spec.write_shape, begin)
         path = Path(spec.records) / "failed" / f"{number}.txt"
         if not path.exists():
-            put(path, f"{describe(number, Box(begin, end))}\n"
+            put_text(path, f"{describe(number, Box(begin, end))}\n"
                       "its worker died each time (killed, out of memory, or cut off from here)\n")
 
 

@@ -8,7 +8,6 @@ where the last one stopped; with other ones all blocks are done again, since one
 import datetime
 import json
 import math
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from lsd_experiments.blockwise.states import State, check_unchanged, state_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_voxels
 from lsd_experiments.provenance import fingerprint_of
+from lsd_experiments.writing import put_text
 
 CHUNK = 64  # voxels per axis that chunks come near to
 CHUNK_BYTES = 2**29  # of one chunk, at most: a worker holds some of them
@@ -208,9 +208,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*.partial"):  # of a process that was killed
         left.unlink(missing_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    part.write_text(json.dumps(values, indent=1) + "\n")
-    part.replace(path)
+    put_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

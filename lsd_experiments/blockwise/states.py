@@ -5,7 +5,6 @@ not count.
 """
 
 import json
-import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from lsd_experiments.blockwise.engine import clear_records
 from lsd_experiments.errors import UserError
 from lsd_experiments.provenance import identity
+from lsd_experiments.writing import put_text
 
 REMEDY = "Choose another output, or pass --overwrite to make it anew"
 FOREIGN = "Choose another output, or remove it yourself"
@@ -84,9 +84,7 @@ def tie_records(records: Path, making: str) -> None:
     if not (note.is_file() and note.read_text() == making):
         clear_records(records)
         records.mkdir(parents=True)
-        part = note.with_name(f"{note.name}.{os.getpid()}")
-        part.write_text(making)
-        part.replace(note)
+        put_text(note, making)
 
 
 def container_id(container: str, create: bool = False) -> str | None:
@@ -94,9 +92,7 @@ def container_id(container: str, create: bool = False) -> str | None:
     path = Path(container) / ".container_id"  # not with the records, which may be removed
     if create and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}")
-        part.write_text(uuid.uuid4().hex)
-        part.replace(path)
+        put_text(path, uuid.uuid4().hex)
     return path.read_text() if path.is_file() else None
 
 

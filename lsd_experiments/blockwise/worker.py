@@ -31,6 +31,7 @@ from lsd_experiments.blockwise.spec import BlockFunction, TaskSpec, describe, en
 from lsd_experiments.blockwise.turns import Turns
 from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.geometry import Box
+from lsd_experiments.writing import put_text
 
 
 class RunEnds(Exception):
@@ -152,12 +153,12 @@ def _record(path: Path, where: str, error: Exception) -> None:
     last = " ".join(str(error).split())  # one line
     if isinstance(error, UserError):
         print(f"{where} failed on {socket.gethostname()}: {last}", file=sys.stderr, flush=True)
-        put(path, f"{where}\n{last}\n")
+        put_text(path, f"{where}\n{last}\n")
         return
     print(f"{where} failed on {socket.gethostname()}", file=sys.stderr)
     traceback.print_exc()
     sys.stderr.flush()
-    put(path, f"{where}\n{traceback.format_exc()}\n{type(error).__name__}: {last}\n")
+    put_text(path, f"{where}\n{traceback.format_exc()}\n{type(error).__name__}: {last}\n")
 
 
 def _stop_if_disk_is_full(error: Exception, spec: TaskSpec) -> None:
@@ -180,7 +181,7 @@ def _time_limit(spec: TaskSpec, block: Block, lifeline: Lifeline) -> Iterator[No
         print(f"{describe(block.number, block.write)} {line}", file=sys.stderr)
         faulthandler.dump_traceback(all_threads=True)
         try:
-            put(Path(spec.records) / "failed" / f"{block.number}.txt", f"{describe(block.number, block.write)}\n{line}\n")
+            put_text(Path(spec.records) / "failed" / f"{block.number}.txt", f"{describe(block.number, block.write)}\n{line}\n")
             lifeline.worked()  # this death is the block's fault
         finally:
             os._exit(1)
@@ -200,13 +201,6 @@ def _block(spec: TaskSpec, given: Any) -> Block:
     """Our block for daisy's."""
     read, write = (Box(tuple(roi.begin), tuple(roi.end)) for roi in (given.read_roi, given.write_roi))
     return Block(block_number(spec.total, spec.write_shape, write.begin), read, write)
-
-
-def put(path: Path, text: str) -> None:
-    """Write a file that others read, whole or not at all."""
-    part = path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}")
-    part.write_text(text)
-    part.replace(path)
 
 
 if __name__ == "__main__":

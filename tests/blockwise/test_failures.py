@@ -16,6 +16,7 @@ from lsd_experiments.blockwise.disk import full_disk, paths_in
 from lsd_experiments.errors import UserError
 from tests.blockwise.running import alive, command, start, stuck, wait_for
 from tests.blockwise.test_launch import expected
+from tests.disks import small_disk
 
 
 def test_workers_may_be_preempted_again_and_again(make_task, tmp_path):
@@ -77,14 +78,9 @@ def test_an_address_of_another_machine_is_refused(make_task):
         run_blockwise(task)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
 @pytest.mark.parametrize("records_too", [False, True])
 def test_a_full_disk_ends_the_run_and_a_rerun_goes_on(make_task, tmp_path, records_too):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False).returncode:
-        pytest.skip("this machine does not let root mount")
-    try:
+    with small_disk(tmp_path / "disk", "1m") as disk:
         task, array = make_task("write_much", much=str(disk))
         task = replace(task, records=disk / "records") if records_too else task
         with pytest.raises(UserError, match=rf"^{disk}\S*: no space left\. Make room there, and run this again"):
@@ -98,8 +94,6 @@ def test_a_full_disk_ends_the_run_and_a_rerun_goes_on(make_task, tmp_path, recor
         assert times.min() == 1
         assert times.max() <= 2
         np.testing.assert_array_equal(array, times * right)
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_what_counts_as_a_full_disk(tmp_path):

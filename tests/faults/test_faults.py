@@ -1,8 +1,6 @@
 """A full disk, damaged and missing chunks, a database that goes away."""
 
-import os
 import shutil
-import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.rag.session import RETRY_VARIABLE
+from tests import disks
 from tests.faults.comparing import compare_files, compare_graphs, read_graph
 from tests.faults.databases import open_database
 from tests.faults.running import DELAYS, Progress, Run, wait_until
@@ -30,15 +29,8 @@ def assert_same(reference, directory, graph=None, without="no such part"):
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 20 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a file system")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"cannot mount a file system: {done.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with disks.small_disk(tmp_path / "disk", "20m") as disk:
+        yield disk
 
 
 def fill(disk: Path) -> Path:

@@ -16,6 +16,7 @@ import pytest
 from lsd_experiments.errors import UserError
 from lsd_experiments.fetching import s3
 from lsd_experiments.locks import only_run
+from tests import disks
 from tests.fetching.conftest import ROOT, files
 
 TRAINING = "funke/fib25/training"
@@ -101,15 +102,8 @@ def test_interrupted(content, proxy, gate, tmp_path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path):
-    if os.geteuid():
-        pytest.skip("only root can mount a small file system")
-    mount = tmp_path / "dest"
-    mount.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", mount], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"cannot mount a tmpfs: {made.stderr.strip()}")
-    yield mount
-    subprocess.run(["umount", mount], check=True)
+    with disks.small_disk(tmp_path / "dest", "3m") as disk:
+        yield disk
 
 
 def fill(path: Path, leave: int) -> None:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sqlite3
-import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.rag import open_store
+from tests.disks import small_disk
 
 
 def fill(store, count):
@@ -126,13 +126,8 @@ def test_reading_leaves_nothing_behind_and_makes_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["graph.db"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
 def test_a_full_disk_leaves_the_last_whole_block(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
+    with small_disk(tmp_path / "disk", "1m") as disk:
         with open_store(disk / "graph.db", create=True) as store:
             fill(store, 1000)
             with pytest.raises(Unavailable, match=r"graph\.db: no space left"):
@@ -141,5 +136,3 @@ def test_a_full_disk_leaves_the_last_whole_block(tmp_path):
             fill(store, 1200)  # there is room for this
         with open_store(disk / "graph.db") as store:
             assert store.count_nodes() == 1200
-    finally:
-        subprocess.run(["umount", disk], check=True)

@@ -6,17 +6,14 @@ import sys
 
 import pytest
 
+from tests import disks
+
 
 @pytest.fixture
 def small_disk(tmp_path):
     """A directory with room for 1 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"cannot mount a tmpfs: {made.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)  # an error that was caught may keep a file mapped
+    with disks.small_disk(tmp_path / "disk", "1m") as disk:
+        yield disk
 
 
 @pytest.fixture
