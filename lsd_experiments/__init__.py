@@ -6,3 +6,7 @@ imports none of TensorFlow, gunpowder, waterz and neuroglancer: they are importe
 """
 
 __version__ = "0.1.0"
+
+from lsd_experiments.installation import check_main
+
+check_main()

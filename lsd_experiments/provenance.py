@@ -13,10 +13,10 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import lsd_experiments
+from lsd_experiments.installation import ROOT, image
 
 # What results may depend on; those that are installed are named.
 PACKAGES = ("daisy", "gunpowder", "jax", "keras", "numpy", "scipy", "tensorflow", "tensorflow-cpu", "torch", "waterz", "zarr")
@@ -70,13 +70,13 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str | None:
-    """The commit of the checkout that this package runs from, with ``+`` if files differ from it; None outside of one."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
+    """The commit of the checkout or image that this package runs from, with ``+`` if files differ from it; None elsewhere."""
+    if not (ROOT / ".git").exists():
+        here = image()
+        return here.commit if here and here.commit != "unknown" else None
     try:
         described = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12"],
+            ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=12"],
             capture_output=True,
             text=True,
             timeout=10,
