@@ -17,7 +17,7 @@ usage: ./setup.sh COMMAND [ARGUMENTS]
   check            lint, types and shell scripts; quick, changes nothing
   bench [...]      run every script of benchmarks/ in turn; arguments go to each
   lock             write constraints.txt anew, from the newest versions that pyproject.toml admits
-  container        not there yet
+  container [...]  build lsd.img, the Apptainer image of this checkout; --cpu for a small one, --help for the rest
 
 Needs Python 3.11, 3.12 or 3.13; PYTHON=/path/to/python names one. A machine on which nvidia-smi lists a GPU gets
 TensorFlow with CUDA, any other the CPU build.
@@ -116,10 +116,11 @@ run_tests() {
 check() {
     takes_no_arguments check "$@"
     install_extras dev
-    local failed=() scripts=(setup.sh .ci/run .ci/system-packages)
+    local failed=() scripts=(setup.sh .ci/run .ci/system-packages .ci/container containers/build/*.sh)
     say "lint";          $VENV/bin/ruff check . || failed+=(lint)
     say "types";         $VENV/bin/mypy || failed+=(types)
     say "shell scripts"; $VENV/bin/shellcheck "${scripts[@]}" || failed+=("shell scripts")
+    say "Dockerfile";    $VENV/bin/hadolint containers/Dockerfile || failed+=(Dockerfile)
     [ ${#failed[@]} -eq 0 ] || fail "check failed: $(IFS=,; echo "${failed[*]}")"
     say "all checks passed"
 }
@@ -143,11 +144,23 @@ lock() {
     trap "rm -rf '$directory'" EXIT
     say "resolving pyproject.toml anew in $directory (minutes)"
     "$python" -m venv "$directory"
-    "$directory/bin/python" -m pip install -qq --disable-pip-version-check --editable '.[test,dev]'
-    "$directory/bin/python" -m pip freeze --exclude-editable | write_constraints > constraints.txt.new
+    "$directory/bin/python" -m pip install -qq --disable-pip-version-check --upgrade pip setuptools wheel
+    "$directory/bin/python" -m pip install -qq --editable '.[test,dev]'
+    "$directory/bin/python" -m pip freeze --all --exclude-editable > "$directory/versions"
+    "$directory/bin/python" -m pip install -qq --dry-run --ignore-installed --report "$directory/gpu.json" '.[gpu]'
+    "$directory/bin/python" -c "$CUDA_VERSIONS" < "$directory/gpu.json" >> "$directory/versions"
+    sort --ignore-case --unique "$directory/versions" | write_constraints > constraints.txt.new
     mv constraints.txt.new constraints.txt
     say "wrote constraints.txt; run the tests before you keep it"
 }
+
+# The libraries of CUDA, of which a machine without a GPU installs none, from what pip would install on one with it.
+CUDA_VERSIONS='
+import json, sys
+for package in (install["metadata"] for install in json.load(sys.stdin)["install"]):
+    if package["name"].startswith("nvidia-"):
+        print(package["name"], package["version"], sep="==")
+'
 
 # From pip's list: no builds (+cpu), and TensorFlow's builds at one version.
 write_constraints() {
@@ -166,7 +179,7 @@ main() {
         check) check "$@" ;;
         bench) bench "$@" ;;
         lock) lock "$@" ;;
-        container) fail "there is no container yet: run ./setup.sh install and use .venv" 2 ;;
+        container) containers/build/build.sh "$@" ;;
         *) fail "unknown command '$command': ./setup.sh help lists them" 2 ;;
     esac
 }
