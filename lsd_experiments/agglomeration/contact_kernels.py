@@ -3,11 +3,12 @@
 What is known of each pair of fragments is kept in a hash table with open addressing: ``keys`` [slots, 2], 0 if free.
 """
 
-import numba
 import numpy as np
 
+from lsd_experiments.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled
 def find_slot(keys, u, v):  # type: ignore[no-untyped-def]
     """The slot of the pair, or the free one that it would get."""
     mask = np.uint64(len(keys) - 1)
@@ -18,7 +19,7 @@ def find_slot(keys, u, v):  # type: ignore[no-untyped-def]
     return slot
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def enlarge(keys, sums, counts):  # type: ignore[no-untyped-def]
     """The same in a table twice as large."""
     more_keys = np.zeros((2 * len(keys), 2), np.uint64)
@@ -33,7 +34,7 @@ def enlarge(keys, sums, counts):  # type: ignore[no-untyped-def]
     return more_keys, more_sums, more_counts
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def sum_contacts(affs, fragments, begin, end, scale):  # type: ignore[no-untyped-def]
     """Pairs [n, 2] with the lower fragment first, their sums of affinities times ``scale``, and their numbers of faces.
 

@@ -1,10 +1,11 @@
 """The compiled loops of merge scores. Imported only where they are used: numba takes a second to import."""
 
-import numba
 import numpy as np
 
+from lsd_experiments.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled
 def merge_forest(num_nodes, merges):  # type: ignore[no-untyped-def]
     """Union-find forest of ``merges`` [m, 2]: each node's parent, and the number of the merge that linked the two.
 
@@ -30,7 +31,7 @@ def merge_forest(num_nodes, merges):  # type: ignore[no-untyped-def]
     return parents, times
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def first_common(pairs, parents, times):  # type: ignore[no-untyped-def]
     """For each of ``pairs`` [n, 2] the number of the merge that joined the two, -1 if none did."""
     found = np.full(len(pairs), -1, np.int64)

@@ -8,10 +8,10 @@ linear. ``shifts`` [z, 2] float32 moves whole output sections, by voxels in y an
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.compiled import compiled
 from lsd_experiments.geometry import Box
 
 Floats = NDArray[np.float32]
@@ -83,7 +83,7 @@ def _interpolate(values: Floats, axis: int, coordinates: NDArray[np.floating[Any
     return between
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _source_voxel(rows: Any, z: int, y: int, position: float) -> Any:
     """The source voxel (z, y, x), fractional, at ``position`` (in coarse nodes) of row (z, y)."""
     last = rows.shape[3] - 1
@@ -96,7 +96,7 @@ def _source_voxel(rows: Any, z: int, y: int, position: float) -> Any:
     return fz, fy, fx
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _warp_nearest(source: Any, rows: Any, step: float, begin: int, target: Any) -> None:
     depth, height, width = source.shape
     half = np.float32(0.5)
@@ -109,7 +109,7 @@ def _warp_nearest(source: Any, rows: Any, step: float, begin: int, target: Any) 
                 target[z, y, x] = source[k, j, i] if inside else 0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _warp_linear(source: Any, rows: Any, step: float, begin: int, target: Any) -> None:
     depth, height, width = source.shape
     for z in range(target.shape[0]):
@@ -129,8 +129,8 @@ def _warp_linear(source: Any, rows: Any, step: float, begin: int, target: Any) -
                 target[z, y, x] = front * (1 - wz) + _bilinear(source, k1, j, j1, i, i1, wy, wx) * wz
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _bilinear(source: Any, k: int, j: int, j1: int, i: int, i1: int, wy: float, wx: float) -> Any:
+@compiled(inline="always")
+def _bilinear(source: Any, k: int, j: int, j1: int, i: int, i1: int, wy: Any, wx: Any) -> Any:
     top = source[k, j, i] * (1 - wx) + source[k, j, i1] * wx
     bottom = source[k, j1, i] * (1 - wx) + source[k, j1, i1] * wx
     return top * (1 - wy) + bottom * wy

@@ -1,8 +1,9 @@
 """CRC-32C (Castagnoli), eight bytes at a time, and TensorFlow's mask on it."""
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from lsd_experiments.compiled import compiled
 
 POLYNOMIAL = 0x82F63B78  # of Castagnoli, bits reversed
 MASK = 0xA282EAD8  # of leveldb and TensorFlow, which store no CRC as it is
@@ -29,7 +30,7 @@ def _tables() -> NDArray[np.uint32]:
 TABLES = _tables()
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _crc32c(data, tables):  # type: ignore[no-untyped-def]  # (uint8[:], uint32[:, :]) -> uint32
     crc = np.uint32(0xFFFFFFFF)
     whole = len(data) // 8 * 8

@@ -19,10 +19,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from lsd_experiments.descriptors.compiled import compiled
+from lsd_experiments.compiled import compiled
 
 LANES = 8  # float32 per vector: one AVX register, two of NEON
 ROUNDING = np.float32(2e-6)  # of a mean of squares: 10 to 20 units in the last place, what the three sums may lose
+
+fast = compiled(error_model="numpy", fastmath=True)  # division by 0 gives what the machine gives; sums in any order
 
 
 def window_moments(outputs: Sequence[tuple[int, int]]) -> Callable[..., None]:
@@ -104,7 +106,7 @@ moments_along_y = window_moments(((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (0, 2)
 moments_along_z = window_moments(((0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (0, 1), (1, 1), (3, 1), (0, 2)))
 
 
-@compiled
+@fast
 def bounding_box(runs: Any, first: int, last: int, step: Any) -> Any:
     """The box [2, 3] around runs ``first`` to ``last`` - 1, in units of ``step`` (z, y, x) voxels.
 
@@ -121,7 +123,7 @@ def bounding_box(runs: Any, first: int, last: int, step: Any) -> Any:
     return box
 
 
-@compiled
+@fast
 def mark_wanted(wanted: Any, targets: Any, first: int, last: int, step: Any, origin: Any, strip: int) -> None:
     """Set ``wanted`` [y, z], which begins at ``origin``, where a target run (full) touches the strip."""
     wanted[:] = 0
@@ -130,7 +132,7 @@ def mark_wanted(wanted: Any, targets: Any, first: int, last: int, step: Any, ori
             wanted[targets[i, 1] // step[1] - origin[1], targets[i, 0] // step[0] - origin[0]] = 1
 
 
-@compiled
+@fast
 def sum_along_x(rows: Any, runs: Any, n: int, last: int, z: int, y0: int, y1: int, strip: int, radius: int,
                 sums: Any) -> Any:
     """Fill ``rows``, flat [y1 - y0, 3, LANES], with the moments along x of section ``z``.
@@ -153,14 +155,14 @@ def sum_along_x(rows: Any, runs: Any, n: int, last: int, z: int, y0: int, y1: in
     return n, top, bottom
 
 
-@compiled
+@fast
 def variance(square: Any, mean: Any) -> Any:
     """Variance from the mean of squares and the mean; exactly 0 where only rounding is left of it."""
     difference = square - mean * mean
     return difference if difference > ROUNDING * square else np.float32(0)
 
 
-@compiled
+@fast
 def to_channels(m: Any, floor: Any) -> None:
     """Ten moments, flat [10, LANES], become ten channels in place. An object out of sight has no offset and no size."""
     none, half, one = np.float32(0), np.float32(0.5), np.float32(1)
@@ -185,7 +187,7 @@ def to_channels(m: Any, floor: Any) -> None:
         m[i] = min(max(m[i], none), one)
 
 
-@compiled
+@fast
 def write(lsds: Any, labels: Any, label: int, origin: Any, step: Any, channels: Any, z: int, y: int, strip: int,
           values: Any, repeated: Any) -> None:
     """Give ``values``, flat [10, LANES], of the strip at (z, y) to the full voxels of ``label``, each ``step`` times.
@@ -210,7 +212,7 @@ def write(lsds: Any, labels: Any, label: int, origin: Any, step: Any, channels: 
                         flat[there + i * size + v] = repeated[channels[i] * width + v]
 
 
-@compiled
+@fast
 def sum_along_y(planes: Any, rows: Any, runs: Any, n: int, last: int, box: Any, seen: Any, strip: int, radius_x: int,
                 sums: Any, kernel_y: Any) -> None:
     """Fill ``planes``, flat [y, z, 6, LANES], for the rows of ``box`` and the sections of ``seen``.
@@ -227,7 +229,7 @@ def sum_along_y(planes: Any, rows: Any, runs: Any, n: int, last: int, box: Any, 
                             rows, (begin - seen[0, 1]) * 3 * LANES, end - begin, kernel_y, (begin - y + radius) * 3)
 
 
-@compiled
+@fast
 def describe(lsds: Any, labels: Any, origin: Any, step: Any, channels: Any, ids: Any, targets: Any, target_starts: Any,
              runs: Any, run_bounds: Any, kernel_z: Any, kernel_y: Any, sums: Any, radius_x: int, floor: Any) -> None:
     """Fill ``lsds`` [c, z, y, x] for the objects ``ids``.

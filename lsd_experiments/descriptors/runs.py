@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lsd_experiments.descriptors.compiled import compiled
+from lsd_experiments.compiled import compiled
 
 Array = np.ndarray[Any, Any]
 
@@ -24,7 +24,7 @@ def runs_by_object(labels: Array, box: Array) -> tuple[Array, Array, Array]:
     return runs, np.append(starts, len(ids)), ids[starts]
 
 
-@compiled
+@compiled(error_model="numpy", fastmath=True)
 def find_runs(labels: Any, box: Any) -> Any:
     """Runs [n, 4] of equal non-zero labels inside ``box``, in C order, and the label of each [n]."""
     count = 0

@@ -1,10 +1,11 @@
 """The compiled loop of counting. Imported only where it is used: numba takes a second to import."""
 
-import numba
 import numpy as np
 
+from lsd_experiments.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled
 def slot(segment, label, segments, labels, counts):  # type: ignore[no-untyped-def]
     """Where the table holds the pair, or the free place where it belongs (count 0). Linear probing, 2^k places."""
     mask = np.uint64(len(counts) - 1)
@@ -16,7 +17,7 @@ def slot(segment, label, segments, labels, counts):  # type: ignore[no-untyped-d
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def count_pairs(segmentation, truth, start, segments, labels, counts, used):  # type: ignore[no-untyped-def]
     """Count the pairs (segment, label) of two flat uint64 arrays from ``start``, label 0 left out, run by run.
 
@@ -42,7 +43,7 @@ def count_pairs(segmentation, truth, start, segments, labels, counts, used):  # 
     return n, used
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def move_pairs(segments, labels, counts, new_segments, new_labels, new_counts):  # type: ignore[no-untyped-def]
     """Add a table's pairs to an empty, larger one."""
     for i in range(len(counts)):

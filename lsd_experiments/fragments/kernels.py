@@ -3,11 +3,12 @@
 The time goes into waiting for memory, so a voxel's label and level are next to each other: ``level << 32 | label``.
 """
 
-import numba
 import numpy as np
 
+from lsd_experiments.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled
 def flood(state, shape, highest, in_sections):  # type: ignore[no-untyped-def]
     """Seeded watershed: grow labels from their seeds into all voxels of level > 0, highest level first, in place.
 
@@ -50,7 +51,7 @@ def flood(state, shape, highest, in_sections):  # type: ignore[no-untyped-def]
             current = _reach(voxel + 1, label, current, state, first, last, following)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _reach(voxel, label, current, state, first, last, following):  # type: ignore[no-untyped-def]
     """Label a voxel that no label has reached yet; the level to go on with."""
     found = state[voxel]
@@ -61,7 +62,7 @@ def _reach(voxel, label, current, state, first, last, following):  # type: ignor
     return current
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _append(voxel, level, first, last, following):  # type: ignore[no-untyped-def]
     following[voxel] = -1
     if first[level] < 0:

@@ -13,11 +13,13 @@ were joined form a tree, whose root carries the counts of its component::
 import numba
 import numpy as np
 
+from lsd_experiments.compiled import compiled
+
 NOT_THERE, BETWEEN, INSIDE, UNKNOWN = 0, 1, 2, 3  # kinds of edges: across labels or to background, inside of one, masked out
 ROOT_AND_LABEL = numba.types.UniTuple(numba.int64, 2)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def find_kinds(labels, offsets, known):  # type: ignore[no-untyped-def]
     """The kind of each edge, [c, z, y, x] uint8; labels: [z, y, x], known: [c, z, y, x] bool."""
     kinds = np.zeros(known.shape, np.uint8)
@@ -37,7 +39,7 @@ def find_kinds(labels, offsets, known):  # type: ignore[no-untyped-def]
     return kinds
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def find(parent, voxel):  # type: ignore[no-untyped-def]
     """The root of ``voxel``; shortens the way to it."""
     while parent[voxel] != voxel:
@@ -46,7 +48,7 @@ def find(parent, voxel):  # type: ignore[no-untyped-def]
     return voxel
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def join_inside(kinds, strides, parent, total):  # type: ignore[no-untyped-def]
     """Join the ends of all edges inside of labels; the components have one label each, as the voxels had."""
     n = len(parent)
@@ -59,7 +61,7 @@ def join_inside(kinds, strides, parent, total):  # type: ignore[no-untyped-def]
                 total[a] += total[b]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def free_edges(kinds, kind, keys, strides, parent):  # type: ignore[no-untyped-def]
     """The edges of a ``kind``, and those masked out, that join two components; each as key * 2^32 + its number, [m] uint64."""
     n = len(parent)
@@ -72,7 +74,7 @@ def free_edges(kinds, kind, keys, strides, parent):  # type: ignore[no-untyped-d
     return edges[:count].copy()
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def count_pairs(edges, same, labels, strides, parent, total):  # type: ignore[no-untyped-def]
     """The pairs of voxels of the same label, or of two labels, that each of ``edges`` [m] is the first to join, [m] int64.
 
@@ -103,7 +105,7 @@ def count_pairs(edges, same, labels, strides, parent, total):  # type: ignore[no
     return pairs
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def merge_labels(a, b, labels, total, distinct, head, after, several):  # type: ignore[no-untyped-def]
     """Add the labels of root b, one or more, to those of root a, which has as many; returns their pairs of the same label."""
     alike = np.int64(0)

@@ -4,13 +4,14 @@ Nodes are the places of fragment ids in their ascending order. The bin of an edg
 that admits it.
 """
 
-import numba
 import numpy as np
+
+from lsd_experiments.compiled import compiled
 
 UNKNOWN = -1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def place(ids, key, near):  # type: ignore[no-untyped-def]
     """Where ``key`` is in the ascending ``ids``, or -1; the fewer steps, the nearer it is to place ``near``."""
     n, step = len(ids), 1
@@ -35,7 +36,7 @@ def place(ids, key, near):  # type: ignore[no-untyped-def]
     return low if ids[low] == key else UNKNOWN
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def first_threshold(thresholds, score):  # type: ignore[no-untyped-def]
     """The place of the first of the ascending ``thresholds`` that is at least ``score``; their number for none, and NaN."""
     low, high = 0, len(thresholds)
@@ -48,7 +49,7 @@ def first_threshold(thresholds, score):  # type: ignore[no-untyped-def]
     return low
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def bin_edges(scores, thresholds, nan_bin, bins, starts):  # type: ignore[no-untyped-def]
     """Fill ``bins`` [m] and count them: ``starts`` [thresholds + 2], bin b at b + 1."""
     for i in range(len(scores)):
@@ -58,7 +59,7 @@ def bin_edges(scores, thresholds, nan_bin, bins, starts):  # type: ignore[no-unt
         starts[b] += starts[b - 1]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def sort_edges(ids, u, v, bins, at, edges):  # type: ignore[no-untyped-def]
     """Write the nodes of the edges that a threshold admits to ``edges`` [k, 2], in order of their bins.
 
@@ -79,7 +80,7 @@ def sort_edges(ids, u, v, bins, at, edges):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def link(parents, a, b):  # type: ignore[no-untyped-def]
     """Unite the sets of ``a`` and ``b``; whether they were two. The smallest member is the root: no parent is larger."""
     while parents[a] != a:
@@ -95,14 +96,14 @@ def link(parents, a, b):  # type: ignore[no-untyped-def]
     return a != b
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def unite(parents, edges):  # type: ignore[no-untyped-def]
     """Unite the sets of the two ends of each of ``edges`` [m, 2], in place."""
     for i in range(len(edges)):
         link(parents, edges[i, 0], edges[i, 1])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def thin(parents, edges, starts):  # type: ignore[no-untyped-def]
     """Move the edges of a spanning forest to the front of ``edges`` [k, 2], which are in order of their bins.
 
@@ -124,7 +125,7 @@ def thin(parents, edges, starts):  # type: ignore[no-untyped-def]
         parents[edges[i, 0]], parents[edges[i, 1]] = edges[i, 0], edges[i, 1]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def flatten(parents):  # type: ignore[no-untyped-def]
     """Make each parent the root, in one pass: parents are not larger than their children."""
     for i in range(len(parents)):

@@ -4,9 +4,9 @@ Imported only where it is used: numba takes a second to import. Lengths in nm, a
 value from another file: the compiled code is kept until this one changes.
 """
 
-import numba
 import numpy as np
 
+from lsd_experiments.compiled import compiled
 from lsd_experiments.synthetic.neurites import RADIUS, STEP
 
 OVERLAP = 0.9  # neurites may come as near as this share of the sum of their radii
@@ -56,7 +56,7 @@ class Space:
             self.owners = np.pad(self.owners, (0, more))
 
 
-@numba.njit(cache=True)
+@compiled
 def _room(p, owner, begin, cell, heads, nexts, points, radii, owners):  # type: ignore[no-untyped-def]
     """The radius that fits at ``p`` beside the other neurites, and the push (3) they exert."""
     room = np.inf
@@ -81,7 +81,7 @@ def _room(p, owner, begin, cell, heads, nexts, points, radii, owners):  # type: 
     return room, push
 
 
-@numba.njit(cache=True)
+@compiled
 def _walk(seed, direction, radius, owner, normals, thinnest, thickest, step_length,  # type: ignore[no-untyped-def]
           begin, extent, cell, heads, nexts, points, radii, owners):
     """One way from ``seed``: [n, 4] position and radius, until it leaves the space or finds no room."""
@@ -109,7 +109,7 @@ def _walk(seed, direction, radius, owner, normals, thinnest, thickest, step_leng
     return path[:n]
 
 
-@numba.njit(cache=True)
+@compiled
 def nearest_neurites(points, radii, owners, warped, voxel_size, reach, label, gap):  # type: ignore[no-untyped-def]
     """For each voxel the neurite whose surface is nearest, and how much farther the next one's is.
 
@@ -139,7 +139,7 @@ def nearest_neurites(points, radii, owners, warped, voxel_size, reach, label, ga
                             _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size, label, gap)
 
 
-@numba.njit(cache=True)
+@compiled
 def _candidates(low, high, among, points, radii, owners, distances):  # type: ignore[no-untyped-def]
     """Those balls ``among`` that can be nearest, or nearest of another neurite, somewhere from ``low`` to ``high``."""
     centre, half = (low + high) / 2, np.sqrt((((high - low) / 2) ** 2).sum())
@@ -159,7 +159,7 @@ def _candidates(low, high, among, points, radii, owners, distances):  # type: ig
     return kept[:n]
 
 
-@numba.njit(cache=True)
+@compiled
 def _rank(distance, candidate, first, second, owner):  # type: ignore[no-untyped-def]
     """The nearest distance, the nearest of another neurite, and the nearest's owner, with one more ball."""
     if distance < first:
@@ -171,7 +171,7 @@ def _rank(distance, candidate, first, second, owner):  # type: ignore[no-untyped
     return first, second, owner
 
 
-@numba.njit(cache=True)
+@compiled
 def _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size, label, gap):  # type: ignore[no-untyped-def]
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for z in range(begin[0], end[0]):
@@ -197,7 +197,7 @@ def _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size
                 gap[z, y, x] = second - first
 
 
-@numba.njit(cache=True)
+@compiled
 def stamp_balls(points, radii, owners, warped, voxel_size, label, field):  # type: ignore[no-untyped-def]
     """Lower ``field`` to the distance (nm, negative inside) from each ball's surface, near it and in its owner only."""
     reach = 40.0  # nm, how far beyond its surface a ball counts
