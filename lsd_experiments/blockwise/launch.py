@@ -61,7 +61,8 @@ def worker_command(spec: TaskSpec) -> list[str]:
     own = ["-m", MODULE, str(Path(spec.records) / SPEC)]
     if not spec.workers["image"]:
         return [*spec.workers["prefix"], sys.executable, *own]
-    return [*spec.workers["prefix"], *container(spec.workers, [package_root(), spec.records]), "python", *own]
+    package = f"{package_root()}/lsd_experiments"  # alone: what is installed beside it is for this machine's Python
+    return [*spec.workers["prefix"], *container(spec.workers, [package, spec.records]), "python", *own]
 
 
 def container(workers: Mapping[str, Any], needed: list[str]) -> list[str]:

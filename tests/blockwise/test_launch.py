@@ -4,10 +4,12 @@ import json
 import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import lsd_experiments
 from lsd_experiments.blockwise import BlocksFailedError, Workers, run_blockwise
 from lsd_experiments.blockwise.launch import container
 from lsd_experiments.errors import UserError
@@ -23,7 +25,7 @@ rest = words[1:]
 while rest[0] == "--bind":
     binds.append(rest[1])
     rest = rest[2:]
-assert {records!r} in binds and "/data:/data" in binds, binds
+assert {{{records!r}, {package!r}, "/data:/data"}} == set(binds), binds
 assert rest[:3] == [{image!r}, "python", "-m"], rest
 os.environ["IN_CONTAINER"] = "yes"
 os.execv(sys.executable, [sys.executable, *rest[2:]])
@@ -68,7 +70,8 @@ def test_a_prefix_that_is_no_program_and_one_that_fails(make_task):
 def test_image(make_task, tmp_path, on_path):
     image = tmp_path / "an image.sif"
     image.touch()
-    program(on_path, "apptainer", APPTAINER.format(records=str(tmp_path / "records"), image=str(image)))
+    program(on_path, "apptainer", APPTAINER.format(records=str(tmp_path / "records"), image=str(image),
+                                                    package=str(Path(lsd_experiments.__file__).parent)))
     task, array = make_task("nice", workers=Workers(num_workers=1, image=str(image), binds=("/data:/data",)))
     run_blockwise(task)
     assert array.all()
