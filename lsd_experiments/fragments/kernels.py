@@ -1,7 +1,4 @@
-"""The compiled loop of the watershed. Imported only where it is used: numba takes a second to import.
-
-The time goes into waiting for memory, so a voxel's label and level are next to each other: ``level << 32 | label``.
-"""
+"""The compiled loop of the watershed. Imported only where it is used: numba takes a second to import."""
 
 import numpy as np
 
@@ -9,64 +6,64 @@ from lsd_experiments.compiled import compiled
 
 
 @compiled
-def flood(state, shape, highest, in_sections):  # type: ignore[no-untyped-def]
-    """Seeded watershed: grow labels from their seeds into all voxels of level > 0, highest level first, in place.
+def flood(level, seeds, fragments):  # type: ignore[no-untyped-def]
+    """Seeded watershed: grow labels from their seeds into all voxels of level > 0, highest level first.
 
-    A voxel gets the label of the neighbour (6, or 4 if ``in_sections``) that reached it first; among voxels of one level those
-    reached first go first, as in mahotas' watershed. One queue per level makes this linear.
+    A voxel gets the label of the neighbour (6, or 4 in a single section) that reached it first; among voxels of one level those
+    reached first go first, as in mahotas' watershed. A queue for each level makes this linear. All queues are one array: it is
+    known how many voxels each will hold. The time goes into waiting for memory, so that 4 bytes say all of a voxel: its level
+    until it is reached, then its label, negative. A margin of level 0 saves asking where the array ends.
 
-    :param state: [voxels] int64, ``level << 32 | label``; level 0 where nothing may grow, label 0 where there is no seed
-    :param shape: (z, y, x), fewer than 2**31 voxels
-    :param highest: the highest level
+    :param level: [z, y, x] int32, 0 where nothing may grow; with a margin of one voxel fewer than 2**31 voxels
+    :param seeds: [z, y, x] int32, 0 where there is none
+    :param fragments: [z, y, x] is written to: labels, 0 where nothing grew
     """
-    depth, height, width = shape
-    plane = width * height
-    following = np.full(depth * plane, -1, np.int32)
-    first, last = np.full(highest + 1, -1, np.int32), np.full(highest + 1, -1, np.int32)
-    for seed in range(depth * plane):
-        if state[seed] & 0xFFFFFFFF and state[seed] >> 32:
-            _append(seed, state[seed] >> 32, first, last, following)
-    current = highest
+    depth, height, width = level.shape
+    row, plane = width + 2, (width + 2) * (height + 2)
+    state = np.zeros((depth + 2) * plane, np.int32)
+    first = np.zeros(level.max() + 2, np.int32)  # of each level's queue: where the next voxel is
+    for z in range(depth):
+        for y in range(height):
+            begin = (z + 1) * plane + (y + 1) * row + 1
+            for x in range(width):
+                state[begin + x] = level[z, y, x]
+                first[level[z, y, x] + 1] += 1
+    first[1] = 0  # voxels of level 0 are never in a queue
+    for higher in range(2, len(first)):
+        first[higher] += first[higher - 1]
+    last = first.copy()  # where the next one will be
+    queue = np.empty(first[-1], np.int32)
+    for z in range(depth):
+        for y in range(height):
+            begin = (z + 1) * plane + (y + 1) * row + 1
+            for x in range(width):
+                if seeds[z, y, x] > 0 and level[z, y, x] > 0:
+                    _reach(begin + x, -seeds[z, y, x], level[z, y, x], state, last, queue)
+    steps = np.array([-plane, plane, -row, row, -1, 1])[2 if depth == 1 else 0:]
+    current = len(first) - 2
     while current > 0:
-        voxel = np.int64(first[current])
-        if voxel < 0:
+        if first[current] == last[current]:
             current -= 1
             continue
-        first[current] = following[voxel]
-        label = state[voxel] & 0xFFFFFFFF
-        row = voxel // width
-        x, y, z = voxel - row * width, row % height, row // height
-        if not in_sections:
-            if z > 0:
-                current = _reach(voxel - plane, label, current, state, first, last, following)
-            if z < depth - 1:
-                current = _reach(voxel + plane, label, current, state, first, last, following)
-        if y > 0:
-            current = _reach(voxel - width, label, current, state, first, last, following)
-        if y < height - 1:
-            current = _reach(voxel + width, label, current, state, first, last, following)
-        if x > 0:
-            current = _reach(voxel - 1, label, current, state, first, last, following)
-        if x < width - 1:
-            current = _reach(voxel + 1, label, current, state, first, last, following)
+        voxel = np.int64(queue[first[current]])
+        first[current] += 1
+        label = state[voxel]
+        for step in steps:
+            found = state[voxel + step]
+            if found > 0:
+                _reach(voxel + step, label, found, state, last, queue)
+                if found > current:
+                    current = np.int64(found)
+    for z in range(depth):
+        for y in range(height):
+            begin = (z + 1) * plane + (y + 1) * row + 1
+            for x in range(width):
+                fragments[z, y, x] = -min(state[begin + x], 0)
 
 
 @compiled(inline="always")
-def _reach(voxel, label, current, state, first, last, following):  # type: ignore[no-untyped-def]
-    """Label a voxel that no label has reached yet; the level to go on with."""
-    found = state[voxel]
-    if found & 0xFFFFFFFF == 0 and found > 0:
-        state[voxel] = found | label
-        _append(voxel, found >> 32, first, last, following)
-        return max(current, found >> 32)
-    return current
-
-
-@compiled(inline="always")
-def _append(voxel, level, first, last, following):  # type: ignore[no-untyped-def]
-    following[voxel] = -1
-    if first[level] < 0:
-        first[level] = voxel
-    else:
-        following[last[level]] = voxel
-    last[level] = voxel
+def _reach(voxel, label, level, state, last, queue):  # type: ignore[no-untyped-def]
+    """Label a voxel that no label has reached yet, and put it at the end of its level's queue."""
+    state[voxel] = label
+    queue[last[level]] = voxel
+    last[level] += 1

@@ -59,41 +59,42 @@ def boundary_distance(foreground: NDArray[np.bool_], fragments_in_xy: bool) -> N
     :param foreground: [z, y, x]
     :param fragments_in_xy: distances within each section
     """
-    from edt import edtsq
+    from lsd_experiments.fragments.row_kernels import squared_distances
 
-    values = np.ascontiguousarray(foreground, dtype=np.uint8)
-    parts = [edtsq(section, black_border=False, parallel=1) for section in values] if fragments_in_xy else \
-        [edtsq(values, black_border=False, parallel=1)]
     farthest = sum(size ** 2 for size in foreground.shape)
-    squared = np.minimum(np.reshape(parts, foreground.shape), farthest)  # infinite without background
-    rounded: NDArray[np.int32] = np.rint(squared).astype(np.int32)
-    return rounded
+    assert farthest < 2**30, f"an array of {foreground.shape} voxels is too large"
+    squared: NDArray[np.int32] = squared_distances(np.ascontiguousarray(foreground), farthest, fragments_in_xy)
+    return squared
 
 
-def _watershed(level: NDArray[np.int32], seeds: NDArray[np.int64], in_sections: bool) -> NDArray[np.uint64]:
-    """Grow ``seeds`` [z, y, x] into all voxels of ``level`` > 0, from high to low levels."""
+def _watershed(level: NDArray[np.int32], seeds: NDArray[np.int32], in_sections: bool) -> NDArray[np.uint64]:
+    """Grow ``seeds`` [z, y, x] into all voxels of ``level`` > 0, from high to low levels.
+
+    Sections are flooded one by one: one fits into the processor's cache.
+    """
     from lsd_experiments.fragments.kernels import flood
 
-    assert level.size < 2**31, f"a block of {level.shape} voxels is too large"
-    state = (level.astype(np.int64) << 32 | seeds).ravel()
-    flood(state, level.shape, int(level.max()), in_sections)
-    return (state & 0xFFFFFFFF).reshape(level.shape).astype(np.uint64)
+    assert np.prod([size + 2 for size in level.shape]) < 2**31, f"a block of {level.shape} voxels is too large"
+    fragments = np.empty(level.shape, np.uint64)
+    for part in [slice(z, z + 1) for z in range(len(level))] if in_sections else [slice(None)]:
+        flood(level[part], seeds[part], fragments[part])
+    return fragments
 
 
 def _box_maximum(distance: NDArray[np.int32], size: int, fragments_in_xy: bool) -> NDArray[np.int32]:
-    from scipy.ndimage import maximum_filter
+    from lsd_experiments.fragments.row_kernels import box_maximum
 
-    highest: NDArray[np.int32] = maximum_filter(distance, (1, size, size) if fragments_in_xy else size)
+    highest: NDArray[np.int32] = box_maximum(distance, size, fragments_in_xy)
     return highest
 
 
-def _label(is_seed: NDArray[np.bool_], fragments_in_xy: bool) -> NDArray[np.int64]:
+def _label(is_seed: NDArray[np.bool_], fragments_in_xy: bool) -> NDArray[np.int32]:
     """Number the connected components (6 neighbours, in 2-D the 4 in the section), from 1."""
     from scipy.ndimage import generate_binary_structure, label
 
     structure = generate_binary_structure(3, 1)
     if fragments_in_xy:
         structure[[0, 2]] = False
-    labels = np.zeros(is_seed.shape, np.int64)
+    labels = np.zeros(is_seed.shape, np.int32)
     label(is_seed, structure, output=labels)
     return labels
