@@ -24,8 +24,8 @@ CONTROL = Path("/dev/nvidiactl")
 # What TensorFlow writes before a message: "E0000 00:00:1795282230.330596    9392 port.cc:153] ", or a date and a level.
 PREFIX = re.compile(r"^(?:[EWIF]\d{4} \S+\s+\d+ |\d{4}-\d\d-\d\d [\d:.]+: [EWIF] )\S+:\d+\] ")
 # Words of the messages that say why there is no GPU, the most telling first.
-TELLING = ("kernel version", "Could not find cuda drivers", "cuInit", "CUDA_ERROR", "CUDA error", "Could not load dynamic library",
-           "dlopen")
+TELLING = ("kernel version", "Could not find cuda drivers", "cuInit", "CUDA_ERROR", "CUDA error",
+           "Could not load dynamic library", "dlopen")
 LONGEST = 300  # letters of a reason
 LIMIT = 180.0  # seconds for the answer: for GPUs that are newer than TensorFlow, kernels are compiled
 
@@ -68,7 +68,8 @@ def gpu_line(names: Sequence[str] | None, found: Probe | None, in_image: bool = 
     if found.gpus and found.right:
         return f"{driver} and usable: {found.gpus[0]}"
     if not found.cuda and found.error is None:
-        remedy = "Build the image without --cpu" if in_image else "Run ./setup.sh install on a machine with nvidia-smi"
+        remedy = ("Build the image without --cpu" if in_image else
+                  "Run ./setup.sh install again: where nvidia-smi lists a GPU, it takes the build with CUDA")
         return f"{driver}, but not usable: this is the CPU build of TensorFlow. {remedy}"
     return f"{driver}, but TensorFlow cannot use it: {reason(found, visible)}"
 

@@ -55,7 +55,7 @@ class Ended:
     @property
     def last_lines(self) -> list[str]:
         """The last lines of what it said, as a terminal would show them."""
-        lines = (line.rstrip().rpartition("\r")[2] for line in self.said.splitlines(keepends=False))
+        lines = (line.rstrip().rpartition("\r")[2] for line in self.said.split("\n"))
         return [line for line in lines if line][-LINES:]
 
 
@@ -92,8 +92,8 @@ class Runner:
         while chunk := os.read(process.stdout.fileno(), 65536):
             said.append(chunk)
             if self.shows:
-                sys.stderr.write(chunk.decode(errors="replace"))
-                sys.stderr.flush()
+                sys.stderr.buffer.write(chunk)
+                sys.stderr.buffer.flush()
 
 
 def _is_over(process: subprocess.Popen[bytes]) -> bool:
