@@ -199,8 +199,9 @@ I0000 00:00:1795282763.283428   12000 port.cc:153] oneDNN custom operations are 
 I0000 00:00:1795282763.284075   12000 cudart_stub.cc:31] Could not find cuda drivers on your machine, GPU will not be used.
 E0000 00:00:1795282765.723063   12000 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error: UNKNOWN ERROR (303)
 """
-# And, as its sources have it, where libraries are missing.
+# And what it says where libraries are missing, of which this is the telling line.
 NO_LIBRARIES = """\
+2026-11-21 18:00:00.012345: I cuda_diagnostics.cc:198] kernel version seems to match DSO
 2026-11-21 18:00:00.123456: W tensorflow/core/common_runtime/gpu/gpu_device.cc:2365] Cannot dlopen some GPU libraries.
 """
 

@@ -24,7 +24,7 @@ CONTROL = Path("/dev/nvidiactl")
 # What TensorFlow writes before a message: "E0000 00:00:1795282230.330596    9392 port.cc:153] ", or a date and a level.
 PREFIX = re.compile(r"^(?:[EWIF]\d{4} \S+\s+\d+ |\d{4}-\d\d-\d\d [\d:.]+: [EWIF] )\S+:\d+\] ")
 # Words of the messages that say why there is no GPU, the most telling first.
-TELLING = ("kernel version", "Could not find cuda drivers", "cuInit", "CUDA_ERROR", "CUDA error",
+TELLING = ("does not match DSO", "Could not find cuda drivers", "cuInit", "CUDA_ERROR", "CUDA error",
            "Could not load dynamic library", "dlopen")
 LONGEST = 300  # letters of a reason
 LIMIT = 180.0  # seconds for the answer: for GPUs that are newer than TensorFlow, kernels are compiled
