@@ -6,7 +6,7 @@ from lsd_experiments.compiled import compiled
 
 
 @compiled
-def flood(level, seeds, fragments):  # type: ignore[no-untyped-def]
+def flood(level, seeds, before, fragments):  # type: ignore[no-untyped-def]
     """Seeded watershed: grow labels from their seeds into all voxels of level > 0, highest level first.
 
     A voxel gets the label of the neighbour (6, or 4 in a single section) that reached it first; among voxels of one level those
@@ -16,7 +16,8 @@ def flood(level, seeds, fragments):  # type: ignore[no-untyped-def]
 
     :param level: [z, y, x] int32, 0 where nothing may grow; with a margin of one voxel fewer than 2**31 voxels
     :param seeds: [z, y, x] int32, 0 where there is none
-    :param fragments: [z, y, x] is written to: labels, 0 where nothing grew
+    :param before: is added to labels
+    :param fragments: [z, y, x] uint64, is written to: labels, 0 where nothing grew
     """
     depth, height, width = level.shape
     row, plane = width + 2, (width + 2) * (height + 2)
@@ -53,12 +54,13 @@ def flood(level, seeds, fragments):  # type: ignore[no-untyped-def]
             if found > 0:
                 _reach(voxel + step, label, found, state, last, queue)
                 if found > current:
-                    current = np.int64(found)
+                    current = found
     for z in range(depth):
         for y in range(height):
             begin = (z + 1) * plane + (y + 1) * row + 1
             for x in range(width):
-                fragments[z, y, x] = -min(state[begin + x], 0)
+                label = -state[begin + x]
+                fragments[z, y, x] = label + before if label > 0 else 0
 
 
 @compiled(inline="always")

@@ -9,31 +9,25 @@ from lsd_experiments.compiled import compiled
 
 
 @compiled
-def squared_distances(foreground, farthest, in_sections):  # type: ignore[no-untyped-def]
+def squared_distances(foreground, farthest):  # type: ignore[no-untyped-def]
     """Squared distance to the nearest background voxel [z, y, x] int32, exact; ``farthest`` where there is no background.
 
     The time of a row grows with the greatest distance in it: a hundred voxels are slower than the usual tens.
 
     :param foreground: [z, y, x] bool
     :param farthest: more than any squared distance
-    :param in_sections: distances within each section
     """
     in_rows = np.empty(foreground.shape, np.int32)
     in_planes = np.empty(foreground.shape, np.int32)
     _along_x(foreground, np.int32(farthest), in_rows)
     _nearer(in_rows, in_planes, 1)
-    if in_sections:
-        return in_planes
     _nearer(in_planes, in_rows, 0)
     return in_rows
 
 
 @compiled
-def box_maximum(values, size, in_sections):  # type: ignore[no-untyped-def]
-    """The maximum [z, y, x] of int32 ``values`` in a box of ``size`` voxels, as scipy.ndimage.maximum_filter places it.
-
-    :param in_sections: boxes are flat
-    """
+def box_maximum(values, size):  # type: ignore[no-untyped-def]
+    """The maximum [z, y, x] of int32 ``values`` in a box of ``size`` voxels, as scipy.ndimage.maximum_filter places it."""
     before, after = size // 2, size - 1 - size // 2
     in_rows, in_planes = np.empty(values.shape, np.int32), np.empty(values.shape, np.int32)
     width = values.shape[2]
@@ -46,8 +40,6 @@ def box_maximum(values, size, in_sections):  # type: ignore[no-untyped-def]
             for step in range(1, min(after, width - 1) + 1):
                 _raise_row(highest[:width - step], row[step:])
     _raise_rows(in_rows, in_planes, 1, before, after)
-    if in_sections:
-        return in_planes
     _raise_rows(in_planes, in_rows, 0, before, after)
     return in_rows
 

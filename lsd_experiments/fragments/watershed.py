@@ -27,14 +27,28 @@ def watershed_fragments(affs: Affinities, fragments_in_xy: bool, min_seed_distan
     :return: [z, y, x]
     """
     foreground = mean_affinity(affs, fragments_in_xy, parity) > 0.5 * affinity_range(affs)
-    distance = boundary_distance(foreground, fragments_in_xy)
-    highest = _box_maximum(distance, min_seed_distance, fragments_in_xy)
-    is_seed = distance == highest if parity else (distance == highest) & (distance > 0)
-    labels = _label(is_seed, fragments_in_xy)
+    fragments = np.empty(foreground.shape, np.uint64)
+    parts = [slice(z, z + 1) for z in range(len(foreground))] if fragments_in_xy else [slice(None)]
+    count = 0
+    for part in parts:  # a section at a time fits into the processor's cache
+        count += _fill(foreground[part], min_seed_distance, parity, count, fragments[part])
+    return fragments
+
+
+def _fill(foreground: NDArray[np.bool_], min_seed_distance: int, parity: bool, before: int,
+          fragments: NDArray[np.uint64]) -> int:
+    """Write the fragments of ``foreground`` to ``fragments``, numbered from ``before + 1``; how many there are."""
+    from lsd_experiments.fragments.kernels import flood
+    from lsd_experiments.fragments.row_kernels import box_maximum
+
+    distance = boundary_distance(foreground)
+    highest = box_maximum(distance, min_seed_distance)
+    seeds, count = _label(distance == highest if parity else (distance == highest) & (distance > 0))
     level = distance + 1
     if not parity:
         level[highest == 0] = 0
-    return _watershed(level, labels, fragments_in_xy)
+    flood(level, seeds, before, fragments)
+    return count
 
 
 def affinity_range(affs: Affinities) -> float:
@@ -50,51 +64,25 @@ def mean_affinity(affs: Affinities, fragments_in_xy: bool, parity: bool = False)
     return mean
 
 
-def boundary_distance(foreground: NDArray[np.bool_], fragments_in_xy: bool) -> NDArray[np.int32]:
+def boundary_distance(foreground: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Squared distance of each voxel to the nearest background voxel, in voxels, 0 in the background.
 
-    Beyond the border of the array there is nothing, and no background. An array (in 2-D: a section) without background
-    gets one value everywhere.
+    Beyond the border of the array there is nothing, and no background. An array without background gets one value everywhere.
 
     :param foreground: [z, y, x]
-    :param fragments_in_xy: distances within each section
     """
     from lsd_experiments.fragments.row_kernels import squared_distances
 
+    assert np.prod([size + 2 for size in foreground.shape]) < 2**31, f"a block of {foreground.shape} voxels is too large"
     farthest = sum(size ** 2 for size in foreground.shape)
-    assert farthest < 2**30, f"an array of {foreground.shape} voxels is too large"
-    squared: NDArray[np.int32] = squared_distances(np.ascontiguousarray(foreground), farthest, fragments_in_xy)
+    assert farthest < 2**30, f"a block of {foreground.shape} voxels is too long"
+    squared: NDArray[np.int32] = squared_distances(np.ascontiguousarray(foreground), farthest)
     return squared
 
 
-def _watershed(level: NDArray[np.int32], seeds: NDArray[np.int32], in_sections: bool) -> NDArray[np.uint64]:
-    """Grow ``seeds`` [z, y, x] into all voxels of ``level`` > 0, from high to low levels.
+def _label(is_seed: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
+    """The connected components (6 neighbours), numbered from 1, and how many there are."""
+    from scipy.ndimage import label
 
-    Sections are flooded one by one: one fits into the processor's cache.
-    """
-    from lsd_experiments.fragments.kernels import flood
-
-    assert np.prod([size + 2 for size in level.shape]) < 2**31, f"a block of {level.shape} voxels is too large"
-    fragments = np.empty(level.shape, np.uint64)
-    for part in [slice(z, z + 1) for z in range(len(level))] if in_sections else [slice(None)]:
-        flood(level[part], seeds[part], fragments[part])
-    return fragments
-
-
-def _box_maximum(distance: NDArray[np.int32], size: int, fragments_in_xy: bool) -> NDArray[np.int32]:
-    from lsd_experiments.fragments.row_kernels import box_maximum
-
-    highest: NDArray[np.int32] = box_maximum(distance, size, fragments_in_xy)
-    return highest
-
-
-def _label(is_seed: NDArray[np.bool_], fragments_in_xy: bool) -> NDArray[np.int32]:
-    """Number the connected components (6 neighbours, in 2-D the 4 in the section), from 1."""
-    from scipy.ndimage import generate_binary_structure, label
-
-    structure = generate_binary_structure(3, 1)
-    if fragments_in_xy:
-        structure[[0, 2]] = False
     labels = np.zeros(is_seed.shape, np.int32)
-    label(is_seed, structure, output=labels)
-    return labels
+    return labels, int(label(is_seed, output=labels))
