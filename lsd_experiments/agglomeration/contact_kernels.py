@@ -46,26 +46,37 @@ def sum_contacts(affs, fragments, begin, end, scale):  # type: ignore[no-untyped
     used = 0
     for z in range(begin[0], end[0]):
         for y in range(begin[1], end[1]):
-            for x in range(begin[2], end[2]):
-                upper = fragments[z, y, x]
-                if upper == 0:
-                    continue
-                for axis in range(3):
-                    if (z, y, x)[axis] == 0:
-                        continue
-                    lower = fragments[z - (axis == 0), y - (axis == 1), x - (axis == 2)]
-                    if lower == 0 or lower == upper:
-                        continue
-                    u, v = min(lower, upper), max(lower, upper)
-                    slot = find_slot(keys, u, v)
-                    if keys[slot, 0] == 0:
-                        if 2 * used >= len(keys):
-                            keys, sums, counts = enlarge(keys, sums, counts)
-                            slot = find_slot(keys, u, v)
-                        keys[slot, 0] = u
-                        keys[slot, 1] = v
-                        used += 1
-                    sums[slot] += affs[axis, z, y, x] * scale
-                    counts[slot] += 1
+            while 2 * (used + 3 * (end[2] - begin[2])) >= len(keys):  # no row has more contacts
+                keys, sums, counts = enlarge(keys, sums, counts)
+            used += _sum_row(affs, fragments, z, y, begin[2], end[2], scale, keys, sums, counts)
     found = np.flatnonzero(counts)
     return keys[found], sums[found], counts[found]
+
+
+@compiled
+def _sum_row(affs, fragments, z, y, begin, end, scale, keys, sums, counts):  # type: ignore[no-untyped-def]
+    """Add the faces of a row to the table, which has room for them; how many pairs are new."""
+    row, new = fragments[z, y], 0
+    before_z, before_y = fragments[max(z - 1, 0), y], fragments[z, max(y - 1, 0)]  # at the array's border itself: no contact
+    for x in range(begin, end):
+        upper = row[x]
+        in_z, in_y, in_x = before_z[x], before_y[x], row[max(x - 1, 0)]
+        if in_z == upper and in_y == upper and in_x == upper:
+            continue
+        new += _add(upper, in_z, affs[0, z, y, x] * scale, keys, sums, counts)
+        new += _add(upper, in_y, affs[1, z, y, x] * scale, keys, sums, counts)
+        new += _add(upper, in_x, affs[2, z, y, x] * scale, keys, sums, counts)
+    return new
+
+
+@compiled
+def _add(upper, lower, affinity, keys, sums, counts):  # type: ignore[no-untyped-def]
+    """Add a face to its pair, if it is a contact; whether the pair is new."""
+    if upper == lower or upper == 0 or lower == 0:
+        return 0
+    u, v = min(upper, lower), max(upper, lower)
+    slot = find_slot(keys, u, v)
+    keys[slot, 0], keys[slot, 1] = u, v  # again if they are there: a branch takes five times as long as the whole rest
+    sums[slot] += affinity
+    counts[slot] += 1
+    return 1 if counts[slot] == 1 else 0
