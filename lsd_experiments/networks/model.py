@@ -10,11 +10,12 @@ import keras
 from keras import layers
 
 from lsd_experiments.networks.network import CONVOLUTIONS, KERNEL, Network
+from lsd_experiments.networks.quick import QuickConv3D, is_quick
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
-def build_model(network: Network, input_shape: Sequence[int], precision: str = "float32") -> keras.Model:
+def build_model(network: Network, input_shape: Sequence[int], precision: str = "float32", quick: bool = False) -> keras.Model:
     """See :meth:`Network.build`."""
     network.check_input_shape(input_shape)
     policy = POLICIES[precision]
@@ -22,10 +23,10 @@ def build_model(network: Network, input_shape: Sequence[int], precision: str = "
     x = _concatenate(list(inputs.values()), "inputs")
     skips = []
     for level, factor in enumerate(network.downsample_factors):
-        x = _convolutions(x, f"unet_layer_{level}_left", network.fmaps(level), policy)
+        x = _convolutions(x, f"unet_layer_{level}_left", network.fmaps(level), policy, quick)
         skips.append(x)
         x = layers.MaxPooling3D(factor, strides=factor, dtype=policy, name=f"unet_down_{level}_to_{level + 1}")(x)
-    x = _convolutions(x, f"unet_layer_{network.levels - 1}_left", network.fmaps(network.levels - 1), policy)
+    x = _convolutions(x, f"unet_layer_{network.levels - 1}_left", network.fmaps(network.levels - 1), policy, quick)
     for level in reversed(range(network.levels - 1)):
         factor = network.downsample_factors[level]
         x = layers.Conv3DTranspose(
@@ -38,7 +39,7 @@ def build_model(network: Network, input_shape: Sequence[int], precision: str = "
         )(x)
         x = _concatenate([_crop_to(skips[level], x, level), x], f"unet_concat_{level}")
         fmaps = network.num_fmaps_out if level == 0 and network.num_fmaps_out else network.fmaps(level)
-        x = _convolutions(x, f"unet_layer_{level}_right", fmaps, policy)
+        x = _convolutions(x, f"unet_layer_{level}_right", fmaps, policy, quick)
     outputs = {
         head.name: layers.Conv3D(
             head.channels, 1, activation="sigmoid", dtype="float32", name=f"{head.published_name}_0"
@@ -48,9 +49,13 @@ def build_model(network: Network, input_shape: Sequence[int], precision: str = "
     return keras.Model(inputs, outputs, name="unet")
 
 
-def _convolutions(x: keras.KerasTensor, name: str, fmaps: int, policy: str) -> keras.KerasTensor:
+def _convolutions(x: keras.KerasTensor, name: str, fmaps: int, policy: str, quick: bool) -> keras.KerasTensor:
     for index in range(CONVOLUTIONS):
-        x = layers.Conv3D(fmaps, KERNEL, activation="relu", dtype=policy, name=f"{name}_{index}")(x)
+        arguments = {"dtype": policy, "name": f"{name}_{index}"}
+        if quick and is_quick(x.shape[-1], fmaps, policy):
+            x = QuickConv3D(fmaps, **arguments)(x)
+        else:
+            x = layers.Conv3D(fmaps, KERNEL, activation="relu", **arguments)(x)
     return x
 
 

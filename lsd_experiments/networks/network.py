@@ -139,14 +139,15 @@ class Network:
             )
         )
 
-    def build(self, input_shape: Sequence[int], precision: str = "float32") -> "keras.Model":
+    def build(self, input_shape: Sequence[int], precision: str = "float32", quick: bool = False) -> "keras.Model":
         """The Keras model for a legal ``input_shape``: channels last, inputs and outputs named after their arrays.
 
         ``precision``: ``float32``, or ``bfloat16`` for convolutions in bfloat16 with float32 weights and outputs.
+        ``quick``: for prediction, take fewer multiplications where that pays; outputs are equal up to rounding.
         """
         from lsd_experiments.networks.model import build_model
 
-        return build_model(self, input_shape, precision)
+        return build_model(self, input_shape, precision, quick)
 
     def level_sizes(self, input_shape: Sequence[int]) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
         """The shape at the entry of each level on the way down, and at its exit on the way up, both from level 0 on."""

@@ -1,0 +1,87 @@
+"""3 x 3 x 3 convolutions of many channels on a CPU: Winograd's, with matrix products by NumPy. See :mod:`.winograd`."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.networks import winograd
+
+Floats = NDArray[np.float32]
+
+TILES = 128  # in work at a time: with up to 600 channels, what they become fits a cache of some tens of MB
+
+
+def convolve(inputs: Floats, kernel: Floats, bias: Floats) -> Floats:
+    """What a valid convolution with ``kernel``, plus ``bias``, makes of ``inputs``, and 0 where that is negative.
+
+    Equal to the plain sum up to rounding, for any number of threads alike: as many as the process may use.
+
+    :param inputs: [z, y, x, in] float32; at least 3 along each axis of space
+    :param kernel: [3, 3, 3, in, out]; bias: [out]
+    :returns: [z - 2, y - 2, x - 2, out]
+    """
+    shape = tuple(size - 2 for size in inputs.shape[:3])
+    even = tuple(size + size % 2 for size in shape)
+    if even != shape:
+        inputs = np.pad(inputs, [(0, e - s) for e, s in zip(even, shape, strict=True)] + [(0, 0)])
+    outputs = np.empty((*even, kernel.shape[4]), np.float32)
+    with ThreadPoolExecutor(threads()) as pool, _one_thread_per_product():
+        _fill(np.ascontiguousarray(inputs), _transformed(kernel, pool), bias, outputs, pool)
+    z, y, x = shape
+    return np.ascontiguousarray(outputs[:z, :y, :x])
+
+
+def threads() -> int:
+    """Threads that a convolution takes: one for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _fill(inputs: Floats, u: Floats, bias: Floats, outputs: Floats, pool: ThreadPoolExecutor) -> None:
+    depth, height, width, channels = outputs.shape
+    tiles_x = width // winograd.TILE
+    count = (depth // winograd.TILE) * (height // winograd.TILE)
+    rows = max(1, TILES // tiles_x)
+    flat_inputs = inputs.reshape(*inputs.shape[:2], -1)
+    flat_outputs = outputs.reshape(depth, height, -1)
+
+    def work(jobs: Sequence[int]) -> None:
+        v = np.empty((len(u), rows * tiles_x, inputs.shape[3]), np.float32)
+        m = np.empty((len(u), rows * tiles_x, channels), np.float32)
+        row, sums = np.empty(flat_inputs.shape[2], np.float32), np.empty((16, width * channels), np.float32)
+        for first in jobs:
+            last = min(first + rows, count)
+            tiles = (last - first) * tiles_x
+            winograd.transform_input(flat_inputs, first, last, row, v[:, :tiles])
+            for k, product in enumerate(m):
+                np.matmul(v[k, :tiles], u[k], out=product[:tiles])
+            winograd.transform_output(m[:, :tiles], first, last, sums, bias, flat_outputs)
+
+    _share(work, range(0, count, rows), pool)
+
+
+def _transformed(kernel: Floats, pool: ThreadPoolExecutor) -> Floats:
+    """``kernel`` as 64 matrices [in, out]."""
+    u = np.empty((4, 4, 4, *kernel.shape[3:]), np.float32)
+
+    def work(inputs: Sequence[int]) -> None:
+        for i in inputs:
+            winograd.transform_kernel(kernel, i, i + 1, u)
+
+    _share(work, range(kernel.shape[3]), pool)
+    return u.reshape(64, *kernel.shape[3:])
+
+
+def _share(work: Callable[[Sequence[int]], None], jobs: Sequence[int], pool: ThreadPoolExecutor) -> None:
+    """Let each thread do ``work`` for every n-th job."""
+    n = threads()
+    for done in [pool.submit(work, jobs[k::n]) for k in range(n)]:
+        done.result()
+
+
+def _one_thread_per_product():  # type: ignore[no-untyped-def]
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")

@@ -1,0 +1,136 @@
+"""The compiled part of 3 x 3 x 3 convolutions with fewer multiplications (Winograd's F(2 x 2 x 2, 3 x 3 x 3)).
+
+Along one axis, two neighbouring outputs y of a kernel g take four inputs d, and four multiplications instead of six:
+
+    d  0 1 2 3        v0 = d0 - d2   u0 = g0                       m = u * v
+    y    0 1          v1 = d1 + d2   u1 = (g0 + g1 + g2) / 2       y0 = m0 + m1 + m2
+                      v2 = d2 - d1   u2 = (g0 - g1 + g2) / 2       y1 = m1 - m2 - m3
+                      v3 = d1 - d3   u3 = g2
+
+Along three axes that makes tiles of 2 x 2 x 2 outputs out of 4 x 4 x 4 inputs, with 64 multiplications instead of 216; over
+channels, each of the 64 is a matrix product. Arrays are [z, y, x * c] float32: the innermost axis holds all channels of a row.
+``rows``: rows of tiles along x, numbered over (z, y); the tiles of a job are those of its rows, one after the other.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from lsd_experiments.compiled import compiled
+
+POINTS = 4  # per axis
+TILE = 2  # outputs per axis
+
+fast = compiled(fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
+
+# v[k] = d[FIRST[k]] + SIGN[k] * d[SECOND[k]]
+FIRST, SECOND, SIGN = (0, 1, 2, 1), (2, 2, 1, 3), (-1.0, 1.0, -1.0, -1.0)
+
+
+@fast
+def transform_input(inputs: Any, first: int, last: int, row: Any, v: Any) -> None:
+    """Fill ``v`` [64, tiles, c] with the tiles of rows ``first`` to ``last`` - 1; ``row``: room for [x * c]."""
+    channels, tiles_y = v.shape[2], (inputs.shape[1] - 2) // TILE
+    tiles_x = (inputs.shape[2] // channels - 2) // TILE
+    for number in range(first, last):
+        z, y, t = TILE * (number // tiles_y), TILE * (number % tiles_y), (number - first) * tiles_x
+        for kz in range(POINTS):
+            for ky in range(POINTS):
+                _combine_rows(inputs, z, y, kz, ky, row)
+                _split_row(row, v, POINTS * (POINTS * kz + ky), t, tiles_x)
+
+
+@fast
+def _combine_rows(inputs: Any, z: int, y: int, kz: int, ky: int, row: Any) -> None:
+    a, b = inputs[z + FIRST[kz], y + FIRST[ky]], inputs[z + FIRST[kz], y + SECOND[ky]]
+    c, d = inputs[z + SECOND[kz], y + FIRST[ky]], inputs[z + SECOND[kz], y + SECOND[ky]]
+    sign_z, sign_y = np.float32(SIGN[kz]), np.float32(SIGN[ky])
+    for i in range(len(row)):
+        row[i] = (a[i] + sign_y * b[i]) + sign_z * (c[i] + sign_y * d[i])
+
+
+@fast
+def _split_row(row: Any, v: Any, k: int, t: int, tiles: int) -> None:
+    channels = v.shape[2]
+    for tile in range(tiles):
+        begin = TILE * tile * channels
+        d0, d1 = row[begin : begin + channels], row[begin + channels : begin + 2 * channels]
+        d2, d3 = row[begin + 2 * channels : begin + 3 * channels], row[begin + 3 * channels : begin + 4 * channels]
+        v0, v1, v2, v3 = v[k, t + tile], v[k + 1, t + tile], v[k + 2, t + tile], v[k + 3, t + tile]
+        for i in range(channels):
+            v0[i] = d0[i] - d2[i]
+        for i in range(channels):
+            v1[i] = d1[i] + d2[i]
+        for i in range(channels):
+            v2[i] = d2[i] - d1[i]
+        for i in range(channels):
+            v3[i] = d1[i] - d3[i]
+
+
+@fast
+def transform_output(m: Any, first: int, last: int, sums: Any, bias: Any, outputs: Any) -> None:
+    """Write rows ``first`` to ``last`` - 1 of ``outputs``: of ``m`` [64, tiles, c], plus ``bias`` [c], and 0 if below.
+
+    ``sums``: room for [16, x * c].
+    """
+    channels, tiles_y = m.shape[2], outputs.shape[1] // TILE
+    tiles_x, zero = outputs.shape[2] // channels // TILE, np.float32(0)
+    for number in range(first, last):
+        z, y, t = TILE * (number // tiles_y), TILE * (number % tiles_y), (number - first) * tiles_x
+        for k in range(POINTS * POINTS):
+            _join_row(m, POINTS * k, t, tiles_x, sums[k])
+        for kz in range(POINTS):
+            _join(sums[POINTS * kz], sums[POINTS * kz + 1], sums[POINTS * kz + 2], sums[POINTS * kz + 3])
+        for oy in range(TILE):
+            a, b, c, d = sums[oy], sums[POINTS + oy], sums[2 * POINTS + oy], sums[3 * POINTS + oy]
+            front, back = outputs[z, y + oy], outputs[z + 1, y + oy]
+            for x in range(TILE * tiles_x):
+                for i in range(channels):
+                    j = x * channels + i
+                    front[j] = max(a[j] + b[j] + c[j] + bias[i], zero)
+                    back[j] = max(b[j] - c[j] - d[j] + bias[i], zero)
+
+
+@fast
+def _join_row(m: Any, k: int, t: int, tiles: int, row: Any) -> None:
+    channels = m.shape[2]
+    for tile in range(tiles):
+        m0, m1, m2, m3 = m[k, t + tile], m[k + 1, t + tile], m[k + 2, t + tile], m[k + 3, t + tile]
+        begin = TILE * tile * channels
+        left, right = row[begin : begin + channels], row[begin + channels : begin + 2 * channels]
+        for i in range(channels):
+            left[i] = m0[i] + m1[i] + m2[i]
+        for i in range(channels):
+            right[i] = m1[i] - m2[i] - m3[i]
+
+
+@fast
+def _join(a: Any, b: Any, c: Any, d: Any) -> None:
+    """The two outputs take the place of ``a`` and ``b``."""
+    for i in range(len(a)):
+        left, right = a[i] + b[i] + c[i], b[i] - c[i] - d[i]
+        a[i], b[i] = left, right
+
+
+@fast
+def transform_kernel(kernel: Any, first: int, last: int, u: Any) -> None:
+    """Fill ``u`` [4, 4, 4, in, out] with ``kernel`` [3, 3, 3, in, out], for inputs ``first`` to ``last`` - 1."""
+    half = np.float32(0.5)
+    a, b = np.empty((4, 3, 3), np.float32), np.empty((4, 4, 3), np.float32)
+    for i in range(first, last):
+        for o in range(kernel.shape[4]):
+            for y in range(3):
+                for x in range(3):
+                    g0, g1, g2 = kernel[0, y, x, i, o], kernel[1, y, x, i, o], kernel[2, y, x, i, o]
+                    a[0, y, x], a[3, y, x] = g0, g2
+                    a[1, y, x], a[2, y, x] = (g0 + g2 + g1) * half, (g0 + g2 - g1) * half
+            for z in range(4):
+                for x in range(3):
+                    g0, g1, g2 = a[z, 0, x], a[z, 1, x], a[z, 2, x]
+                    b[z, 0, x], b[z, 3, x] = g0, g2
+                    b[z, 1, x], b[z, 2, x] = (g0 + g2 + g1) * half, (g0 + g2 - g1) * half
+            for z in range(4):
+                for y in range(4):
+                    g0, g1, g2 = b[z, y, 0], b[z, y, 1], b[z, y, 2]
+                    u[z, y, 0, i, o], u[z, y, 3, i, o] = g0, g2
+                    u[z, y, 1, i, o], u[z, y, 2, i, o] = (g0 + g2 + g1) * half, (g0 + g2 - g1) * half
