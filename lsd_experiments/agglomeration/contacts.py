@@ -63,15 +63,28 @@ def find_block_edges(affs: NDArray[Any], fragments: Ids, own: Box, merge_functio
 
     :param affs: and ``fragments``, ``own``: see :func:`find_contacts`
     """
+    import fastremap
+
     u, v, sums, contacts = find_contacts(affs, fragments, own)
     if merge_function == CONTACT_MEAN:
         return BlockEdges(u, v, np.full(len(u), np.nan), sums, contacts, np.zeros(len(u), bool))
     a, b, scores = agglomerate(affs, fragments, merge_function)
-    inside = np.isin(a, np.unique(fragments[own.slices]))
-    pairs, where = np.unique(np.concatenate([np.stack([u, v], 1), np.stack([a, b], 1)[inside]]), axis=0, return_inverse=True)
-    touched, given = where.ravel()[:len(u)], where.ravel()[len(u):]
-    edges = BlockEdges(pairs[:, 0], pairs[:, 1], np.full(len(pairs), np.nan), np.zeros(len(pairs)),
-                       np.zeros(len(pairs), np.int64), np.zeros(len(pairs), bool))
+    inside = np.isin(a, fastremap.unique(fragments[own.slices]))
+    pairs_u, pairs_v, where = _unique_pairs(np.concatenate([u, a[inside]]), np.concatenate([v, b[inside]]))
+    touched, given = where[:len(u)], where[len(u):]
+    edges = BlockEdges(pairs_u, pairs_v, np.full(len(pairs_u), np.nan), np.zeros(len(pairs_u)),
+                       np.zeros(len(pairs_u), np.int64), np.zeros(len(pairs_u), bool))
     edges.affinity_sums[touched], edges.contacts[touched] = sums, contacts
     edges.scores[given], edges.scored[given] = scores[inside], True
     return edges
+
+
+def _unique_pairs(u: Ids, v: Ids) -> tuple[Ids, Ids, NDArray[np.int64]]:
+    """The different pairs (u, v) in order, and where each of the given ones is among them."""
+    order = np.lexsort((v, u))
+    u, v = u[order], v[order]
+    new = np.ones(len(u), bool)
+    new[1:] = (u[1:] != u[:-1]) | (v[1:] != v[:-1])
+    where = np.empty(len(u), np.int64)
+    where[order] = np.cumsum(new) - 1
+    return u[new], v[new], where
