@@ -1,18 +1,26 @@
 # shellcheck shell=sh
-# Sourced by a container's shell at its start, whatever shell that is.
-# Nothing is written to the home directory: what libraries keep goes to a directory of the user's own below $TMPDIR or /tmp, or to
-# LSD_CACHE_DIR, which lasts.
+# Sourced by a container's shell at its start, whatever shell that is. Apptainer shows it none of the host's variables, and sets them
+# afterwards where they are not set here; those of --env, always.
 export PATH="/opt/venv/bin:$PATH" PYTHONDONTWRITEBYTECODE=1
-[ -w "${TMPDIR:-/tmp}" ] || unset TMPDIR
-lsd_cache=${LSD_CACHE_DIR:-${TMPDIR:-/tmp}/lsd-experiments-$(id -u)}
-mkdir -m 700 "$lsd_cache" 2> /dev/null || true
-# A directory that another user made under this name is not used: what is kept there is executed.
+[ -n "${HOME:-}" ] || export HOME=/nonexistent
+
+# What libraries keep goes to a directory of the user's own in /tmp, not to the home directory. Not to one that somebody else
+# made under this name: what is kept is executed.
+lsd_kept=/tmp/lsd-experiments-$(id -u)
+mkdir -m 700 "$lsd_kept" 2> /dev/null || true
 # shellcheck disable=SC3067  # dash, bash and busybox know -O
-if [ -d "$lsd_cache" ] && [ ! -L "$lsd_cache" ] && [ -O "$lsd_cache" ] && [ -w "$lsd_cache" ]; then
-    export NUMBA_CACHE_DIR="$lsd_cache/numba" KERAS_HOME="$lsd_cache/keras" MPLCONFIGDIR="$lsd_cache/matplotlib" \
-        CUDA_CACHE_PATH="$lsd_cache/cuda"
+if [ -d "$lsd_kept" ] && [ ! -L "$lsd_kept" ] && [ -O "$lsd_kept" ] && [ -w "$lsd_kept" ]; then
+    export KERAS_HOME="$lsd_kept/keras" MPLCONFIGDIR="$lsd_kept/matplotlib" CUDA_CACHE_PATH="$lsd_kept/cuda"
+    NUMBA_CACHE_DIR=$lsd_kept/numba-$(cat /opt/lsd-experiments/build-number 2> /dev/null)
+    export NUMBA_CACHE_DIR
+    # Functions that were compiled while the image was built; on another kind of processor they are compiled again.
+    if [ ! -d "$NUMBA_CACHE_DIR" ] && [ -d /opt/lsd-experiments/compiled ]; then
+        cp -r /opt/lsd-experiments/compiled "$NUMBA_CACHE_DIR.$$" 2> /dev/null || true
+        mv -T "$NUMBA_CACHE_DIR.$$" "$NUMBA_CACHE_DIR" 2> /dev/null || rm -rf "$NUMBA_CACHE_DIR.$$"
+    fi
 else
-    echo "warning: $lsd_cache is no directory of this user's: compiled code is not kept. Name another one in LSD_CACHE_DIR" >&2
+    echo "warning: $lsd_kept cannot be used by this user alone: compiled code is not kept. Name a directory for it by" \
+        "--env NUMBA_CACHE_DIR=DIRECTORY" >&2
     export NUMBA_CACHE_DIR=/nonexistent KERAS_HOME=/nonexistent CUDA_CACHE_DISABLE=1
 fi
-unset lsd_cache
+unset lsd_kept

@@ -9,12 +9,15 @@ import argparse
 import datetime
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
+
+if not (3, 11) <= sys.version_info[:2] < (3, 14):  # before anything that an older one does not know
+    sys.exit(f"error: the base image has Python {sys.version.split()[0]}; name one with Python 3.11, 3.12 or 3.13")
 
 ROOT = Path("/opt/lsd-experiments")
 VENV = Path("/opt/venv")
@@ -29,13 +32,14 @@ def main() -> None:
     parser.add_argument("--variant", choices=("cpu", "gpu"), required=True, help="TensorFlow without or with CUDA")
     parser.add_argument("--base", default="unknown", help="name of the image that this one is built on")
     options = parser.parse_args()
-    if sys.version_info < (3, 11):
-        fail(f"the base image has Python {sys.version.split()[0]}; Python 3.11, 3.12 or 3.13 is needed. Name another base")
+    import tomllib
+
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = requirements(project, options.variant)
     lists = digest([*wanted, (ROOT / "constraints.txt").read_text()])
     if not STAMP.exists() or json.loads(STAMP.read_text())["lists"] != lists:
         install(wanted)
+        clean()
         STAMP.write_text(json.dumps({"lists": lists, "base": options.base}))
     if options.part == "all":
         put_code(project["version"], options.variant, json.loads(STAMP.read_text())["base"])
@@ -57,10 +61,10 @@ def install(wanted: list[str]) -> None:
     pip("install", "--upgrade", *TOOLS)
     say("installing the dependencies")
     pip("install", *wanted)
-    subprocess.run([VENV / "bin/python", "-m", "pip", "check"], check=True)
+    run("-m", "pip", "check")
     differing = unlocked(installed(), (ROOT / "constraints.txt").read_text())
     if differing:
-        fail(f"constraints.txt does not say these versions: {', '.join(differing)}. Run ./setup.sh lock, and commit what it writes")
+        fail(f"constraints.txt does not say these versions: {', '.join(differing)}. Run ./setup.sh lock")
 
 
 def pip(*arguments: str) -> None:
@@ -95,32 +99,43 @@ def put_code(version: str, variant: str, base: str) -> None:
     say("putting the code in its place")
     (site,) = VENV.glob("lib/python3*/site-packages")
     (site / "lsd_experiments.pth").write_text(f"{ROOT}\n")
-    # By hash, not by date: a copy of the image may have other dates.
-    subprocess.run([VENV / "bin/python", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", ROOT / "lsd_experiments"],
-                   check=True)
+    made = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    for path in (ROOT / "lsd_experiments").rglob("*.py"):  # to seconds, as an image keeps it: numba notes it
+        os.utime(path, (made.timestamp(), made.timestamp()))
+    run("-m", "compileall", "-q", ROOT / "lsd_experiments")
     packages = installed()
     (ROOT / "packages.txt").write_text("".join(f"{line}\n" for line in packages))
     commit = ROOT / "commit"
-    made = {"version": version, "commit": commit.read_text().strip() if commit.exists() else "unknown",
-            "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "variant": variant,
-            "packages": digest(packages), "base": base}
+    about = {"version": version, "commit": commit.read_text().strip() if commit.exists() else "unknown",
+             "built": made.isoformat(), "variant": variant, "packages": digest(packages), "base": base}
     commit.unlink(missing_ok=True)
-    (ROOT / "image.json").write_text(json.dumps(made, indent=2) + "\n")
-    (ROOT / "labels").write_text("".join(f"{name} {value}\n" for name, value in labels(made).items()))
+    (ROOT / "image.json").write_text(json.dumps(about, indent=2) + "\n")
+    (ROOT / "build-number").write_text(f"{made.timestamp():.0f}\n")
+    (ROOT / "labels").write_text("".join(f"{name} {value}\n" for name, value in labels(about).items()))
+    say("compiling, by a first self-test")
+    run("-P", "-m", "lsd_experiments.selftest", NUMBA_CACHE_DIR=ROOT / "compiled", KERAS_HOME="/nonexistent")
     clean()
 
 
-def labels(made: dict[str, str]) -> dict[str, str]:
+def run(*arguments: str | Path, **environment: str | Path) -> None:
+    """Run the Python of ``VENV``."""
+    if subprocess.run([VENV / "bin/python", *arguments], env={**os.environ, **environment}).returncode:
+        fail(f"python {' '.join(map(str, arguments))}: its words are above")
+
+
+def labels(about: dict[str, str]) -> dict[str, str]:
     """The image's labels; the first three have the names of the Open Container Initiative."""
     image = "org.opencontainers.image"
-    return {f"{image}.version": made["version"], f"{image}.revision": made["commit"], f"{image}.created": made["built"],
-            "lsd-experiments.variant": made["variant"], "lsd-experiments.packages": f"sha256:{made['packages']}"}
+    return {f"{image}.version": about["version"], f"{image}.revision": about["commit"], f"{image}.created": about["built"],
+            "lsd-experiments.variant": about["variant"], "lsd-experiments.packages": f"sha256:{about['packages']}"}
 
 
 def clean() -> None:
-    """Remove what building left behind."""
-    for cache in ("/root/.cache", "/root/.keras"):
+    """Remove what building left behind, also that of the base."""
+    for cache in ("/root/.cache", "/root/.keras", "/tmp/lsd-experiments-0", "/var/lib/apt/lists"):
         shutil.rmtree(cache, ignore_errors=True)
+    for package in Path("/var/cache/apt/archives").glob("*.deb"):
+        package.unlink()
 
 
 def digest(lines: list[str]) -> str:
