@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lsd_experiments.agglomeration.blockwise import edges_name
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask, Workers
@@ -248,7 +250,8 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
 
     def process(block: Block) -> None:
         write = block.write.intersect(fragments.box)
-        segmentation.write(write, relabel(fragments.read(write), lut))
+        values = np.ascontiguousarray(fragments.read(write), np.uint64)
+        segmentation.write(write, relabel(values, lut, out=values))
     return process
 
 

@@ -6,18 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def relabel(fragments: NDArray[np.uint64], lut: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def relabel(fragments: NDArray[np.uint64], lut: NDArray[np.uint64], out: NDArray[np.uint64] | None = None) -> NDArray[np.uint64]:
     """The segments of ``fragments``; 0, and fragments that are not in the table, become 0.
 
     Of a memory-mapped table, only what the fragments need comes into memory, and it goes again.
 
     :param fragments: any shape
     :param lut: [2, n], with ascending fragment ids
+    :param out: where to write them, of the same shape, contiguous; may be ``fragments`` (default: a new array)
     """
-    import fastremap
+    from lsd_experiments.segmentation.relabel_kernels import look_up
 
-    ids, inverse = fastremap.unique(fragments, return_inverse=True)
-    return np.asarray(segments_of(ids, lut)[inverse]).reshape(fragments.shape)
+    out = np.empty(fragments.shape, np.uint64) if out is None else out
+    assert out.shape == fragments.shape, f"{out.shape} is not {fragments.shape}"
+    assert out.flags.c_contiguous, "it would be written to a copy"
+    if lut.shape[1]:
+        ids, segments = (np.asarray(row) for row in lut)
+        look_up(np.ascontiguousarray(fragments, np.uint64).reshape(-1), ids, segments, out.reshape(-1))
+        _release(lut)
+    else:
+        out[...] = 0
+    return out
 
 
 def part_of(lut: NDArray[np.uint64], ids: NDArray[np.uint64]) -> NDArray[np.uint64]:

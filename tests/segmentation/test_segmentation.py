@@ -106,6 +106,26 @@ def test_relabel_takes_any_integers(dtype):
     np.testing.assert_array_equal(found, [[0, 3], [3, 0]])
 
 
+def test_relabel_of_more_ids_than_are_remembered():
+    random = np.random.default_rng(0)
+    ids = np.unique(random.integers(1, 2**63, 20_000)).astype(np.uint64)
+    lut = np.stack([ids, random.permutation(ids)])
+    fragments = random.choice(np.concatenate([ids, ids[:100] + np.uint64(1), np.zeros(100, np.uint64)]), (10, 20, 500))
+    assert len(np.unique(fragments)) > 10_000
+    expected = segments_of(fragments.ravel(), lut).reshape(fragments.shape)
+    assert not expected.all()
+    np.testing.assert_array_equal(relabel(fragments, lut), expected)
+    np.testing.assert_array_equal(relabel(fragments[::2, ::-1], lut), expected[::2, ::-1])
+    assert relabel(fragments, lut, out=fragments) is fragments
+    np.testing.assert_array_equal(fragments, expected)
+
+
+def test_relabel_does_not_write_to_a_copy():
+    lut = np.ones((2, 1), np.uint64)
+    with pytest.raises(AssertionError, match="copy"):
+        relabel(lut, lut, out=np.ones((2, 2), np.uint64)[:, :1])
+
+
 def test_segments_of_ids_in_any_order():
     lut = np.array([[3, 5, 9], [3, 3, 9]], np.uint64)
     assert segments_of(np.array([9, 4, 0, 5, 10], np.uint64), lut).tolist() == [9, 0, 0, 3, 0]
