@@ -1,8 +1,11 @@
 """3 x 3 x 3 convolutions of many channels on a CPU: Winograd's, with matrix products by NumPy. See :mod:`.winograd`."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +14,9 @@ from lsd_experiments.networks import winograd
 
 Floats = NDArray[np.float32]
 
-TILES = 128  # in work at a time: with up to 600 channels, what they become fits a cache of some tens of MB
+ALIGNMENT = 64  # bytes
+SMALL = 10**6  # multiplications up to which OpenBLAS multiplies matrices as they lie, at once as fast as large ones
+TILES = 48, 160  # in work at a time: at least, where that makes products small; otherwise
 
 
 def convolve(inputs: Floats, kernel: Floats, bias: Floats) -> Floats:
@@ -27,11 +32,11 @@ def convolve(inputs: Floats, kernel: Floats, bias: Floats) -> Floats:
     even = tuple(size + size % 2 for size in shape)
     if even != shape:
         inputs = np.pad(inputs, [(0, e - s) for e, s in zip(even, shape, strict=True)] + [(0, 0)])
-    outputs = np.empty((*even, kernel.shape[4]), np.float32)
+    outputs = _empty((*even, kernel.shape[4]))
     with ThreadPoolExecutor(threads()) as pool, _one_thread_per_product():
         _fill(np.ascontiguousarray(inputs), _transformed(kernel, pool), bias, outputs, pool)
     z, y, x = shape
-    return np.ascontiguousarray(outputs[:z, :y, :x])
+    return outputs if even == shape else np.ascontiguousarray(outputs[:z, :y, :x])
 
 
 def threads() -> int:
@@ -43,7 +48,7 @@ def _fill(inputs: Floats, u: Floats, bias: Floats, outputs: Floats, pool: Thread
     depth, height, width, channels = outputs.shape
     tiles_x = width // winograd.TILE
     count = (depth // winograd.TILE) * (height // winograd.TILE)
-    rows = max(1, TILES // tiles_x)
+    rows = max(1, _tiles(inputs.shape[3] * channels) // tiles_x)
     flat_inputs = inputs.reshape(*inputs.shape[:2], -1)
     flat_outputs = outputs.reshape(depth, height, -1)
 
@@ -55,8 +60,7 @@ def _fill(inputs: Floats, u: Floats, bias: Floats, outputs: Floats, pool: Thread
             last = min(first + rows, count)
             tiles = (last - first) * tiles_x
             winograd.transform_input(flat_inputs, first, last, row, v[:, :tiles])
-            for k, product in enumerate(m):
-                np.matmul(v[k, :tiles], u[k], out=product[:tiles])
+            np.matmul(v[:, :tiles], u, out=m[:, :tiles])
             winograd.transform_output(m[:, :tiles], first, last, sums, bias, flat_outputs)
 
     _share(work, range(0, count, rows), pool)
@@ -64,14 +68,16 @@ def _fill(inputs: Floats, u: Floats, bias: Floats, outputs: Floats, pool: Thread
 
 def _transformed(kernel: Floats, pool: ThreadPoolExecutor) -> Floats:
     """``kernel`` as 64 matrices [in, out]."""
-    u = np.empty((4, 4, 4, *kernel.shape[3:]), np.float32)
+    channels = kernel.shape[3:]
+    u, taps = np.empty((64, *channels), np.float32), kernel.reshape(27, *channels)
 
     def work(inputs: Sequence[int]) -> None:
+        room = np.empty((84, channels[1]), np.float32)
         for i in inputs:
-            winograd.transform_kernel(kernel, i, i + 1, u)
+            winograd.transform_kernel(taps, i, room, u)
 
-    _share(work, range(kernel.shape[3]), pool)
-    return u.reshape(64, *kernel.shape[3:])
+    _share(work, range(channels[0]), pool)
+    return u
 
 
 def _share(work: Callable[[Sequence[int]], None], jobs: Sequence[int], pool: ThreadPoolExecutor) -> None:
@@ -81,7 +87,21 @@ def _share(work: Callable[[Sequence[int]], None], jobs: Sequence[int], pool: Thr
         done.result()
 
 
-def _one_thread_per_product():  # type: ignore[no-untyped-def]
+def _tiles(weights: int) -> int:
+    """Tiles in work at a time, for matrices of so many ``weights``."""
+    least, usual = TILES
+    return SMALL // weights if SMALL // weights >= least else usual
+
+
+def _empty(shape: Sequence[int]) -> Floats:
+    """Room that begins where TensorFlow takes it as it is, without a copy."""
+    flat = np.empty(math.prod(shape) + ALIGNMENT // 4, np.float32)
+    begin = -flat.ctypes.data % ALIGNMENT // 4
+    return flat[begin : begin + math.prod(shape)].reshape(shape)
+
+
+def _one_thread_per_product() -> AbstractContextManager[Any]:
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(1, user_api="blas")
+    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limits

@@ -36,4 +36,6 @@ class QuickConv3D(keras.layers.Conv3D):
 
 
 def _convolve_all(inputs: NDArray[np.float32], kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.stack([convolve(one, kernel, bias) for one in inputs]) if len(inputs) != 1 else convolve(inputs[0], kernel, bias)[None]
+    if len(inputs) == 1:
+        return convolve(inputs[0], kernel, bias)[None]
+    return np.stack([convolve(one, kernel, bias) for one in inputs])

@@ -113,24 +113,25 @@ def _join(a: Any, b: Any, c: Any, d: Any) -> None:
 
 
 @fast
-def transform_kernel(kernel: Any, first: int, last: int, u: Any) -> None:
-    """Fill ``u`` [4, 4, 4, in, out] with ``kernel`` [3, 3, 3, in, out], for inputs ``first`` to ``last`` - 1."""
+def transform_kernel(kernel: Any, i: int, room: Any, u: Any) -> None:
+    """Fill ``u`` [64, in, out] with ``kernel`` [27, in, out], for input ``i``; ``room``: [84, out]."""
+    a, b = room[:36], room[36:]
+    for n in range(9):
+        _spread(kernel[n, i], kernel[9 + n, i], kernel[18 + n, i], a[n], a[9 + n], a[18 + n], a[27 + n])
+    for z in range(POINTS):
+        for x in range(3):
+            g, to = 9 * z + x, 12 * z + x
+            _spread(a[g], a[g + 3], a[g + 6], b[to], b[to + 3], b[to + 6], b[to + 9])
+    for n in range(POINTS * POINTS):
+        g, to = 3 * n, POINTS * n
+        _spread(b[g], b[g + 1], b[g + 2], u[to, i], u[to + 1, i], u[to + 2, i], u[to + 3, i])
+
+
+@fast
+def _spread(g0: Any, g1: Any, g2: Any, u0: Any, u1: Any, u2: Any, u3: Any) -> None:
     half = np.float32(0.5)
-    a, b = np.empty((4, 3, 3), np.float32), np.empty((4, 4, 3), np.float32)
-    for i in range(first, last):
-        for o in range(kernel.shape[4]):
-            for y in range(3):
-                for x in range(3):
-                    g0, g1, g2 = kernel[0, y, x, i, o], kernel[1, y, x, i, o], kernel[2, y, x, i, o]
-                    a[0, y, x], a[3, y, x] = g0, g2
-                    a[1, y, x], a[2, y, x] = (g0 + g2 + g1) * half, (g0 + g2 - g1) * half
-            for z in range(4):
-                for x in range(3):
-                    g0, g1, g2 = a[z, 0, x], a[z, 1, x], a[z, 2, x]
-                    b[z, 0, x], b[z, 3, x] = g0, g2
-                    b[z, 1, x], b[z, 2, x] = (g0 + g2 + g1) * half, (g0 + g2 - g1) * half
-            for z in range(4):
-                for y in range(4):
-                    g0, g1, g2 = b[z, y, 0], b[z, y, 1], b[z, y, 2]
-                    u[z, y, 0, i, o], u[z, y, 3, i, o] = g0, g2
-                    u[z, y, 1, i, o], u[z, y, 2, i, o] = (g0 + g2 + g1) * half, (g0 + g2 - g1) * half
+    for o in range(len(g0)):
+        u0[o], u3[o] = g0[o], g2[o]
+    for o in range(len(g0)):
+        sides = g0[o] + g2[o]
+        u1[o], u2[o] = (sides + g1[o]) * half, (sides - g1[o]) * half

@@ -56,7 +56,7 @@ class Trained:
     def model(self, input_shape: Shape, precision: str) -> "keras.Model":
         """The Keras model with its weights."""
         _let_gpu_memory_grow()
-        model = self.network.build(input_shape, precision)
+        model = self.network.build(input_shape, precision, quick=True)
         checkpoints.load_checkpoint(model, self.checkpoint.path)
         return model
 
