@@ -127,8 +127,8 @@ def main() -> None:
         assert len(sums) == 1, "results differ"
         assert runs["copy"].result not in sums
         moved = {name: 16 * blocks * SIDE**3 / 1e9 / runs[name].cpu for name in ("ours", "copy")}
-        print(f"\nresults are equal; GB/s: ours {moved['ours']:.1f}, which is {moved['ours'] / moved['copy']:.0%} of a copy of these "
-              f"blocks ({moved['copy']:.1f}), and {moved['ours'] / rate:.0%} of a copy of large arrays ({rate:.1f})")
+        print(f"\nresults are equal; GB/s: ours {moved['ours']:.1f}, which is {moved['ours'] / moved['copy']:.0%} of a copy of "
+              f"these blocks ({moved['copy']:.1f}), and {moved['ours'] / rate:.0%} of a copy of large arrays ({rate:.1f})")
 
 
 if __name__ == "__main__":
