@@ -89,8 +89,11 @@ def test_a_requirement_is_pinned_within_its_range(requirement: Requirement) -> N
         assert requirement.specifier.contains(_constraints()[canonicalize_name(requirement.name)])
 
 
-def test_the_pinned_versions_have_no_cuda() -> None:
-    assert not [name for name in _constraints() if re.match(r"nvidia|cuda|triton", name)]
+def test_the_pinned_versions_have_the_cuda_of_tensorflow_alone() -> None:
+    """PyTorch's has other versions of the same libraries, and triton; a machine without a GPU gets neither."""
+    pinned = [name for name in _constraints() if re.match(r"nvidia|cuda|triton", name)]
+    assert "nvidia-cudnn-cu12" in pinned
+    assert all(name.startswith("nvidia-") and name.endswith("-cu12") for name in pinned)
 
 
 def test_tensorflow_is_pinned_to_one_version() -> None:

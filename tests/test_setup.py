@@ -72,7 +72,6 @@ def test_help_names_every_command(clone: Path, arguments: tuple[str, ...]) -> No
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("tset",), "unknown command 'tset'"),
-    (("container",), "there is no container yet"),
     (("install", "gpu"), "install takes no arguments, found: gpu"),
     (("check", "--fix"), "check takes no arguments, found: --fix"),
 ])
@@ -184,6 +183,7 @@ def ci(clone: Path) -> Path:
     shutil.copy(ROOT / ".ci/run", clone / ".ci/run")
     (clone / "wanted").write_text("0")
     _program(clone / ".ci/system-packages", "echo packages >> ran")
+    _program(clone / ".ci/container", "echo container >> ran")
     _program(clone / "setup.sh", 'echo "$@ $CI" >> ran; if [ "$1" = test ]; then exit "$(cat wanted)"; fi')
     return clone
 
@@ -195,7 +195,8 @@ def _run_ci(clone: Path) -> subprocess.CompletedProcess[str]:
 def test_ci_runs_what_the_readme_names(ci: Path) -> None:
     result = _run_ci(ci)
     assert result.returncode == 0, result.stderr
-    assert (ci / "ran").read_text().splitlines() == ["packages", "demo true", "test true", "check true"]
+    assert (ci / "ran").read_text().splitlines() == ["packages", "demo true", "test true", "check true",
+                                                           "container"]
 
 
 def test_ci_stops_at_the_first_failure(ci: Path) -> None:

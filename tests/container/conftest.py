@@ -1,13 +1,10 @@
-"""An image that was built before (``LSD_IMAGE``, or ``lsd.img`` of this checkout), and commands in it, run by Apptainer.
-
-Apptainer sees the checkout and what lies below /tmp or /var/tmp; the image is linked to the latter, away from the checkout, as
-users have it.
-"""
+"""An image that was built before (``LSD_IMAGE``, or ``lsd.img`` of this checkout), and commands in it, run by Apptainer."""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,18 +14,21 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image() -> Iterator[Path]:
+    """The image, in a directory of its own that all users may read."""
     built = Path(os.environ.get("LSD_IMAGE", ROOT / "lsd.img"))
     if not built.is_file():
         pytest.skip(f"no image at {built}: ./setup.sh container --cpu builds one")
     if shutil.which("apptainer") is None or shutil.which("singularity") is None:
         pytest.skip("needs apptainer and singularity on the PATH")
-    linked = tmp_path_factory.mktemp("image") / "lsd.img"
-    try:
-        linked.hardlink_to(built)
-    except OSError:  # another file system
-        shutil.copy(built, linked)
-    return linked
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        linked = Path(directory) / "lsd.img"
+        linked.parent.chmod(0o755)
+        try:
+            linked.hardlink_to(built)
+        except OSError:  # another file system
+            shutil.copy(built, linked)
+        yield linked
 
 
 @pytest.fixture(scope="session")
