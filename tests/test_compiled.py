@@ -28,9 +28,11 @@ CALLS = {
                          [[0, 0, 0, 2], [0, 0, 3, 4]]),
     "evaluation.kernels": ("count_pairs(np.array([1, 1, 2], np.uint64), np.array([5, 5, 5], np.uint64), 0,"
                            " *np.zeros((2, 8), np.uint64), np.zeros(8, np.int64), 0)", [3, 2]),
-    "fragments.kernels": ("flooded(np.array([1 << 32 | 4, 1 << 32, 0]))", [4, 4, 0]),
+    "fragments.kernels": ("flooded([[[1, 1, 0]]], [[[4, 0, 0]]])", [[[4, 4, 0]]]),
+    "fragments.row_kernels": ("box_maximum(np.array([[[1, 5, 2]]], np.int32), 2)", [[[1, 5, 5]]]),
     "malis.kernels": ("find(np.array([0, 0, 1]), 2)", 0),
     "segmentation.kernels": ("place(np.array([2, 4, 6]), 6, 0)", 2),
+    "segmentation.relabel_kernels": ("_search(np.array([2, 4], np.uint64), np.array([7, 8], np.uint64), np.uint64(4))", 8),
     "synthetic.kernels": ("_rank(1.0, 3, 2.0, 4.0, 5)", [1.0, 2.0, 3]),
 }  # fmt: skip
 # Prints what the calls give, where the kernels of each module are kept, and what numba says of a function of this installation.
@@ -40,9 +42,10 @@ import numba, numpy as np
 given, kept = {}, set()
 for name, call in json.loads(sys.argv[1]).items():
     module = importlib.import_module("lsd_experiments." + name)
-    def flooded(state):
-        module.flood(state, (1, 1, 3), 1, False)
-        return state & 0xFFFFFFFF
+    def flooded(level, seeds):
+        found = np.zeros(np.shape(level), np.uint64)
+        module.flood(np.array(level, np.int32), np.array(seeds, np.int32), 0, found)
+        return found
     given[name] = eval(call, {"np": np, "flooded": flooded, **vars(module)})
     kernels = [value for value in vars(module).values() if isinstance(value, numba.core.dispatcher.Dispatcher)]
     assert any(kernel.signatures for kernel in kernels), name
