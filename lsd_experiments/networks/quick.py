@@ -35,6 +35,9 @@ class QuickConv3D(keras.layers.Conv3D):
         return tf.ensure_shape(outputs, self.compute_output_shape(inputs.shape))
 
 
+QuickConv3D.__name__ = "Conv3D"  # Keras' files of weights count layers by the names of their classes
+
+
 def _convolve_all(inputs: NDArray[np.float32], kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(inputs) == 1:
         return convolve(inputs[0], kernel, bias)[None]

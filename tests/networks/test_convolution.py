@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from lsd_experiments import checkpoints
 from lsd_experiments.networks import Head, Network, convolution, quick
 
 
@@ -85,6 +86,16 @@ def test_a_network_with_them_gives_what_one_without_gives(network, batch_size):
         np.testing.assert_allclose(outputs[name], values, atol=2e-5)
     fast.get_layer("unet_layer_2_left_1").bias.assign_add(np.full(200, 0.1))
     assert np.abs(fast.predict_on_batch(raw)["affs"] - expected["affs"]).max() > 1e-4
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="quick convolutions are for TensorFlow")
+def test_it_loads_what_a_plain_network_was_saved_as(network, tmp_path):
+    shape = network.smallest_input_shape
+    plain, fast = network.build(shape), network.build(shape, quick=True)
+    path = checkpoints.save_checkpoint(plain, tmp_path, network, 1, {"voxel_size": (8, 8, 8), "seed": 0})
+    checkpoints.load_checkpoint(fast, path)
+    for before, after in zip(plain.get_weights(), fast.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_other_precisions_take_the_plain_layers(network):
