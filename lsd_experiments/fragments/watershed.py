@@ -44,9 +44,11 @@ def _fill(foreground: NDArray[np.bool_], min_seed_distance: int, parity: bool, b
     distance = boundary_distance(foreground)
     highest = box_maximum(distance, min_seed_distance)
     seeds, count = _label(distance == highest if parity else (distance == highest) & (distance > 0))
-    level = distance + 1
+    level = distance
+    level += 1
     if not parity:
         level[highest == 0] = 0
+    del highest  # memory that the flood needs
     flood(level, seeds, before, fragments)
     return count
 
@@ -76,6 +78,8 @@ def boundary_distance(foreground: NDArray[np.bool_]) -> NDArray[np.int32]:
     assert np.prod([size + 2 for size in foreground.shape]) < 2**31, f"a block of {foreground.shape} voxels is too large"
     farthest = sum(size ** 2 for size in foreground.shape)
     assert farthest < 2**30, f"a block of {foreground.shape} voxels is too long"
+    if foreground.all():
+        return np.full(foreground.shape, farthest, np.int32)
     squared: NDArray[np.int32] = squared_distances(np.ascontiguousarray(foreground), farthest)
     return squared
 
