@@ -80,7 +80,7 @@ def training(precision):
 
 
 def prediction(precision):
-    from lsd_experiments.prediction import predict_block
+    from lsd_experiments.prediction.block import predict_block
 
     model = NETWORK.build(WORK["predict"], precision)
     raw = np.random.default_rng(0).random(WORK["predict"], np.float32) * 2 - 1

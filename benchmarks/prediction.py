@@ -34,7 +34,7 @@ def ours(name: str, shape: tuple[int, int, int], precision: str, quick: bool = T
     from lsd_experiments import frameworks
 
     frameworks.import_keras()
-    from lsd_experiments.prediction import predict_block
+    from lsd_experiments.prediction.block import predict_block
 
     raw = draw_raw(shape)
     model = set_weights(NETWORKS[name].build(shape, precision, quick), NETWORKS[name])

@@ -63,7 +63,8 @@ Before = Mapping[str, Any]  # plans of the stages before that are not on disk as
 def plan_predict(config: PipelineSettings, before: Before) -> StagePlan:
     """Affinities (and LSDs) of raw, by a trained network."""
     from lsd_experiments.prediction.blockwise import PredictPlan
-    from lsd_experiments.prediction.plan import PredictionSettings, make_plan
+    from lsd_experiments.prediction.plan import make_plan
+    from lsd_experiments.prediction.settings import PredictionSettings
 
     if config.setup is None or config.raw_file is None:
         missing = "setup" if config.setup is None else "raw_file"

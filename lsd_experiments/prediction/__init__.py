@@ -8,7 +8,3 @@ tile the ROI from its first voxel; blocks that reach over its end are clipped, a
     ROI             |------------------------|               default of predict_scan: raw less half the context
     blocks          |--------|--------|--------|             their inputs reach half the context further
 """
-
-from lsd_experiments.prediction.block import predict_block
-
-__all__ = ["predict_block"]

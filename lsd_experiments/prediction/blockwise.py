@@ -24,7 +24,8 @@ from lsd_experiments.frameworks import import_gunpowder, import_keras
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
 from lsd_experiments.networks.layers import parameters
-from lsd_experiments.prediction.plan import Plan, PredictionSettings, check_raw, make_plan
+from lsd_experiments.prediction.plan import Plan, check_raw, make_plan
+from lsd_experiments.prediction.settings import PredictionSettings
 
 STAGE = "predict"
 FACTORY = "lsd_experiments.prediction.blockwise:make_worker"

@@ -4,12 +4,15 @@ import argparse
 import inspect
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import cli
 from lsd_experiments.cli import positive
-from lsd_experiments.prediction.plan import FETCHED_RAW, RAW, Plan, PredictionSettings, make_plan
+from lsd_experiments.prediction.settings import FETCHED_RAW, RAW, PredictionSettings
 from lsd_experiments.training.options import PRECISIONS
+
+if TYPE_CHECKING:
+    from lsd_experiments.prediction.plan import Plan
 
 
 def scan_main() -> None:
@@ -20,6 +23,7 @@ def scan_main() -> None:
 
     def command(arguments: argparse.Namespace) -> None:
         from lsd_experiments.prediction.blockwise import predict_scan
+        from lsd_experiments.prediction.plan import make_plan
 
         plan = make_plan(_settings(arguments, setup, shrink=not arguments.pad))
         _report(plan, predict_scan(plan, arguments.overwrite))
@@ -36,6 +40,7 @@ def blockwise_main() -> None:
     def command(arguments: argparse.Namespace) -> int:
         from lsd_experiments.blockwise import BlocksFailedError, Workers
         from lsd_experiments.prediction.blockwise import predict_blockwise
+        from lsd_experiments.prediction.plan import make_plan
 
         plan = make_plan(_settings(arguments, setup, shrink=False))
         try:
@@ -100,7 +105,7 @@ def _settings(arguments: argparse.Namespace, setup: Path, shrink: bool) -> Predi
     )
 
 
-def _report(plan: Plan, predicted: bool) -> None:
+def _report(plan: "Plan", predicted: bool) -> None:
     if not predicted:
         print("nothing to do: it was predicted before, with the same parameters", file=sys.stderr)
     print(f"{plan.settings.out_file}: {', '.join(output.dataset for output in plan.outputs.values())}")

@@ -18,55 +18,8 @@ from lsd_experiments.networks.network import Shape
 from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_network, open_lsds, takes_lsds
 from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
+from lsd_experiments.prediction.settings import FETCHED_RAW, OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
-
-RAW = "volumes/raw"  # the dataset, where none is named
-
-
-OF_LSDS = ("lsds_file", "lsds_dataset", "lsds_on_the_fly", "lsds_setup", "lsds_iteration")
-# The volume that fetch_data.py fetches if none is named; zebrafinch's is that of the published predict_scan.py.
-FETCHED_RAW = {
-    "zebrafinch": "gt_z255-383_y1407-1663_x1535-1791.zarr",
-    "fib25": "tstvol-520-1.zarr",
-    "hemi": "eb-inner-groundtruth-with-context-x20172-y2322-z14332.zarr",
-}
-
-
-@dataclass(frozen=True)
-class PredictionSettings:
-    """What to predict, as JSON values.
-
-    ``setup``: the directory in 02_train. ``raw_file``: None for the volume that 01_data fetched. ``iteration``: of the
-    checkpoint (None: the newest). ``roi_offset`` and ``roi_shape``: nm, in the world; without them all of raw is predicted, or
-    with ``shrink`` the part whose context is raw too. ``input_shape``: voxels that a block reads (None: config.json's).
-    ``seamless``: see :mod:`lsd_experiments.prediction.passes`.
-
-    Networks that take LSDs read ``lsds_dataset`` of ``lsds_file`` (None: what predict_scan.py of ``lsds_setup`` wrote), and
-    predict where these are; or, with ``lsds_on_the_fly``, have the network of ``lsds_setup`` (None: ``../lsd``) make them of raw.
-    """
-
-    setup: str
-    raw_file: str | None
-    out_file: str
-    raw_dataset: str | None = None
-    iteration: int | None = None
-    roi_offset: Nanometres | None = None
-    roi_shape: Nanometres | None = None
-    shrink: bool = False
-    input_shape: Shape | None = None
-    precision: str = "float32"
-    seamless: bool = False
-    lsds_file: str | None = None
-    lsds_dataset: str | None = None
-    lsds_on_the_fly: bool = False
-    lsds_setup: str | None = None
-    lsds_iteration: int | None = None
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "PredictionSettings":
-        """From what ``dataclasses.asdict`` gave, after a way through JSON."""
-        given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        return cls(**given)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import pytest
 from lsd_experiments import checkpoints, networks
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.networks import Head, Network
-from lsd_experiments.prediction.plan import PredictionSettings, make_plan
+from lsd_experiments.prediction.plan import make_plan
+from lsd_experiments.prediction.settings import PredictionSettings
 
 ROOT = Path(__file__).parents[2]
 NETWORK = Network(

@@ -17,7 +17,8 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Input, Network
 from lsd_experiments.prediction.autocontext import find_lsd_network, lsds_record
 from lsd_experiments.prediction.blockwise import predict_blockwise, predict_scan
-from lsd_experiments.prediction.plan import PredictionSettings, make_plan
+from lsd_experiments.prediction.plan import make_plan
+from lsd_experiments.prediction.settings import PredictionSettings
 
 LSD = Network(2, 2, ((1, 3, 2),), (Head("lsds", 10, "embedding"),))
 INPUTS = {"aclsd": (Input("lsds", 10),), "acrlsd": (Input("raw"), Input("lsds", 10))}

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.prediction import predict_block
-from lsd_experiments.prediction.block import to_disk_range, to_network_range
+from lsd_experiments.prediction.block import predict_block, to_disk_range, to_network_range
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,8 @@ def chunks_of(container):
 @pytest.fixture(scope="module")
 def undisturbed(setup, make_raw, tmp_path_factory):
     """What an undisturbed scan gives for ``MANY``."""
-    from lsd_experiments.prediction.plan import PredictionSettings, make_plan
+    from lsd_experiments.prediction.plan import make_plan
+    from lsd_experiments.prediction.settings import PredictionSettings
 
     out_file = tmp_path_factory.mktemp("undisturbed") / "prediction.zarr"
     predict_scan(make_plan(PredictionSettings(str(setup), str(make_raw(MANY)), str(out_file))))
@@ -122,7 +123,7 @@ def test_the_volume_that_is_predicted_by_default(setup, run, make_raw, tmp_path)
 def test_the_default_volumes_are_those_that_are_fetched_by_default():
     import tomllib
 
-    from lsd_experiments.prediction.plan import FETCHED_RAW
+    from lsd_experiments.prediction.settings import FETCHED_RAW
 
     catalogue = tomllib.loads((ROOT / "01_data" / "datasets.toml").read_text())["datasets"]
     assert {name: entry["volumes"][0] for name, entry in catalogue.items()} == FETCHED_RAW

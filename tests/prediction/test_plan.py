@@ -14,7 +14,8 @@ from lsd_experiments.arrays import create_volume, fingerprint, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.prediction.blockwise import predict_scan
-from lsd_experiments.prediction.plan import PredictionSettings, check_raw, make_plan
+from lsd_experiments.prediction.plan import check_raw, make_plan
+from lsd_experiments.prediction.settings import PredictionSettings
 
 SHAPE = (20, 30, 40)
 

@@ -19,7 +19,7 @@ import zarr
 from lsd_experiments import frameworks
 from lsd_experiments.datasets import ZEBRAFINCH
 from lsd_experiments.networks import Head, Network
-from lsd_experiments.training.command import LOCK
+from lsd_experiments.training.beginning import LOCK
 
 frameworks.import_gunpowder()
 

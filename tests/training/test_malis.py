@@ -192,7 +192,7 @@ def test_stops_around_the_switch_change_nothing(train_until):
 
 def test_the_switch_of_the_start_is_kept(train_until):
     """Unless another one is asked for; a training that begins has the directory's."""
-    from lsd_experiments.training.command import _malis_from
+    from lsd_experiments.training.beginning import _malis_from
 
     run, _ = train_until("kept", 1, malis_from=2)
     assert _malis_from(10_000, find_checkpoint(run.directory)) == 2

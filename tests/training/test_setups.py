@@ -16,7 +16,8 @@ from lsd_experiments.checkpoints import find_checkpoint, save_checkpoint
 from lsd_experiments.datasets import DATASETS
 from lsd_experiments.prediction.autocontext import find_lsd_network
 from lsd_experiments.prediction.blockwise import predict_scan
-from lsd_experiments.prediction.plan import PredictionSettings, make_plan
+from lsd_experiments.prediction.plan import make_plan
+from lsd_experiments.prediction.settings import PredictionSettings
 
 OFFSET = (200.0, 45.0, 63.0)  # of the volumes that conftest writes
 
