@@ -1,0 +1,168 @@
+"""One command from raw to segmentation, beside the sum of its parts: what scheduling, processes and records cost.
+
+    python benchmarks/pipeline.py [--shape 250 250 250] [--setup DIRECTORY]
+
+Raw is the second FIB-25 cube at ../shared/data/fib25 where that is, else a synthetic volume of 8 nm. The network is fib25's
+baseline with few feature maps, trained here for a minute if no --setup is given, so that fragments are like real ones in
+size. The whole is ``03_predict/run.py`` with one worker at a time; the parts are the same blocks, worked on in one process by
+the functions that workers call, one after the other, without scheduler, transport and records. TensorFlow takes all cores in
+both. What processes cost at their start (Python's and TensorFlow's imports) is in the whole only, once in each stage.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from common import machine
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+FIB25 = ROOT.parent / "shared/data/fib25"
+STAGES = ("predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation")
+NETWORK = ("--num-fmaps", "4", "--fmap-inc-factor", "3", "--input-shape", "148", "148", "148")
+CONFIG = """
+setup = "{setup}"
+raw_file = "{raw}"
+out_file = "{out}"
+
+[workers]
+num_workers = {workers}
+
+[predict]
+input_shape = [196, 196, 196]
+
+[fragments]
+fragments_in_xy = false
+block_size = [1000, 1000, 1000]
+context = [248, 248, 248]
+
+[agglomerate]
+merge_function = "hist_quant_75"
+context = [248, 248, 248]
+
+[find_segments]
+thresholds_minmax = [0, 1]
+thresholds_step = 0.02
+
+[extract]
+threshold = 0.5
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", type=int, nargs=3, default=(250, 250, 250), help="voxels of raw (default: 250 250 250)")
+    parser.add_argument("--setup", type=Path, help="directory of a trained network (default: one is trained)")
+    parser.add_argument("--iterations", type=int, default=40)
+    parser.add_argument("--parts", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.parts:
+        print(json.dumps(parts(options.parts)))
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        measure(Path(directory), options)
+
+
+def measure(work: Path, options: argparse.Namespace) -> None:
+    source = make_volumes(work, options.shape)
+    setup = options.setup or train(work, options.iterations)
+    print(f"{source}, {' x '.join(map(str, options.shape))} voxels; {machine()}\n")
+    config = {name: write_config(work, name, setup, workers) for name, workers in (("parts", 1), ("one", 1), ("two", 2))}
+    own = [sys.executable, __file__, "--parts", str(config["parts"])]
+    seconds = json.loads(subprocess.run(own, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1])
+    whole = {name: clock(sys.executable, str(ROOT / "03_predict/run.py"), str(config[name])) for name in ("one", "two")}
+    print("| part | s |\n|---|---|")
+    for name, value in seconds.items():
+        print(f"| {name} | {value:.1f} |")
+    total = sum(seconds.values())
+    print(f"| sum of the parts | {total:.1f} |")
+    print(f"| the whole, one worker at a time | {whole['one']:.1f} ({100 * (whole['one'] / total - 1):+.0f} %) |")
+    print(f"| the whole, two workers | {whole['two']:.1f} ({100 * (whole['two'] / total - 1):+.0f} %) |")
+
+
+def clock(*command: str) -> float:
+    begin = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT / "03_predict",
+                   env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return time.perf_counter() - begin
+
+
+def parts(path: Path) -> dict[str, float]:
+    """Seconds of each stage of the configuration at ``path``, without imports."""
+    from lsd_experiments import frameworks
+    from lsd_experiments.blockwise.blocks import Block, block_number
+    from lsd_experiments.blockwise.spec import load_factory
+    from lsd_experiments.pipeline.plans import PLANNERS, BlockwisePlan
+    from lsd_experiments.pipeline.settings import load_pipeline
+
+    frameworks.import_keras()
+    frameworks.import_gunpowder()
+    config, seconds = load_pipeline(path), {}
+    for name in STAGES:
+        begin = time.perf_counter()
+        plan = PLANNERS[name](config, {})
+        if isinstance(plan, BlockwisePlan):
+            task = plan.task(config.workers.for_stage(name))
+            plan.prepare(False, plan.made)
+            work_on = load_factory(task.factory)(dict(task.settings))
+            for write in task.total.blocks(task.write_shape):
+                number = block_number(task.total, task.write_shape, write.begin)
+                work_on(Block(number, write.grow(task.context), write))
+            plan.finish()
+        else:
+            plan.work(False, plan.made, lambda state: None)
+        seconds[name] = time.perf_counter() - begin
+    return seconds
+
+
+def make_volumes(work: Path, shape: tuple[int, ...]) -> str:
+    """``raw.zarr`` of this shape, and ``train.zarr`` with labels; where they are from."""
+    from lsd_experiments.arrays import create_volume, open_volume
+    from lsd_experiments.geometry import Box
+    from lsd_experiments.synthetic import synthesize
+
+    here = FIB25.is_dir()
+    if here:
+        raw = open_volume(str(FIB25 / "training_sample1_raw.zarr"), "volumes/raw").read(Box.of_shape(tuple(shape)))
+        train = {key: open_volume(str(FIB25 / "training_sample2_z0-160.zarr"), key).read()
+                 for key in ("volumes/raw", "volumes/labels/neuron_ids")}
+    else:
+        raw = synthesize(tuple(shape), (8, 8, 8), seed=0).raw
+        made = synthesize((160, 200, 200), (8, 8, 8), seed=1)
+        train = {"volumes/raw": made.raw, "volumes/labels/neuron_ids": made.labels}
+    for container, values in (("raw.zarr", {"volumes/raw": np.asarray(raw)}), ("train.zarr", train)):
+        for key, array in values.items():
+            volume = create_volume(str(work / container), key, array.shape, (8, 8, 8), (0, 0, 0), array.dtype)
+            volume.write(volume.box, array)
+    return "FIB-25 cube" if here else "synthetic volume"
+
+
+def train(work: Path, iterations: int) -> Path:
+    """The directory of a network trained for a moment."""
+    import shutil
+
+    setup = work / "setup"
+    shutil.copytree(ROOT / "02_train/fib25/baseline", setup, ignore=lambda _, names: [n for n in names if not n.endswith(".py")])
+    for command in (["mknet.py"], ["train.py", str(iterations), "--data", str(work / "train.zarr"), *NETWORK,
+                                   "--learning-rate", "3e-3", "--seed", "0", "--num-workers", "1"]):
+        subprocess.run([sys.executable, *command], cwd=setup, check=True, stdout=subprocess.DEVNULL,
+                       env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return setup
+
+
+def write_config(work: Path, name: str, setup: Path, workers: int) -> Path:
+    (work / name).mkdir()
+    path = work / name / "config.toml"
+    path.write_text(CONFIG.format(setup=setup, raw=work / "raw.zarr", out=work / name / "out.zarr", workers=workers))
+    return path
+
+
+if __name__ == "__main__":
+    main()
