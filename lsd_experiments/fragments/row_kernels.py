@@ -20,8 +20,8 @@ def squared_distances(foreground, farthest):  # type: ignore[no-untyped-def]
     in_rows = np.empty(foreground.shape, np.int32)
     in_planes = np.empty(foreground.shape, np.int32)
     _along_x(foreground, np.int32(farthest), in_rows)
-    _nearer(in_rows, in_planes, 1)
-    _nearer(in_planes, in_rows, 0)
+    _nearer(in_rows, in_planes, 1, np.int32(farthest))
+    _nearer(in_planes, in_rows, 0, np.int32(farthest))
     return in_rows
 
 
@@ -60,7 +60,7 @@ def _along_x(foreground, farthest, squared):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _nearer(squared, result, axis):  # type: ignore[no-untyped-def]
+def _nearer(squared, result, axis, farthest):  # type: ignore[no-untyped-def]
     """Of each voxel the minimum over voxels n steps along an axis (0 or 1) of their squared distance + n ** 2."""
     size = squared.shape[axis]
     for z in range(squared.shape[0]):
@@ -68,14 +68,15 @@ def _nearer(squared, result, axis):  # type: ignore[no-untyped-def]
             row = result[z, y]
             row[:] = squared[z, y]
             at = z if axis == 0 else y
+            largest = farthest
             for step in range(1, size):
-                if _largest(row) <= step * step:
+                if largest <= step * step:
                     break
                 one, two = max(at - step, 0), min(at + step, size - 1)  # beyond the border again the last, which is no nearer
                 if axis == 0:
-                    _lower_row(row, squared[one, y], squared[two, y], np.int32(step * step))
+                    largest = _lower_row(row, squared[one, y], squared[two, y], np.int32(step * step))
                 else:
-                    _lower_row(row, squared[z, one], squared[z, two], np.int32(step * step))
+                    largest = _lower_row(row, squared[z, one], squared[z, two], np.int32(step * step))
 
 
 @compiled
@@ -91,17 +92,13 @@ def _raise_rows(values, highest, axis, before, after):  # type: ignore[no-untype
 
 
 @compiled
-def _largest(row):  # type: ignore[no-untyped-def]
-    largest = row[0]
-    for x in range(len(row)):
-        largest = max(largest, row[x])
-    return largest
-
-
-@compiled
 def _lower_row(row, one, two, more):  # type: ignore[no-untyped-def]
+    """The largest of what is left of the row."""
+    largest = np.int32(0)
     for x in range(len(row)):
         row[x] = min(row[x], min(one[x], two[x]) + more)
+        largest = max(largest, row[x])
+    return largest
 
 
 @compiled
