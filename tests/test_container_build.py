@@ -114,7 +114,7 @@ def test_a_build_that_fails_for_the_machines_sake(clone: Path, path: Path, words
     assert message in refused(container(clone, path, "--cpu"))
     assert sorted(file.name for file in clone.rglob("*.partial")) == []
     assert (clone / "lsd.img").read_text() == "the one before"
-    assert words in (clone / "containers/build.log").read_text()
+    assert words in (clone / "containers/build-cpu.log").read_text()
 
 
 def test_a_build_that_fails_for_ours(clone: Path, path: Path) -> None:

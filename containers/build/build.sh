@@ -6,7 +6,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 DEFINITION=containers/lsd.def
 KEPT=${LSD_DEPENDENCY_IMAGES:-containers}  # where images of dependencies are kept
-LOG=containers/build.log
 declare -A ROOM=([cpu]=8 [gpu]=30)  # GB that building takes at most, in the directory for temporary files
 
 help() {
@@ -96,7 +95,7 @@ build() {
     # shellcheck disable=SC2064  # the name of now is meant
     trap "rm -f '$part'" EXIT
     if ! "$apptainer" build --force --mksquashfs-args "-comp zstd -Xcompression-level 3" "$@" "$part" $DEFINITION < /dev/null 2>&1 |
-        tee -a $LOG | grep --line-buffered -E '^(==>|error:|self-test|INFO: +(Creating SIF|Starting build|Extracting))'; then
+        tee -a "$LOG" | grep --line-buffered -E '^(==>|error:|self-test|INFO: +(Creating SIF|Starting build|Extracting))'; then
         explain
     fi
     mv "$part" "$file"
@@ -106,13 +105,13 @@ build() {
 # The reason in one line, as far as the log tells it.
 explain() {
     local last
-    grep -qiE 'no space left|disk quota exceeded' $LOG && fail "no room left on the disk while building (log: $LOG): make room, or name\
+    grep -qiE 'no space left|disk quota exceeded' "$LOG" && fail "no room left on the disk while building (log: $LOG): make room, or name\
  another directory in APPTAINER_TMPDIR" 2
-    grep -qiE 'no such host|name resolution|network is unreachable|connection (refused|timed out|reset)|i/o timeout|NewConnectionError|dial tcp' $LOG &&
+    grep -qiE 'no such host|name resolution|network is unreachable|connection (refused|timed out|reset)|i/o timeout|NewConnectionError|dial tcp' "$LOG" &&
         fail "no network, or a registry that does not answer (log: $LOG). The base image comes from where --base says, packages from PyPI" 2
-    grep -qiE 'user namespace|newuidmap|subuid|operation not permitted' $LOG &&
-        fail "Apptainer may not make the namespaces that it needs (log: $LOG): $(grep -iE 'namespace|newuidmap|subuid|not permitted' $LOG | tail -n 1)" 2
-    last=$(grep -E '^(error:|ERROR|FATAL)' $LOG | tail -n 1)
+    grep -qiE 'user namespace|newuidmap|subuid|operation not permitted' "$LOG" &&
+        fail "Apptainer may not make the namespaces that it needs (log: $LOG): $(grep -iE 'namespace|newuidmap|subuid|not permitted' "$LOG" | tail -n 1)" 2
+    last=$(grep -E '^(error:|ERROR|FATAL)' "$LOG" | tail -n 1)
     fail "the image could not be built: ${last:-see the log} (log: $LOG)" 1
 }
 
@@ -124,14 +123,15 @@ main() {
     find_apptainer
     check_namespaces
     check_room
-    : > $LOG
+    LOG=containers/build-$variant.log
+    : > "$LOG"
     local key dependencies started=$SECONDS
     key=$(cat pyproject.toml constraints.txt containers/build/install.py - <<< "$variant $identity" | sha256sum | cut -c 1-12)
     dependencies=$KEPT/dependencies-$variant-$key.img
     if [ -f "$dependencies" ]; then
         say "dependencies: $dependencies, built before ($(megabytes "$dependencies"))"
     else
-        say "dependencies of the $variant image, on $base (minutes; log: $LOG)"
+        say "dependencies of the $variant image, on $base (minutes; log: "$LOG")"
         build "$dependencies" --notest --build-arg "bootstrap=$bootstrap" --build-arg "base=$base" \
             --build-arg "variant=$variant" --build-arg part=dependencies
         find "$KEPT" -maxdepth 1 -name "dependencies-$variant-*.img" ! -name "$(basename "$dependencies")" -delete
