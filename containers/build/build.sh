@@ -131,7 +131,7 @@ main() {
     if [ -f "$dependencies" ]; then
         say "dependencies: $dependencies, built before ($(megabytes "$dependencies"))"
     else
-        say "dependencies of the $variant image, on $base (minutes; log: "$LOG")"
+        say "dependencies of the $variant image, on $base (minutes; log: $LOG)"
         build "$dependencies" --notest --build-arg "bootstrap=$bootstrap" --build-arg "base=$base" \
             --build-arg "variant=$variant" --build-arg part=dependencies
         find "$KEPT" -maxdepth 1 -name "dependencies-$variant-*.img" ! -name "$(basename "$dependencies")" -delete
