@@ -52,7 +52,7 @@ def build_model(network: Network, input_shape: Sequence[int], precision: str = "
 def _convolutions(x: keras.KerasTensor, name: str, fmaps: int, policy: str, quick: bool) -> keras.KerasTensor:
     for index in range(CONVOLUTIONS):
         arguments = {"dtype": policy, "name": f"{name}_{index}"}
-        if quick and is_quick(x.shape[-1], fmaps, policy):
+        if quick and is_quick(x.shape[1:], fmaps, policy):
             x = QuickConv3D(fmaps, **arguments)(x)
         else:
             x = layers.Conv3D(fmaps, KERNEL, activation="relu", **arguments)(x)

@@ -1,27 +1,33 @@
-"""A Keras layer for prediction on CPUs: Conv3D whose wide convolutions take Winograd's way, with equal results up to rounding."""
+"""A Keras layer for CPUs: Conv3D whose wide convolutions take Winograd's way, with equal results up to rounding."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.networks.convolution import convolve
+from lsd_experiments.networks.convolution import convolve, input_gradient, kernel_gradient
 
 WIDE = 32  # channels, in and out, from which on it is faster
+LARGE = 2048  # voxels of output, from which on it is worth to transform the kernel
+
+Floats = NDArray[np.float32]
 
 
-def is_quick(channels_in: int, channels_out: int, policy: str) -> bool:
-    """Whether :class:`QuickConv3D` is what to take: on a CPU, under TensorFlow, in float32, if there are enough channels."""
+def is_quick(input_shape: Sequence[int], channels_out: int, policy: str) -> bool:
+    """Whether :class:`QuickConv3D` is what to take for ``input_shape`` (z, y, x, c): on a CPU, under TensorFlow, in float32."""
+    *shape, channels_in = input_shape
     if keras.backend.backend() != "tensorflow" or policy != "float32" or min(channels_in, channels_out) < WIDE:
         return False
     import tensorflow as tf
 
-    return not tf.config.list_physical_devices("GPU")
+    return math.prod(size - 2 for size in shape) >= LARGE and not tf.config.list_physical_devices("GPU")
 
 
 class QuickConv3D(keras.layers.Conv3D):
-    """A valid 3 x 3 x 3 convolution with ReLU; it has no gradient."""
+    """A valid 3 x 3 x 3 convolution with ReLU."""
 
     def __init__(self, filters: int, **arguments: Any) -> None:
         super().__init__(filters, 3, activation="relu", **arguments)
@@ -31,14 +37,32 @@ class QuickConv3D(keras.layers.Conv3D):
         """[b, z, y, x, in] to [b, z - 2, y - 2, x - 2, out]."""
         import tensorflow as tf
 
-        outputs = tf.numpy_function(_convolve_all, [inputs, self.kernel, self.bias], tf.float32, stateful=False)
-        return tf.ensure_shape(outputs, self.compute_output_shape(inputs.shape))
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def convolution(inputs: Any, kernel: Any, bias: Any) -> Any:
+            outputs = tf.numpy_function(_forward, [inputs, kernel, bias], tf.float32, stateful=False)
+            outputs = tf.ensure_shape(outputs, self.compute_output_shape(inputs.shape))
+
+            def backward(gradient: Any) -> Any:
+                found = tf.numpy_function(_backward, [inputs, kernel, outputs, gradient], [tf.float32] * 3, stateful=False)
+                return [tf.ensure_shape(one, of.shape) for one, of in zip(found, (inputs, kernel, bias), strict=True)]
+
+            return outputs, backward
+
+        return convolution(inputs, *map(keras.ops.convert_to_tensor, (self.kernel, self.bias)))
 
 
 QuickConv3D.__name__ = "Conv3D"  # Keras' files of weights count layers by the names of their classes
 
 
-def _convolve_all(inputs: NDArray[np.float32], kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:
+def _forward(inputs: Floats, kernel: Floats, bias: Floats) -> Floats:
     if len(inputs) == 1:
         return convolve(inputs[0], kernel, bias)[None]
     return np.stack([convolve(one, kernel, bias) for one in inputs])
+
+
+def _backward(inputs: Floats, kernel: Floats, outputs: Floats, gradient: Floats) -> tuple[Floats, Floats, Floats]:
+    """The gradients by inputs, kernel and bias."""
+    gradient = gradient * (outputs > 0)
+    by_kernel = [kernel_gradient(one, to) for one, to in zip(inputs, gradient, strict=True)]
+    by_bias = gradient.sum(axis=(2, 3)).sum(axis=(0, 1), dtype=np.float64).astype(np.float32)
+    return np.stack([input_gradient(one, kernel) for one in gradient]), sum(by_kernel[1:], by_kernel[0]), by_bias

@@ -25,6 +25,8 @@ fast = compiled(fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
 
 # v[k] = d[FIRST[k]] + SIGN[k] * d[SECOND[k]]
 FIRST, SECOND, SIGN = (0, 1, 2, 1), (2, 2, 1, 3), (-1.0, 1.0, -1.0, -1.0)
+# the gradient by m[k] = FRONT[k] * (that by y0) + BACK[k] * (that by y1)
+FRONT, BACK = (1.0, 1.0, 1.0, 0.0), (0.0, 1.0, -1.0, -1.0)
 
 
 @fast
@@ -68,13 +70,13 @@ def _split_row(row: Any, v: Any, k: int, t: int, tiles: int) -> None:
 
 
 @fast
-def transform_output(m: Any, first: int, last: int, sums: Any, bias: Any, outputs: Any) -> None:
-    """Write rows ``first`` to ``last`` - 1 of ``outputs``: of ``m`` [64, tiles, c], plus ``bias`` [c], and 0 if below.
+def transform_output(m: Any, first: int, last: int, sums: Any, bias: Any, least: float, outputs: Any) -> None:
+    """Write rows ``first`` to ``last`` - 1 of ``outputs``: of ``m`` [64, tiles, c], plus ``bias`` [c], at ``least`` so much.
 
     ``sums``: room for [16, x * c].
     """
     channels, tiles_y = m.shape[2], outputs.shape[1] // TILE
-    tiles_x, zero = outputs.shape[2] // channels // TILE, np.float32(0)
+    tiles_x, low = outputs.shape[2] // channels // TILE, np.float32(least)
     for number in range(first, last):
         z, y, t = TILE * (number // tiles_y), TILE * (number % tiles_y), (number - first) * tiles_x
         for k in range(POINTS * POINTS):
@@ -87,8 +89,8 @@ def transform_output(m: Any, first: int, last: int, sums: Any, bias: Any, output
             for x in range(TILE * tiles_x):
                 for i in range(channels):
                     j = x * channels + i
-                    front[j] = max(a[j] + b[j] + c[j] + bias[i], zero)
-                    back[j] = max(b[j] - c[j] - d[j] + bias[i], zero)
+                    front[j] = max(a[j] + b[j] + c[j] + bias[i], low)
+                    back[j] = max(b[j] - c[j] - d[j] + bias[i], low)
 
 
 @fast
@@ -135,3 +137,64 @@ def _spread(g0: Any, g1: Any, g2: Any, u0: Any, u1: Any, u2: Any, u3: Any) -> No
     for o in range(len(g0)):
         sides = g0[o] + g2[o]
         u1[o], u2[o] = (sides + g1[o]) * half, (sides - g1[o]) * half
+
+
+@fast
+def transform_gradient(gradient: Any, first: int, last: int, row: Any, m: Any) -> None:
+    """Fill ``m`` [64, tiles, c] with the gradient by it, for rows ``first`` to ``last`` - 1 of that by the outputs.
+
+    ``row``: room for [x * c]. The transpose of :func:`transform_output`.
+    """
+    channels, tiles_y = m.shape[2], gradient.shape[1] // TILE
+    tiles_x = gradient.shape[2] // channels // TILE
+    for number in range(first, last):
+        z, y, t = TILE * (number // tiles_y), TILE * (number % tiles_y), (number - first) * tiles_x
+        a, b, c, d = gradient[z, y], gradient[z, y + 1], gradient[z + 1, y], gradient[z + 1, y + 1]
+        for kz in range(POINTS):
+            for ky in range(POINTS):
+                front, back = np.float32(FRONT[kz]), np.float32(BACK[kz])
+                upper, lower = np.float32(FRONT[ky]), np.float32(BACK[ky])
+                for i in range(len(row)):
+                    row[i] = front * (upper * a[i] + lower * b[i]) + back * (upper * c[i] + lower * d[i])
+                _split_gradient(row, m, POINTS * (POINTS * kz + ky), t, tiles_x)
+
+
+@fast
+def _split_gradient(row: Any, m: Any, k: int, t: int, tiles: int) -> None:
+    channels = m.shape[2]
+    for tile in range(tiles):
+        begin = TILE * tile * channels
+        left, right = row[begin : begin + channels], row[begin + channels : begin + 2 * channels]
+        m0, m1, m2, m3 = m[k, t + tile], m[k + 1, t + tile], m[k + 2, t + tile], m[k + 3, t + tile]
+        for i in range(channels):
+            m0[i], m3[i] = left[i], -right[i]
+        for i in range(channels):
+            m1[i], m2[i] = left[i] + right[i], left[i] - right[i]
+
+
+@fast
+def gather_kernel(u: Any, i: int, room: Any, kernel: Any) -> None:
+    """Fill the gradient by ``kernel`` [27, in, out] from that by ``u`` [64, in, out], for input ``i``; ``room``: [84, out].
+
+    The transpose of :func:`transform_kernel`.
+    """
+    a, b = room[:36], room[36:]
+    for n in range(POINTS * POINTS):
+        g, to = 3 * n, POINTS * n
+        _gather(u[to, i], u[to + 1, i], u[to + 2, i], u[to + 3, i], b[g], b[g + 1], b[g + 2])
+    for z in range(POINTS):
+        for x in range(3):
+            g, to = 9 * z + x, 12 * z + x
+            _gather(b[to], b[to + 3], b[to + 6], b[to + 9], a[g], a[g + 3], a[g + 6])
+    for n in range(9):
+        _gather(a[n], a[9 + n], a[18 + n], a[27 + n], kernel[n, i], kernel[9 + n, i], kernel[18 + n, i])
+
+
+@fast
+def _gather(u0: Any, u1: Any, u2: Any, u3: Any, g0: Any, g1: Any, g2: Any) -> None:
+    half = np.float32(0.5)
+    for o in range(len(u0)):
+        middle = (u1[o] + u2[o]) * half
+        g0[o], g2[o] = u0[o] + middle, u3[o] + middle
+    for o in range(len(u0)):
+        g1[o] = (u1[o] - u2[o]) * half

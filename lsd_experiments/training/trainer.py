@@ -42,7 +42,7 @@ class Trainer:
         """Build and compile the model, with weights and optimizer state of ``checkpoint``, or fresh ones from ``seed``."""
         with frameworks.hidden("tensorflow"):  # Keras would import it to seed it, under any backend
             keras.utils.set_random_seed(seed % 2**32)
-        model = network.build(input_shape, precision)
+        model = network.build(input_shape, precision, quick=True)
         optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.95, beta_2=0.999, epsilon=1e-8)
         model.compile(
             optimizer,

@@ -66,7 +66,8 @@ def network():
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="quick convolutions are for TensorFlow")
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_a_network_with_them_gives_what_one_without_gives(network, batch_size):
+def test_a_network_with_them_gives_what_one_without_gives(network, batch_size, monkeypatch):
+    monkeypatch.setattr(quick, "LARGE", 1)
     shape = network.smallest_input_shape
     plain, fast = network.build(shape), network.build(shape, quick=True)
     found = {layer.name for layer in fast.layers if isinstance(layer, quick.QuickConv3D)}
@@ -89,7 +90,8 @@ def test_a_network_with_them_gives_what_one_without_gives(network, batch_size):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="quick convolutions are for TensorFlow")
-def test_it_loads_what_a_plain_network_was_saved_as(network, tmp_path):
+def test_it_loads_what_a_plain_network_was_saved_as(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(quick, "LARGE", 1)
     shape = network.smallest_input_shape
     plain, fast = network.build(shape), network.build(shape, quick=True)
     path = checkpoints.save_checkpoint(plain, tmp_path, network, 1, {"voxel_size": (8, 8, 8), "seed": 0})
@@ -98,6 +100,47 @@ def test_it_loads_what_a_plain_network_was_saved_as(network, tmp_path):
         np.testing.assert_array_equal(before, after)
 
 
-def test_other_precisions_take_the_plain_layers(network):
-    model = network.build(network.smallest_input_shape, "bfloat16", quick=True)
+@pytest.mark.parametrize(("precision", "large"), [("bfloat16", 1), ("float32", 10**6)])
+def test_other_precisions_and_small_inputs_take_the_plain_layers(precision, large, network, monkeypatch):
+    monkeypatch.setattr(quick, "LARGE", large)
+    model = network.build(network.smallest_input_shape, precision, quick=True)
     assert not any(isinstance(layer, quick.QuickConv3D) for layer in model.layers)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4), (5, 6, 7), (8, 30, 34)])
+@pytest.mark.parametrize(("channels_in", "channels_out"), [(1, 1), (40, 33)])
+def test_gradients_are_those_of_the_plain_convolution(shape, channels_in, channels_out):
+    tf = pytest.importorskip("tensorflow")
+    inputs, kernel, _ = draw(shape, channels_in, channels_out)
+    gradient = np.random.default_rng(3).normal(size=(*[s - 2 for s in shape], channels_out)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        x, w = tf.Variable(inputs[None]), tf.Variable(kernel)
+        loss = tf.reduce_sum(tf.nn.conv3d(x, w, [1] * 5, "VALID") * gradient)
+    by_inputs, by_kernel = (values.numpy() for values in tape.gradient(loss, (x, w)))
+    np.testing.assert_allclose(convolution.input_gradient(gradient, kernel), by_inputs[0], atol=1e-5 * by_inputs.std() + 1e-5)
+    found = convolution.kernel_gradient(inputs, gradient)
+    np.testing.assert_allclose(found, by_kernel, atol=2e-5 * by_kernel.std() + 1e-5)
+    assert np.abs(np.flip(found, 2) - by_kernel).max() > 0.01  # and of no flipped kernel
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="quick convolutions are for TensorFlow")
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_training_with_them_is_training_without_them(network, batch_size, monkeypatch):
+    monkeypatch.setattr(quick, "LARGE", 1)
+    shape = network.smallest_input_shape
+    random = np.random.default_rng(1)
+    raw = {"raw": random.uniform(-1, 1, (batch_size, *shape, 1)).astype(np.float32)}
+    goals = {head.name: random.random((batch_size, *network.output_shape(shape), head.channels), np.float32)
+             for head in network.heads}
+    keras.utils.set_random_seed(0)
+    plain, fast = network.build(shape), network.build(shape, quick=True)
+    fast.set_weights(plain.get_weights())
+    begin = plain.get_weights()
+    for model in (plain, fast):
+        model.compile(keras.optimizers.SGD(5.0), loss=dict.fromkeys(goals, "mse"), jit_compile=False)
+        for _ in range(2):
+            model.train_on_batch(raw, goals)
+    for before, expected, found in zip(begin, plain.get_weights(), fast.get_weights(), strict=True):
+        moved = np.abs(expected - before).max()
+        assert moved > 0
+        np.testing.assert_allclose(found, expected, atol=0.01 * moved)
