@@ -9,15 +9,15 @@ as the published code does: a networkx graph of the edges, a merge tree (that of
 Cython), and its search for each edge. "ours, block" is what the stage does to a block: it also adds up the affinities and the
 faces of each contact, which the published code does not know.
 
-Edges and scores must be equal. The second table is of ours over parts of the volume: the exponent is the slope of log(CPU s)
-against log(edges), 1 where no step is quadratic.
+Edges and scores must be equal. Growth is that of ours over parts of the volume, and with one fragment that all others lie in:
+the exponent is the slope of log(CPU s) against log(edges), near 1 where no step is quadratic.
 """
 
 import argparse
 import importlib.util
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from common import HEADER, affinities_like_predicted, fib25_labels, machine, rows, take_turns
+from common import HEADER, Run, affinities_like_predicted, fib25_labels, machine, rows, take_turns
 
 Edges = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -55,6 +55,18 @@ def block(path: str, in_sections: bool, merge_function: str, parts: int = 1) -> 
     affs, fragments = prepare(path, in_sections, parts)
     find_block_edges(affs[:, :4, :8, :8], fragments[:4, :8, :8], Box.of_shape((4, 8, 8)), merge_function)
     return lambda: len(find_block_edges(affs, fragments, Box.of_shape(fragments.shape), merge_function).u)
+
+
+def hub(side: int) -> Callable[[], int]:
+    """One fragment that thousands of others lie in: what a quadratic step would notice first."""
+    from lsd_experiments.agglomeration import agglomerate
+
+    fragments = np.full((8, side, side), 10**7, np.uint64)
+    islands = fragments[::2, ::2, ::2]
+    islands[...] = 1 + np.random.default_rng(0).permutation(islands.size).reshape(islands.shape)
+    affs = np.random.default_rng(0).integers(100, 255, (3, *fragments.shape), np.uint8)
+    agglomerate(affs[:, :4, :8, :8], fragments[:4, :8, :8], "mean")
+    return lambda: len(agglomerate(affs, fragments, "hist_quant_75")[0])
 
 
 def published(path: str, in_sections: bool, merge_function: str) -> Callable[[], Edges]:
@@ -110,11 +122,19 @@ def sort(edges: Edges) -> Edges:
     return edges[0][order], edges[1][order], edges[2][order]
 
 
+def growth(name: str, runs: Iterable[Run]) -> str:
+    """In words; the result of a run is its number of edges."""
+    edges, seconds = zip(*((run.result, run.cpu) for run in runs), strict=True)
+    slope = np.polyfit(np.log(edges), np.log(seconds), 1)[0]
+    each = ", ".join(f"{count} edges {cpu:.3f} s" for count, cpu in zip(edges, seconds, strict=True))
+    return f"{name}: exponent {slope:.2f} ({each})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", type=int, nargs=3, default=(80, 250, 250), help="at most 160 250 250 (default: 80 250 250)")
     parser.add_argument("--merge-function", default="hist_quant_75", help="of waterz's (default: hist_quant_75)")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each, of which the best counts (default: 3)")
+    parser.add_argument("--repeat", type=int, default=2, help="runs of each, of which the best counts (default: 2)")
     options = parser.parse_args()
     source, labels = fib25_labels()
     affs = affinities_like_predicted(labels[tuple(slice(size) for size in options.shape)])
@@ -133,10 +153,10 @@ def main() -> None:
                 np.testing.assert_array_equal(one, other)
             print(rows(f"{len(mine[0])} edges, {name}", runs), flush=True)
             parts = take_turns({str(part): (block, *arguments, part) for part in (1, 2, 4)}, options.repeat)
-            slope = np.polyfit(np.log([run.result for run in parts.values()]), np.log([run.cpu for run in parts.values()]), 1)[0]
-            exponents.append(f"{name}: exponent {slope:.2f} ("
-                             + ", ".join(f"{run.result} edges {run.cpu:.3f} s" for run in parts.values()) + ")")
-    print("\nedges and scores of both are equal; growth of ours, block", *exponents, sep="\n")
+            exponents.append(growth(f"ours, block, {name}", parts.values()))
+    hubs = take_turns({str(side): (hub, side) for side in (256, 128, 64)}, options.repeat)
+    exponents.append(growth("ours, fragments within one", hubs.values()))
+    print("\nedges and scores of both are equal; growth", *exponents, sep="\n")
 
 
 if __name__ == "__main__":
