@@ -8,6 +8,7 @@ all run in one thread; ``peak`` is its greatest resident memory while the clock 
 its resident memory just before.
 """
 
+import contextlib
 import multiprocessing
 import os
 import platform
@@ -81,8 +82,9 @@ def _measure(pipe, candidate, arguments) -> None:  # type: ignore[no-untyped-def
 
 
 def _forget_peak() -> None:
-    """Let the kernel count this process's peak memory anew; see proc(5), clear_refs."""
-    Path("/proc/self/clear_refs").write_text("5")
+    """Let the kernel count this process's peak memory anew, if it is allowed here; see proc(5), clear_refs."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _memory(key: str) -> float:
