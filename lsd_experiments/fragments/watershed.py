@@ -26,12 +26,12 @@ def watershed_fragments(affs: Affinities, fragments_in_xy: bool, min_seed_distan
         background far from foreground makes fragments of its own
     :return: [z, y, x]
     """
-    foreground = mean_affinity(affs, fragments_in_xy, parity) > 0.5 * affinity_range(affs)
-    fragments = np.empty(foreground.shape, np.uint64)
-    parts = [slice(z, z + 1) for z in range(len(foreground))] if fragments_in_xy else [slice(None)]
+    fragments = np.empty(affs.shape[1:], np.uint64)
+    parts = [slice(z, z + 1) for z in range(len(fragments))] if fragments_in_xy else [slice(None)]
     count = 0
     for part in parts:  # a section at a time fits into the processor's cache
-        count += _fill(foreground[part], min_seed_distance, parity, count, fragments[part])
+        foreground = mean_affinity(affs[:, part], fragments_in_xy, parity) > 0.5 * affinity_range(affs)
+        count += _fill(foreground, min_seed_distance, parity, count, fragments[part])
     return fragments
 
 
