@@ -15,7 +15,7 @@ usage: ./setup.sh COMMAND [ARGUMENTS]
   demo [...]       install, then go from nothing to an evaluated segmentation of a synthetic volume
   test [...]       install with what the tests need, then run them; arguments go to pytest
   check            lint, types and shell scripts; quick, changes nothing
-  bench [...]      run every script of benchmarks/ in turn; arguments go to each
+  bench [NAME ...] measure beside peers: the benchmarks that take a quarter of an hour together, or those named
   lock             write constraints.txt anew, from the newest versions that pyproject.toml admits
   container [...]  build lsd.img, the Apptainer image of this checkout; --cpu for a small one, --help for the rest
 
@@ -125,13 +125,19 @@ check() {
     say "all checks passed"
 }
 
+# growth, blockwise, kills and full_width take longer.
+BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline)
+
 bench() {
+    [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"
+    local name
+    for name in "$@"; do
+        [ -f "benchmarks/$name.py" ] || fail "no benchmark '$name'; there are: ${BENCHMARKS[*]} growth blockwise kills full_width" 2
+    done
     install_extras test
-    local script
-    for script in benchmarks/*.py; do
-        [ -f "$script" ] || fail "benchmarks/ has no scripts" 2
-        say "$script"
-        $VENV/bin/python "$script" "$@"
+    for name in "$@"; do
+        say "benchmarks/$name.py"
+        $VENV/bin/python "benchmarks/$name.py"
     done
 }
 

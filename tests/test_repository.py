@@ -136,3 +136,12 @@ def test_pages_that_the_code_names_are_there() -> None:
 def test_shell_scripts_can_be_called(script: str) -> None:
     assert (ROOT / script).stat().st_mode & 0o100
     assert subprocess.run(["bash", "-n", ROOT / script]).returncode == 0
+
+
+def test_bench_runs_every_benchmark_but_the_long_ones() -> None:
+    """Each script with a command line of its own is in one of the two lists of setup.sh."""
+    setup = (ROOT / "setup.sh").read_text()
+    listed = re.search(r"BENCHMARKS=\((.*)\)", setup)[1].split()
+    long = re.search(r"BENCHMARKS\[\*\]\} ([\w ]+)\"", setup)[1].split()
+    scripts = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text()}
+    assert sorted([*listed, *long]) == sorted(scripts)

@@ -74,6 +74,7 @@ def test_help_names_every_command(clone: Path, arguments: tuple[str, ...]) -> No
     (("tset",), "unknown command 'tset'"),
     (("install", "gpu"), "install takes no arguments, found: gpu"),
     (("check", "--fix"), "check takes no arguments, found: --fix"),
+    (("bench", "extracion"), "no benchmark 'extracion'"),
 ])
 def test_a_mistake_is_one_line_and_status_2(clone: Path, arguments: tuple[str, ...], message: str) -> None:
     result = _setup(clone, *arguments)
