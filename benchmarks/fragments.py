@@ -5,7 +5,8 @@
 
 Affinities are those of the FIB-25 sample's labels (of drawn ones where it is absent), made to look predicted: boundaries a
 voxel thicker, smoothed, noisy. Fragments are made in 3-D, and in each section by itself. Each candidate gets uint8
-affinities [3, z, y, x] and returns uint64 fragments.
+affinities [3, z, y, x], read from zarr before the clock starts as the stage reads them (what was allocated before decides how
+often memory is given back and taken again), and returns uint64 fragments.
 
 Ours twice: with ``parity``, which does what is published, and as it is by default, where background far from all foreground is
 no fragment. The published watershed sorts floats, square roots of whole numbers, so that its ties are those of ours. Compared
@@ -24,17 +25,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common import HEADER, affinities_like_predicted, fib25_labels, machine, rows, take_turns
 
+from lsd_experiments.arrays import create_volume, open_volume
+
 
 def ours(path: str, in_sections: bool, parity: bool) -> Callable[[], np.ndarray]:
     from lsd_experiments.fragments import watershed_fragments
 
-    affs = np.load(path)
+    affs = open_volume(path, "affs").read()
     watershed_fragments(affs[:, :4, :8, :8], in_sections)
     return lambda: watershed_fragments(affs, in_sections, parity=parity)
 
 
 def published(path: str, in_sections: bool) -> Callable[[], np.ndarray]:
-    affs = np.load(path)
+    affs = open_volume(path, "affs").read()
     _published(affs[:, :4, :8, :8], in_sections)
     return lambda: _published(affs, in_sections)
 
@@ -82,8 +85,9 @@ def main() -> None:
     print(f"{machine()}\naffinities of: {source}, {shape} voxels; one thread each\n\n{HEADER}")
     compared = []
     with tempfile.TemporaryDirectory() as directory:
-        path = f"{directory}/affs.npy"
-        np.save(path, affs)
+        path = f"{directory}/affs.zarr"
+        volume = create_volume(path, "affs", affs.shape[1:], (8, 8, 8), (0, 0, 0), np.uint8, chunks=(80, 125, 125), channels=3)
+        volume.write(volume.box, affs)
         for name, in_sections in {"3-D": False, "per section": True}.items():
             runs = take_turns({"ours": (ours, path, in_sections, False), "ours, parity": (ours, path, in_sections, True),
                                "SciPy + mahotas": (published, path, in_sections)}, options.repeat)
