@@ -15,6 +15,7 @@ from lsd_experiments.networks import winograd
 Floats = NDArray[np.float32]
 
 ALIGNMENT = 64  # bytes
+ROOM = 2**29  # bytes of a transformed kernel; of larger ones, some output channels at a time
 SMALL = 10**6  # multiplications up to which OpenBLAS multiplies matrices as they lie, at once as fast as large ones
 TILES = 48, 160  # in work at a time: at least, where that makes products small; otherwise
 TILES_OF_GRADIENT = 320  # more, since each product is added to a sum as large as the weights
@@ -29,6 +30,10 @@ def convolve(inputs: Floats, kernel: Floats, bias: Floats, least: float = 0.0) -
     :param kernel: [3, 3, 3, in, out]; bias: [out]
     :returns: [z - 2, y - 2, x - 2, out]
     """
+    channels = max(1, int(ROOM / (64 * 4 * kernel.shape[3])))
+    parts = [slice(begin, begin + channels) for begin in range(0, len(bias), channels)]
+    if len(parts) > 1:
+        return np.concatenate([convolve(inputs, kernel[..., part], bias[part], least) for part in parts], axis=3)
     inputs, shape = _whole_tiles(inputs, 2)
     even = tuple(size - 2 for size in inputs.shape[:3])
     outputs = _empty((*even, kernel.shape[4]))

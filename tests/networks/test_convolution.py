@@ -51,6 +51,15 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
     np.testing.assert_array_equal(*results)
 
 
+def test_a_large_kernel_is_transformed_in_parts(monkeypatch):
+    inputs, kernel, bias = draw((8, 30, 34), 40, 33)
+    whole, seen, transformed = convolution.convolve(inputs, kernel, bias), [], convolution._transformed
+    monkeypatch.setattr(convolution, "ROOM", 10 * 64 * 4 * 40)
+    monkeypatch.setattr(convolution, "_transformed", lambda part, pool: seen.append(part.shape[4]) or transformed(part, pool))
+    np.testing.assert_allclose(convolution.convolve(inputs, kernel, bias), whole, atol=1e-5)
+    assert seen == [10, 10, 10, 3]
+
+
 def test_other_products_keep_their_threads():
     from threadpoolctl import threadpool_info
 
