@@ -192,10 +192,12 @@ def test_what_git_tracks_goes_in_and_nothing_else(part: str, tmp_path: Path) -> 
     (clone / "lsd_experiments/untracked.py").touch()
     (clone / "01_data/view_data.py").unlink()
     script = ROOT / "containers/build/context.sh"
-    done = subprocess.run(["bash", script, part, tmp_path / "root"], cwd=clone, capture_output=True, text=True)
+    (clone / "pyproject.toml").chmod(0o600)
+    done = subprocess.run(["bash", script, part, tmp_path / "root"], cwd=clone, capture_output=True, text=True, umask=0o077)
     assert done.returncode == 0, done.stderr
     made = tmp_path / "root/opt/lsd-experiments"
     files = {str(file.relative_to(made)) for file in made.rglob("*") if file.is_file()}
+    assert all(file.stat().st_mode & 0o755 in (0o755, 0o644) for file in made.rglob("*")), "all users of the image may read it"
     assert {"pyproject.toml", "constraints.txt", "containers/build/install.py", "commit"} <= files
     assert ("02_train/zebrafinch/mtlsd/mknet.py" in files) == (part == "all")
     assert not {"01_data/volume.zarr/0", "lsd_experiments/untracked.py", "01_data/view_data.py"} & files

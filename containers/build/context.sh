@@ -19,3 +19,4 @@ git ls-files -z -- "${FILES[@]}" |
     tar --create --null --files-from=- |
     tar --extract --no-same-owner --directory="$DEST"
 git describe --always --dirty=+ --abbrev=12 --exclude='*' > "$DEST/commit"
+chmod -R u+rwX,go+rX,go-w "$DEST"  # for all users of the image, whatever the checkout's are

@@ -34,6 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     import tomllib
 
+    os.umask(0o022)  # for all users of the image
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = requirements(project, options.variant)
     lists = digest([*wanted, (ROOT / "constraints.txt").read_text()])
