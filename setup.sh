@@ -125,14 +125,14 @@ check() {
     say "all checks passed"
 }
 
-# growth, blockwise, kills and full_width take longer.
+# growth, blockwise and kills take longer.
 BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline)
 
 bench() {
     [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"
     local name
     for name in "$@"; do
-        [ -f "benchmarks/$name.py" ] || fail "no benchmark '$name'; there are: ${BENCHMARKS[*]} growth blockwise kills full_width" 2
+        [ -f "benchmarks/$name.py" ] || fail "no benchmark '$name'; there are: ${BENCHMARKS[*]} growth blockwise kills" 2
     done
     install_extras test
     for name in "$@"; do
