@@ -6,7 +6,7 @@ Raw is the second FIB-25 cube at ../shared/data/fib25 where that is, else a synt
 baseline with few feature maps, trained here for a minute if no --setup is given, so that fragments are like real ones in
 size. The whole is ``03_predict/run.py`` with one worker at a time; the parts are the same blocks, worked on in one process by
 the functions that workers call, one after the other, without scheduler, transport and records. TensorFlow takes all cores in
-both. What processes cost at their start (Python's and TensorFlow's imports) is in the whole only, once in each stage.
+both. Imports are a part, too: the one process needs them once, the whole in each stage anew.
 """
 
 import argparse
@@ -95,7 +95,8 @@ def clock(*command: str) -> float:
 
 
 def parts(path: Path) -> dict[str, float]:
-    """Seconds of each stage of the configuration at ``path``, without imports."""
+    """Seconds of the imports, and of each stage of the configuration at ``path``."""
+    begin = time.perf_counter()
     from lsd_experiments import frameworks
     from lsd_experiments.blockwise.blocks import Block, block_number
     from lsd_experiments.blockwise.spec import load_factory
@@ -104,7 +105,7 @@ def parts(path: Path) -> dict[str, float]:
 
     frameworks.import_keras()
     frameworks.import_gunpowder()
-    config, seconds = load_pipeline(path), {}
+    config, seconds = load_pipeline(path), {"imports, once": time.perf_counter() - begin}
     for name in STAGES:
         begin = time.perf_counter()
         plan = PLANNERS[name](config, {})
