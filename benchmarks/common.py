@@ -73,21 +73,21 @@ def take_turns(candidates: Mapping[str, tuple[Any, ...]], repeat: int, threads: 
 def _measure(pipe, candidate, arguments) -> None:  # type: ignore[no-untyped-def]
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # some peers print
     call = candidate(*arguments)
-    _forget_peak()
-    held = _memory("VmRSS")
+    forget_peak()
+    held = memory("VmRSS")
     cpu, wall = time.process_time(), time.perf_counter()
     result = call()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    pipe.send(Run(wall, cpu, _memory("VmHWM"), held, result))
+    pipe.send(Run(wall, cpu, memory("VmHWM"), held, result))
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
     """Let the kernel count this process's peak memory anew, if it is allowed here; see proc(5), clear_refs."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _memory(key: str) -> float:
+def memory(key: str) -> float:
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
     return int(line.split()[1]) / 2**20
 

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import machine
+from common import forget_peak, machine, memory
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -76,15 +76,15 @@ def measure(work: Path, options: argparse.Namespace) -> None:
     print(f"{source}, {' x '.join(map(str, options.shape))} voxels; {machine()}\n")
     config = {name: write_config(work, name, setup, workers) for name, workers in (("parts", 1), ("one", 1), ("two", 2))}
     own = [sys.executable, __file__, "--parts", str(config["parts"])]
-    seconds = json.loads(subprocess.run(own, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1])
+    measured = json.loads(subprocess.run(own, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1])
     whole = {name: clock(sys.executable, str(ROOT / "03_predict/run.py"), str(config[name])) for name in ("one", "two")}
-    print("| part | s |\n|---|---|")
-    for name, value in seconds.items():
-        print(f"| {name} | {value:.1f} |")
-    total = sum(seconds.values())
-    print(f"| sum of the parts | {total:.1f} |")
-    print(f"| the whole, one worker at a time | {whole['one']:.1f} ({100 * (whole['one'] / total - 1):+.0f} %) |")
-    print(f"| the whole, two workers | {whole['two']:.1f} ({100 * (whole['two'] / total - 1):+.0f} %) |")
+    print("| part | s | peak GiB of the process |\n|---|---|---|")
+    for name, (seconds, peak) in measured.items():
+        print(f"| {name} | {seconds:.1f} | {peak:.2f} |")
+    total = sum(seconds for seconds, _ in measured.values())
+    print(f"| sum of the parts | {total:.1f} | |")
+    print(f"| the whole, one worker at a time | {whole['one']:.1f} ({100 * (whole['one'] / total - 1):+.0f} %) | |")
+    print(f"| the whole, two workers | {whole['two']:.1f} ({100 * (whole['two'] / total - 1):+.0f} %) | |")
 
 
 def clock(*command: str) -> float:
@@ -94,8 +94,8 @@ def clock(*command: str) -> float:
     return time.perf_counter() - begin
 
 
-def parts(path: Path) -> dict[str, float]:
-    """Seconds of the imports, and of each stage of the configuration at ``path``."""
+def parts(path: Path) -> dict[str, tuple[float, float]]:
+    """Seconds, and the process's peak memory meanwhile in GiB, of the imports and of each stage of the configuration at ``path``."""
     begin = time.perf_counter()
     from lsd_experiments import frameworks
     from lsd_experiments.blockwise.blocks import Block, block_number
@@ -105,8 +105,9 @@ def parts(path: Path) -> dict[str, float]:
 
     frameworks.import_keras()
     frameworks.import_gunpowder()
-    config, seconds = load_pipeline(path), {"imports, once": time.perf_counter() - begin}
+    config, measured = load_pipeline(path), {"imports, once": (time.perf_counter() - begin, memory("VmHWM"))}
     for name in STAGES:
+        forget_peak()
         begin = time.perf_counter()
         plan = PLANNERS[name](config, {})
         if isinstance(plan, BlockwisePlan):
@@ -119,8 +120,8 @@ def parts(path: Path) -> dict[str, float]:
             plan.finish()
         else:
             plan.work(False, plan.made, lambda state: None)
-        seconds[name] = time.perf_counter() - begin
-    return seconds
+        measured[name] = (time.perf_counter() - begin, memory("VmHWM"))
+    return measured
 
 
 def make_volumes(work: Path, shape: tuple[int, ...]) -> str:
