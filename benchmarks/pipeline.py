@@ -95,7 +95,7 @@ def clock(*command: str) -> float:
 
 
 def parts(path: Path) -> dict[str, tuple[float, float]]:
-    """Seconds, and the process's peak memory meanwhile in GiB, of the imports and of each stage of the configuration at ``path``."""
+    """Seconds, and peak memory in GiB meanwhile, of the imports and of each stage of the configuration at ``path``."""
     begin = time.perf_counter()
     from lsd_experiments import frameworks
     from lsd_experiments.blockwise.blocks import Block, block_number
