@@ -185,7 +185,7 @@ main() {
         check) check "$@" ;;
         bench) bench "$@" ;;
         lock) lock "$@" ;;
-        container) containers/build/build.sh "$@" ;;
+        container) exec containers/build/build.sh "$@" ;;
         *) fail "unknown command '$command': ./setup.sh help lists them" 2 ;;
     esac
 }

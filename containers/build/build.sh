@@ -2,6 +2,7 @@
 # ./setup.sh container: builds lsd.img from this checkout, in two steps: an image of the dependencies, which is kept for the next
 # build, and from it the one with the code.
 set -euo pipefail
+umask 022
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 DEFINITION=containers/lsd.def
@@ -13,7 +14,7 @@ help() {
 usage: ./setup.sh container [--cpu] [--base IMAGE] [--output FILE]
 
   --cpu          TensorFlow without CUDA: a smaller image, for machines without a GPU
-  --base IMAGE   what to build on: a file, a directory, or a name in a registry, like docker.io/library/python:3.12-slim
+  --base IMAGE   what to build on: a file or directory (seen from the checkout), or a name in a registry, like docker.io/library/python:3.12-slim
                  (default: docker.io/library/python:3.11-slim-bookworm). It needs Python 3.11, 3.12 or 3.13 with venv
   --output FILE  the image (default: lsd.img)
 
@@ -34,7 +35,7 @@ parse() {
             -h | --help) help; exit ;;
             --cpu) variant=cpu ;;
             --base | --output)
-                [ $# -gt 1 ] && [ -n "$2" ] || fail "$1 needs a value: ./setup.sh container --help"
+                [ $# -gt 1 ] && [[ $2 == [!-]* ]] || fail "$1 needs a value: ./setup.sh container --help"
                 printf -v "${1#--}" %s "$2"
                 shift ;;
             *) fail "container does not know '$1': ./setup.sh container --help" ;;
@@ -43,16 +44,20 @@ parse() {
     done
 }
 
-# Sets bootstrap, base and identity, the base's content or name: dependencies are installed again when it changes.
+# Sets bootstrap, base and name, which stands for the base's content: dependencies are installed again when it changes.
 find_base() {
-    identity=$base
+    base=${base#localimage://}
+    name=$base
+    if [ -e "$base" ]; then
+        bootstrap=localimage
+        if [ -f "$base" ]; then name="$(basename "$base") sha256:$(sha256sum < "$base" | cut -c 1-12)"
+        else name="$(basename "$base") $(find "$base" -printf '%P %s %T@\n' | LC_ALL=C sort | sha256sum | cut -c 1-12)"; fi
+        return
+    fi
     case $base in
         docker://*) bootstrap=docker base=${base#docker://} ;;
         *://*) bootstrap=${base%%://*} base=${base#*://} ;;
-        /* | ./* | ../* | *.img | *.sif)
-            [ -e "$base" ] || fail "--base $base: not there. Name an image file, a directory, or docker://NAME"
-            bootstrap=localimage
-            if [ -f "$base" ]; then identity=$(sha256sum < "$base"); fi ;;
+        /* | ./* | ../* | *.img | *.sif | *.tar) fail "--base $base: not there. Name an image file, a directory, or docker://NAME" ;;
         *) bootstrap=docker ;;
     esac
 }
@@ -60,25 +65,21 @@ find_base() {
 # Sets apptainer to the program to build with.
 find_apptainer() {
     apptainer=$(command -v apptainer || command -v singularity) || fail \
-        "neither apptainer nor singularity is on the PATH: install Apptainer 1.2 or newer, or do without a container: ./setup.sh install"
+        "neither apptainer nor singularity is on the PATH: install Apptainer 1.4 or newer, or do without a container: ./setup.sh install"
     # Read in full before it is searched: a closed pipe would end the program with an error.
-    local options
+    local options option
     options=$("$apptainer" build --help 2>&1) || fail "$apptainer does not run: $(tail -n 1 <<< "$options")"
-    grep -q -- --build-arg <<< "$options" || fail "$("$apptainer" --version) knows no --build-arg: install Apptainer 1.2 or newer"
-}
-
-check_namespaces() {
-    [ "$(id -u)" -ne 0 ] && command -v unshare > /dev/null || return 0
-    unshare --user --map-root-user true 2> /dev/null || fail "this machine gives users no namespaces, without which Apptainer builds\
- for root only: ask for sysctl user.max_user_namespaces > 0 (on Debian, Ubuntu: kernel.unprivileged_userns_clone=1,\
- kernel.apparmor_restrict_unprivileged_userns=0), or build on another machine"
+    for option in --build-arg --mksquashfs-args; do
+        grep -q -e "$option" <<< "$options" || fail "$("$apptainer" --version) knows no $option: install Apptainer 1.4 or newer"
+    done
 }
 
 free_gb() { df -Pk "$1" | awk 'NR == 2 { print int($4 / 1e6) }'; }
 
 check_room() {
     local temporary=${APPTAINER_TMPDIR:-${TMPDIR:-/tmp}} place
-    for place in "$temporary" "$(dirname "$output")" "$KEPT"; do
+    [ ! -d "$output" ] || fail "--output $output: a directory. Name the image file"
+    for place in "$temporary" "$(dirname "$output")" "$KEPT" containers; do
         [ -d "$place" ] && [ -w "$place" ] || fail "$place: no directory that can be written. Name another one, see ./setup.sh container --help"
     done
     local free
@@ -87,32 +88,60 @@ check_room() {
  make room, or name another directory in APPTAINER_TMPDIR"
 }
 
+child="" part=""
+# stop STATUS: ends the build and what it started; the file that it was writing is removed by the last trap.
+stop() {
+    trap '' INT TERM HUP
+    if [ -n "$child" ]; then
+        kill -- "-$child" 2> /dev/null || true
+        wait "$child" 2> /dev/null || true
+    fi
+    echo interrupted >&2
+    exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM HUP
+trap '[ -z "$part" ] || rm -f "$part"' EXIT
+
 # build FILE ARGUMENT...: beside FILE first, so that there is a whole image or none.
 build() {
-    local file=$1 part
+    local file=$1 status=0
     part=$(dirname "$file")/.$(basename "$file").partial
     shift
-    # shellcheck disable=SC2064  # the name of now is meant
-    trap "rm -f '$part'" EXIT
-    if ! "$apptainer" build --force --mksquashfs-args "-comp zstd -Xcompression-level 3" "$@" "$part" $DEFINITION < /dev/null 2>&1 |
-        tee -a "$LOG" | grep --line-buffered -E '^(==>|error:|self-test|INFO: +(Creating SIF|Starting build|Extracting))'; then
-        explain
-    fi
+    set -m  # a process group of its own, to end all of it
+    "$apptainer" build --force --mksquashfs-args "-comp zstd -Xcompression-level 3" "$@" "$part" $DEFINITION < /dev/null \
+        > >(tee -a "$LOG" | grep --line-buffered -E '^(==>|self-test|INFO: +(Creating SIF|Starting build|Extracting))') 2>&1 &
+    child=$!
+    set +m
+    wait "$child" || status=$?
+    child=""
+    sleep 0.2  # the last lines are on their way to the log
+    [ $status -eq 0 ] || explain
     mv "$part" "$file"
-    trap - EXIT
+    part=""
 }
 
-# The reason in one line, as far as the log tells it.
+# The reason in one line, as far as the log tells it: our own words, then those of Apptainer and pip.
 explain() {
-    local last
-    grep -qiE 'no space left|disk quota exceeded' "$LOG" && fail "no room left on the disk while building (log: $LOG): make room, or name\
- another directory in APPTAINER_TMPDIR" 2
-    grep -qiE 'no such host|name resolution|network is unreachable|connection (refused|timed out|reset)|i/o timeout|NewConnectionError|dial tcp' "$LOG" &&
-        fail "no network, or a registry that does not answer (log: $LOG). The base image comes from where --base says, packages from PyPI" 2
-    grep -qiE 'user namespace|newuidmap|subuid|operation not permitted' "$LOG" &&
-        fail "Apptainer may not make the namespaces that it needs (log: $LOG): $(grep -iE 'namespace|newuidmap|subuid|not permitted' "$LOG" | tail -n 1)" 2
-    last=$(grep -E '^(error:|ERROR|FATAL)' "$LOG" | tail -n 1)
-    fail "the image could not be built: ${last:-see the log} (log: $LOG)" 1
+    local own words last
+    own=$(grep '^error:' "$LOG" | tail -n 1) || true
+    case $own in
+        "" | *"pip could not"*) ;;
+        *) fail "the image could not be built: ${own#error: } (log: $LOG)" 1 ;;
+    esac
+    words=$(grep -E '^(FATAL|ERROR|Error)' "$LOG") || true
+    [ -z "$own" ] || words+=$(grep -E '^ *(WARNING: Retrying|OSError)' "$LOG") || true
+    says() { grep -qiE "$1" <<< "$words"; }
+    if says 'no space left|disk quota exceeded'; then
+        fail "no room left on the disk while building (log: $LOG): make room, or name another directory in APPTAINER_TMPDIR"
+    elif says 'no such host|name resolution|network is unreachable|connection (refused|timed out|reset)|i/o timeout|NewConnectionError|dial tcp'; then
+        fail "no network, or a registry that does not answer (log: $LOG). The base image comes from where --base says, packages from PyPI"
+    elif says 'user namespace|newuidmap|subuid|operation not permitted|fakeroot'; then
+        fail "Apptainer gets no user namespace, without which it builds for root only (log: $LOG): ask for user.max_user_namespaces > 0 (on Debian\
+ kernel.unprivileged_userns_clone=1, on Ubuntu Apptainer's AppArmor profile) and a line for you in /etc/subuid, or build elsewhere"
+    fi
+    last=$(tail -n 1 <<< "${own:-$words}")
+    fail "the image could not be built: ${last:-its last words are in the log} (log: $LOG)" 1
 }
 
 megabytes() { echo "$(($(stat -c %s "$1") / 1000000)) MB"; }
@@ -121,20 +150,20 @@ main() {
     parse "$@"
     find_base
     find_apptainer
-    check_namespaces
     check_room
     LOG=containers/build-$variant.log
     : > "$LOG"
     local key dependencies started=$SECONDS
-    key=$(cat pyproject.toml constraints.txt containers/build/install.py - <<< "$variant $identity" | sha256sum | cut -c 1-12)
+    key=$(cat pyproject.toml constraints.txt containers/build/install.py - <<< "$variant $name" | sha256sum | cut -c 1-12)
     dependencies=$KEPT/dependencies-$variant-$key.img
     if [ -f "$dependencies" ]; then
         say "dependencies: $dependencies, built before ($(megabytes "$dependencies"))"
     else
         say "dependencies of the $variant image, on $base (minutes; log: $LOG)"
         build "$dependencies" --notest --build-arg "bootstrap=$bootstrap" --build-arg "base=$base" \
-            --build-arg "variant=$variant" --build-arg part=dependencies
-        find "$KEPT" -maxdepth 1 -name "dependencies-$variant-*.img" ! -name "$(basename "$dependencies")" -delete
+            --build-arg "name=$name" --build-arg "variant=$variant" --build-arg part=dependencies
+        # Of the checkout's own; a directory that is named may be others', too.
+        [ "$KEPT" != containers ] || find "$KEPT" -maxdepth 1 -name "dependencies-$variant-*.img" ! -name "$(basename "$dependencies")" -delete
         say "dependencies: $dependencies ($(megabytes "$dependencies"), $((SECONDS - started)) s)"
     fi
     started=$SECONDS

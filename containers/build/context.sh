@@ -9,8 +9,7 @@ FILES=(pyproject.toml constraints.txt containers/build)
 [ "$PART" = dependencies ] || FILES+=(01_data 02_train 03_predict containers lsd_experiments CITATION.cff LICENSE README.md)
 
 fail() { echo "error: $1" >&2; exit 2; }
-[ -f containers/build/context.sh ] || fail "$PWD is not the root of a checkout of lsd-experiments: build from there"
-git rev-parse --git-dir > /dev/null 2>&1 || fail "$PWD is no git repository: what goes into an image is what git tracks. Clone it"
+said=$(git rev-parse --git-dir 2>&1) || fail "what goes into an image is what git tracks, and git says of $PWD: $(head -n 1 <<< "$said")"
 
 rm -rf "$DEST"
 mkdir -p "$DEST"

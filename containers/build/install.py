@@ -21,6 +21,7 @@ if not (3, 11) <= sys.version_info[:2] < (3, 14):  # before anything that an old
 
 ROOT = Path("/opt/lsd-experiments")
 VENV = Path("/opt/venv")
+TEMPORARY = Path("/opt/tmp")
 STAMP = VENV / "dependencies.json"  # what was installed, from which lists
 TOOLS = ("pip", "setuptools", "wheel")
 
@@ -30,20 +31,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("dependencies", "all"))
     parser.add_argument("--variant", choices=("cpu", "gpu"), required=True, help="TensorFlow without or with CUDA")
-    parser.add_argument("--base", default="unknown", help="name of the image that this one is built on")
+    parser.add_argument("--base", default="unknown", help="the image that this one is built on")
+    parser.add_argument("--name", default="-", help="what to call it in image.json (default: the same)")
     options = parser.parse_args()
     import tomllib
 
     os.umask(0o022)  # for all users of the image
+    TEMPORARY.mkdir(exist_ok=True)  # /tmp may be the host's
+    os.environ["TMPDIR"] = str(TEMPORARY)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = requirements(project, options.variant)
     lists = digest([*wanted, (ROOT / "constraints.txt").read_text()])
     if not STAMP.exists() or json.loads(STAMP.read_text())["lists"] != lists:
         install(wanted)
-        clean()
-        STAMP.write_text(json.dumps({"lists": lists, "base": options.base}))
+        STAMP.write_text(json.dumps({"lists": lists, "base": options.base if options.name == "-" else options.name}))
     if options.part == "all":
         put_code(project["version"], options.variant, json.loads(STAMP.read_text())["base"])
+    clean()
 
 
 def requirements(project: dict, variant: str) -> list[str]:
@@ -114,8 +118,7 @@ def put_code(version: str, variant: str, base: str) -> None:
     (ROOT / "build-number").write_text(f"{made.timestamp():.0f}\n")
     (ROOT / "labels").write_text("".join(f"{name} {value}\n" for name, value in labels(about).items()))
     say("compiling, by a first self-test")
-    run("-P", "-m", "lsd_experiments.selftest", NUMBA_CACHE_DIR=ROOT / "compiled", KERAS_HOME="/nonexistent")
-    clean()
+    run("-P", "-m", "lsd_experiments.selftest", NUMBA_CACHE_DIR=ROOT / "compiled", KERAS_HOME=TEMPORARY / "keras")
 
 
 def run(*arguments: str | Path, **environment: str | Path) -> None:
@@ -133,7 +136,7 @@ def labels(about: dict[str, str]) -> dict[str, str]:
 
 def clean() -> None:
     """Remove what building left behind, also that of the base."""
-    for cache in ("/root/.cache", "/root/.keras", "/tmp/lsd-experiments-0", "/var/lib/apt/lists"):
+    for cache in (TEMPORARY, "/root/.cache", "/root/.keras", "/var/lib/apt/lists"):
         shutil.rmtree(cache, ignore_errors=True)
     for package in Path("/var/cache/apt/archives").glob("*.deb"):
         package.unlink()

@@ -19,6 +19,7 @@ from lsd_experiments.blockwise.lifeline import Lifeline
 from lsd_experiments.blockwise.monitor import DELAY
 from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
 from lsd_experiments.blockwise.worker import work
+from lsd_experiments.blockwise.workers import container_program
 
 MODULE = "lsd_experiments.blockwise.worker"
 SPEC = "task.json"  # in the records; what workers that are started by a command read
@@ -68,7 +69,7 @@ def worker_command(spec: TaskSpec) -> list[str]:
 def container(workers: Mapping[str, Any], needed: list[str]) -> list[str]:
     """The words that run the rest in ``workers["image"]``; ``needed`` directories are there besides ``binds``."""
     binds = [word for bind in (*needed, *workers["binds"]) for word in ("--bind", bind)]
-    return ["apptainer", "exec", *(["--nv"] if workers["gpus"] else []), *binds, workers["image"]]
+    return [container_program() or "apptainer", "exec", *(["--nv"] if workers["gpus"] else []), *binds, workers["image"]]
 
 
 def package_root() -> str:

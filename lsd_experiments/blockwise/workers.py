@@ -156,6 +156,11 @@ def count_workers(workers: Workers, default_cpus: int | None = 1, memory_estimat
     return max(1, min(fit))
 
 
+def container_program() -> str | None:
+    """What runs images here."""
+    return next(filter(shutil.which, ("apptainer", "singularity")), None)
+
+
 def check_workers(workers: Workers) -> None:
     """Look for what workers need on this machine.
 
@@ -170,7 +175,8 @@ def check_workers(workers: Workers) -> None:
         raise UserError(f"[workers]: image = {workers.image}: not there. Build it, see docs/clusters.md")
     if workers.prefix and shutil.which(workers.prefix[0]) is None:
         raise UserError(f"[workers]: prefix begins with {workers.prefix[0]}, which is no program on this machine's PATH")
-    needed = {"local": "apptainer" if workers.image else None, "slurm": "sbatch", "lsf": "bsub"}[workers.kind]
+    if workers.kind == "local" and workers.image and container_program() is None:
+        raise UserError("[workers]: an image needs the program apptainer (or singularity), which is not on this machine's PATH")
+    needed = {"local": None, "slurm": "sbatch", "lsf": "bsub"}[workers.kind]
     if needed and shutil.which(needed) is None:
-        what = "an image" if needed == "apptainer" else f"kind = '{workers.kind}'"
-        raise UserError(f"[workers]: {what} needs the program {needed}, which is not on this machine's PATH")
+        raise UserError(f"[workers]: kind = '{workers.kind}' needs the program {needed}, which is not on this machine's PATH")

@@ -24,11 +24,16 @@ def image() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         linked = Path(directory) / "lsd.img"
         linked.parent.chmod(0o755)
-        try:
-            linked.hardlink_to(built)
-        except OSError:  # another file system
-            shutil.copy(built, linked)
+        link(linked, built)
         yield linked
+
+
+def link(path: Path, image: Path) -> None:
+    """Let ``path`` be ``image``, too."""
+    try:
+        path.hardlink_to(image)
+    except OSError:  # another file system
+        shutil.copy(image, path)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.container.conftest import ROOT, Run
+from tests.disks import small_disk
 
 COMPUTE = """
 import keras, matplotlib.pyplot
@@ -144,7 +145,46 @@ def test_what_another_user_may_have_made_is_not_used(run: Run, tmp_path: Path) -
     (tmp_path / f"lsd-experiments-{os.geteuid()}").symlink_to("elsewhere")
     result = run("sh", "-c", "echo $NUMBA_CACHE_DIR", options=["--bind", f"{tmp_path}:/tmp"])
     assert result.stdout == "/nonexistent\n"
-    assert "warning: /tmp/lsd-experiments-" in result.stderr
+    assert result.stderr.count("warning: /tmp/lsd-experiments-") == 1
     result = run("python", "-c", COMPUTE, options=["--bind", f"{tmp_path}:/tmp"])
     assert result.returncode == 0, result.stderr
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_containers_that_start_together_keep_whole_functions(run: Run, image: Path, tmp_path: Path) -> None:
+    """All are number 1 in their own namespace of processes, and have one /tmp."""
+    options = ["--containall", "--bind", f"{tmp_path}:/tmp"]
+    command = ["singularity", "exec", *options, str(image), "true"]
+    started = [subprocess.Popen(command, cwd=image.parent, stderr=subprocess.DEVNULL) for _ in range(4)]
+    assert [process.wait(60) for process in started] == [0] * 4
+    (kept,) = tmp_path.glob("lsd-experiments-*")
+    (numba,) = kept.iterdir()
+    listing = "; ".join(f"cd {directory} && find . -type f | sort"
+                        for directory in ("/opt/lsd-experiments/compiled", f"/tmp/{kept.name}/{numba.name}"))
+    files = run("sh", "-c", listing, options=options).stdout.splitlines()
+    assert len(files) > 20
+    assert files[: len(files) // 2] == files[len(files) // 2 :]
+
+
+def test_no_room_for_what_is_kept(run: Run, tmp_path: Path) -> None:
+    """Nothing is half there afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for a small disk")
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        options = ["--containall", "--bind", f"{disk}:/tmp"]
+        assert run("true", options=options).returncode == 0
+        assert not list(disk.glob("lsd-experiments-*/numba-*"))
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        result = run("python", "-c", COMPUTE, options=options)
+        assert result.returncode == 0, result.stderr
+
+
+def test_the_hosts_variables_do_not_reach_the_self_test(image: Path) -> None:
+    """The test of the image, as its build runs it."""
+    said = subprocess.run(["apptainer", "inspect", "--test", image], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert "exec /opt/lsd-experiments/containers/build/run.sh" in said
+    variables = "PYTHONPATH=/no,PYTHONHOME=/no,KERAS_BACKEND=jax,TMPDIR=/no"
+    result = subprocess.run(["apptainer", "test", "--containall", "--env", variables, image], cwd=image.parent, timeout=300,
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "self-test passed" in result.stdout
