@@ -54,7 +54,9 @@ class Run:
         below = self.descendants()
         if target == "run":
             return [self.process] if self.is_alive() else []
-        schedulers = [process for process in below if _says(process, "lsd_experiments.blockwise.server")]
+        # A worker that was forked this moment has its scheduler's command line still.
+        schedulers = [process for process in below
+                      if _says(process, "lsd_experiments.blockwise.server") and _parent(process) == self.process.pid]
         if target == "scheduler":
             return schedulers
         parents = {process.pid for process in schedulers}
