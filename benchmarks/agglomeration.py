@@ -40,11 +40,16 @@ def prepare(path: str, in_sections: bool, parts: int) -> tuple[np.ndarray, np.nd
     return affs, np.where(fragments > 0, fragments + np.uint64(10 * fragments.size), np.uint64(0))
 
 
+def corner(affs: np.ndarray, fragments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the first call gets, so that all is compiled: little, but with edges."""
+    return affs[:, :10, :80, :80], fragments[:10, :80, :80]
+
+
 def ours(path: str, in_sections: bool, merge_function: str, parts: int = 1) -> Callable[[], Edges]:
     from lsd_experiments.agglomeration import agglomerate
 
     affs, fragments = prepare(path, in_sections, parts)
-    agglomerate(affs[:, :10, :80, :80], fragments[:10, :80, :80], merge_function)
+    agglomerate(*corner(affs, fragments), merge_function)
     return lambda: agglomerate(affs, fragments, merge_function)
 
 
@@ -53,7 +58,7 @@ def block(path: str, in_sections: bool, merge_function: str, parts: int = 1) -> 
     from lsd_experiments.geometry import Box
 
     affs, fragments = prepare(path, in_sections, parts)
-    find_block_edges(affs[:, :10, :80, :80], fragments[:10, :80, :80], Box.of_shape((4, 8, 8)), merge_function)
+    find_block_edges(*corner(affs, fragments), Box.of_shape((4, 8, 8)), merge_function)
     return lambda: len(find_block_edges(affs, fragments, Box.of_shape(fragments.shape), merge_function).u)
 
 
@@ -65,14 +70,14 @@ def hub(side: int) -> Callable[[], int]:
     islands = fragments[::2, ::2, ::2]
     islands[...] = 1 + np.random.default_rng(0).permutation(islands.size).reshape(islands.shape)
     affs = np.random.default_rng(0).integers(100, 255, (3, *fragments.shape), np.uint8)
-    agglomerate(affs[:, :10, :80, :80], fragments[:10, :80, :80], "mean")
+    agglomerate(*corner(affs, fragments), "mean")
     return lambda: len(agglomerate(affs, fragments, "hist_quant_75")[0])
 
 
 def published(path: str, in_sections: bool, merge_function: str) -> Callable[[], Edges]:
     affs, fragments = prepare(path, in_sections, 1)
     tree = merge_tree()
-    agglomerate_as_published(affs[:, :10, :80, :80], fragments[:10, :80, :80], merge_function, tree)
+    agglomerate_as_published(*corner(affs, fragments), merge_function, tree)
     return lambda: agglomerate_as_published(affs, fragments, merge_function, tree)
 
 

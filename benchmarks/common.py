@@ -46,18 +46,23 @@ class Run:
 def run_apart(candidate: Candidate, *arguments: object, threads: int = 1) -> Run:
     """One run of a candidate in a new process; libraries that have threads of their own take ``threads``."""
     os.environ.update(dict.fromkeys(THREADS, str(threads)))  # of the process that starts
+    run: Run = receive(_measure, candidate, arguments)
+    return run
+
+
+def receive(measure: Callable[..., None], function: Callable[..., Any], arguments: tuple[object, ...]) -> Any:
+    """What ``measure(pipe, function, arguments)`` sends, as a new process: its peak memory is not that of this one."""
     context = multiprocessing.get_context("spawn")
     parent, child = context.Pipe()
-    process = context.Process(target=_measure, args=(child, candidate, arguments))
+    process = context.Process(target=measure, args=(child, function, arguments))
     process.start()
     child.close()
     try:
-        run: Run = parent.recv()
+        return parent.recv()
     except EOFError:
-        raise SystemExit(f"{candidate.__name__} failed, see above") from None
+        raise SystemExit(f"{function.__name__} failed, see above") from None
     finally:
         process.join()
-    return run
 
 
 def take_turns(candidates: Mapping[str, tuple[Any, ...]], repeat: int, threads: int = 1) -> dict[str, Run]:

@@ -18,7 +18,6 @@ which a --directory in memory (/dev/shm) takes away. Extraction: one worker rela
 import argparse
 import contextlib
 import itertools
-import multiprocessing
 import os
 import platform
 import sys
@@ -31,6 +30,8 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from common import receive
 
 from lsd_experiments.cli import refusals
 from lsd_experiments.errors import UserError
@@ -128,17 +129,7 @@ def write_tables(directory: str, rows: int) -> None:
 
 def apart(function: Callable[..., Any], *arguments: object) -> dict[str, Any]:
     """What ``function`` returns in a process of its own; its peak memory in GiB, and the GB that it wrote."""
-    context = multiprocessing.get_context("spawn")
-    parent, child = context.Pipe()
-    process = context.Process(target=_measure, args=(child, function, arguments))
-    process.start()
-    child.close()
-    try:
-        result: dict[str, Any] = parent.recv()
-    except EOFError:
-        raise SystemExit(f"{function.__name__} failed, see above") from None
-    finally:
-        process.join()
+    result: dict[str, Any] = receive(_measure, function, arguments)
     return result
 
 
