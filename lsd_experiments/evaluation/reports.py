@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.evaluation.deciding import deciding_metric
 from lsd_experiments.evaluation.plots import plot_scores
 from lsd_experiments.evaluation.thresholds import best
 from lsd_experiments.writing import check_writable
@@ -22,20 +23,26 @@ Curves: TypeAlias = Mapping[str, Rows]
 
 SUFFIXES = (".json", ".csv", ".png")
 COLUMNS = {"threshold": "threshold", "voi_split": "VOI split", "voi_merge": "VOI merge", "voi_sum": "VOI sum",
-           "adapted_rand_error": "adapted Rand error"}
+           "adapted_rand_error": "adapted Rand error", "erl": "ERL (nm)", "xpress_normalized_erl": "normalized ERL",
+           "splits": "splits", "merges": "merges", "xpress_erl_rand": "ERL+Rand"}
+COUNTS = ("splits", "merges")  # whole numbers
 
 
-def table(scores: Rows | Curves, limit: int = 12) -> str:
-    """A table of at most ``limit`` rows per curve, evenly spaced, the best (lowest VOI sum) among them and marked."""
+def table(scores: Rows | Curves, limit: int = 12, metric: str | None = None) -> str:
+    """A table of at most ``limit`` rows per curve, evenly spaced, the best among them and marked.
+
+    :param metric: the score that decides which is the best, see :func:`best`
+    """
     curves = as_curves(scores)
     names = len(curves) > 1 or "" not in curves
-    keys = [key for key in COLUMNS if any(key in row for rows in curves.values() for row in rows)]
+    columns = {**COLUMNS, **({metric: metric} if metric is not None and metric not in COLUMNS else {})}
+    keys = [key for key in columns if any(key in row for rows in curves.values() for row in rows)]
     width = max((len(name) for name in curves), default=0) + 2 if names else 0
-    lines = ["".ljust(width) + "  ".join(f"{COLUMNS[key]:>9}" for key in keys)]
+    lines = ["".ljust(width) + "  ".join(f"{columns[key]:>9}" for key in keys)]
     for name, rows in curves.items():
-        chosen = best(rows)
+        chosen = best(rows, metric)
         for index in _spaced(len(rows), chosen, limit):
-            cells = "  ".join(_cell(rows[index].get(key)).rjust(max(9, len(COLUMNS[key]))) for key in keys)
+            cells = "  ".join(_cell(key, rows[index].get(key)).rjust(max(9, len(columns[key]))) for key in keys)
             lines.append(name.ljust(width) + cells + ("  <- best" if index == chosen and len(rows) > 1 else ""))
     return "\n".join(lines)
 
@@ -58,24 +65,28 @@ def check_prefix(prefix: str | Path) -> None:
             raise UserError(f"{path}{suffix}: is a directory. Name another place for the scores")
 
 
-def write_scores(scores: Rows | Curves, prefix: str | Path, provenance: Mapping[str, Any] | None = None) -> list[Path]:
+def write_scores(scores: Rows | Curves, prefix: str | Path, provenance: Mapping[str, Any] | None = None,
+                 metric: str | None = None) -> list[Path]:
     """Write ``prefix``.json (curves, the best of each, provenance), .csv and .png; return their paths.
 
     Each file appears when it is whole.
+
+    :param metric: the score that decides which is the best, see :func:`best`
 
     :raises UserError: if there are no scores
     """
     curves = as_curves(scores)
     summary = {
         "curves": {name: [dict(row) for row in rows] for name, rows in curves.items()},
-        "best": {name: dict(rows[best(rows)]) for name, rows in curves.items()},
+        "best": {name: dict(rows[best(rows, metric)]) for name, rows in curves.items()},
+        "best_by": {name: deciding_metric(rows, metric) for name, rows in curves.items()},
         "provenance": dict(provenance or {}),
     }
     text = json.dumps(summary, indent=1, default=float) + "\n"
     writers: tuple[Callable[[Path], object], ...] = (
         lambda path: path.write_text(text),
         lambda path: path.write_text(_csv(curves)),
-        lambda path: plot_scores(curves, path),
+        lambda path: plot_scores(curves, path, metric),
     )
     prefix = Path(prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
@@ -126,5 +137,5 @@ def _spaced(count: int, chosen: int, limit: int) -> list[int]:
     return sorted({*indices[:nearest], chosen, *indices[nearest + 1:]})
 
 
-def _cell(value: Any) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _cell(key: str, value: Any) -> str:
+    return "-" if value is None else f"{value:.{0 if key in COUNTS else 3}f}"

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from lsd_experiments.evaluation.counting import Contingency
+from lsd_experiments.evaluation.deciding import deciding_metric, rank
 from lsd_experiments.evaluation.metrics import scores
 
 Row = dict[str, Any]
@@ -24,6 +25,10 @@ def evaluate_thresholds(fragments: Contingency, luts: Iterable[tuple[float, Arra
     return sorted(rows, key=lambda row: row["threshold"])
 
 
-def best(rows: Sequence[Mapping[str, Any]]) -> int:
-    """The index of the row of lowest VOI sum; the first of equal ones."""
-    return min(range(len(rows)), key=lambda i: float(rows[i]["voi_sum"]))
+def best(rows: Sequence[Mapping[str, Any]], metric: str | None = None) -> int:
+    """The index of the best row; the first of equal ones.
+
+    :param metric: the score that decides (default: XPRESS's ERL+Rand of rows that have it, else the VOI sum)
+    """
+    deciding = deciding_metric(rows, metric)
+    return min(range(len(rows)), key=lambda i: rank(rows[i], deciding))

@@ -91,7 +91,7 @@ def test_rewriting_replaces_and_a_failure_keeps_the_old(rows, tmp_path, monkeypa
     write_scores(rows[:1], tmp_path / "s")
     assert (tmp_path / "s.png").read_bytes() != before
 
-    def broken(curves, path):
+    def broken(curves, path, metric):
         path.write_bytes(b"half")
         raise OSError("no space")
 
