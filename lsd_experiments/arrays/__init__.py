@@ -11,9 +11,9 @@ from lsd_experiments.arrays.adding import add_volume, can_add
 from lsd_experiments.arrays.creating import create_volume
 from lsd_experiments.arrays.fingerprints import fingerprint
 from lsd_experiments.arrays.grids import check_labels, check_voxel_size, overlap, to_box
-from lsd_experiments.arrays.opening import list_datasets, open_volume
+from lsd_experiments.arrays.opening import find_volume, list_datasets, open_volume
 from lsd_experiments.arrays.values import SEARCHED, to_unit_range
 from lsd_experiments.arrays.volume import Volume
 
 __all__ = ["SEARCHED", "Volume", "add_volume", "can_add", "check_labels", "check_voxel_size", "create_volume",
-           "fingerprint", "list_datasets", "open_volume", "overlap", "to_box", "to_unit_range"]
+           "find_volume", "fingerprint", "list_datasets", "open_volume", "overlap", "to_box", "to_unit_range"]

@@ -37,6 +37,14 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
     return replace(volume, writable=writable)
 
 
+def find_volume(container: str | Path, dataset: str) -> Volume | None:
+    """The volume ``dataset`` of ``container``, or None if there is none."""
+    if not ("://" in str(container) or Path(container).exists()):
+        return None
+    is_there = any(found == dataset or found.startswith(f"{dataset}/") for found in list_datasets(container))
+    return open_volume(container, dataset) if is_there else None
+
+
 def list_datasets(container: str | Path) -> list[str]:
     """The datasets of ``container``; one that is a volume itself (TIFF, a crop that names its dataset) has none."""
     name = str(container)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume, add_volume, list_datasets, open_volume, overlap
+from lsd_experiments.arrays import Volume, add_volume, find_volume, overlap
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.blockwise.states import check_unchanged
+from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.masks.masking import labels_mask, unlabeled_mask
 from lsd_experiments.provenance import provenance
@@ -66,6 +67,12 @@ class MaskTask:
         """What messages call the mask."""
         return f"{self.container}:{self.dataset}"
 
+    def check_place(self) -> None:
+        """:raises UserError: if the mask would take the place of its labels, or of their labels mask."""
+        for source in (self.labels, self.within):
+            if source is not None and source.dataset == self.dataset and self._shares_container(source):
+                raise UserError(f"{self.name}: is what the mask is made from. Name another dataset for the mask")
+
     def provenance(self) -> dict[str, Any]:
         """Where the mask comes from."""
         place = {"shape": self.labels.shape, "voxel_size": self.labels.voxel_size, "offset": self.labels.offset}
@@ -79,9 +86,12 @@ class MaskTask:
         made = volume.attrs.get("provenance") or {}
         if "date" in made:
             return f"{Path(volume.container).name}:{volume.dataset} of {made['date']}"
-        if Path(volume.container).resolve() == Path(self.container).resolve():
+        if self._shares_container(volume):
             return volume.dataset
         return volume.name if "://" in volume.container else f"{Path(volume.container).resolve()}:{volume.dataset}"
+
+    def _shares_container(self, volume: Volume) -> bool:
+        return Path(volume.container).resolve() == Path(self.container).resolve()
 
 
 def is_made(task: MaskTask) -> bool:
@@ -89,19 +99,11 @@ def is_made(task: MaskTask) -> bool:
 
     :raises UserError: if it is there, and was made otherwise, or does not say how.
     """
-    found = find_dataset(task.container, task.dataset)
+    found = find_volume(task.container, task.dataset)
     if found is None:
         return False
     check_unchanged(task.name, found.attrs.get("provenance"), task.provenance())
     return True
-
-
-def find_dataset(container: str, dataset: str) -> Volume | None:
-    """The volume ``dataset`` of ``container``, or None if there is none."""
-    if not ("://" in container or Path(container).exists()):
-        return None
-    is_there = any(found == dataset or found.startswith(f"{dataset}/") for found in list_datasets(container))
-    return open_volume(container, dataset) if is_there else None
 
 
 def write_mask(task: MaskTask, overwrite: bool = False, progress: Callable[[int], Any] = lambda voxels: None) -> float:

@@ -2,13 +2,14 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from lsd_experiments import cli
 from lsd_experiments.datasets import DATASETS
 from lsd_experiments.datasets.fetched import fetched_volumes
 from lsd_experiments.errors import UserError, nearest
-from lsd_experiments.masks.blockwise import MaskRule, MaskTask, find_dataset, is_made, write_mask
+from lsd_experiments.masks.blockwise import MaskRule, MaskTask, is_made, write_mask
 
 LABELS, MASK, UNLABELED = "volumes/labels/neuron_ids", "volumes/labels/labels_mask", "volumes/labels/unlabeled_mask"
 LAST_ID = 2**64 - 1
@@ -24,21 +25,31 @@ def create_masks(options: argparse.Namespace, data_dir: Path) -> None:
 
     :raises UserError: if there is nothing to do it for, labels are missing, or a mask is there that was made otherwise.
     """
-    from tqdm import tqdm
-
     if options.include_zero and not options.unlabeled:
         raise UserError("--include-zero is for --unlabeled: in a labels mask, id 0 counts unless --exclude 0 says it does not")
     if options.output and len(options.containers) != 1:
         raise UserError("--output is for one container. Name that one")
-    tasks = [make_task(container, options) for container in options.containers or fetched(data_dir)]
-    made = [not options.overwrite and is_made(task) for task in tasks]
+    make_masks([make_task(container, options) for container in options.containers or fetched(data_dir)], options.overwrite)
+
+
+def make_masks(tasks: Sequence[MaskTask], overwrite: bool) -> None:
+    """Make the masks of ``tasks``, but for those that are there and were made alike; print the share that counts of each.
+
+    :raises UserError: before any is written, if one is there that was made otherwise, and not ``overwrite``, or would take the
+        place of what it is made from.
+    """
+    from tqdm import tqdm
+
+    for task in tasks:
+        task.check_place()
+    made = [not overwrite and is_made(task) for task in tasks]
     total = sum(math.prod(task.labels.shape) for task, there in zip(tasks, made, strict=True) if not there)
     with tqdm(total=total, desc="masking", unit="voxel", unit_scale=True, leave=False, disable=None) as bar:
         for task, there in zip(tasks, made, strict=True):
             if there:
                 bar.write(f"{task.name}: is there already, made like this")
                 continue
-            share = write_mask(task, options.overwrite, bar.update)
+            share = write_mask(task, overwrite, bar.update)
             bar.write(f"{task.name}: {share:.2%} of the voxels count{_without(task.rule)}")
 
 
@@ -47,7 +58,7 @@ def make_task(container: str, options: argparse.Namespace) -> MaskTask:
 
     :raises UserError: if its labels are missing, or it cannot be written and there is no ``--output``.
     """
-    from lsd_experiments.arrays import can_add, check_labels, open_volume, overlap
+    from lsd_experiments.arrays import can_add, check_labels, find_volume, open_volume, overlap
 
     labels = open_volume(container, options.labels_dataset, default=LABELS)
     check_labels(labels)
@@ -60,7 +71,7 @@ def make_task(container: str, options: argparse.Namespace) -> MaskTask:
     rule = MaskRule(tuple(sorted({*ids})), options.unlabeled, options.include_zero)
     if not options.unlabeled:
         return MaskTask(labels, rule, target, options.mask_dataset)
-    masks = (find_dataset(place, options.mask_dataset) for place in dict.fromkeys((target, labels.container)))
+    masks = (find_volume(place, options.mask_dataset) for place in dict.fromkeys((target, labels.container)))
     within = next(filter(None, masks), None)
     if within is not None:
         overlap(labels, within)  # or it is refused
@@ -100,7 +111,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("containers", nargs="*", metavar="CONTAINER", help="zarr, N5 or HDF5 with labels (default: all that was fetched)")
     add("--dataset", metavar="NAME", help="whose background ids do not count (default: by the path, <dataset>/training/...)")
-    add("--exclude", type=_id, nargs="+", default=[], metavar="ID", help="further ids whose voxels do not count")
+    add("--exclude", type=label_id, nargs="+", default=[], metavar="ID", help="further ids whose voxels do not count")
     add(
         "--unlabeled", action="store_true", help="make an unlabeled mask instead: 1 on labelled voxels where the labels mask is 1"
     )
@@ -113,7 +124,8 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def _id(text: str) -> int:
+def label_id(text: str) -> int:
+    """The id that ``text`` says, for argparse."""
     try:
         number = int(text)
     except ValueError:
