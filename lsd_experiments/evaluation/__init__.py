@@ -12,10 +12,10 @@ from lsd_experiments.evaluation.metrics import evaluate_segmentation, scores
 from lsd_experiments.evaluation.plots import plot_scores
 from lsd_experiments.evaluation.reports import check_prefix, table, write_scores
 from lsd_experiments.evaluation.skeleton_errors import find_errors
-from lsd_experiments.evaluation.skeletons import best_on_skeletons, evaluate_luts, evaluate_skeletons
+from lsd_experiments.evaluation.skeletons import evaluate_luts, evaluate_skeletons
 from lsd_experiments.evaluation.thresholds import best, evaluate_thresholds
 from lsd_experiments.evaluation.volumes import evaluate_volumes, volume_contingency
 
-__all__ = ["Contingency", "PairCounter", "best", "best_on_skeletons", "check_prefix", "contingency", "evaluate_luts",
+__all__ = ["DIRECTIONS", "Contingency", "PairCounter", "best", "check_metric", "check_prefix", "contingency", "evaluate_luts",
            "evaluate_segmentation", "evaluate_skeletons", "evaluate_thresholds", "evaluate_volumes", "find_errors", "plot_scores",
            "scores", "table", "volume_contingency", "write_scores"]

@@ -22,8 +22,8 @@ CROWD = 32  # skeletons in a segment, all pairs of which are located
 class Splits:
     """Edges whose ends are in different objects.
 
-    ``edges``: [k] their indices, ascending; ``components``: [k] their skeletons; ``positions``: [k, 2, 3] of their ends, (z, y, x)
-    in nm; ``segments``: [k, 2] there, 0 on the background.
+    ``edges``: [k] their indices, ascending; ``components``: [k] their skeletons; ``positions``: [k, 2, 3] of their ends,
+    (z, y, x) in nm; ``segments``: [k, 2] there, 0 on the background.
     """
 
     edges: Indices

@@ -2,12 +2,12 @@
 
 | score | meaning |
 |---|---|
-| ``erl``, ``max_erl`` | expected run length, and that of a perfect segmentation, nm; see :mod:`lsd_experiments.evaluation.run_length` |
+| ``erl``, ``max_erl`` | expected run length in nm, and that of a perfect segmentation; see ``run_length.py`` |
 | ``normalized_erl`` | erl / max_erl, in [0, 1] |
 | ``xpress_normalized_erl`` | erl / mean length of the skeletons that have one: above 1 if lengths differ and all is right |
 | ``splits`` | edges whose ends are in different objects |
 | ``merges`` | pairs of skeletons in one object: k (k - 1) / 2 of k skeletons, added up over objects |
-| ``rand_*``, ``voi_*``, ``nvi_*`` | as :mod:`lsd_experiments.evaluation.metrics`, over nodes instead of voxels |
+| ``rand_*``, ``voi_*``, ``nvi_*`` | as in ``metrics.py``, over nodes instead of voxels |
 | ``xpress_rand``, ``xpress_voi`` | (rand_split + rand_merge) / 2, 1 - (nvi_split + nvi_merge) / 2 |
 | ``xpress_erl_rand``, ``xpress_erl_voi`` | means of these and the normalized ERL; the first is the leader board's |
 
@@ -15,7 +15,7 @@ The normalized ERL in the last row is ``normalized_erl``, and ``xpress_normalize
 tells what else ``parity`` changes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -76,14 +76,11 @@ def evaluate_luts(skeletons: "Skeletons", fragment_ids: ArrayLike, luts: Iterabl
     from lsd_experiments.segmentation import segments_of
 
     fragments = check_nodes(fragment_ids, len(skeletons.positions))
-    rows = [{"threshold": float(threshold),
-             **evaluate_skeletons(skeletons, segments_of(fragments, np.asarray(lut, np.uint64)), parity, voxels, background)} for threshold, lut in luts]
+    rows = []
+    for threshold, lut in luts:
+        segments = segments_of(fragments, np.asarray(lut, np.uint64))
+        rows.append({"threshold": float(threshold), **evaluate_skeletons(skeletons, segments, parity, voxels, background)})
     return sorted(rows, key=lambda row: row["threshold"])
-
-
-def best_on_skeletons(rows: Sequence[Mapping[str, Any]]) -> int:
-    """The index of the row of highest ``xpress_erl_rand``; the first of equal ones."""
-    return max(range(len(rows)), key=lambda i: float(rows[i]["xpress_erl_rand"]))
 
 
 def _count_errors(skeletons: "Skeletons", segments: NDArray[np.uint64], objects: NDArray[np.int64],
