@@ -9,6 +9,7 @@ Entropies are in bits (base 2). Everything follows from a sparse contingency tab
 from lsd_experiments.evaluation.counting import Contingency, PairCounter, contingency
 from lsd_experiments.evaluation.deciding import DIRECTIONS, check_metric
 from lsd_experiments.evaluation.metrics import evaluate_segmentation, scores
+from lsd_experiments.evaluation.mincut import evaluate_mincut
 from lsd_experiments.evaluation.plots import plot_scores
 from lsd_experiments.evaluation.reports import check_prefix, table, write_scores
 from lsd_experiments.evaluation.skeleton_errors import find_errors
@@ -17,5 +18,5 @@ from lsd_experiments.evaluation.thresholds import best, evaluate_thresholds
 from lsd_experiments.evaluation.volumes import evaluate_volumes, volume_contingency
 
 __all__ = ["DIRECTIONS", "Contingency", "PairCounter", "best", "check_metric", "check_prefix", "contingency", "evaluate_luts",
-           "evaluate_segmentation", "evaluate_skeletons", "evaluate_thresholds", "evaluate_volumes", "find_errors", "plot_scores",
-           "scores", "table", "volume_contingency", "write_scores"]
+           "evaluate_mincut", "evaluate_segmentation", "evaluate_skeletons", "evaluate_thresholds", "evaluate_volumes",
+           "find_errors", "plot_scores", "scores", "table", "volume_contingency", "write_scores"]

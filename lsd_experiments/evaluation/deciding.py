@@ -12,10 +12,11 @@ from lsd_experiments.errors import UserError, nearest
 Direction: TypeAlias = Literal["lowest", "highest"]
 
 SHARED: dict[str, Direction] = {
-    "voi_split": "lowest", "voi_merge": "lowest", "nvi_split": "lowest", "nvi_merge": "lowest",
+    "voi_sum": "lowest", "voi_split": "lowest", "voi_merge": "lowest",
+    "nvi_sum": "lowest", "nvi_split": "lowest", "nvi_merge": "lowest",
     "rand_split": "highest", "rand_merge": "highest",
 }
-OF_LABELS: dict[str, Direction] = {"voi_sum": "lowest", **SHARED, "nvi_sum": "lowest", "adapted_rand_error": "lowest"}
+OF_LABELS: dict[str, Direction] = {**SHARED, "adapted_rand_error": "lowest"}
 OF_SKELETONS: dict[str, Direction] = {
     "xpress_erl_rand": "highest", "xpress_erl_voi": "highest", "xpress_rand": "highest", "xpress_voi": "highest",
     "xpress_normalized_erl": "highest", "normalized_erl": "highest", "erl": "highest",

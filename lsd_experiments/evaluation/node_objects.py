@@ -48,7 +48,8 @@ def voxel_numbers(voxels: NDArray[np.integer]) -> Indices:
     """[n] a number for each of the ``voxels`` [n, 3]; equal ones have the same."""
     if not len(voxels):
         return np.zeros(0, np.int64)
-    return np.unique(voxels, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    _, numbers = np.unique(voxels, axis=0, return_inverse=True)
+    return np.asarray(numbers, np.int64).reshape(-1)
 
 
 def skeletons_per_object(components: Indices, objects: Indices) -> tuple[Indices, Indices]:

@@ -23,7 +23,7 @@ Curves: TypeAlias = Mapping[str, Rows]
 
 SUFFIXES = (".json", ".csv", ".png")
 COLUMNS = {"threshold": "threshold", "voi_split": "VOI split", "voi_merge": "VOI merge", "voi_sum": "VOI sum",
-           "adapted_rand_error": "adapted Rand error", "erl": "ERL (nm)", "xpress_normalized_erl": "normalized ERL",
+           "adapted_rand_error": "adapted Rand error", "erl": "ERL (nm)", "normalized_erl": "normalized ERL",
            "splits": "splits", "merges": "merges", "xpress_erl_rand": "ERL+Rand"}
 COUNTS = ("splits", "merges")  # whole numbers
 

@@ -74,7 +74,7 @@ def _find_merges(skeletons: "Skeletons", segments: NDArray[np.uint64], objects: 
                   int((counts * (counts - 1) // 2).sum()))
 
 
-def split_by(items: Indices, keys: Indices) -> list[Indices]:
+def split_by(items: Indices, keys: NDArray[np.integer]) -> list[Indices]:
     """``items`` [n] in parts of equal ``keys`` [n], by ascending key; their order stays."""
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
