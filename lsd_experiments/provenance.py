@@ -51,6 +51,21 @@ def fingerprint_of(made: Mapping[str, Any]) -> str:
     return f"{made['key']}-{made['again']}" if "again" in made else str(made["key"])
 
 
+def network_of(made: Any) -> dict[str, Any]:
+    """``network``: name and iteration of the network that predicted what ``made`` is the provenance of, or its first input.
+
+    To be added to the provenance of what is made of it: a name for people, which no key depends on. Empty if nothing says so.
+    """
+    if not isinstance(made, Mapping):
+        return {}
+    if isinstance(made.get("network"), Mapping):
+        return {"network": dict(made["network"])}
+    found = made.get("parameters")
+    if made.get("stage") != "predict" or not isinstance(found, Mapping) or not {"variant", "iteration"} <= found.keys():
+        return {}
+    return {"network": {"name": found["variant"], "iteration": found["iteration"]}}
+
+
 def identity(value: Any) -> Any:
     """What counts of an input in a provenance."""
     return value["fingerprint"] if isinstance(value, Mapping) and "fingerprint" in value else value

@@ -39,9 +39,9 @@ def deciding_metric(rows: Sequence[Mapping[str, Any]], metric: str | None = None
     return found
 
 
-def rank(row: Mapping[str, Any], metric: str) -> float:
+def rank(row: Mapping[str, Any], metric: str, directions: Mapping[str, Direction] = DIRECTIONS) -> float:
     """A number that is the lower, the better ``row`` is; what is not a number is worse than all."""
     value = math.nan if row[metric] is None else float(row[metric])
     if math.isnan(value):
         return math.inf
-    return -value if DIRECTIONS[metric] == "highest" else value
+    return -value if directions[metric] == "highest" else value

@@ -33,7 +33,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
 from lsd_experiments.geometry import Box, Voxels, to_voxels
-from lsd_experiments.provenance import provenance
+from lsd_experiments.provenance import network_of, provenance
 from lsd_experiments.rag import database_exists, is_url, open_store
 from lsd_experiments.writing import check_writable
 
@@ -62,8 +62,9 @@ class FragmentsPlan:
     @cached_property
     def made(self) -> dict[str, Any]:
         """The provenance of the volume and of the nodes."""
-        return provenance(STAGE, _parameters(self.settings, self.parity), {
-            "affs": describe_input(self.affs), **({"mask": describe_input(self.mask)} if self.mask else {})})
+        inputs = {"affs": describe_input(self.affs), **({"mask": describe_input(self.mask)} if self.mask else {})}
+        return {**provenance(STAGE, _parameters(self.settings, self.parity), inputs),
+                **network_of(self.affs.attrs.get("provenance"))}
 
     @property
     def volume(self) -> Volume:

@@ -1,43 +1,54 @@
 """Evaluate all thresholds without writing a segmentation.
 
-Fragments are compared with the labels once, and the counts are relabelled for each threshold.
+Fragments are compared with the ground truth once, and each threshold's look-up table is applied to what that gave.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise.stage import check_finished, describe_input, read_json
 from lsd_experiments.blockwise.states import State, state_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import EvaluateSettings, PipelineSettings
-from lsd_experiments.provenance import fingerprint_of, provenance
+from lsd_experiments.pipeline.truths import Labels, Nodes, Region, Truth
+from lsd_experiments.provenance import fingerprint_of, network_of, provenance
 
 SUFFIXES = (".json", ".csv", ".png")
 
 
 @dataclass(frozen=True)
 class EvaluatePlan:
-    """The scores of all look-up tables (``luts``: their provenance) of ``fragments`` against ``labels``.
+    """The scores of all look-up tables (``luts``: their provenance) of ``fragments`` against ``truths``.
 
     ``prefix``: of the files that get them.
     """
 
     fragments: Volume
-    labels: Volume
+    truths: tuple[Truth, ...]
     luts: dict[str, Any]
     settings: EvaluateSettings
     prefix: Path
+    parity: bool
     name: str = "evaluate"
 
     @cached_property
     def made(self) -> dict[str, Any]:
-        """The provenance of the scores."""
-        return provenance(self.name, {"roi_offset": self.settings.roi_offset, "roi_shape": self.settings.roi_shape},
-                          {"labels": describe_input(self.labels), "fragments": describe_input(self.fragments),
-                           "luts": {"name": self.merge_function, "fingerprint": fingerprint_of(self.luts)}})
+        """The provenance of the scores: besides what counts, the network, and which curve is against which truth."""
+        settings = self.settings
+        parameters: dict[str, Any] = {"roi_offset": settings.roi_offset, "roi_shape": settings.roi_shape}
+        if settings.skeletons_file is not None or settings.metric != "voi_sum":
+            parameters |= {"best": settings.metric, "parity": self.parity}
+        inputs = {**{truth.kind: truth.described for truth in self.truths}, "fragments": describe_input(self.fragments),
+                  "luts": {"name": self.merge_function, "fingerprint": fingerprint_of(self.luts)}}
+        return {**provenance(self.name, parameters, inputs), **network_of(self.fragments.attrs.get("provenance")),
+                "curves": {self.curve(truth): truth.kind for truth in self.truths}}
 
     bytes = 0  # some kilobytes
 
@@ -45,6 +56,18 @@ class EvaluatePlan:
     def merge_function(self) -> str:
         """The merge function of the look-up tables."""
         return str(self.luts["inputs"]["edges"]["name"]).removeprefix("edges_")
+
+    def curve(self, truth: Truth) -> str:
+        """What the scores against ``truth`` are called."""
+        return self.merge_function if truth is self.truths[0] else f"{self.merge_function}, {truth.kind}"
+
+    @property
+    def deciding(self) -> str:
+        """The curve whose best threshold is the best: of labels, if they have the score that decides."""
+        from lsd_experiments.evaluation.deciding import OF_LABELS
+
+        kind = "labels" if self.settings.metric in OF_LABELS else "skeletons"
+        return self.curve(next((truth for truth in self.truths if truth.kind == kind), self.truths[0]))
 
     def stored(self) -> dict[str, Any]:
         """The provenance of the scores that there are."""
@@ -59,54 +82,88 @@ class EvaluatePlan:
             return State("new")
         state = state_of(str(path), read_json(path).get("provenance"), True, self.made)
         missing = [suffix for suffix in SUFFIXES if not _beside(self.prefix, suffix).exists()]
-        return State("begun", f"{_beside(self.prefix, missing[0])} is missing") if state.kind == "done" and missing else state
+        if state.kind == "done" and missing:
+            return State("begun", f"{_beside(self.prefix, missing[0])} is missing")
+        if state.kind == "done" and not self._is_in_table():
+            return State("begun", f"{self.settings.scores_db} does not have them")
+        return state
 
     def work(self, anew: bool, made: dict[str, Any], show: Any) -> None:
-        """Evaluate, or only write the files that are missing. ``made``: the provenance of the scores."""
-        from lsd_experiments.arrays import to_box
-        from lsd_experiments.evaluation import check_prefix, evaluate_thresholds, volume_contingency, write_scores
-        from lsd_experiments.segmentation import lut_path, part_of, read_lut, threshold_range
+        """Evaluate, or only write what is missing. ``made``: the provenance of the scores."""
+        from lsd_experiments.evaluation import check_prefix, write_scores
 
         if not anew and self.state().kind == "begun":
             written = read_json(_beside(self.prefix, ".json"))
-            write_scores(written["curves"], self.prefix, written["provenance"])
-            return
-        check_finished(self.fragments, "extract_fragments")
-        offset, shape = self.settings.roi_offset, self.settings.roi_shape
-        box = to_box(self.labels, offset, shape) if offset is not None and shape is not None else None
-        check_prefix(self.prefix)
-        options = self.luts["parameters"]
-        thresholds = threshold_range(options["thresholds_minmax"], options["thresholds_step"])
-        counted = volume_contingency(self.fragments, self.labels, box)
-        paths = {threshold: lut_path(self.fragments.container, self.merge_function, threshold) for threshold in thresholds}
-        luts = ((threshold, part_of(read_lut(path), counted.segments)) for threshold, path in paths.items())
-        rows = evaluate_thresholds(counted, luts)
-        write_scores({self.merge_function: rows}, self.prefix, made)
+            curves, made = written["curves"], {**made, **written["provenance"]}
+        else:
+            check_finished(self.fragments, "extract_fragments")
+            check_prefix(self.prefix)
+            curves = {self.curve(truth): truth.rows(self.fragments, self._luts, self._region) for truth in self.truths}
+        write_scores(curves, self.prefix, made, self.settings.metric)
+        if self.settings.scores_db is not None:
+            from lsd_experiments.scores import ScoresDatabase
+            from lsd_experiments.scores.entries import entries_of
+
+            ScoresDatabase(self.settings.scores_db).add(entries_of(curves, made))
+
+    def check(self) -> None:
+        """:raises UserError: if the truths do not fit, or the scores have no place in the table of ``scores_db``."""
+        from lsd_experiments.scores import ScoresDatabase
+
+        for truth in self.truths:
+            truth.check(self.fragments, self._region)
+        if self.settings.scores_db is not None:
+            ScoresDatabase(self.settings.scores_db).check()
+            if "network" not in self.made:
+                raise UserError(f"[evaluate] scores_db: {self.fragments.name} does not say which network and checkpoint it came "
+                                "from. Leave it out, and name them with scores.py add --network --iteration")
 
     def report(self) -> str:
         """The table, and the files."""
         from lsd_experiments.evaluation import table
 
         curves = read_json(_beside(self.prefix, ".json"))["curves"]
-        return f"{table(curves)}\n{', '.join(str(_beside(self.prefix, suffix)) for suffix in SUFFIXES)}"
+        files = [str(_beside(self.prefix, suffix)) for suffix in SUFFIXES]
+        tables = [table({name: rows}, metric=self.settings.metric) for name, rows in curves.items()]
+        return "\n".join([*tables, ", ".join([*files, *filter(None, [self.settings.scores_db])])])
+
+    @property
+    def _region(self) -> Region | None:
+        offset, shape = self.settings.roi_offset, self.settings.roi_shape
+        return (offset, shape) if offset is not None and shape is not None else None
+
+    def _is_in_table(self) -> bool:
+        from lsd_experiments.scores import ScoresDatabase
+
+        return self.settings.scores_db is None or ScoresDatabase(self.settings.scores_db).holds(self.made["key"])
+
+    def _luts(self, ids: NDArray[np.uint64]) -> Iterator[tuple[float, NDArray[np.uint64]]]:
+        """Each threshold, and of its table the rows for the fragments ``ids``."""
+        from lsd_experiments.segmentation import lut_path, part_of, read_lut, threshold_range
+
+        options = self.luts["parameters"]
+        for threshold in threshold_range(options["thresholds_minmax"], options["thresholds_step"]):
+            yield threshold, part_of(read_lut(lut_path(self.fragments.container, self.merge_function, threshold)), ids)
 
 
 def plan_evaluation(config: PipelineSettings, fragments: Volume, luts: dict[str, Any] | None) -> EvaluatePlan:
     """How the look-up tables of ``fragments`` are evaluated.
 
     :param luts: their provenance as it will be; None: of those that there are
-    :raises UserError: if there are no labels or look-up tables
+    :raises UserError: if there is no ground truth or no look-up table, or they do not fit
     """
     from lsd_experiments.segmentation.blockwise import read_luts_provenance
 
     settings = evaluate_settings(config)
-    labels = open_volume(settings.labels_file, settings.labels_dataset)
+    truths = _truths(settings, config.parity)
     luts = luts or read_luts_provenance(fragments, config.agglomerate.merge_function)
-    return EvaluatePlan(fragments, labels, luts, settings, config.scores_prefix)
+    plan = EvaluatePlan(fragments, truths, luts, settings, config.scores_prefix, config.parity)
+    plan.check()
+    return plan
 
 
 def best_threshold(config: PipelineSettings, fragments: Volume, luts: dict[str, Any] | None) -> float:
-    """The threshold of lowest VOI sum.
+    """The best threshold, by the score that [evaluate] names.
 
     :raises UserError: if it was not evaluated, or not with these look-up tables
     """
@@ -118,14 +175,26 @@ def best_threshold(config: PipelineSettings, fragments: Volume, luts: dict[str, 
     scores = read_json(path)
     if scores.get("provenance", {}).get("key") != plan.made["key"]:
         raise UserError(f"{path}: these scores are not of the look-up tables that there are now. Run evaluate again")
-    return float(scores["best"][plan.merge_function]["threshold"])
+    return float(scores["best"][plan.deciding]["threshold"])
 
 
 def evaluate_settings(config: PipelineSettings) -> EvaluateSettings:
     """:raises UserError: if the configuration names no ground truth."""
     if config.evaluate is None:
-        raise UserError("the configuration has no [evaluate] with 'labels_file'; evaluation, and threshold = \"best\", need it")
+        raise UserError("the configuration has no [evaluate] with 'labels_file' or 'skeletons_file'; evaluation, and threshold "
+                        "= \"best\", need it")
     return config.evaluate
+
+
+def _truths(settings: EvaluateSettings, parity: bool) -> tuple[Truth, ...]:
+    truths: list[Truth] = []
+    if settings.labels_file is not None:
+        truths.append(Labels(open_volume(settings.labels_file, settings.labels_dataset)))
+    if settings.skeletons_file is not None:
+        if not Path(settings.skeletons_file).is_file():
+            raise UserError(f"{settings.skeletons_file}: no such file. Correct 'skeletons_file' in [evaluate]")
+        truths.append(Nodes(Path(settings.skeletons_file), parity))
+    return tuple(truths)
 
 
 def _beside(prefix: Path, suffix: str) -> Path:

@@ -8,19 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
+from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
 from lsd_experiments.rag.address import is_url, split_password
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.settings import Settings, load_settings
 
-PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "out_prefix",
-         "lsds_file", "lsds_setup", "image"}
-WRITTEN = ("out_file", "db", "fragments_file", "out_prefix")
+PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "skeletons_file",
+         "out_prefix", "scores_db", "lsds_file", "lsds_setup", "image"}
+WRITTEN = ("out_file", "db", "fragments_file", "out_prefix", "scores_db")
 DATABASE = "LSD_DATABASE"  # the environment variable that names the database, where the configuration does not
 ROI = Size
 
@@ -50,19 +51,41 @@ class PredictSettings(Settings):
 
 
 class EvaluateSettings(Settings):
-    """The ground truth.
+    """The ground truth: labels, skeletons, or both.
 
     :param labels_file: container of the labels
-    :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that is labelled)
+    :param skeletons_file: file of skeletons, see docs/skeletons.md
+    :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that is labelled, or fragments cover)
     :param roi_shape: (z, y, x) in nm, its size
+    :param best: the score that says which threshold is the best (default: ``xpress_erl_rand`` with skeletons, else ``voi_sum``)
     :param out_prefix: of the files that get the scores (default: ``<out_file without suffix>_<merge function>``)
+    :param scores_db: SQLite file that gets the scores, too: a table over checkpoints, see docs/scores.md
     """
 
-    labels_file: str
+    labels_file: str | None = None
     labels_dataset: str = "volumes/labels/neuron_ids"
+    skeletons_file: str | None = None
     roi_offset: ROI | None = None
     roi_shape: PositiveSize | None = None
+    best: str | None = None
     out_prefix: str | None = None
+    scores_db: str | None = None
+
+    @property
+    def metric(self) -> str:
+        """The score that says which threshold is the best."""
+        return self.best or ("voi_sum" if self.skeletons_file is None else "xpress_erl_rand")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "EvaluateSettings":
+        if self.labels_file is None and self.skeletons_file is None:
+            raise ValueError("name a labels_file, a skeletons_file, or both")
+        known = {**(OF_LABELS if self.labels_file else {}), **(OF_SKELETONS if self.skeletons_file else {})}
+        try:
+            check_metric(self.metric, known)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class PipelineSettings(Settings):

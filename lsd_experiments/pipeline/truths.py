@@ -1,0 +1,100 @@
+"""The ground truths that fragments and their look-up tables are judged by: labels and skeletons.
+
+Each looks at the fragments once: what they share with labels, or which of them lie under the nodes of skeletons. All thresholds
+follow from that, and no segmentation is written.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.arrays import Volume, to_box
+from lsd_experiments.blockwise.stage import describe_input
+from lsd_experiments.geometry import Box, Nanometres, to_nm
+
+Luts = Callable[[NDArray[np.uint64]], Iterator[tuple[float, NDArray[np.uint64]]]]  # thresholds, and the tables' parts for these ids
+Region = tuple[Nanometres, Nanometres]  # offset and shape, nm
+Rows = list[dict[str, Any]]
+
+
+class Truth(Protocol):
+    """What both have. ``kind``: what provenance calls it; ``described``: its entry there."""
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def described(self) -> dict[str, str]: ...  # noqa: D102
+
+    def check(self, fragments: Volume, region: Region | None) -> None:
+        """:raises UserError: if what it takes to judge ``fragments`` in ``region`` is not there."""
+
+    def rows(self, fragments: Volume, luts: Luts, region: Region | None) -> Rows:
+        """The scores of all tables of ``fragments``, within ``region``."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Judges by the voxels of ``volume`` that are not 0."""
+
+    volume: Volume
+    kind = "labels"
+
+    @cached_property
+    def described(self) -> dict[str, str]:
+        """Its entry in provenance."""
+        return describe_input(self.volume)
+
+    def check(self, fragments: Volume, region: Region | None) -> None:
+        """It is open."""
+
+    def rows(self, fragments: Volume, luts: Luts, region: Region | None) -> Rows:
+        """The scores of all tables."""
+        from lsd_experiments.evaluation import evaluate_thresholds, volume_contingency
+
+        counted = volume_contingency(fragments, self.volume, to_box(self.volume, *region) if region else None)
+        return evaluate_thresholds(counted, luts(counted.segments))
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Judges by the nodes of the skeletons in ``path``; ``parity``: as published, where that has known faults."""
+
+    path: Path
+    parity: bool
+    kind = "skeletons"
+
+    @cached_property
+    def described(self) -> dict[str, str]:
+        """Its entry in provenance: the fingerprint is of the bytes of the file."""
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"name": self.path.name, "fingerprint": f"sha256:{digest[:16]}"}
+
+    def check(self, fragments: Volume, region: Region | None) -> None:
+        """:raises UserError: if the region is not inside of ``fragments``."""
+        _box(fragments, region)
+
+    def rows(self, fragments: Volume, luts: Luts, region: Region | None) -> Rows:
+        """The scores of all tables.
+
+        :raises UserError: if the file holds no skeletons, or none there
+        """
+        from lsd_experiments.evaluation.skeletons import evaluate_luts
+        from lsd_experiments.skeletons import crop, read_skeletons, segments_at
+
+        box = _box(fragments, region)
+        offset = tuple(o + b for o, b in zip(fragments.offset, to_nm(box.begin, fragments.voxel_size), strict=True))
+        skeletons = crop(read_skeletons(self.path), offset, to_nm(box.shape, fragments.voxel_size))
+        ids = segments_at(fragments, skeletons)
+        voxels = np.floor((skeletons.positions - fragments.offset) / fragments.voxel_size).astype(np.int64)
+        return evaluate_luts(skeletons, ids, luts(ids), self.parity, voxels)
+
+
+def _box(fragments: Volume, region: Region | None) -> Box:
+    return to_box(fragments, *region) if region else fragments.box
