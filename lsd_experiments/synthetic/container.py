@@ -1,9 +1,6 @@
 """Synthetic volumes as containers: ``volumes/raw``, ``volumes/labels/neuron_ids``, ``volumes/labels/labels_mask``."""
 
-import json
 import logging
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +9,9 @@ import numpy as np
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.provenance import provenance
+from lsd_experiments.synthetic.making import STAGE, appearing, made_before
 from lsd_experiments.synthetic.volume import check_arguments, synthesize
 
-STAGE = "make_synthetic"
 LOGGER = logging.getLogger(__name__)
 
 
@@ -33,35 +30,10 @@ def write_synthetic(path: str | Path, shape: Sequence[int], voxel_size: Sequence
         raise UserError(f"offset {tuple(offset)}: give three numbers in nm, z y x")
     parameters = {"shape": list(shape), "voxel_size": list(voxel_size), "density": float(density), "seed": seed,
                   "offset": [float(o) for o in offset]}
-    if _made_before(path, parameters):
+    if made_before(path, parameters):
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.partial-{os.getpid()}.zarr")
-    try:
-        partial.mkdir()  # so that a place that cannot be written is noticed before the work
+    with appearing(path) as partial:
         _write(partial, parameters)
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return True
-
-
-def _made_before(path: Path, parameters: dict[str, Any]) -> bool:
-    if path.suffix != ".zarr":
-        raise UserError(f"{path}: synthetic volumes are zarr containers. Name one that ends in .zarr")
-    if not path.exists():
-        return False
-    try:
-        made = json.loads((path / "volumes/raw/.zattrs").read_text())["provenance"]
-        found = made["parameters"] if made["stage"] == STAGE else None
-    except (OSError, ValueError, KeyError, TypeError):
-        found = None
-    if found is None:
-        raise UserError(f"{path}: exists and is not a synthetic volume. Name another container")
-    if found != parameters:
-        different = ", ".join(f"{key} {found.get(key)}" for key, value in parameters.items() if found.get(key) != value)
-        raise UserError(f"{path}: exists and was made with other parameters ({different}). Remove it, or name another "
-                        "container")
     return True
 
 

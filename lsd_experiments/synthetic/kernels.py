@@ -7,7 +7,7 @@ value from another file: the compiled code is kept until this one changes.
 import numpy as np
 
 from lsd_experiments.compiled import compiled
-from lsd_experiments.synthetic.neurites import RADIUS, STEP
+from lsd_experiments.synthetic.neurites import Tissue
 
 OVERLAP = 0.9  # neurites may come as near as this share of the sum of their radii
 
@@ -15,8 +15,8 @@ OVERLAP = 0.9  # neurites may come as near as this share of the sum of their rad
 class Space:
     """The balls placed so far, in a grid of cells that finds the near ones."""
 
-    def __init__(self, begin: np.ndarray, extent: np.ndarray, cell: float) -> None:
-        self.begin, self.extent, self.cell = begin, extent, 2 * cell
+    def __init__(self, begin: np.ndarray, extent: np.ndarray, tissue: Tissue) -> None:
+        self.begin, self.extent, self.cell, self.tissue = begin, extent, 2 * tissue.radius[1], tissue
         shape = np.ceil(extent / self.cell).astype(int) + 1
         self.heads = np.full(tuple(shape), -1, np.int64)
         self.nexts = np.empty(1024, np.int64)
@@ -31,8 +31,10 @@ class Space:
 
         :param normals: [2, steps, 4] random numbers, for the turns (3) and the calibre (1) of each step both ways
         """
-        paths = [_walk(seed, sign * direction, radius, owner, normals[way], *RADIUS, STEP, self.begin, self.extent,
-                       self.cell, self.heads, self.nexts, self.points, self.radii, self.owners)
+        tissue = self.tissue
+        paths = [_walk(seed, sign * direction, radius, owner, normals[way], *tissue.radius, tissue.step, tissue.swelling,
+                       tissue.turn, tissue.push, self.begin, self.extent, self.cell, self.heads, self.nexts, self.points,
+                       self.radii, self.owners)
                  for way, sign in enumerate((-1.0, 1.0))]
         path = np.concatenate([paths[0][::-1], paths[1][1:]])
         start = self.count
@@ -83,7 +85,7 @@ def _room(p, owner, begin, cell, heads, nexts, points, radii, owners):  # type: 
 
 @compiled
 def _walk(seed, direction, radius, owner, normals, thinnest, thickest, step_length,  # type: ignore[no-untyped-def]
-          begin, extent, cell, heads, nexts, points, radii, owners):
+          swelling, turn, shove, begin, extent, cell, heads, nexts, points, radii, owners):
     """One way from ``seed``: [n, 4] position and radius, until it leaves the space or finds no room."""
     path = np.empty((len(normals), 4))
     p, d, calibre = seed.copy(), direction.copy(), 0.0
@@ -95,7 +97,7 @@ def _walk(seed, direction, radius, owner, normals, thinnest, thickest, step_leng
         room, push = _room(p, owner, begin, cell, heads, nexts, points, radii, owners)
         if room < thinnest * 0.8:
             return path[:n]
-        calibre = 0.93 * calibre + 0.1 * normals[step, 3]  # slow swelling and thinning
+        calibre = 0.93 * calibre + swelling * normals[step, 3]  # slow swelling and thinning
         wanted = radius * np.exp(calibre)
         path[n, :3] = p
         path[n, 3] = min(max(wanted, 0.8 * thinnest), room, thickest)
@@ -103,24 +105,25 @@ def _walk(seed, direction, radius, owner, normals, thinnest, thickest, step_leng
         strength = np.sqrt((push * push).sum())
         if strength > 1:
             push = push / strength
-        d = d + 0.10 * normals[step, :3] + 0.35 * push
+        d = d + turn * normals[step, :3] + shove * push
         d = d / np.sqrt((d * d).sum())
         p = p + step_length * d
     return path[:n]
 
 
 @compiled
-def nearest_neurites(points, radii, owners, warped, voxel_size, reach, label, gap):  # type: ignore[no-untyped-def]
+def nearest_neurites(points, radii, owners, warped, voxel_size, reach, ball, surface, gap):  # type: ignore[no-untyped-def]
     """For each voxel the neurite whose surface is nearest, and how much farther the next one's is.
 
     Space is halved in two levels of blocks; a block keeps only balls that can be nearest or second in it.
 
     :param warped: [3, z, y, x] float32, displacement in nm of the point that is looked up for each voxel
     :param reach: the largest displacement in nm
-    :param label: [z, y, x] int32, filled with owners
+    :param ball: [z, y, x] int32, filled with the ball of that neurite whose surface is nearest
+    :param surface: [z, y, x] float32, filled with the distance of that surface in nm, negative inside
     :param gap: [z, y, x] float32, filled with the difference of the two distances in nm
     """
-    shape = np.array(label.shape)
+    shape = np.array(ball.shape)
     everything = np.arange(len(radii))
     distances = np.empty(len(radii))
     coarse, fine = (16, 32, 32), (4, 8, 8)
@@ -136,7 +139,8 @@ def nearest_neurites(points, radii, owners, warped, voxel_size, reach, label, ga
                         for x1 in range(x0, high[2], fine[2]):
                             begin = np.array((z1, y1, x1))
                             end = np.minimum(begin + np.array(fine), high)
-                            _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size, label, gap)
+                            _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size, ball, surface,
+                                  gap)
 
 
 @compiled
@@ -172,7 +176,8 @@ def _rank(distance, candidate, first, second, owner):  # type: ignore[no-untyped
 
 
 @compiled
-def _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size, label, gap):  # type: ignore[no-untyped-def]
+def _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size,  # type: ignore[no-untyped-def]
+          ball, surface, gap):
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for z in range(begin[0], end[0]):
         for y in range(begin[1], end[1]):
@@ -188,12 +193,15 @@ def _fill(begin, end, near, points, radii, owners, distances, warped, voxel_size
                 py = y * voxel_size[1] + warped[1, z, y, x]
                 px = x * voxel_size[2] + warped[2, z, y, x]
                 first = second = np.inf
-                owner = -1
+                owner = nearest = -1
                 for b in here:
                     dz, dy, dx = points[b, 0] - pz, points[b, 1] - py, points[b, 2] - px
                     distance = np.sqrt(dz * dz + dy * dy + dx * dx) - radii[b]
+                    if distance < first:
+                        nearest = b
                     first, second, owner = _rank(distance, owners[b], first, second, owner)
-                label[z, y, x] = owner
+                ball[z, y, x] = nearest
+                surface[z, y, x] = first
                 gap[z, y, x] = second - first
 
 

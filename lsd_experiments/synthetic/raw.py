@@ -11,7 +11,6 @@ from lsd_experiments.synthetic.noise import smooth_noise
 MEMBRANE = 13.0  # half the width of the dark line between two neurites
 SYNAPSE = 23.0  # the same where the membranes are thickened
 CYTOPLASM, DARK_CYTOPLASM = 0.66, 0.52
-MITOCHONDRION = (120.0, 0.55)  # thinnest neurite that has them, and their radius as a share of the neurite's
 VESICLE = 20.0  # radius
 
 
@@ -32,17 +31,17 @@ def render(label: np.ndarray, gap: np.ndarray, warp: np.ndarray, neurites: Neuri
     depth = gap / 2  # distance to the membrane
     values = _cytoplasm(label, neurites, rng)
     values += 0.045 * noise(20) + 0.03 * noise(70)
-    values -= 0.22 * _reticulum(noise(110), noise(300)) * _smooth_step((depth - 45) / 10)
+    values -= 0.22 * _reticulum(noise(110), noise(300)) * smooth_step((depth - 45) / 10)
     organelles = _organelles(label, warp, neurites, np.asarray(voxel_size), rng)
     _draw_mitochondria(values, organelles[0], noise(45))
     values -= 0.22 * np.exp(-((organelles[1] / 9) ** 2))
-    half = max(MEMBRANE, 1.1 * voxel_size[-1]) + (SYNAPSE - MEMBRANE) * _smooth_step((noise(260) - 1.6) / 0.1)
-    membrane = _smooth_step((half - depth) / 3.5) * (0.88 + 0.12 * np.tanh(noise(150)))
+    half = max(MEMBRANE, 1.1 * voxel_size[-1]) + (SYNAPSE - MEMBRANE) * smooth_step((noise(260) - 1.6) / 0.1)
+    membrane = smooth_step((half - depth) / 3.5) * (0.88 + 0.12 * np.tanh(noise(150)))
     values += membrane * (0.16 + 0.03 * noise(30) - values)
     return _expose(values, rng)
 
 
-def _smooth_step(x: np.ndarray) -> np.ndarray:
+def smooth_step(x: np.ndarray) -> np.ndarray:
     """0 far below 0, 1 far above it."""
     return np.asarray(0.5 + 0.5 * np.tanh(x / 2))
 
@@ -56,7 +55,7 @@ def _cytoplasm(label: np.ndarray, neurites: Neurites, rng: np.random.Generator) 
 
 def _reticulum(noise: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Thin curved sheets, in some places only."""
-    return np.asarray(np.exp(-((noise / 0.07) ** 2)) * _smooth_step((where - 0.3) / 0.1))
+    return np.asarray(np.exp(-((noise / 0.07) ** 2)) * smooth_step((where - 0.3) / 0.1))
 
 
 def _organelles(label: np.ndarray, warp: np.ndarray, neurites: Neurites, voxel_size: np.ndarray,
@@ -65,24 +64,29 @@ def _organelles(label: np.ndarray, warp: np.ndarray, neurites: Neurites, voxel_s
     from lsd_experiments.synthetic.kernels import stamp_balls
 
     fields = np.full((2, *label.shape), 1e3, np.float32)
-    balls = (_mitochondria(neurites, rng), _vesicles(neurites, rng))
+    balls = (mitochondria(neurites, rng), _vesicles(neurites, rng))
     for field, (points, radii, owners) in zip(fields, balls, strict=True):
         stamp_balls(points, radii, owners, warp, voxel_size, label, field)
     return fields
 
 
-def _mitochondria(neurites: Neurites, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Balls in rows along the neurites that are thick enough, about a quarter of their length."""
+def mitochondria(neurites: Neurites, rng: np.random.Generator, thinnest: float = 120, share: float = 0.55,
+                 largest: float = 160) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Balls in rows along the neurites thicker than ``thinnest`` (nm), about a quarter of their length.
+
+    :param share: their radius as a share of the neurite's, where that is no more than ``largest`` (nm)
+    :returns: points [n, 3], radii [n] and owners [n], as those of neurites
+    """
     chosen, radii = [], []
     for begin, end in neurites.stretches:
         at = int(begin) + int(rng.integers(0, 40))
         while at < end - 4:
             row = np.arange(at, min(at + int(rng.integers(5, 18)), end))
             thin = float(neurites.radii[row].min())
-            if thin > MITOCHONDRION[0]:
+            if thin > thinnest:
                 bulge = np.sqrt(1 - np.linspace(-0.9, 0.9, len(row)) ** 2)  # rounded ends
                 chosen.append(row)
-                radii.append(min(MITOCHONDRION[1] * thin, 160) * bulge)
+                radii.append(min(share * thin, largest) * bulge)
             at = int(row[-1]) + int(rng.integers(15, 60))
     rows = np.concatenate([*chosen, np.empty(0, int)])
     return neurites.points[rows], np.concatenate([*radii, np.empty(0)]), neurites.owners[rows]
@@ -97,7 +101,7 @@ def _vesicles(neurites: Neurites, rng: np.random.Generator) -> tuple[np.ndarray,
 
 
 def _draw_mitochondria(values: np.ndarray, distance: np.ndarray, noise: np.ndarray) -> None:
-    inside = _smooth_step(-distance / 3)
+    inside = smooth_step(-distance / 3)
     cristae = 0.42 + 0.09 * np.sin(4 * noise)
     values += inside * (cristae - values)
     values -= 0.2 * np.exp(-((distance / 8) ** 2))

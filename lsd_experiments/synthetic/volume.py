@@ -1,7 +1,5 @@
 """A volume of raw and labels, from a seed."""
 
-import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,14 +7,15 @@ import numpy as np
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Nanometres, Voxels
-from lsd_experiments.synthetic.neurites import DENSEST, RADIUS, Neurites, grow_neurites
+from lsd_experiments.synthetic.memory import check_memory
+from lsd_experiments.synthetic.neurites import NEUROPIL, Neurites, grow_neurites
 from lsd_experiments.synthetic.noise import smooth_noise
 from lsd_experiments.synthetic.raw import render
 
 WARP = 45.0  # nm, how far surfaces are displaced at most per axis, to make tubes irregular
 SLIP = 3.0  # nm, standard deviation of how far a section lies beside its place
 CRUMB = 200  # voxels; smaller connected parts stay unlabelled
-VOXEL = (0.5, 2 * RADIUS[0])  # nm: smaller ones are of atoms, larger ones miss the thinnest neurite
+VOXEL = (0.5, 2 * NEUROPIL.radius[0])  # nm: smaller ones are of atoms, larger ones miss the thinnest neurite
 BYTES = 64  # of memory per voxel, measured
 
 
@@ -44,7 +43,7 @@ def synthesize(shape: Sequence[int], voxel_size: Sequence[float] = (20, 9, 9), d
     warp = _warp(shape, voxel_size, rng)
     label, gap = _assign(neurites, warp, shape, voxel_size)
     raw = render(label, gap, warp, neurites, voxel_size, rng)
-    return SyntheticVolume(raw, _connected(label))
+    return SyntheticVolume(raw, connected(label + 1))
 
 
 def check_arguments(shape: Sequence[int], voxel_size: Sequence[float], density: float,
@@ -55,14 +54,11 @@ def check_arguments(shape: Sequence[int], voxel_size: Sequence[float], density: 
     """
     if len(shape) != 3 or any(n < 1 for n in shape):
         raise UserError(f"shape {tuple(shape)}: give three positive numbers of voxels, z y x")
-    needed, there = BYTES * math.prod(map(int, shape)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise UserError(f"shape {tuple(shape)}: takes {needed / 2**30:.4g} GiB of memory, this machine has {there / 2**30:.3g}. "
-                        "Make a smaller volume")
+    check_memory(shape, BYTES)
     if len(voxel_size) != 3 or any(not VOXEL[0] <= v <= VOXEL[1] for v in voxel_size):
         raise UserError(f"voxel size {tuple(voxel_size)}: give three sizes from {VOXEL[0]:g} to {VOXEL[1]:g} nm, z y x")
-    if not 0 < density <= DENSEST:
-        raise UserError(f"density {density}: give neurites per cubic micrometre, above 0 and at most {DENSEST:.0f}")
+    if not 0 < density <= NEUROPIL.densest:
+        raise UserError(f"density {density}: give neurites per cubic micrometre, above 0 and at most {NEUROPIL.densest:.0f}")
     if seed < 0:
         raise UserError(f"seed {seed}: give 0 or a positive number")
     return tuple(map(int, shape)), tuple(map(float, voxel_size))
@@ -82,17 +78,17 @@ def _assign(neurites: Neurites, warp: np.ndarray, shape: Voxels,
     """The neurite of each voxel, [z, y, x] int32, and how much farther the next one is, [z, y, x] float32 in nm."""
     from lsd_experiments.synthetic.kernels import nearest_neurites
 
-    label, gap = np.empty(shape, np.int32), np.empty(shape, np.float32)
+    ball, surface, gap = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.float32)
     nearest_neurites(neurites.points, neurites.radii, neurites.owners, warp, np.asarray(voxel_size), WARP + 3 * SLIP,
-                     label, gap)
-    return label, gap
+                     ball, surface, gap)
+    return neurites.owners[ball], gap
 
 
-def _connected(label: np.ndarray) -> np.ndarray:
-    """Ids of 1 and up, one per connected part of a neurite; crumbs become 0."""
+def connected(label: np.ndarray) -> np.ndarray:
+    """Ids of 1 and up, one per connected part of what has one value above 0 in ``label``; crumbs become 0."""
     import cc3d
 
-    parts = cc3d.connected_components(label + 1, connectivity=6)
+    parts = cc3d.connected_components(label, connectivity=6)
     sizes = np.bincount(parts.ravel())
     kept = sizes >= min(CRUMB, label.size)
     kept[0] = False

@@ -23,12 +23,14 @@ def test_as_all_balls():
         rng = np.random.default_rng(seed)
         points, radii, owners = balls(rng)
         warp = rng.uniform(-30, 30, (3, *SHAPE)).astype(np.float32)
-        label, gap = np.empty(SHAPE, np.int32), np.empty(SHAPE, np.float32)
-        nearest_neurites(points, radii, owners, warp, VOXEL, 30.0, label, gap)
+        ball, surface, gap = np.empty(SHAPE, np.int32), np.empty(SHAPE, np.float32), np.empty(SHAPE, np.float32)
+        nearest_neurites(points, radii, owners, warp, VOXEL, 30.0, ball, surface, gap)
         distance = np.linalg.norm(places(warp)[..., None, :] - points, axis=-1) - radii
         per_owner = np.stack([distance[..., owners == o].min(-1) if (owners == o).any() else np.full(SHAPE, np.inf)
                               for o in range(9)], -1)
-        assert (label == per_owner.argmin(-1)).all()
+        assert (owners[ball] == per_owner.argmin(-1)).all()
+        assert (ball == distance.argmin(-1)).all()
+        np.testing.assert_allclose(surface, distance.min(-1), atol=1e-2)
         first, second = np.moveaxis(np.sort(per_owner, -1)[..., :2], -1, 0)
         np.testing.assert_allclose(gap, second - first, atol=1e-2)
 
