@@ -1,0 +1,94 @@
+"""What ``evaluate_skeletons.py`` does: a segmentation on disk, or all thresholds of a pipeline, against skeletons."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from lsd_experiments.errors import UserError
+from lsd_experiments.evaluation.reports import check_prefix, table, write_scores
+from lsd_experiments.evaluation.skeleton_errors import find_errors
+from lsd_experiments.evaluation.skeleton_options import roi_of
+from lsd_experiments.evaluation.skeleton_reports import error_lines, summary, write_skeleton_scores
+from lsd_experiments.evaluation.skeleton_volumes import nodes_in
+from lsd_experiments.evaluation.skeletons import evaluate_skeletons
+from lsd_experiments.provenance import provenance
+
+if TYPE_CHECKING:
+    from lsd_experiments.skeletons import Skeletons
+
+
+def main(options: argparse.Namespace) -> None:
+    """Do what the options say, see :func:`lsd_experiments.evaluation.skeleton_options.parser`."""
+    roi = roi_of(options)  # before anything is read
+    if options.out is not None:
+        check_prefix(options.out)
+    if options.graph is not None:
+        _evaluate_graph(options)
+        return
+    if options.mincut:
+        raise UserError("--mincut needs the region graph: give the pipeline's configuration as --graph CONFIG")
+    if options.segmentation_file is None:
+        raise UserError("no segmentation to evaluate. Name SEG_FILE, or a pipeline's configuration as --graph CONFIG")
+    if options.check_submission:
+        from lsd_experiments.submission import check_submission
+
+        check_submission(options.segmentation_file)
+        print("Pass")
+        return
+    _evaluate_volume(options, roi)
+
+
+def _evaluate_volume(options: argparse.Namespace, roi: Any) -> None:
+    from lsd_experiments.arrays import list_datasets, open_volume
+
+    path = options.skeletons or options.skeleton_file
+    only = list_datasets(options.segmentation_file) if options.segmentation_dataset is None else []
+    volume = open_volume(options.segmentation_file, only[0] if len(only) == 1 else options.segmentation_dataset)
+    found = nodes_in(volume, _read(path, options.scale), roi, options.downsampling)
+    leader_board = evaluate_skeletons(found.skeletons, found.ids, parity=True, voxels=found.voxels)
+    if options.show_all_scores is False:
+        print(leader_board["xpress_erl_rand"])
+        return
+    row = leader_board if options.parity else evaluate_skeletons(found.skeletons, found.ids)
+    print(summary(row))
+    print(f"leader board, as published: {leader_board['xpress_erl_rand']:.6f}")
+    splits, merges = find_errors(found.skeletons, found.ids)
+    if options.print_errors:
+        print("", *error_lines(splits, merges, row["skeletons"], options.in_xyz), sep="\n")
+    if options.out is not None:
+        parameters = {"roi": roi, "downsampling": options.downsampling, "parity": options.parity, "scale": options.scale}
+        made = provenance("evaluate_skeletons", parameters, {"segmentation": volume.name, "skeletons": str(path)})
+        report = {"scores": row, "leader_board": leader_board["xpress_erl_rand"], "provenance": made}
+        write_skeleton_scores(options.out, report, splits, merges)
+
+
+def _evaluate_graph(options: argparse.Namespace) -> None:
+    from lsd_experiments.evaluation.skeleton_pipeline import evaluate_graph
+    from lsd_experiments.pipeline.settings import load_pipeline
+
+    unfit = [name for name in ("check_submission", "print_errors", "segmentation_dataset") if getattr(options, name)]
+    if unfit or options.downsampling > 1 or options.show_all_scores is False:
+        raise UserError("--graph evaluates look-up tables on fragments: options of a segmentation do not fit it. Leave them out")
+    config = load_pipeline(options.graph)
+    named = options.skeletons or options.segmentation_file or options.skeleton_file  # the one that there is stands first
+    path = named or (config.evaluate.skeletons_file if config.evaluate else None)
+    rows, made = evaluate_graph(config, _read(path, options.scale), roi_of(options), options.parity, options.mincut)
+    print(table({config.agglomerate.merge_function: rows}))
+    if options.mincut:
+        print("", *_mincut_lines(rows), sep="\n")
+    if options.out is not None:
+        made["inputs"]["skeletons"] = str(path)
+        write_scores({config.agglomerate.merge_function: rows}, options.out, made)
+
+
+def _mincut_lines(rows: list[dict[str, Any]]) -> list[str]:
+    keys = ("threshold", "splits_needed", "merges_needed", "unsplittable_fragments")
+    return ["  ".join(key.replace("_", " ") for key in keys),
+            *("  ".join(f"{row[key]:>{len(key)}g}" for key in keys) for row in rows)]
+
+
+def _read(path: str | None, scale: float) -> "Skeletons":
+    from lsd_experiments.skeletons import read_skeletons
+
+    if path is None:
+        raise UserError("no skeletons to evaluate on. Name a file of them after the segmentation")
+    return read_skeletons(path, scale)
