@@ -61,7 +61,7 @@ def timed(pipeline: Any, batches: int, without: tuple[str, ...] = ()) -> Callabl
 
     from lsd_experiments.training.pipeline import batch_request
 
-    request = batch_request(NETWORK, TRAINING, ZEBRAFINCH.voxel_size)
+    request = batch_request(NETWORK, TRAINING, ZEBRAFINCH)
     for key in [key for key in request.array_specs if key.identifier in without]:
         del request[key]
     gp.build(pipeline).__enter__()

@@ -1,4 +1,4 @@
-"""The published U-Net as a plain PyTorch module; needs torch and safetensors, and nothing of this repository.
+"""The published U-Nets as a plain PyTorch module; needs torch and safetensors, and nothing of this repository.
 
     from unet_torch import load
     unet = load("mtlsd.safetensors")            # written by 02_train/export_checkpoint.py
@@ -13,6 +13,7 @@ prints the layers:
 
 import argparse
 import json
+import math
 
 import torch
 from safetensors import safe_open
@@ -30,15 +31,16 @@ class UNet(nn.Module):
         self.heads = {head["name"]: f"{head['checkpoint_name'] or head['name']}_0" for head in network["heads"]}
         fmaps = [network["num_fmaps"] * network["fmap_inc_factor"] ** level for level in range(len(self.factors) + 1)]
         fmaps_out = network["num_fmaps_out"] or fmaps[0]
+        self.of_funlib = network["architecture"] == "funlib"  # not mala's
         channels = sum(self.inputs.values())
         for level, width in enumerate(fmaps):
             self._add_convolutions(f"unet_layer_{level}_left", channels, width)
             channels = width
         for level in reversed(range(len(self.factors))):
             factor, width = self.factors[level], fmaps[level]
-            up = nn.ConvTranspose3d(fmaps[level + 1], width, factor, stride=factor)
-            self.add_module(f"unet_up_{level + 1}_to_{level}", up)
-            self._add_convolutions(f"unet_layer_{level}_right", 2 * width, width if level else fmaps_out)
+            up = fmaps[level + 1] if self.of_funlib else width
+            self.add_module(f"unet_up_{level + 1}_to_{level}", nn.ConvTranspose3d(fmaps[level + 1], up, factor, stride=factor))
+            self._add_convolutions(f"unet_layer_{level}_right", width + up, width if level else fmaps_out)
         for head in network["heads"]:
             self.add_module(self.heads[head["name"]], nn.Conv3d(fmaps_out, head["channels"], 1))
 
@@ -56,20 +58,26 @@ class UNet(nn.Module):
             x = F.max_pool3d(x, factor)  # drops what is left over
         x = self._convolve(x, f"unet_layer_{len(self.factors)}_left")
         for level in reversed(range(len(self.factors))):
-            x = F.relu(self.get_submodule(f"unet_up_{level + 1}_to_{level}")(x))
-            x = torch.cat([crop(skips[level], x), x], dim=1)
+            x = self.get_submodule(f"unet_up_{level + 1}_to_{level}")(x)
+            x = crop(x, self._to_stride(x, level)) if self.of_funlib else F.relu(x)
+            x = torch.cat([crop(skips[level], x.shape[2:]), x], dim=1)
             x = self._convolve(x, f"unet_layer_{level}_right")
         return {name: torch.sigmoid(self.get_submodule(layer)(x)) for name, layer in self.heads.items()}
 
     def _convolve(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        x = F.relu(self.get_submodule(f"{name}_0")(x))
-        return F.relu(self.get_submodule(f"{name}_1")(x))
+        activation = F.relu6 if self.of_funlib else F.relu
+        x = activation(self.get_submodule(f"{name}_0")(x))
+        return activation(self.get_submodule(f"{name}_1")(x))
+
+    def _to_stride(self, x: torch.Tensor, level: int) -> tuple[int, ...]:
+        """The largest shape that two convolutions bring to a multiple of the voxels that the lowest level's ones span here."""
+        strides = [math.prod(factor[axis] for factor in self.factors[level:]) for axis in range(3)]
+        return tuple((size - 4) // step * step + 4 for size, step in zip(x.shape[2:], strides, strict=True))
 
 
-def crop(x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """The centre of ``x``, as large as ``other``; of an odd surplus the smaller half comes off the front."""
-    for axis in (2, 3, 4):
-        size = other.shape[axis]
+def crop(x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """The centre of ``x``, of ``shape``; of an odd surplus the smaller half comes off the front."""
+    for axis, size in enumerate(shape, start=2):
         x = x.narrow(axis, (x.shape[axis] - size) // 2, size)
     return x
 

@@ -4,8 +4,8 @@ Arrays are ``[n, c, z, y, x]`` float32. At legal input shapes no pooling drops a
 depends on the network alone::
 
     level l, along one axis:   entry -conv-> skip = f * (entry of l + 1)        f: the factor between l and l + 1
-                               exit <-conv-  up   = f * (exit of l + 1)
-                               crop: skip - up    = f * (entry - exit of l + 1), a constant
+                               exit <-conv-  up   = f * (exit of l + 1), or less where a U-Net crops to its stride
+                               crop: skip - up    = a constant
 
 One file therefore serves all legal shapes. At any other a concatenation does not fit, and the runtime refuses it.
 """
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.export.weights import Weights
+from lsd_experiments.networks.layers import entry_up
 from lsd_experiments.networks.network import CONVOLUTIONS, LOST, Network
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 BATCH, AXES = "n", ("z", "y", "x")  # dimensions that the user of the file chooses
 INPUTS = {"raw": "raw scaled to [-1, 1]: uint8 / 127.5 - 1"}
+LAST = 2**62  # an index behind all voxels
 OTHER_INPUTS = "predicted, in [0, 1]: uint8 / 255"
 
 
@@ -76,7 +78,16 @@ def crops(network: Network) -> list[tuple[int, ...]]:
     """Voxels (z, y, x) that come off the skip connection of each level but the lowest, over both sides together."""
     entries, exits = network.level_sizes(network.smallest_input_shape)
     return [
-        tuple(e - LOST - f * below for e, f, below in zip(entries[level], factor, exits[level + 1], strict=True))
+        tuple(e - LOST - size for e, size in zip(entries[level], entry_up(exits[level]), strict=True))
+        for level in range(network.levels - 1)
+    ]
+
+
+def up_crops(network: Network) -> list[tuple[int, ...]]:
+    """The same of what comes up to each level: 0 but for a U-Net that crops to its stride."""
+    _, exits = network.level_sizes(network.smallest_input_shape)
+    return [
+        tuple(f * below - size for f, below, size in zip(factor, exits[level + 1], entry_up(exits[level]), strict=True))
         for level, factor in enumerate(network.downsample_factors)
     ]
 
@@ -90,28 +101,43 @@ def _array(name: str, shape: Sequence[int | str], values: str) -> "onnx.ValueInf
 def _add_network(graph: _Nodes, network: Network, weights: Weights) -> None:
     skips = []
     x = _concatenate(graph, [source.name for source in network.inputs], "inputs")
+
+    def convolutions(x: str, name: str) -> str:
+        return _convolutions(graph, x, name, weights, network.unet.activation)
+
     for level, factor in enumerate(network.downsample_factors):
-        x = _convolutions(graph, x, f"unet_layer_{level}_left", weights)
+        x = convolutions(x, f"unet_layer_{level}_left")
         skips.append(x)
         x = graph.add("MaxPool", [x], f"unet_down_{level}_to_{level + 1}", kernel_shape=factor, strides=factor)
-    x = _convolutions(graph, x, f"unet_layer_{network.levels - 1}_left", weights)
+    x = convolutions(x, f"unet_layer_{network.levels - 1}_left")
     for level in reversed(range(network.levels - 1)):
         factor = network.downsample_factors[level]
         x = _weighted(graph, "ConvTranspose", x, f"unet_up_{level + 1}_to_{level}", weights, strides=factor)
-        x = graph.add("Relu", [x], f"unet_up_{level + 1}_to_{level}.relu")
+        x = _activation(graph, x, network.unet.up_activation)
+        x = _crop(graph, x, up_crops(network)[level], f"unet_up_crop_{level}")
         skip = _crop(graph, skips[level], crops(network)[level], f"unet_crop_{level}")
         x = _concatenate(graph, [skip, x], f"unet_concat_{level}")
-        x = _convolutions(graph, x, f"unet_layer_{level}_right", weights)
+        x = convolutions(x, f"unet_layer_{level}_right")
     for head in network.heads:
         logits = _weighted(graph, "Conv", x, f"{head.published_name}_0", weights)
         graph.add("Sigmoid", [logits], head.name)
 
 
-def _convolutions(graph: _Nodes, x: str, name: str, weights: Weights) -> str:
+def _convolutions(graph: _Nodes, x: str, name: str, weights: Weights, activation: str) -> str:
     for index in range(CONVOLUTIONS):
-        x = _weighted(graph, "Conv", x, f"{name}_{index}", weights)
-        x = graph.add("Relu", [x], f"{name}_{index}.relu")
+        x = _activation(graph, _weighted(graph, "Conv", x, f"{name}_{index}", weights), activation)
     return x
+
+
+def _activation(graph: _Nodes, x: str, activation: str | None) -> str:
+    if activation is None:
+        return x
+    output = f"{x}.{activation}"
+    if activation == "relu":
+        return graph.add("Relu", [x], output)
+    assert activation == "relu6", f"{activation} is not written to ONNX"
+    bounds = [graph.constant(np.array(value, np.float32), f"{output}.{name}") for name, value in (("min", 0), ("max", 6))]
+    return graph.add("Clip", [x, *bounds], output)
 
 
 def _weighted(graph: _Nodes, kind: str, x: str, name: str, weights: Weights, **attributes: Any) -> str:
@@ -121,9 +147,11 @@ def _weighted(graph: _Nodes, kind: str, x: str, name: str, weights: Weights, **a
 
 def _crop(graph: _Nodes, x: str, surplus: Sequence[int], name: str) -> str:
     """The centre of ``x``; of an odd surplus the smaller half comes off the front."""
+    if not any(surplus):
+        return x
     bounds = {
         "starts": [s // 2 for s in surplus],
-        "ends": [s // 2 - s for s in surplus],  # counted from the end; a surplus is never 0
+        "ends": [s // 2 - s or LAST for s in surplus],  # counted from the end
         "axes": [2, 3, 4],
     }
     names = [graph.constant(np.array(values, np.int64), f"{name}.{key}") for key, values in bounds.items()]

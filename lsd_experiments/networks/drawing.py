@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from lsd_experiments.networks.layers import Layer, gflop, layers, parameters
+from lsd_experiments.networks.layers import Layer, entry_up, gflop, layers, parameters
 from lsd_experiments.networks.network import Network, Shape
 
 INDENT = "    "
@@ -28,7 +28,7 @@ def _inputs(network: Network, input_shape: Sequence[int]) -> Iterator[tuple[str,
 
 
 def _body(network: Network, input_shape: Sequence[int]) -> Iterator[tuple[str, str]]:
-    entries, _ = network.level_sizes(input_shape)
+    entries, exits = network.level_sizes(input_shape)
     skips: dict[int, Shape] = {}
     for layer in layers(network, input_shape):
         level = _level(layer)
@@ -39,13 +39,9 @@ def _body(network: Network, input_shape: Sequence[int]) -> Iterator[tuple[str, s
             skips[level] = layer.output_shape
         yield f"{indent}{layer.name} -> {layer.channels_out} x {_shape(layer.output_shape)}", _cost(layer)
         if layer.kind == "upsampling":
-            yield (
-                (
-                    f"{indent}crop {_shape(skips[level])} and concatenate [left, up] -> "
-                    f"{2 * layer.channels_out} x {_shape(layer.output_shape)}"
-                ),
-                "",
-            )
+            entry, channels = entry_up(exits[level]), network.fmaps(level) + layer.channels_out
+            up = "" if entry == layer.output_shape else f" and {_shape(layer.output_shape)}"
+            yield f"{indent}crop {_shape(skips[level])}{up} and concatenate [left, up] -> {channels} x {_shape(entry)}", ""
 
 
 def _level(layer: Layer) -> int:

@@ -36,7 +36,7 @@ def write(network: Network, name: str, input_shape: Sequence[int], directory: st
     values = {
         "input_shape": list(input_shape),
         "output_shape": list(output_shape),
-        "outputs": {head.name: {"out_dims": head.channels, "out_dtype": "uint8"} for head in network.heads},
+        "outputs": {head.name: {"out_dims": head.predicted_channels, "out_dtype": "uint8"} for head in network.heads},
         "network": to_json(network),
     }
     path = Path(directory) / f"{name}.json"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lsd_experiments.networks.network import CONVOLUTIONS, KERNEL, Network, Shape
+from lsd_experiments.networks.network import CONVOLUTIONS, KERNEL, LOST, Network, Shape
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ def _up(network: Network, input_shape: Sequence[int]) -> Iterator[Layer]:
     _, exits = network.level_sizes(input_shape)
     for level in reversed(range(network.levels - 1)):
         factor = network.downsample_factors[level]
-        upsampled = _scaled(exits[level + 1], factor)
-        below = network.fmaps(level + 1)
-        yield Layer(f"unet_up_{level + 1}_to_{level}", "upsampling", factor, below, network.fmaps(level), upsampled)
+        upsampled, above = _scaled(exits[level + 1], factor), network.up_fmaps(level)
+        yield Layer(f"unet_up_{level + 1}_to_{level}", "upsampling", factor, network.fmaps(level + 1), above, upsampled)
         fmaps = network.num_fmaps_out if level == 0 and network.num_fmaps_out else network.fmaps(level)
-        yield from _convolutions(f"unet_layer_{level}_right", upsampled, 2 * network.fmaps(level), fmaps)
+        entry = entry_up(exits[level])
+        yield from _convolutions(f"unet_layer_{level}_right", entry, network.fmaps(level) + above, fmaps)
 
 
 def _heads(network: Network, input_shape: Sequence[int]) -> Iterator[Layer]:
@@ -83,6 +83,12 @@ def _convolutions(name: str, shape: Shape, channels_in: int, channels_out: int) 
         shape = (z - KERNEL + 1, y - KERNEL + 1, x - KERNEL + 1)
         yield Layer(f"{name}_{index}", "convolution", (KERNEL,) * 3, channels_in, channels_out, shape)
         channels_in = channels_out
+
+
+def entry_up(exit: Shape) -> Shape:
+    """The shape at which a level's convolutions on the way up begin, that end with ``exit``."""
+    z, y, x = exit
+    return (z + LOST, y + LOST, x + LOST)
 
 
 def _scaled(shape: Shape, factor: Shape) -> Shape:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from lsd_experiments.networks.network import CONVOLUTIONS, KERNEL, Network
+from lsd_experiments.networks.layers import entry_up
+from lsd_experiments.networks.network import CONVOLUTIONS, KERNEL, Network, Shape
 from lsd_experiments.networks.quick import QuickConv3D, is_quick
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def build_model(network: Network, input_shape: Sequence[int], precision: str = "float32", quick: bool = False) -> keras.Model:
@@ -21,25 +22,32 @@ def build_model(network: Network, input_shape: Sequence[int], precision: str = "
     policy = POLICIES[precision]
     inputs = {i.name: keras.Input((*input_shape, i.channels), name=i.name) for i in network.inputs}
     x = _concatenate(list(inputs.values()), "inputs")
+    _, exits = network.level_sizes(input_shape)
+
+    def convolutions(x: keras.KerasTensor, name: str, fmaps: int) -> keras.KerasTensor:
+        return _convolutions(x, name, fmaps, network.unet.activation, policy, quick)
+
     skips = []
     for level, factor in enumerate(network.downsample_factors):
-        x = _convolutions(x, f"unet_layer_{level}_left", network.fmaps(level), policy, quick)
+        x = convolutions(x, f"unet_layer_{level}_left", network.fmaps(level))
         skips.append(x)
         x = layers.MaxPooling3D(factor, strides=factor, dtype=policy, name=f"unet_down_{level}_to_{level + 1}")(x)
-    x = _convolutions(x, f"unet_layer_{network.levels - 1}_left", network.fmaps(network.levels - 1), policy, quick)
+    x = convolutions(x, f"unet_layer_{network.levels - 1}_left", network.fmaps(network.levels - 1))
     for level in reversed(range(network.levels - 1)):
         factor = network.downsample_factors[level]
         x = layers.Conv3DTranspose(
-            network.fmaps(level),
+            network.up_fmaps(level),
             factor,
             strides=factor,
-            activation="relu",
+            activation=network.unet.up_activation,
             dtype=policy,
             name=f"unet_up_{level + 1}_to_{level}",
         )(x)
-        x = _concatenate([_crop_to(skips[level], x, level), x], f"unet_concat_{level}")
+        entry = entry_up(exits[level])
+        x = _crop_to(x, entry, f"unet_up_crop_{level}")
+        x = _concatenate([_crop_to(skips[level], entry, f"unet_crop_{level}"), x], f"unet_concat_{level}")
         fmaps = network.num_fmaps_out if level == 0 and network.num_fmaps_out else network.fmaps(level)
-        x = _convolutions(x, f"unet_layer_{level}_right", fmaps, policy, quick)
+        x = convolutions(x, f"unet_layer_{level}_right", fmaps)
     outputs = {
         head.name: layers.Conv3D(
             head.channels, 1, activation="sigmoid", dtype="float32", name=f"{head.published_name}_0"
@@ -49,21 +57,23 @@ def build_model(network: Network, input_shape: Sequence[int], precision: str = "
     return keras.Model(inputs, outputs, name="unet")
 
 
-def _convolutions(x: keras.KerasTensor, name: str, fmaps: int, policy: str, quick: bool) -> keras.KerasTensor:
+def _convolutions(
+    x: keras.KerasTensor, name: str, fmaps: int, activation: str, policy: str, quick: bool
+) -> keras.KerasTensor:
     for index in range(CONVOLUTIONS):
-        arguments = {"dtype": policy, "name": f"{name}_{index}"}
+        arguments = {"activation": activation, "dtype": policy, "name": f"{name}_{index}"}
         if quick and is_quick(x.shape[1:], fmaps, policy):
             x = QuickConv3D(fmaps, **arguments)(x)
         else:
-            x = layers.Conv3D(fmaps, KERNEL, activation="relu", **arguments)(x)
+            x = layers.Conv3D(fmaps, KERNEL, **arguments)(x)
     return x
 
 
-def _crop_to(x: keras.KerasTensor, other: keras.KerasTensor, level: int) -> keras.KerasTensor:
-    """The centre of ``x``, as large as ``other``; of an odd surplus the smaller half comes off the front."""
-    surplus = [a - b for a, b in zip(x.shape[1:4], other.shape[1:4], strict=True)]
+def _crop_to(x: keras.KerasTensor, shape: Shape, name: str) -> keras.KerasTensor:
+    """The centre of ``x``, of ``shape``; of an odd surplus the smaller half comes off the front."""
+    surplus = [a - b for a, b in zip(x.shape[1:4], shape, strict=True)]
     cropping = tuple((s // 2, s - s // 2) for s in surplus)
-    return layers.Cropping3D(cropping, name=f"unet_crop_{level}")(x)
+    return layers.Cropping3D(cropping, name=name)(x) if any(surplus) else x
 
 
 def _concatenate(tensors: list[keras.KerasTensor], name: str) -> keras.KerasTensor:

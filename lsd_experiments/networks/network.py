@@ -1,12 +1,17 @@
 """The description of a network, and the arithmetic of its shapes.
 
-The U-Net is that of the published experiments (mala, commit efe319c): at each level two valid convolutions and, between
-levels, max pooling that floors, and a transposed convolution back up; the encoder's map is centre-cropped to the decoder's.
-Valid convolutions make the output smaller than the input by a constant ``context``, but only for the *legal* input shapes,
-at which no pooling drops a remainder::
+The U-Nets are those of the published experiments: at each level two valid convolutions and, between levels, max pooling
+that floors, and a transposed convolution back up; the encoder's map is centre-cropped to the decoder's. They come from two
+libraries, whose U-Nets differ as :data:`ARCHITECTURES` says. Valid convolutions make the output smaller than the input by a
+constant ``context``, but only for the *legal* input shapes, at which no pooling drops a remainder::
 
     zebrafinch, y and x:  484 -conv-> 480 -/3-> 160 -> 156 -/3-> 52 -> 48 -/3-> 16 -> 12     (down)
                           272 <-conv- 276 <-x3-  92 <-  96 <-x3- 32 <- 36 <-x3- 12           (up)
+
+Where a U-Net crops to its stride, the output is a multiple of it, so that blocks beside each other meet the pooling alike::
+
+    xpress:   132 -conv-> 128 -/2->  64 ->  60 -/2-> 30 -> 26 -/2-> 13 ->  9                 (down)
+               40 <-conv-  44 <-crop- 48 <-x2- 24 <- 28 <-x2- 14 <- 18 <-x2- 9               (up)
 """
 
 import math
@@ -27,6 +32,28 @@ LOST = CONVOLUTIONS * (KERNEL - 1)  # voxels that one level's convolutions take 
 
 
 @dataclass(frozen=True)
+class Architecture:
+    """What sets the U-Nets of two libraries apart.
+
+    ``activation``: after each convolution but the heads'. ``up_activation``: after a transposed convolution, or None.
+    ``up_keeps_fmaps``: whether a transposed convolution gives as many feature maps as it takes, not as many as the level has
+    that it leads to. ``crops_to_stride``: whether what comes up to a level is cropped so that the level's output is a multiple
+    of the voxels that it spans at the lowest level.
+    """
+
+    activation: str
+    up_activation: str | None
+    up_keeps_fmaps: bool
+    crops_to_stride: bool
+
+
+ARCHITECTURES = {
+    "mala": Architecture("relu", "relu", up_keeps_fmaps=False, crops_to_stride=False),  # funkey/mala, commit efe319c
+    "funlib": Architecture("relu6", None, up_keeps_fmaps=True, crops_to_stride=True),  # funlib.learn.jax, commit 6b3cd24
+}
+
+
+@dataclass(frozen=True)
 class Input:
     """An input of a network: the array's name and its channels."""
 
@@ -38,12 +65,19 @@ class Input:
 class Head:
     """An output of a network: a 1 x 1 x 1 convolution with a sigmoid.
 
-    ``checkpoint_name`` is what the published checkpoints and files call it, where that differs from ``name``.
+    ``checkpoint_name`` is what the published checkpoints and files call it, where that differs from ``name``. ``predicted``: the
+    first channels, that predictions keep (default: all); the others are trained as an auxiliary task.
     """
 
     name: str
     channels: int
     checkpoint_name: str | None = None
+    predicted: int | None = None
+
+    @property
+    def predicted_channels(self) -> int:
+        """How many channels predictions have."""
+        return self.predicted or self.channels
 
     @property
     def published_name(self) -> str:
@@ -56,7 +90,8 @@ class Network:
     """A U-Net. ``num_fmaps`` at level 0 grows by ``fmap_inc_factor`` with each level.
 
     ``downsample_factors``: one (z, y, x) factor between each two levels. ``num_fmaps_out``: replaces the feature maps of
-    the last two convolutions (the decoder's at level 0), that the heads see; default ``num_fmaps``.
+    the last two convolutions (the decoder's at level 0), that the heads see; default ``num_fmaps``. ``architecture``: whose
+    U-Net it is, one of :data:`ARCHITECTURES`.
     """
 
     num_fmaps: int
@@ -65,6 +100,7 @@ class Network:
     heads: tuple[Head, ...]
     num_fmaps_out: int | None = None
     inputs: tuple[Input, ...] = (Input(),)
+    architecture: str = "mala"
 
     def __post_init__(self) -> None:
         numbers = {"num_fmaps": self.num_fmaps, "fmap_inc_factor": self.fmap_inc_factor}
@@ -80,20 +116,34 @@ class Network:
             names = [array.name for array in arrays]
             if not names or len(set(names)) < len(names):
                 raise UserError(f"{what} are {names}: give at least one, each with a name of its own")
+        for head in self.heads:
+            if not 1 <= head.predicted_channels <= head.channels:
+                raise UserError(f"head {head.name}: {head.predicted} of its {head.channels} channels cannot be predicted")
+        if self.architecture not in ARCHITECTURES:
+            raise UserError(f"architecture '{self.architecture}': is none of {', '.join(ARCHITECTURES)}. Name one of them")
 
     @property
     def levels(self) -> int:
         """Levels of the U-Net, one more than there are downsamplings."""
         return len(self.downsample_factors) + 1
 
+    @property
+    def unet(self) -> Architecture:
+        """What sets its U-Net apart."""
+        return ARCHITECTURES[self.architecture]
+
     def fmaps(self, level: int) -> int:
         """Feature maps at ``level``."""
         return int(self.num_fmaps * self.fmap_inc_factor**level)
 
+    def up_fmaps(self, level: int) -> int:
+        """Feature maps that come up to ``level`` from the one below."""
+        return self.fmaps(level + 1 if self.unet.up_keeps_fmaps else level)
+
     @property
     def stride(self) -> Shape:
         """Voxels per axis by which the input must move for the output to move alike: the product of the factors."""
-        return _triple(math.prod(f[axis] for f in self.downsample_factors) for axis in range(3))
+        return _triple(self._stride(0, axis) for axis in range(3))
 
     @property
     def context(self) -> Shape:
@@ -162,9 +212,14 @@ class Network:
         for factor in self.downsample_factors:
             down.append((down[-1] - LOST) // factor[axis])
         up = [down[-1] - LOST]
-        for factor in reversed(self.downsample_factors):
-            up.append(up[-1] * factor[axis] - LOST)
+        for level in reversed(range(self.levels - 1)):
+            size = up[-1] * self.downsample_factors[level][axis] - LOST
+            up.append(size - size % self._stride(level, axis) if self.unet.crops_to_stride else size)
         return down + up
+
+    def _stride(self, level: int, axis: int) -> int:
+        """Voxels of ``level`` that one of the lowest level spans."""
+        return math.prod(factor[axis] for factor in self.downsample_factors[level:])
 
     def _legal_size(self, bottom: int, axis: int) -> int:
         """The legal input size with ``bottom`` voxels at the entry of the lowest level."""

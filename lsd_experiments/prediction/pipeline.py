@@ -65,6 +65,7 @@ class Predict(gp.BatchFilter):
         self.one, self.model, self.unit, self.device = one, model, unit, device
         self.inputs = {source.name: _key(source.name) for source in one.trained.network.inputs}
         self.outputs = {head.name: _key(head.name) for head in one.trained.network.heads}
+        self.channels = {head.name: head.predicted_channels for head in one.trained.network.heads}
 
     def setup(self) -> None:
         """Announce the outputs: everywhere, since the inputs are padded."""
@@ -92,7 +93,7 @@ class Predict(gp.BatchFilter):
             if key in request:
                 spec = self.spec[key].copy()
                 spec.roi = self._roi(self.one.given(asked))
-                outputs[key] = gp.Array(to_disk_range(predicted[name]), spec).crop(request[key].roi)
+                outputs[key] = gp.Array(to_disk_range(predicted[name][: self.channels[name]]), spec).crop(request[key].roi)
         return outputs
 
     def _asked(self, request: gp.BatchRequest) -> Box:

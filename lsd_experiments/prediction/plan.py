@@ -18,7 +18,7 @@ from lsd_experiments.networks.network import Shape
 from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_network, open_lsds, takes_lsds
 from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
-from lsd_experiments.prediction.settings import FETCHED_RAW, OF_LSDS, RAW, PredictionSettings
+from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
 
 
@@ -80,7 +80,7 @@ class Plan:
                 offset=self.offset,
                 dtype="uint8",
                 write_shape=self.write_shape,
-                channels=head.channels,
+                channels=head.predicted_channels,
             )
             for head in self.trained.network.heads
         }
@@ -195,7 +195,8 @@ def _open_raw(settings: PredictionSettings) -> Volume:
     container = settings.raw_file or fetched_raw(settings.setup)
     if container is None:
         raise UserError("raw: no volume is named, and none was fetched. Name one by --raw-file, or run 01_data/fetch_data.py")
-    raw = arrays.open_volume(container, settings.raw_dataset, default=RAW)
+    default = RAW if settings.raw_file else FETCHED_RAW_DATASETS.get(Path(settings.setup).parent.name, RAW)
+    raw = arrays.open_volume(container, settings.raw_dataset, default=default)
     if raw.channels is not None:
         raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")
     return raw

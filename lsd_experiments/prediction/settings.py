@@ -13,7 +13,9 @@ FETCHED_RAW = {
     "zebrafinch": "gt_z255-383_y1407-1663_x1535-1791.zarr",
     "fib25": "tstvol-520-1.zarr",
     "hemi": "eb-inner-groundtruth-with-context-x20172-y2322-z14332.zarr",
+    "xpress": "xpress-challenge.zarr",
 }
+FETCHED_RAW_DATASETS = {"xpress": "volumes/validation_raw"}  # in it, where that is not ``RAW``
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def main(dataset: "Dataset", targets: Callable[[Any], Any], lsds_setup: str | No
     """
     caller = inspect.stack()[1].frame
     directory = Path(caller.f_globals["__file__"]).resolve().parent
-    parser = options.parser(caller.f_globals["__doc__"], lsds_setup is not None, malis_from)
+    parser = options.parser(caller.f_globals["__doc__"], dataset, lsds_setup is not None, malis_from)
     if lsds_setup is not None:
         parser.set_defaults(lsds_setup=str(directory / lsds_setup))
 

@@ -16,9 +16,10 @@ from lsd_experiments.geometry import Box, Voxels, to_voxels
 
 @dataclass(frozen=True)
 class Sample:
-    """A training volume: raw, the labels where there is raw, and their mask (None: all labels count), on one voxel grid.
+    """A training volume: raw, the labels where there is raw, and their masks, on one voxel grid.
 
-    ``shift``: voxels from raw's first to the labels' first. ``probability``: of being drawn, relative to other samples.
+    ``labels_mask``: None if all labels count. ``unlabeled_mask``: of sparse labels, 1 on labelled voxels. ``shift``: voxels from
+    raw's first to the labels' first. ``probability``: of being drawn, relative to other samples.
     """
 
     raw: Volume
@@ -26,6 +27,12 @@ class Sample:
     labels_mask: Volume | None
     shift: Voxels
     probability: float = 1.0
+    unlabeled_mask: Volume | None = None
+
+    @property
+    def masks(self) -> list[Volume]:
+        """The masks that there are."""
+        return [mask for mask in (self.labels_mask, self.unlabeled_mask) if mask is not None]
 
 
 def find_samples(dataset: Dataset, containers: Sequence[str], directory: str | Path) -> list[Sample]:
@@ -56,15 +63,27 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> S
     labels = arrays.open_volume(container, dataset.labels)
     arrays.check_voxel_size(raw, dataset.voxel_size, f"that of {dataset.name}")
     arrays.check_labels(labels)
-    mask = _open_mask(dataset, container, labels)
+    mask = _open_mask(container, dataset.labels_mask, labels)
+    unlabeled = _open_mask(container, dataset.unlabeled_mask, labels) if dataset.unlabeled_mask else None
+    if dataset.unlabeled_mask and unlabeled is None:
+        raise UserError(
+            f"{container}: has no {dataset.unlabeled_mask}, which says where {dataset.labels} is labelled. Make it with "
+            "01_data/add_labels_mask.py and add_unlabeled_mask.py"
+        )
     in_raw, in_labels = arrays.overlap(raw, labels)
     _check_raw(raw)
-    return Sample(raw, labels.crop(in_labels), mask and mask.crop(in_labels), in_raw.begin, probability)
+    return Sample(
+        raw,
+        labels.crop(in_labels),
+        mask and mask.crop(in_labels),
+        in_raw.begin,
+        probability,
+        unlabeled and unlabeled.crop(in_labels),
+    )
 
 
-def _open_mask(dataset: Dataset, container: str, labels: Volume) -> Volume | None:
-    """The labels mask next to ``labels``, or None if there is none."""
-    name = dataset.labels_mask
+def _open_mask(container: str, name: str, labels: Volume) -> Volume | None:
+    """The mask ``name`` next to ``labels``, or None if there is none."""
     if not any(found == name or found.startswith(f"{name}/") for found in arrays.list_datasets(labels.container)):
         return None
     mask = arrays.open_volume(container, name)
@@ -72,7 +91,7 @@ def _open_mask(dataset: Dataset, container: str, labels: Volume) -> Volume | Non
     between = [a - b for a, b in zip(mask.offset, labels.offset, strict=True)]
     if mask.shape != labels.shape or mask.channels is not None or to_voxels(between, labels.voxel_size) != (0, 0, 0):
         raise UserError(
-            f"{mask.name}: does not cover the same voxels as {labels.name}. Make it again with create_masks.py --overwrite"
+            f"{mask.name}: does not cover the same voxels as {labels.name}. Make it again, with --overwrite"
         )
     return mask
 

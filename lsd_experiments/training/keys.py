@@ -12,6 +12,7 @@ from lsd_experiments.networks.network import Head
 RAW = gp.ArrayKey("RAW")
 LABELS = gp.ArrayKey("LABELS")
 LABELS_MASK = gp.ArrayKey("LABELS_MASK")
+UNLABELED = gp.ArrayKey("UNLABELED")  # 1 on labelled voxels, despite its name, which is the field's
 AFFS_MASK = gp.ArrayKey("AFFS_MASK")
 PREDICTED_LSDS = gp.ArrayKey("PREDICTED_LSDS")  # of the frozen network, in auto-context
 
@@ -35,6 +36,7 @@ def head_keys(name: str) -> HeadKeys:
 def snapshot_names(heads: tuple[Head, ...], malis: bool = False) -> dict[gp.ArrayKey, str]:
     """The datasets of a snapshot, by the arrays that they hold."""
     names = {RAW: "volumes/raw", LABELS: "volumes/labels/neuron_ids", LABELS_MASK: "volumes/labels/mask"}
+    names[UNLABELED] = "volumes/labels/unlabeled"
     names[PREDICTED_LSDS] = "volumes/pretrained_lsd"
     for head in heads:
         keys = head_keys(head.name)

@@ -14,7 +14,7 @@ import gunpowder as gp
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.datasets.dataset import Offsets
+from lsd_experiments.datasets.dataset import BY_NUMBER, Offsets
 from lsd_experiments.malis import connected_objects, edge_weights
 from lsd_experiments.training.keys import AFFS_MASK, LABELS, head_keys
 from lsd_experiments.training.nodes import Train, channels_first
@@ -33,8 +33,9 @@ class MalisTrain(Train):
         neighborhood: Offsets,
         malis_from: int,
         iteration: int,
+        loss_divisor: str = BY_NUMBER,
     ) -> None:
-        super().__init__(start, heads)
+        super().__init__(start, heads, loss_divisor)
         self.neighborhood, self.malis_from, self.iteration = neighborhood, malis_from, iteration
         self.in_malis = False
 

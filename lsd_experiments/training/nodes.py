@@ -9,6 +9,7 @@ import gunpowder as gp
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.datasets.dataset import BY_NUMBER
 from lsd_experiments.networks import Network
 from lsd_experiments.training.keys import PREDICTED_LSDS, RAW, head_keys
 from lsd_experiments.training.snapshots import write_snapshot
@@ -27,9 +28,10 @@ class Train(gp.BatchFilter):
     TensorFlow that has run before, and need none.
     """
 
-    def __init__(self, start: Callable[[], "Trainer"], heads: tuple[str, ...]) -> None:
+    def __init__(self, start: Callable[[], "Trainer"], heads: tuple[str, ...], loss_divisor: str = BY_NUMBER) -> None:
         self.start = start
         self.heads = heads
+        self.loss_divisor = loss_divisor
         self.trainer: Trainer | None = None
         self.logs: dict[str, float] = {}
 
@@ -67,7 +69,7 @@ class Train(gp.BatchFilter):
         self, name: str, prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any]
     ) -> NDArray[np.float32]:
         """The gradient of the loss of a head by the prediction."""
-        return gradient(prediction, target, weights)
+        return gradient(prediction, target, weights, self.loss_divisor)
 
     def _add_predictions(
         self,
@@ -145,10 +147,14 @@ class Snapshot(gp.BatchFilter):
         return tuple(int(v) * size for v, size in zip(voxels, self.voxel_size, strict=True))
 
 
-def gradient(prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float32]:
-    """The gradient of a head's loss (see :mod:`lsd_experiments.training.trainer`) by the prediction; arrays of one shape."""
-    scale = 2 / max(1, int(np.count_nonzero(weights)))
-    values: NDArray[np.float32] = (scale * weights * (prediction - target)).astype(np.float32)
+def gradient(
+    prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any], divisor: str = BY_NUMBER
+) -> NDArray[np.float32]:
+    """The gradient of a head's loss (see :mod:`lsd_experiments.training.trainer`) by the prediction; all are [b, c, z, y, x]."""
+    of_sample = (1, 2, 3, 4)
+    divisors = (weights != 0 if divisor == BY_NUMBER else weights).sum(axis=of_sample, keepdims=True) * len(weights)
+    scale = 2 * weights / np.where(divisors > 0, divisors, 1)
+    values: NDArray[np.float32] = (scale * (prediction - target)).astype(np.float32)
     return values
 
 

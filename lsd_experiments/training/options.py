@@ -6,15 +6,19 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import cli
 from lsd_experiments.cli import not_negative, positive
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network, Shape
 
+if TYPE_CHECKING:
+    from lsd_experiments.datasets import Dataset
+
 PUBLISHED_WORKERS = 10
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16")  # of prediction
+TRAINING_PRECISIONS = (*PRECISIONS, "float16")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class TrainingOptions:
     lsds_setup: str | None = None
     lsds_checkpoint: int | None = None
     malis_from: int | None = None
+    devices: int = 1
 
     def record(self) -> dict[str, Any]:
         """The options as JSON values."""
@@ -55,9 +60,10 @@ class TrainingOptions:
 
 
 def parser(
-    description: str | None, auto_context: bool = False, malis_from: int | None = None
+    description: str | None, dataset: "Dataset", auto_context: bool = False, malis_from: int | None = None
 ) -> argparse.ArgumentParser:
     """The command line of ``train.py``; ``auto_context``: of a network that takes LSDs; ``malis_from``: with a MALIS phase."""
+    save, snapshot, rate = dataset.save_every, dataset.snapshot_every, dataset.learning_rate
     parser = cli.parser(description)
     add = parser.add_argument
     add(
@@ -68,25 +74,26 @@ def parser(
         nargs="+",
         metavar="CONTAINER",
         default=[],
-        help="training volumes (zarr, HDF5, N5, or a crop.json); default: the dataset's own, in 01_data/funke",
+        help="training volumes (zarr, HDF5, N5, or a crop.json); default: the dataset's own, in 01_data",
     )
-    add("--batch-size", type=positive, default=1, help="samples per batch (default: 1)")
+    add("--batch-size", type=positive, help="samples per batch (default: one for each device)")
+    add("--devices", type=positive, default=1, metavar="N", help="train on N GPUs, each with its share of a batch (default: 1)")
     add(
         "--num-workers",
         type=not_negative,
         default=min(PUBLISHED_WORKERS, os.cpu_count() or 1),
         help=f"processes that make batches; 0: none (default: {PUBLISHED_WORKERS}, or as many as there are cores)",
     )
-    add("--save-every", type=positive, default=10_000, help="iterations from checkpoint to checkpoint (default: 10000)")
-    add("--snapshot-every", type=positive, default=1_000, help="iterations from snapshot to snapshot (default: 1000)")
+    add("--save-every", type=positive, default=save, help=f"iterations from checkpoint to checkpoint (default: {save})")
+    add("--snapshot-every", type=positive, default=snapshot, help=f"iterations from snapshot to snapshot (default: {snapshot})")
     add("--seed", type=not_negative, help="of weights and batches (default: a random one, kept in the checkpoint)")
-    add("--learning-rate", type=float, default=0.5e-4, help="of Adam (default: 0.5e-4, as published)")
+    add("--learning-rate", type=float, default=rate, help=f"of Adam (default: {rate:g}, as published)")
     add("--log-dir", metavar="DIRECTORY", help="where TensorBoard's files go (default: log, beside train.py)")
     add(
         "--precision",
-        choices=PRECISIONS,
+        choices=TRAINING_PRECISIONS,
         default="float32",
-        help="bfloat16 computes convolutions in it, weights stay float32 (default: float32)",
+        help="bfloat16, or float16 with a scaled loss, computes convolutions in it; weights stay float32 (default: float32)",
     )
     add("--num-fmaps", type=positive, help="feature maps at level 0, instead of mknet.py's")
     add("--fmap-inc-factor", type=positive, help="by which they grow per level, instead of mknet.py's")
@@ -110,9 +117,12 @@ def from_arguments(arguments: argparse.Namespace) -> TrainingOptions:
     }
     values["data"] = tuple(path if "://" in path else str(Path(path).resolve()) for path in arguments.data)
     values["input_shape"] = values["input_shape"] or None
+    values["batch_size"] = arguments.batch_size or arguments.devices
+    if values["batch_size"] % arguments.devices:
+        raise UserError(f"--batch-size {arguments.batch_size}: cannot be shared by {arguments.devices} devices. Give a multiple")
     if values.get("lsds_setup"):
         values["lsds_setup"] = str(Path(arguments.lsds_setup).resolve())
     values["log_dir"] = arguments.log_dir and str(Path(arguments.log_dir).resolve())
     if not 0 < arguments.learning_rate < math.inf:
-        raise UserError(f"--learning-rate: {arguments.learning_rate} is no positive number. The published one is 0.5e-4")
+        raise UserError(f"--learning-rate: {arguments.learning_rate} is no positive number. Give one, or leave it out")
     return TrainingOptions(**values)

@@ -17,6 +17,8 @@ from lsd_experiments.prediction.autocontext import takes_lsds
 
 def label_padding(dataset: Dataset, network: Network, output_shape: Sequence[int]) -> Voxels:
     """Voxels (z, y, x) by which labels and their mask are padded on each side, for targets of ``output_shape``."""
+    if dataset.label_padding is not None:
+        return dataset.label_padding
     context = target_context(dataset, network)
     stretch = (1.0, math.sqrt(2), math.sqrt(2))
     return tuple(math.ceil(size / 2 * by) + more for size, by, more in zip(output_shape, stretch, context, strict=True))

@@ -16,7 +16,7 @@ from lsd_experiments.networks.network import Network
 from lsd_experiments.prediction.autocontext import takes_lsds
 from lsd_experiments.sources import cause_of, world_units
 from lsd_experiments.training.data import Sample
-from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, PREDICTED_LSDS, RAW, head_keys
+from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, PREDICTED_LSDS, RAW, UNLABELED, head_keys
 from lsd_experiments.training.places import Places
 from lsd_experiments.training.sources import RandomLocation, sample_source
 from lsd_experiments.training.targets import Targets
@@ -30,7 +30,7 @@ def batch_pipeline(
     dataset: Dataset, network: Network, samples: Samples, targets: TargetNodes, batch_size: int
 ) -> gp.Pipeline:
     """Batches for training: raw in [-1, 1], labels, and the heads' targets and weights, as stacks of ``batch_size``."""
-    # A random location in a random volume, where the labels mask covers at least half of the output.
+    # A random location in a random volume, where the mask covers enough of the output.
     pipeline = tuple(_source(dataset, sample, places) for sample, places in samples)
     pipeline += gp.RandomProvider(probabilities=[sample.probability for sample, _ in samples])
     # Displace a grid of control points, rotate about z, misalign sections.
@@ -42,6 +42,8 @@ def batch_pipeline(
     # Scale and shift intensities about their mean, of each section or of all, within [0, 1].
     slab = (1, -1, -1) if dataset.intensity_per_section else None
     pipeline += gp.IntensityAugment(RAW, scale_min=0.9, scale_max=1.1, shift_min=-0.1, shift_max=0.1, slab=slab)
+    if dataset.noise_variance:
+        pipeline += gp.NoiseAugment(RAW, var=dataset.noise_variance)
     # What the heads are trained towards.
     pipeline += targets(Targets(dataset, network))
     # To the network's range, [-1, 1].
@@ -51,13 +53,13 @@ def batch_pipeline(
 
 
 def batch_request(
-    network: Network, input_shape: Sequence[int], voxel_size: Sequence[float], raw_shape: Sequence[int] | None = None
+    network: Network, input_shape: Sequence[int], dataset: Dataset, raw_shape: Sequence[int] | None = None
 ) -> gp.BatchRequest:
     """What one step needs, centred on one place: raw and other inputs of the input shape, all else of the output shape.
 
     ``raw_shape``: of raw, where it is larger since LSDs of the input shape are made of it.
     """
-    unit = world_units(voxel_size)
+    unit = world_units(dataset.voxel_size)
     output_size = gp.Coordinate(network.output_shape(input_shape)) * unit
     request = gp.BatchRequest()
     request.add(RAW, gp.Coordinate(raw_shape or input_shape) * unit)
@@ -65,6 +67,8 @@ def batch_request(
         request.add(PREDICTED_LSDS, gp.Coordinate(input_shape) * unit)
     request.add(LABELS, output_size)
     request.add(LABELS_MASK, output_size)
+    if dataset.unlabeled_mask:
+        request.add(UNLABELED, output_size)
     for head in network.heads:
         request.add(head_keys(head.name).target, output_size)
         request.add(head_keys(head.name).weights, output_size)
@@ -74,16 +78,12 @@ def batch_request(
 
 
 def _source(dataset: Dataset, sample: Sample, places: Places) -> gp.Pipeline:
-    return (
-        sample_source(sample, world_units(dataset.voxel_size))
-        # To [0, 1] by the type's range.
-        + gp.Normalize(RAW)
-        # 0 where there is no raw, and no label; where outputs may lie, ``places`` knows.
-        + gp.Pad(RAW, None)
-        + gp.Pad(LABELS, None)
-        + gp.Pad(LABELS_MASK, None)
-        + RandomLocation(places)
-    )
+    # To [0, 1] by the type's range.
+    pipeline = sample_source(sample, world_units(dataset.voxel_size)) + gp.Normalize(RAW)
+    # 0 where there is no raw, and no label; where outputs may lie, ``places`` knows.
+    for key in (RAW, LABELS, LABELS_MASK, *([UNLABELED] if sample.unlabeled_mask else [])):
+        pipeline += gp.Pad(key, None)
+    return pipeline + RandomLocation(places)
 
 
 def compile_kernels(dataset: Dataset, samples: Samples) -> None:
@@ -91,7 +91,7 @@ def compile_kernels(dataset: Dataset, samples: Samples) -> None:
     local_shape_descriptors(np.ones((4, 4, 4), np.uint64), dataset.sigma, dataset.voxel_size, dataset.lsd_downsample)
     box = Box((0, 0, 0), (2, 2, 2))
     still, unmoved = np.zeros((3, 2, 2, 2), np.float32), np.zeros((2, 2), np.float32)
-    masks = {sample.labels_mask.dtype for sample, _ in samples if sample.labels_mask is not None}
+    masks = {mask.dtype for sample, _ in samples for mask in sample.masks}
     for dtype in {sample.labels.dtype for sample, _ in samples} | masks | {np.dtype(np.uint8)}:
         warp(np.zeros((2, 2, 2), dtype), (0, 0, 0), still, unmoved, (2, 2, 2), box, interpolate=False)
     warp(np.zeros((2, 2, 2), np.float32), (0, 0, 0), still, unmoved, (2, 2, 2), box, interpolate=True)

@@ -1,4 +1,4 @@
-"""Where a sample's outputs may lie: wherever the labels mask covers enough of one.
+"""Where a sample's outputs may lie: wherever the labels mask, or of sparse labels the unlabeled mask, covers enough of one.
 
     labels mask      ..........################..........     # counts, . does not, or is padding
     an output              [---------]                        8 of 11 voxels: may lie here
@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Voxels
 from lsd_experiments.training.data import Sample
@@ -52,7 +53,7 @@ def find_places(sample: Sample, output_shape: Sequence[int], padding: Sequence[i
     if covered.size == 0 or covered.max() < needed:
         best = covered.max(initial=0) / math.prod(output_shape)
         raise UserError(
-            f"{(sample.labels_mask or sample.labels).name}: leaves no place to train on: the mask covers at most {best:.0%} "
+            f"{(_counted(sample) or sample.labels).name}: leaves no place to train on: the mask covers at most {best:.0%} "
             f"of an output of {tuple(output_shape)} voxels, {min_masked:.0%} are needed. Correct the mask, or make the input "
             "smaller with --input-shape"
         )
@@ -60,12 +61,15 @@ def find_places(sample: Sample, output_shape: Sequence[int], padding: Sequence[i
     return Places(covered >= needed, origin, tuple(output_shape))
 
 
+def _counted(sample: Sample) -> Volume | None:
+    """The mask that must cover enough of an output; None if all labels do."""
+    return sample.labels_mask if sample.unlabeled_mask is None else sample.unlabeled_mask
+
+
 def _cover(sample: Sample, output_shape: Sequence[int], padding: Sequence[int]) -> NDArray[np.int32]:
     """The voxels that the mask covers in each box of ``output_shape`` within the padded labels."""
-    if sample.labels_mask is None:
-        mask = np.ones(sample.labels.shape, np.int32)
-    else:
-        mask = (sample.labels_mask.read() > 0).astype(np.int32)
+    counted = _counted(sample)
+    mask = np.ones(sample.labels.shape, np.int32) if counted is None else (counted.read() > 0).astype(np.int32)
     counts = np.pad(mask, [(pad + 1, pad) for pad in padding])  # and a 0 in front, for the sums
     for axis, size in enumerate(output_shape):
         np.cumsum(counts, axis=axis, out=counts)

@@ -21,6 +21,7 @@ from lsd_experiments.training.keys import RAW, head_keys, snapshot_names
 from lsd_experiments.training.malis import MalisTrain
 from lsd_experiments.training.nodes import Snapshot, Train
 from lsd_experiments.training.options import TrainingOptions
+from lsd_experiments.training.parallel import prepare_backend
 from lsd_experiments.training.pipeline import (
     Samples,
     TargetNodes,
@@ -65,7 +66,7 @@ class Run:
         self.lsds = lsds
         self.lsds_record = {"lsds": lsds_record(lsds)} if lsds else {}
         self.raw_shape = raw_shape(lsds.network, input_shape) if lsds else input_shape
-        self.request = batch_request(network, input_shape, dataset.voxel_size, self.raw_shape)
+        self.request = batch_request(network, input_shape, dataset, self.raw_shape)
         self.made_by: dict[str, Any] = {}
 
     def pipeline(self, samples: Samples, targets: TargetNodes) -> gp.Pipeline:
@@ -150,23 +151,20 @@ class Run:
     def _train_node(self) -> Train:
         heads = tuple(head.name for head in self.network.heads)
         if self.options.malis_from is None:
-            return Train(self._start_trainer, heads)
+            return Train(self._start_trainer, heads, self.dataset.loss_divisor)
         channels = next(head.channels for head in self.network.heads if head.name == "affs")
         neighborhood = self.dataset.neighborhood(channels)
-        return MalisTrain(self._start_trainer, heads, neighborhood, self.options.malis_from, self.start)
+        return MalisTrain(
+            self._start_trainer, heads, neighborhood, self.options.malis_from, self.start, self.dataset.loss_divisor
+        )
 
     def _start_trainer(self) -> "Trainer":
+        prepare_backend(self.options.devices)
         frameworks.import_keras()
-        from lsd_experiments.training.trainer import Trainer
+        from lsd_experiments.training.trainer import Trainer, weighted_error
 
-        return Trainer.start(
-            self.network,
-            self.input_shape,
-            self.options.learning_rate,
-            self.options.precision,
-            self.seed,
-            self.checkpoint,
-        )
+        loss = weighted_error(self.dataset.loss_divisor)
+        return Trainer.start(self.network, self.input_shape, self.options, loss, self.seed, self.checkpoint)
 
 
 def _seed(asked: int | None, checkpoint: Checkpoint | None) -> int:

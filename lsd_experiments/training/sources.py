@@ -5,7 +5,7 @@ import numpy as np
 
 from lsd_experiments.sources import VolumeSource
 from lsd_experiments.training.data import Sample
-from lsd_experiments.training.keys import LABELS, LABELS_MASK, RAW
+from lsd_experiments.training.keys import LABELS, LABELS_MASK, RAW, UNLABELED
 from lsd_experiments.training.places import Places
 
 LAST_SAFE_ID = 2**31 - 1
@@ -44,8 +44,19 @@ class SmallIds(gp.BatchFilter):
             labels.data = fastremap.renumber(labels.data, preserve_zero=True)[0].astype(labels.data.dtype)
 
 
+class Binary(gp.BatchFilter):
+    """1 where a mask is not 0, as gunpowder's AddAffinities takes it."""
+
+    def __init__(self, key: gp.ArrayKey) -> None:
+        self.key = key
+
+    def process(self, batch: gp.Batch, request: gp.BatchRequest) -> None:
+        """In place."""
+        batch[self.key].data = (batch[self.key].data != 0).astype(np.uint8)
+
+
 def sample_source(sample: Sample, unit: gp.Coordinate) -> gp.BatchProvider:
-    """Raw, labels and labels mask of one training volume."""
+    """Raw, labels and their masks of one training volume."""
     labels = VolumeSource(LABELS, sample.labels, sample.shift, unit, interpolatable=False)
     mask = (
         AllLabels(labels)
@@ -53,7 +64,11 @@ def sample_source(sample: Sample, unit: gp.Coordinate) -> gp.BatchProvider:
         else VolumeSource(LABELS_MASK, sample.labels_mask, sample.shift, unit, interpolatable=False)
     )
     raw = VolumeSource(RAW, sample.raw, (0, 0, 0), unit, interpolatable=True)
-    together: gp.BatchProvider = (raw, labels + SmallIds(), mask) + gp.MergeProvider()  # noqa: RUF005 - a pipeline
+    sources = [raw, labels + SmallIds(), mask]
+    if sample.unlabeled_mask is not None:
+        unlabeled = VolumeSource(UNLABELED, sample.unlabeled_mask, sample.shift, unit, interpolatable=False)
+        sources.append(unlabeled + Binary(UNLABELED))
+    together: gp.BatchProvider = tuple(sources) + gp.MergeProvider()
     return together
 
 

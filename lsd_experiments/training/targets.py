@@ -14,7 +14,7 @@ from lsd_experiments.datasets import Dataset
 from lsd_experiments.descriptors import local_shape_descriptors
 from lsd_experiments.geometry import Box
 from lsd_experiments.networks.network import Network
-from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, head_keys
+from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, UNLABELED, head_keys
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Targets:
             labels=LABELS,
             affinities=keys.target,
             labels_mask=LABELS_MASK,
+            unlabelled=UNLABELED if self.dataset.unlabeled_mask else None,
             affinities_mask=AFFS_MASK,
         )
         balance = gp.BalanceLabels(keys.target, keys.weights, mask=AFFS_MASK if masked or self.dataset.affs_masked else None)

@@ -1,12 +1,14 @@
 """One step of training, in Keras, on any of its backends.
 
 The loss of a head is the published one, ``sum(w * (prediction - target)^2) / #(w != 0)`` (TensorFlow's
-SUM_BY_NONZERO_WEIGHTS), and the losses of several heads add up without coefficients. Adam as published: beta_1 0.95,
-beta_2 0.999, epsilon 1e-8, added to sqrt(v) before the bias correction, which is how Keras does it too.
+SUM_BY_NONZERO_WEIGHTS), or ``/ sum(w)``, of each sample; a batch's is the mean of its samples' (published batches have one). The
+losses of several heads add up without coefficients. Adam as published: beta_1 0.95, beta_2 0.999, epsilon 1e-8, added to
+sqrt(v) before the bias correction, which is how Keras does it too. In half precision the loss is scaled, by a factor that
+halves when a gradient is not finite, and that step is skipped, and doubles after 1000 steps without one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,15 @@ from numpy.typing import NDArray
 
 from lsd_experiments import checkpoints, frameworks
 from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.datasets.dataset import BY_NUMBER
+from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network
+from lsd_experiments.training.options import TrainingOptions
+from lsd_experiments.training.parallel import Devices, KerasDevices, find_devices
 
 Arrays = Mapping[str, NDArray[Any]]
+Loss = Callable[[Any, Any], Any]
+LOSS_SCALE, GROWTH_STEPS = 2.0**15, 1000  # of the published half precision
 
 
 @dataclass(frozen=True)
@@ -28,34 +36,37 @@ class Trainer:
 
     network: Network
     model: keras.Model
+    devices: Devices = field(default_factory=KerasDevices)
 
     @classmethod
     def start(
         cls,
         network: Network,
         input_shape: Sequence[int],
-        learning_rate: float,
-        precision: str,
+        options: TrainingOptions,
+        loss: Loss,
         seed: int,
         checkpoint: Checkpoint | None,
     ) -> "Trainer":
-        """Build and compile the model, with weights and optimizer state of ``checkpoint``, or fresh ones from ``seed``."""
+        """Build and compile the model, with weights and optimizer state of ``checkpoint``, or fresh ones from ``seed``.
+
+        :raises UserError: if the backend cannot do this on these devices
+        """
         with frameworks.hidden("tensorflow"):  # Keras would import it to seed it, under any backend
             keras.utils.set_random_seed(seed % 2**32)
-        model = network.build(input_shape, precision, quick=True)
-        optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.95, beta_2=0.999, epsilon=1e-8)
-        model.compile(
-            optimizer,
-            loss={head.name: weighted_error for head in network.heads},
-            jit_compile=keras.backend.backend() == "jax",
-        )
-        optimizer.build(model.trainable_variables)
-        if checkpoint is not None:
-            checkpoints.load_checkpoint(model, checkpoint.path)
-            optimizer.learning_rate = learning_rate
-        return cls(network, model)
+        devices = find_devices(options.devices)
+        with devices.scope():
+            model = network.build(input_shape, options.precision, quick=options.devices == 1)
+            optimizer = _adam(options)
+            losses = {head.name: loss for head in network.heads}
+            model.compile(optimizer, loss=losses, jit_compile=_is_compiled(options.precision))
+            optimizer.build(model.trainable_variables)
+            if checkpoint is not None:
+                checkpoints.load_checkpoint(model, checkpoint.path)
+                optimizer.learning_rate = options.learning_rate
+        return cls(network, model, devices)
 
-    def use_loss(self, head: str, loss: Callable[[Any, Any], Any]) -> None:
+    def use_loss(self, head: str, loss: Loss) -> None:
         """Another loss of a head from the next step on; weights and the optimizer's state stay."""
         losses = {**self.model.loss, head: loss}
         self.model.compile(self.model.optimizer, loss=losses, jit_compile=self.model.jit_compile)
@@ -66,14 +77,14 @@ class Trainer:
             head.name: _last(np.concatenate((targets[head.name], weights[head.name]), axis=1, dtype=np.float32))
             for head in self.network.heads
         }
-        logs = self.model.train_on_batch(self._inputs(inputs), truth, return_dict=True)
+        logs = self.devices.step(self.model, self._inputs(inputs), truth)
         if len(self.network.heads) == 1:
             logs.setdefault(f"{self.network.heads[0].name}_loss", logs["loss"])
         return {name: float(value) for name, value in logs.items()}
 
     def predict(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """The outputs of the heads, [b, c, z, y, x] in [0, 1]."""
-        outputs = self.model.predict_on_batch(self._inputs(inputs))
+        outputs = self.devices.predict(self.model, self._inputs(inputs))
         return {name: np.moveaxis(np.asarray(output), -1, 1) for name, output in outputs.items()}
 
     def is_finite(self) -> bool:
@@ -88,12 +99,41 @@ class Trainer:
         return {source.name: _last(inputs[source.name]) for source in self.network.inputs}
 
 
-def weighted_error(truth: Any, prediction: Any) -> Any:
-    """The loss of one head; ``truth``: targets and weights, in this order, on the last axis."""
-    targets, weights = ops.split(truth, 2, axis=-1)
-    error = ops.sum(weights * ops.square(prediction - targets))
-    count = ops.sum(ops.cast(ops.not_equal(weights, 0), error.dtype))
-    return error / ops.maximum(count, 1)
+def weighted_error(divisor: str) -> Loss:
+    """The loss of one head; its truth: targets and weights, in this order, on the last axis. ``divisor``: the dataset's."""
+    of_sample = (1, 2, 3, 4)
+
+    def error(truth: Any, prediction: Any) -> Any:
+        targets, weights = ops.split(truth, 2, axis=-1)
+        errors = ops.sum(weights * ops.square(prediction - targets), axis=of_sample)
+        counted = ops.cast(ops.not_equal(weights, 0), errors.dtype) if divisor == BY_NUMBER else weights
+        return ops.mean(ops.divide_no_nan(errors, ops.sum(counted, axis=of_sample)))
+
+    return error
+
+
+def _adam(options: TrainingOptions) -> keras.optimizers.Optimizer:
+    adam = keras.optimizers.Adam(options.learning_rate, beta_1=0.95, beta_2=0.999, epsilon=1e-8)
+    if options.precision != "float16":
+        return adam
+    return keras.optimizers.LossScaleOptimizer(adam, initial_scale=LOSS_SCALE, dynamic_growth_steps=GROWTH_STEPS)
+
+
+def _is_compiled(precision: str) -> bool:
+    """Whether XLA compiles the step: JAX's way, and TensorFlow's to half precision on a CPU.
+
+    :raises UserError: if the backend has no half precision here
+    """
+    match keras.backend.backend():
+        case "jax":
+            return True
+        case "tensorflow" if precision == "float16":
+            import tensorflow as tf
+
+            return not tf.config.list_physical_devices("GPU")
+        case "torch" if precision == "float16":
+            raise UserError("--precision float16: PyTorch has none here. Take TensorFlow or JAX (KERAS_BACKEND), or bfloat16")
+    return False
 
 
 def _last(array: NDArray[Any]) -> NDArray[np.float32]:

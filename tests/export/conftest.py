@@ -21,6 +21,7 @@ NETWORKS = {
     "mtlsd": Network(2, 2, FIB25, (Head("lsds", 10, "embedding"), AFFS), num_fmaps_out=5),
     "aclsd": Network(2, 2, FIB25, (AFFS,), inputs=(Input("lsds", 10),)),
     "acrlsd": Network(2, 2, ZEBRAFINCH, (AFFS,), inputs=(Input("raw"), Input("lsds", 10))),
+    "xpress": Network(2, 2, ((2, 2, 2),) * 3, (Head("affs", 12, predicted=3),), architecture="funlib"),
     "small": Network(2, 2, ((1, 2, 3), (2, 2, 1)), (LSDS, AFFS), num_fmaps_out=3),  # no two axes alike
 }
 

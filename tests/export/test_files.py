@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.export import export_checkpoint, onnx_file
-from lsd_experiments.export.graph import crops, onnx_graph
+from lsd_experiments.export.graph import crops, onnx_graph, up_crops
 from lsd_experiments.networks import Head, Input, Network
 from lsd_experiments.networks.files import from_json
 from lsd_experiments.networks.layers import layers
@@ -120,9 +120,12 @@ def test_crops_are_the_same_at_all_legal_shapes(name):
     for steps in range(4):
         shape = tuple(s + steps * step for s, step in zip(network.smallest_input_shape, network.stride, strict=True))
         found = {layer.name: layer.output_shape for layer in layers(network, shape)}
-        for level, crop in enumerate(crops(network)):
+        for level, (crop, up_crop) in enumerate(zip(crops(network), up_crops(network), strict=True)):
             skip, up = found[f"unet_layer_{level}_left_1"], found[f"unet_up_{level + 1}_to_{level}"]
-            assert tuple(np.subtract(skip, up)) == crop
+            entry = tuple(size + 2 for size in found[f"unet_layer_{level}_right_0"])
+            assert tuple(np.subtract(skip, entry)) == crop
+            assert tuple(np.subtract(up, entry)) == up_crop
+    assert any(map(any, up_crops(network))) == (network.architecture == "funlib")
 
 
 def test_zebrafinch_crops_are_the_published():
@@ -133,7 +136,7 @@ def test_zebrafinch_crops_are_the_published():
 def test_the_example_crops_like_the_published_code(example):
     """Of an odd surplus the smaller half comes off the front: of 7 to 4, voxels 1 to 4; of 8 to 2, voxels 3 and 4."""
     x = torch.arange(7.0)[:, None, None] * 100 + torch.arange(5.0)[:, None] * 10 + torch.arange(8.0)
-    found = example.crop(x[None, None], torch.zeros(1, 3, 4, 5, 2))
+    found = example.crop(x[None, None], (4, 5, 2))
     np.testing.assert_array_equal(found[0, 0].numpy(), x[1:5, :, 3:5].numpy())
 
 

@@ -1,5 +1,6 @@
-"""A U-Net of mala in NumPy, from its description, for whatever weights."""
+"""The U-Nets of mala and of funlib.learn in NumPy, from their description, for whatever weights."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -15,25 +16,30 @@ TWO_INPUTS = Network(
 )  # small, of no two axes alike
 
 
-@pytest.fixture
-def network():
-    return TWO_INPUTS
+OF_FUNLIB = replace(TWO_INPUTS, architecture="funlib")
+
+
+@pytest.fixture(params=[TWO_INPUTS, OF_FUNLIB], ids=["mala", "funlib"])
+def network(request):
+    return request.param
 
 
 @pytest.fixture(scope="session")
 def unet():
-    return mala_unet
+    return numpy_unet
 
 
-def mala_unet(network, weights, inputs):
+def numpy_unet(network, weights, inputs):
     """The heads' outputs, [c, z, y, x].
 
     :param weights: (kernel, bias) by layer, kernels (z, y, x, in, out), of upsampling (z, y, x, out, in).
     :param inputs: [c, z, y, x] each, in the network's order.
     """
+    is_mala = network.architecture == "mala"
+
     def conv_pass(f, name):
         for i in range(2):
-            f = relu(convolve(f, *weights[f"{name}_{i}"]))
+            f = np.clip(convolve(f, *weights[f"{name}_{i}"]), 0, None if is_mala else 6)
         return f
 
     def level(f, number):
@@ -41,7 +47,8 @@ def mala_unet(network, weights, inputs):
         if number == network.levels - 1:
             return left
         below = level(pool(left, network.downsample_factors[number]), number + 1)
-        up = relu(upsample(below, *weights[f"unet_up_{number + 1}_to_{number}"]))
+        up = upsample(below, *weights[f"unet_up_{number + 1}_to_{number}"])
+        up = relu(up) if is_mala else crop_to_factor(up, network.downsample_factors[number:])
         offset = [(a - b) // 2 for a, b in zip(left.shape[1:], up.shape[1:], strict=True)]
         cropped = left[:, *(slice(o, o + s) for o, s in zip(offset, up.shape[1:], strict=True))]
         return conv_pass(np.concatenate([cropped, up]), f"unet_layer_{number}_right")
@@ -50,6 +57,14 @@ def mala_unet(network, weights, inputs):
     return {
         head.name: 1 / (1 + np.exp(-convolve(f, *weights[f"{head.published_name}_0"]))) for head in network.heads
     }
+
+
+def crop_to_factor(f, factors):
+    """The centre of ``f`` that two convolutions of 3 x 3 x 3 bring to a multiple of the factors' product."""
+    stride = np.prod(factors, axis=0)
+    sizes = [4 + (size - 4) // step * step for size, step in zip(f.shape[1:], stride, strict=True)]
+    begin = [(a - b) // 2 for a, b in zip(f.shape[1:], sizes, strict=True)]
+    return f[:, *(slice(b, b + size) for b, size in zip(begin, sizes, strict=True))]
 
 
 def relu(f):

@@ -68,9 +68,10 @@ def test_other_products_keep_their_threads():
     assert [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"] == before
 
 
-@pytest.fixture
-def network():
-    return Network(8, 5, ((1, 2, 2), (2, 2, 2)), (Head("lsds", 10), Head("affs", 3)), num_fmaps_out=9)
+@pytest.fixture(params=["mala", "funlib"])
+def network(request):
+    heads = (Head("lsds", 10), Head("affs", 3))
+    return Network(8, 5, ((1, 2, 2), (2, 2, 2)), heads, num_fmaps_out=9, architecture=request.param)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="quick convolutions are for TensorFlow")

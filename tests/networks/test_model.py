@@ -1,4 +1,4 @@
-"""The Keras model: against the description, against mala's U-Net in NumPy, and across backends."""
+"""The Keras model: against the description, against the two U-Nets in NumPy, and across backends."""
 
 import json
 import subprocess
@@ -68,7 +68,7 @@ def test_fresh_weights_are_glorot_uniform_and_biases_zero(network):
             assert 0.5 * limit < np.abs(kernel).max() <= limit
 
 
-def test_equals_malas_unet(network, model, inputs, unet):
+def test_equals_the_unet_written_out(network, model, inputs, unet):
     weights = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     expected = unet(network, weights, [np.moveaxis(inputs[i.name][0], -1, 0) for i in network.inputs])
     found = model.predict_on_batch(inputs)

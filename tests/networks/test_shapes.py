@@ -13,6 +13,7 @@ from lsd_experiments.networks.layers import gflop, layers, parameters
 AFFS, LSDS = Head("affs", 3), Head("lsds", 10)
 ZEBRAFINCH = Network(12, 5, ((1, 3, 3), (1, 3, 3), (3, 3, 3)), (AFFS,))
 FIB25 = Network(12, 6, ((2, 2, 2), (2, 2, 2), (3, 3, 3)), (AFFS,))
+XPRESS = Network(24, 3, ((2, 2, 2), (2, 2, 2), (2, 2, 2)), (Head("affs", 12, predicted=3),), architecture="funlib")
 LSD_INPUT, RAW_INPUT = Input("lsds", 10), Input("raw", 1)
 
 VARIANTS = {  # name: network, parameters (weights and biases)
@@ -23,6 +24,7 @@ VARIANTS = {  # name: network, parameters (weights and biases)
     "zebrafinch aclsd": (dataclasses.replace(ZEBRAFINCH, inputs=(LSD_INPUT,)), 95_856_411),
     "zebrafinch acrlsd": (dataclasses.replace(ZEBRAFINCH, inputs=(RAW_INPUT, LSD_INPUT)), 95_856_735),
     "fib25 baseline": (FIB25, 263_722_527),
+    "xpress baseline": (XPRESS, 27_852_876),
     "fib25 mtlsd": (dataclasses.replace(FIB25, heads=(LSDS, AFFS), num_fmaps_out=14), 263_725_387),
 }
 
@@ -41,6 +43,11 @@ VARIANTS = {  # name: network, parameters (weights and biases)
         (FIB25, (304, 304, 304), (200, 200, 200)),
         (FIB25, (364, 364, 364), (260, 260, 260)),
         (FIB25, (112, 112, 112), (8, 8, 8)),
+        (XPRESS, (132, 132, 132), (40, 40, 40)),
+        (XPRESS, (140, 140, 140), (48, 48, 48)),
+        (XPRESS, (148, 148, 148), (56, 56, 56)),
+        (XPRESS, (284, 284, 284), (192, 192, 192)),
+        (XPRESS, (100, 100, 100), (8, 8, 8)),
     ],
 )
 def test_published_shapes(network, input_shape, output_shape):
@@ -57,8 +64,12 @@ def walk(network, shape):
     for factor in network.downsample_factors:
         shape = [(size - 4) // f for size, f in zip(shape, factor, strict=True)]
     shape = [size - 4 for size in shape]
+    stride = [1, 1, 1]
     for factor in reversed(network.downsample_factors):
         shape = [size * f - 4 for size, f in zip(shape, factor, strict=True)]
+        stride = [s * f for s, f in zip(stride, factor, strict=True)]
+        if network.architecture == "funlib":  # an output that is a multiple of the stride
+            shape = [size // s * s for size, s in zip(shape, stride, strict=True)]
     return tuple(shape)
 
 
@@ -69,10 +80,12 @@ def test_context_smallest_shape_and_stride():
     assert FIB25.stride == (12, 12, 12)
     assert ZEBRAFINCH.smallest_input_shape == (39, 214, 214)
     assert FIB25.smallest_input_shape == (112, 112, 112)
+    assert (XPRESS.context, XPRESS.stride) == ((92, 92, 92), (8, 8, 8))
+    assert XPRESS.smallest_input_shape == (100, 100, 100)
 
 
 @pytest.mark.parametrize(
-    ("network", "axis", "first", "step"), [(ZEBRAFINCH, 0, 12, 3), (ZEBRAFINCH, 1, 52, 27), (FIB25, 2, 28, 12)]
+    ("network", "axis", "first", "step"), [(ZEBRAFINCH, 0, 12, 3), (ZEBRAFINCH, 1, 52, 27), (FIB25, 2, 28, 12), (XPRESS, 2, 28, 8)]
 )
 def test_legal_sizes_are_those_that_leave_no_remainder(network, axis, first, step):
     smallest = network.smallest_input_shape

@@ -24,11 +24,13 @@ import keras
 import numpy as np
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.training.malis_loss import malis_error
-from lsd_experiments.training.trainer import Trainer
+from lsd_experiments.training.options import TrainingOptions
+from lsd_experiments.training.trainer import Trainer, weighted_error
 with np.load(sys.argv[1]) as arrays:
     raw, targets, usual, known, *weights = (arrays[name] for name in arrays)
 network = Network(1, 1, ((1, 2, 2),), (Head("affs", 3),))
-trainer = Trainer.start(network, network.smallest_input_shape, 0.01, "float32", 1, None)
+trainer = Trainer.start(network, network.smallest_input_shape, TrainingOptions(1, learning_rate=0.01),
+                        weighted_error("nonzero_weights"), 1, None)
 trainer.model.set_weights(weights)
 losses = [trainer.step({"raw": raw}, {"affs": targets}, {"affs": usual})["loss"]]
 trainer.use_loss("affs", malis_error(((-1, 0, 0), (0, -1, 0), (0, 0, -1))))

@@ -42,7 +42,7 @@ def make_batches(make_pipeline, network, input_shape):
     def make(dataset, *containers, count=1, seed=1, workers=0, batch_size=1):
         pipeline = make_pipeline(dataset, *containers, batch_size=batch_size)
         pipeline += PreCache(seed, 0, workers, 1, lambda: None)
-        request = batch_request(network, input_shape, dataset.voxel_size)
+        request = batch_request(network, input_shape, dataset)
         with gp.build(pipeline):
             return [pipeline.request_batch(request) for _ in range(count)]
 
@@ -230,7 +230,7 @@ def test_nan_that_was_not_looked_for_is_a_users_mistake(make_pipeline, dataset, 
     raw[1:] = np.nan
     pipeline = make_pipeline(dataset, write_volume(tmp_path / "a.zarr", raw))
     with gp.build(pipeline), pytest.raises(gp.PipelineRequestError) as error:
-        pipeline.request_batch(batch_request(network, input_shape, dataset.voxel_size))
+        pipeline.request_batch(batch_request(network, input_shape, dataset))
     assert isinstance(cause_of(error.value), UserError)
     assert "is nan" in str(cause_of(error.value))
 
@@ -245,7 +245,7 @@ def test_volumes_are_drawn_by_their_probability(make_pipeline, write_volume, tmp
         placed.append((sample, find_places(sample, output_shape, (9, 9, 9), 0.5)))
     pipeline = batch_pipeline(dataset, network, placed, targets, 4)
     with gp.build(pipeline):
-        batch = pipeline.request_batch(batch_request(network, input_shape, dataset.voxel_size))
+        batch = pipeline.request_batch(batch_request(network, input_shape, dataset))
     assert (batch[RAW].data[:, 8, 18, 16] > 0.5).all()
 
 

@@ -57,14 +57,14 @@ def theirs(sample):
     published = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(published)
     nodes = published.published_augmentation(DATASET) + published.published_targets(DATASET, NETWORK)
-    request = batch_request(NETWORK, INPUT_SHAPE, DATASET.voxel_size)
+    request = batch_request(NETWORK, INPUT_SHAPE, DATASET)
     del request[LSDS.weights]  # the labels mask
     return collect(_source(DATASET, sample, places(sample)) + nodes + gp.Stack(1), request, first=10_000)
 
 
 def ours(sample, dataset):
     pipeline = batch_pipeline(dataset, NETWORK, [(sample, places(sample))], targets, 1)
-    return collect(pipeline, batch_request(NETWORK, INPUT_SHAPE, dataset.voxel_size), first=0)
+    return collect(pipeline, batch_request(NETWORK, INPUT_SHAPE, dataset), first=0)
 
 
 def targets(example):

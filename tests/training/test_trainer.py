@@ -6,6 +6,7 @@ import pytest
 from lsd_experiments import frameworks
 from lsd_experiments.networks import Head, Input, Network
 from lsd_experiments.training.nodes import gradient
+from lsd_experiments.training.options import TrainingOptions
 
 frameworks.import_keras()
 from lsd_experiments.training.trainer import Trainer, weighted_error  # noqa: E402
@@ -25,12 +26,14 @@ def batch(network, seed, size=1):
 
 
 def start(network, learning_rate=0.01, seed=1, precision="float32", checkpoint=None):
-    return Trainer.start(network, network.smallest_input_shape, learning_rate, precision, seed, checkpoint)
+    options = TrainingOptions(iterations=1, learning_rate=learning_rate, precision=precision)
+    return Trainer.start(network, network.smallest_input_shape, options, weighted_error("nonzero_weights"), seed, checkpoint)
 
 
 def loss(prediction, target, weights):
-    """SUM_BY_NONZERO_WEIGHTS, as TensorFlow 1 documents it."""
-    return (weights * (prediction - target) ** 2).sum() / max(1, np.count_nonzero(weights))
+    """SUM_BY_NONZERO_WEIGHTS, as TensorFlow 1 documents it, of each sample; their mean."""
+    return np.mean([(w * (p - t) ** 2).sum() / max(1, np.count_nonzero(w))
+                    for p, t, w in zip(prediction, target, weights, strict=True)])
 
 
 def last(array):
@@ -44,14 +47,15 @@ def test_loss_equals_tensorflow_1s():
     prediction = np.random.default_rng(4).uniform(0, 1, target.shape).astype(np.float32)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         theirs = session.run(tf.compat.v1.losses.mean_squared_error(target, prediction, weight))
-    ours = float(weighted_error(np.concatenate([target, weight], axis=-1), prediction))
+    ours = float(weighted_error("nonzero_weights")(np.concatenate([target, weight], axis=-1), prediction))
     assert ours == pytest.approx(float(theirs), rel=1e-5)
     assert ours == pytest.approx(loss(prediction, target, weight), rel=1e-5)
 
 
-def test_a_loss_that_looks_nowhere_is_zero():
+@pytest.mark.parametrize("divisor", ["nonzero_weights", "sum_of_weights"])
+def test_a_loss_that_looks_nowhere_is_zero(divisor):
     zeros = np.zeros((1, 2, 2, 2, 6), np.float32)
-    assert float(weighted_error(zeros, np.ones((1, 2, 2, 2, 3), np.float32))) == 0
+    assert float(weighted_error(divisor)(zeros, np.ones((1, 2, 2, 2, 3), np.float32))) == 0
 
 
 def test_the_step_returns_the_losses_of_before_it_and_their_plain_sum():
@@ -77,7 +81,7 @@ def test_logs_are_of_each_batch_alone():
         assert logs["affs_loss"] == logs["loss"]
 
 
-def test_the_loss_of_a_larger_batch_is_over_all_its_voxels():
+def test_the_loss_of_a_larger_batch_is_the_mean_of_its_samples():
     trainer = start(ONE_HEAD)
     inputs, targets, weights = batch(ONE_HEAD, 8, size=3)
     prediction = trainer.predict(inputs)["affs"]
@@ -87,11 +91,26 @@ def test_the_loss_of_a_larger_batch_is_over_all_its_voxels():
     )
 
 
-def test_gradient_is_the_derivative_of_the_loss():
+def test_the_loss_by_the_sum_of_weights_is_theirs_that_average_with_them():
+    random = np.random.default_rng(2)
+    target, prediction, weight = random.random((3, 2, 4, 4, 4, 3), np.float32)
+    weight *= random.random(weight.shape) < 0.5
+    found = float(weighted_error("sum_of_weights")(np.concatenate([target, weight], axis=-1), prediction))
+    expected = [np.average((p - t) ** 2, weights=w) for p, t, w in zip(prediction, target, weight, strict=True)]
+    assert found == pytest.approx(np.mean(expected), rel=1e-5)
+    assert abs(float(weighted_error("nonzero_weights")(np.concatenate([target, weight], axis=-1), prediction)) - found) > 1e-3
+
+
+@pytest.mark.parametrize("divisor", ["nonzero_weights", "sum_of_weights"])
+def test_gradient_is_the_derivative_of_the_loss(divisor):
+    def loss(prediction, target, weights):
+        truth = np.concatenate([target, weights], axis=1)
+        return float(weighted_error(divisor)(np.moveaxis(truth, 1, -1), np.moveaxis(prediction, 1, -1)))
+
     random = np.random.default_rng(9)
     prediction, target = random.random((2, 3, 4, 4, 4)), random.random((2, 3, 4, 4, 4))
     weights = random.random(target.shape) * (random.random(target.shape) < 0.5)
-    found = gradient(prediction, target, weights)
+    found = gradient(prediction, target, weights, divisor)
     for index in [(0, 0, 1, 2, 3), (1, 2, 0, 0, 0), (1, 1, 3, 3, 3)]:
         moved = prediction.copy()
         moved[index] += 1e-4
