@@ -1,4 +1,4 @@
-"""Volumes on disk: open any of the formats in ``docs/formats.md``, create zarr.
+"""Volumes on disk: open any of the formats in ``docs/formats.md``, create zarr and others.
 
     raw = open_volume("sample.zarr", "volumes/raw")
     raw.read(Box((0, 0, 0), (10, 20, 20)))    # [z, y, x]; what lies outside of the volume is 0
@@ -12,8 +12,9 @@ from lsd_experiments.arrays.creating import create_volume
 from lsd_experiments.arrays.fingerprints import fingerprint
 from lsd_experiments.arrays.grids import check_labels, check_voxel_size, overlap, to_box
 from lsd_experiments.arrays.opening import find_volume, list_datasets, open_volume
+from lsd_experiments.arrays.tiff_writing import create_stack
 from lsd_experiments.arrays.values import SEARCHED, to_unit_range
 from lsd_experiments.arrays.volume import Volume
 
-__all__ = ["SEARCHED", "Volume", "add_volume", "can_add", "check_labels", "check_voxel_size", "create_volume",
-           "find_volume", "fingerprint", "list_datasets", "open_volume", "overlap", "to_box", "to_unit_range"]
+__all__ = ["SEARCHED", "Volume", "add_volume", "can_add", "check_labels", "check_voxel_size", "create_stack",
+           "create_volume", "find_volume", "fingerprint", "list_datasets", "open_volume", "overlap", "to_box", "to_unit_range"]

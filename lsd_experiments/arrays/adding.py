@@ -1,7 +1,8 @@
 """Add a dataset to a zarr, N5 or HDF5 container: written beside its place, and put there when it is whole.
 
     zarr, N5    .<name>.partial, a hidden directory in the dataset's group, then renamed
-    HDF5        .<container>.partial, a hidden file beside the container, whose dataset is then copied into it
+    HDF5        .<container>.partial, a hidden file beside the container, whose dataset is then copied into it; where there is
+                no container yet, the file is renamed
 
 What an interrupted run left there is removed by the next one.
 """
@@ -31,7 +32,7 @@ GZIP = 4  # h5py's own level
 
 
 def can_add(container: str | Path) -> bool:
-    """Whether ``container`` is of a format that :func:`add_volume` writes; a directory that is not there becomes zarr."""
+    """Whether ``container`` is of a format that :func:`add_volume` writes; what is not there is made, as its suffix says."""
     path = Path(container)
     if "://" in str(container) or path.suffix.lower() in (".json", ".tif", ".tiff"):
         return False
@@ -48,13 +49,15 @@ def add_volume(
     dtype: DTypeLike,
     *,
     chunks: Sequence[int],
+    channels: int | None = None,
     attrs: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Iterator[Volume]:
-    """A new volume [z, y, x] of zeros that is to be written while this is open; it appears at the end, unless that is an error.
+    """A new volume of zeros that is to be written while this is open; it appears at the end, unless that is an error.
 
-    :param container: zarr, N5 or HDF5 (see :func:`can_add`); a zarr directory is made if it is not there.
-    :param shape: (z, y, x) in voxels, and so ``chunks``.
+    :param container: zarr, N5 or HDF5 (see :func:`can_add`); it is made if it is not there.
+    :param shape: (z, y, x) in voxels, and so ``chunks``, which hold all channels.
+    :param channels: length of a leading channel axis; None for [z, y, x].
     :param voxel_size: (z, y, x) in nm, and so ``offset``, of the first voxel.
     :raises UserError: if the dataset exists and not ``overwrite``, cannot be there, or another run is at work.
     """
@@ -62,11 +65,13 @@ def add_volume(
     assert can_add(root), f"{root} is only read"
     path = clean(dataset, str(root))
     place = {"resolution": [plain(v) for v in voxel_size], "offset": [plain(o) for o in offset]}
-    is_hdf5 = root.suffix.lower() in HDF5_SUFFIXES and root.is_file()
-    add = _add_to_hdf5 if is_hdf5 else _add_to_directory
-    with add(root, path, tuple(shape), tuple(chunks), np.dtype(dtype), {**place, **(attrs or {})}, overwrite) as array:
+    leading = () if channels is None else (channels,)
+    add = _add_to_hdf5 if root.suffix.lower() in HDF5_SUFFIXES and not root.is_dir() else _add_to_directory
+    with add(
+        root, path, (*leading, *shape), (*leading, *chunks), np.dtype(dtype), {**place, **(attrs or {})}, overwrite
+    ) as array:
         yield Volume(
-            str(root), path, array, tuple(voxel_size), tuple(offset), Box.of_shape(shape), attrs=dict(attrs or {}), writable=True
+            str(root), path, array, tuple(voxel_size), tuple(offset), Box.of_shape(shape), channels, dict(attrs or {}), True
         )
 
 
@@ -77,6 +82,8 @@ def _add_to_directory(
     import zarr
 
     target = root / path
+    if root.suffix.lower() == ".n5":
+        root.mkdir(parents=True, exist_ok=True)  # empty, it is N5
     if not is_n5(root):
         check_zarr(root)
     check_place(root, target, overwrite)
@@ -99,31 +106,43 @@ def _add_to_directory(
 def _add_to_hdf5(
     root: Path, path: str, shape: Sequence[int], chunks: Sequence[int], dtype: Any, attrs: dict[str, Any], overwrite: bool
 ) -> Iterator[Any]:
-    import h5py
-
-    root.open("a").close()  # the system's refusal, if it is one, before there is work
-    with _hdf5(root, "r") as file:
-        _check_hdf5_place(root, file, path, overwrite)
+    is_new = not root.exists()
+    if not is_new:
+        root.open("a").close()  # the system's refusal, if it is one, before there is work
+        with _hdf5(root, "r") as file:
+            _check_hdf5_place(root, file, path, overwrite)
+    root.parent.mkdir(parents=True, exist_ok=True)
     partial = root.with_name(f".{root.name}.partial")
     beside = _hdf5(partial, "w")  # or another run has it open
     try:
         with beside as file:
-            array = file.create_dataset(DATA, shape, dtype, chunks=tuple(chunks), compression="gzip", compression_opts=GZIP)
+            name = path if is_new else DATA
+            array = file.create_dataset(name, shape, dtype, chunks=tuple(chunks), compression="gzip", compression_opts=GZIP)
             for key, value in attrs.items():
                 array.attrs[key] = json.dumps(value) if isinstance(value, Mapping) else value
             yield array
-        with _hdf5(partial, "r") as source, _hdf5(root, "r+") as file:
-            _check_hdf5_place(root, file, path, overwrite)
-            group = file.require_group(f"/{path}".rpartition("/")[0] or "/")
-            hidden = f".{path.rpartition('/')[2]}.partial"
-            for name in [hidden] if hidden in group else []:
-                del group[name]
-            h5py.h5o.copy(source.id, DATA.encode(), group.id, hidden.encode())
-            if path in file:
-                del file[path]
-            group.move(hidden, path.rpartition("/")[2])
+        if is_new and not root.exists():
+            partial.rename(root)
+        else:
+            _copy_into(root, path, partial, name, overwrite)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _copy_into(root: Path, path: str, partial: Path, name: str, overwrite: bool) -> None:
+    """Copy the dataset ``name`` of the file ``partial`` to ``path`` in the file ``root``."""
+    import h5py
+
+    with _hdf5(partial, "r") as source, _hdf5(root, "r+") as file:
+        _check_hdf5_place(root, file, path, overwrite)
+        group = file.require_group(f"/{path}".rpartition("/")[0] or "/")
+        hidden = f".{path.rpartition('/')[2]}.partial"
+        for left in [hidden] if hidden in group else []:
+            del group[left]
+        h5py.h5o.copy(source.id, name.encode(), group.id, hidden.encode())
+        if path in file:
+            del file[path]
+        group.move(hidden, path.rpartition("/")[2])
 
 
 def _hdf5(path: Path, mode: str) -> Any:

@@ -77,12 +77,14 @@ def check_zarr(root: Path) -> None:
 
 
 def check_place(root: Path, target: Path, overwrite: bool) -> None:
-    """:raises UserError: if the dataset at ``target`` exists and not ``overwrite``, or lies in another one."""
+    """:raises UserError: if the dataset at ``target`` exists and not ``overwrite``, is a group, or lies in another one."""
     for parent in target.parents:
         if _is_array(parent):
             raise UserError(f"{parent}: is a dataset, so that {target} cannot be put into it. Name another dataset")
         if parent == root:
             break
+    if _is_group(target):
+        raise UserError(f"{target}: is a group that holds others. Name another dataset")
     if target.exists() and not overwrite:
         raise UserError(f"{target}: exists already. Remove it, or name another output")
 
@@ -117,6 +119,13 @@ def _is_array(directory: Path) -> bool:
         return True
     attributes = directory / "attributes.json"
     return attributes.is_file() and "dimensions" in json.loads(attributes.read_text())
+
+
+def _is_group(directory: Path) -> bool:
+    """Whether ``directory`` is no array, and there are some in it."""
+    if not directory.is_dir() or _is_array(directory):
+        return False
+    return any(_is_array(path) or _is_group(path) for path in directory.iterdir() if path.is_dir())
 
 
 def _umask() -> int:

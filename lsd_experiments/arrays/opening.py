@@ -41,7 +41,8 @@ def find_volume(container: str | Path, dataset: str) -> Volume | None:
     """The volume ``dataset`` of ``container``, or None if there is none."""
     if not ("://" in str(container) or Path(container).exists()):
         return None
-    is_there = any(found == dataset or found.startswith(f"{dataset}/") for found in list_datasets(container))
+    path = dataset.strip("/")
+    is_there = any(found == path or found.startswith(f"{path}/") for found in list_datasets(container))
     return open_volume(container, dataset) if is_there else None
 
 

@@ -1,9 +1,11 @@
 """TIFF stacks: one file [z, y, x], or a directory of one section per file, in natural order of their names.
 
-The voxel size comes from ImageJ's or OME's metadata, or is given. Sections are read one by one, so that a stack may be
+The voxel size comes from ImageJ's or OME's metadata, or is given. What :mod:`tiff_writing` wrote says it to the last bit, and the
+offset; other stacks begin at 0. Sections are read one by one, so that a stack may be
 larger than memory.
 """
 
+import json
 import re
 import xml.etree.ElementTree as xml
 from functools import cached_property
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lsd_experiments.arrays.metadata import nm_per
+from lsd_experiments.arrays.metadata import nm_per, world
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres
@@ -72,8 +74,8 @@ def open_stack(path: Path, dataset: str | None, voxel_size: Nanometres | None) -
     try:
         with tifffile.TiffFile(files[0]) as file:
             series = file.series[0]
-            shape, dtype, axes = tuple(s for s in series.shape if s != 1), series.dtype, series.axes
-            stored = None if path.is_dir() else _voxel_size(file, str(path))
+            shape, dtype, axes = _shape(series, not path.is_dir()), series.dtype, series.axes
+            stored, offset = (None, None) if path.is_dir() else _world(file, str(path))
     except (tifffile.TiffFileError, IndexError) as error:
         raise UserError(f"{files[0]}: cannot be read as TIFF ({error}). Fetch or make it again") from error
     if path.is_dir():
@@ -84,8 +86,16 @@ def open_stack(path: Path, dataset: str | None, voxel_size: Nanometres | None) -
     if voxel_size is None and stored is None:
         raise UserError(f"{path}: stores no voxel size. Name a crop file (.json) instead that has "
                         f'{{"container": "{path.name}", "voxel_size": [z, y, x]}} in nm')
-    return Volume(str(path), "", TiffStack(files, shape, dtype), voxel_size or stored or (), (0.0, 0.0, 0.0),
+    return Volume(str(path), "", TiffStack(files, shape, dtype), voxel_size or stored or (), offset or (0.0, 0.0, 0.0),
                   Box.of_shape(shape))
+
+
+def _shape(series: Any, is_stack: bool) -> tuple[int, ...]:
+    """Without axes of length 1, unless a stack says that they are z, y or x."""
+    lengths = dict(zip(series.get_axes(False), series.get_shape(False), strict=True))
+    if is_stack and {*"ZYX"} <= {*lengths} and all(n == 1 for axis, n in lengths.items() if axis not in "ZYX"):
+        return tuple(lengths[axis] for axis in "ZYX")
+    return tuple(s for s in series.shape if s != 1)
 
 
 def _sections(directory: Path) -> list[Path]:
@@ -102,10 +112,24 @@ def _section(file: Path, shape: tuple[int, ...]) -> Any:
     return section
 
 
-def _voxel_size(file: Any, where: str) -> Nanometres | None:
+def _world(file: Any, where: str) -> tuple[Nanometres | None, Nanometres | None]:
+    """Voxel size and offset in nm, None where not stored."""
     if file.is_ome:
-        return _ome_voxel_size(file.ome_metadata, where)
-    return _imagej_voxel_size(file, where) if file.is_imagej else None
+        voxel_size, offset = world(_described(file.ome_metadata), f"{where}: OME description")
+        return voxel_size or _ome_voxel_size(file.ome_metadata, where), offset
+    if file.is_imagej:
+        return _imagej_voxel_size(file, where), None
+    return world((file.shaped_metadata or ({},))[0], f"{where}: ImageDescription")
+
+
+def _described(metadata: str) -> dict[str, Any]:
+    """The attributes that the description of the first image holds; none in files of other programs."""
+    text = next((e.text for e in xml.fromstring(metadata).iter() if e.tag.rpartition("}")[2] == "Description"), None)
+    try:
+        attrs = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return attrs if isinstance(attrs, dict) else {}
 
 
 def _ome_voxel_size(metadata: str, where: str) -> Nanometres | None:

@@ -7,6 +7,6 @@ Both are [z, y, x] uint8, next to the labels they are made of, with their offset
 """
 
 from lsd_experiments.masks.blockwise import MaskRule, MaskTask, write_mask
-from lsd_experiments.masks.masking import labels_mask, unlabeled_mask
+from lsd_experiments.masks.masking import has_id, labels_mask, unlabeled_mask
 
-__all__ = ["MaskRule", "MaskTask", "labels_mask", "unlabeled_mask", "write_mask"]
+__all__ = ["MaskRule", "MaskTask", "has_id", "labels_mask", "unlabeled_mask", "write_mask"]

@@ -14,11 +14,14 @@ def labels_mask(labels: NDArray[np.integer], excluded: Collection[int] = ()) -> 
     """
     if not excluded:
         return np.ones(labels.shape, np.uint8)
-    is_signed = labels.dtype.kind == "i"
-    ids = labels.astype(np.uint64) if is_signed else labels
-    there = [number for number in excluded if number <= np.iinfo(ids.dtype).max]
-    counts = np.isin(ids, np.array(there, ids.dtype), invert=True)
-    return np.asarray(counts).view(np.uint8)
+    return (~has_id(labels, excluded)).view(np.uint8)
+
+
+def has_id(labels: NDArray[np.integer], ids: Collection[int]) -> NDArray[np.bool_]:
+    """Where ``labels`` has one of ``ids``; both as for :func:`labels_mask`."""
+    unsigned = labels.astype(np.uint64) if labels.dtype.kind == "i" else labels
+    there = [number for number in ids if number <= np.iinfo(unsigned.dtype).max]
+    return np.asarray(np.isin(unsigned, np.array(there, unsigned.dtype)))
 
 
 def unlabeled_mask(

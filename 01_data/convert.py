@@ -1,0 +1,20 @@
+"""Convert a volume between zarr, N5, HDF5 and TIFF, block by block.
+
+    python convert.py xpress/xpress-training-raw.h5 volumes/raw xpress-challenge.zarr volumes/training_raw
+    python convert.py seg.zarr volumes/segmentation submission.h5 submission --downsample 3
+    python convert.py stack.tif - sample.zarr volumes/raw --voxel-size 40 4 4
+    python convert.py sample.zarr volumes/labels picked.tif - --keep-labels 7 9 --transpose
+
+The dtype stays, and so does the place of each voxel in the world. The result appears when it is whole; interrupted, the command
+starts again. A container keeps what else it holds, and a dataset that is there is replaced with --overwrite only.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from lsd_experiments.conversion import command
+
+if __name__ == "__main__":
+    command.main(__doc__)

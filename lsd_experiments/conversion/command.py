@@ -1,0 +1,79 @@
+"""The command behind 01_data/convert.py."""
+
+import argparse
+import math
+
+from lsd_experiments import cli
+from lsd_experiments.arrays.grids import show
+from lsd_experiments.conversion.view import View
+from lsd_experiments.conversion.writing import check_output, convert, is_converted
+from lsd_experiments.masks.command import label_id
+
+NONE = "-"  # in place of a dataset
+
+
+def main(description: str | None) -> None:
+    """Run the command."""
+    cli.run(run, _parser(description))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Convert what the options name.
+
+    :raises UserError: if the input is missing or no volume, or the output cannot be written, or is there.
+    """
+    from tqdm import tqdm
+
+    view, container, dataset = make_view(options), options.output, _dataset(options.output_dataset)
+    check_output(container, dataset)
+    name = container if dataset is None else f"{container}:{dataset}"
+    if not options.overwrite and is_converted(view, container, dataset):
+        print(f"{name}: is there already, made like this")
+        return
+    voxels = math.prod(view.shape)
+    with tqdm(total=voxels, desc="converting", unit="voxel", unit_scale=True, leave=False, disable=None) as bar:
+        convert(view, container, dataset, options.overwrite, bar.update)
+    shape = (*filter(None, [view.source.channels]), *view.shape)
+    print(f"{name}: {show(shape)} {view.source.dtype}, {show(view.voxel_size)} nm each, from {show(view.offset)} nm")
+
+
+def make_view(options: argparse.Namespace) -> View:
+    """What is to be written.
+
+    :raises UserError: if there is no such volume, or it cannot be sampled like this.
+    """
+    from lsd_experiments.arrays import open_volume
+
+    source = open_volume(options.input, _dataset(options.input_dataset), voxel_size=options.voxel_size)
+    keep = None if options.keep_labels is None else tuple(sorted({*options.keep_labels}))
+    view = View(source, options.downsample, bool(options.transpose), keep)
+    view.check()
+    return view
+
+
+def _dataset(text: str) -> str | None:
+    return None if text in (NONE, "") else text
+
+
+def _nm(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def _parser(description: str | None) -> argparse.ArgumentParser:
+    parser = cli.parser(description)
+    add = parser.add_argument
+    add("input", metavar="INPUT", help="zarr, N5, HDF5, TIFF or crop (.json); s3://bucket/prefix")
+    add("input_dataset", metavar="INPUT_DATASET", help="like volumes/raw; - for TIFF, and where there is one only")
+    add("output", metavar="OUTPUT", help="a .zarr, .n5, .h5 or .tif; what else it holds stays")
+    add("output_dataset", metavar="OUTPUT_DATASET", help="like volumes/training_raw; - for TIFF")
+    add("--downsample", type=cli.positive, default=1, metavar="N", help="take every N-th voxel along z, y and x (default: 1)")
+    add("--transpose", type=int, choices=(0, 1), nargs="?", const=1, default=0,
+        help="reverse z, y, x, their voxel size and offset; channels stay first. Without a value at the end of the line "
+             "or before another option (default: 0)")  # fmt: skip
+    add("--keep_labels", "--keep-labels", type=label_id, nargs="+", metavar="ID", help="set all other labels to 0")
+    add("--voxel-size", type=_nm, nargs=3, metavar=("Z", "Y", "X"), help="of the input, where it stores none or a wrong one, nm")
+    add("--overwrite", action="store_true", help="replace the dataset, or the TIFF file")
+    return parser

@@ -1,0 +1,114 @@
+"""A volume as it is to be written, read box by box.
+
+    source      [c, z, y, x]  (33, 20, 10) nm at (0, 40, 80) nm
+    transposed  [c, x, y, z]  (10, 20, 33) nm at (80, 40, 0) nm: what was x, y, z in the file is z, y, x then
+
+Every n-th voxel is voxel 0, n, 2n, ... of the source: nothing is averaged, and labels stay labels. The offset stays, too, since
+the first voxel that is left is the source's first. (The published converter floors it to a multiple of the larger voxel
+size, which moves a volume by up to n - 1 voxels of the source.)
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.arrays import Volume, check_labels
+from lsd_experiments.arrays.striding import strided
+from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Box, Nanometres, Voxels
+from lsd_experiments.masks.masking import has_id
+
+READ_BYTES = 2**26  # of the source, read at once: large strides leave little of what is read
+
+
+@dataclass(frozen=True)
+class View:
+    """``source`` as it is to be written.
+
+    :param stride: n, of every n-th voxel along each spatial axis
+    :param transpose: whether z, y, x are reversed; channels stay first
+    :param keep: ids of labels that stay, where all others become 0; None: all stay
+    """
+
+    source: Volume
+    stride: int = 1
+    transpose: bool = False
+    keep: tuple[int, ...] | None = None
+
+    def check(self) -> None:
+        """:raises UserError: if the stride passes the end of the volume, or there are ids to keep of what is no labels."""
+        for axis, size in zip("zyx", self.source.shape, strict=True):
+            if self.stride > max(1, size):
+                raise UserError(f"{self.source.name} has {size} voxels along {axis}, fewer than a step of {self.stride}. "
+                                "Name a smaller --downsample")  # fmt: skip
+        if self.keep is not None:
+            check_labels(self.source)
+
+    @property
+    def shape(self) -> Voxels:
+        """Voxels along the axes that are written as (z, y, x)."""
+        return self._turn(self._sampled.shape)
+
+    @property
+    def box(self) -> Box:
+        """All of the result."""
+        return Box.of_shape(self.shape)
+
+    @property
+    def voxel_size(self) -> Nanometres:
+        """Of the result, nm."""
+        return self._turn(self._sampled.voxel_size)
+
+    @property
+    def offset(self) -> Nanometres:
+        """Where the result's first voxel begins, nm."""
+        return self._turn(self.source.offset)
+
+    @property
+    def chunks(self) -> Voxels | None:
+        """About the source's chunks, in voxels of the result."""
+        chunks = self._sampled.chunks
+        return None if chunks is None else self._turn(chunks)
+
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of the source for each voxel of the result."""
+        return self.stride**3 * (self.source.channels or 1) * self.source.dtype.itemsize
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """The voxels of ``box``, which lies inside, as [z, y, x] or [c, z, y, x]."""
+        channels = () if self.source.channels is None else (self.source.channels,)
+        values = np.empty((*channels, *box.shape), self.source.dtype)
+        shift = [-b for b in box.begin]
+        for piece in box.blocks(halve(box.shape, max(1, READ_BYTES // self.source_bytes)) if self.stride > 1 else box.shape):
+            part = piece.intersect(box)
+            z, y, x = part.shift(shift).slices
+            values[..., z, y, x] = self._read(part)
+        return values
+
+    def _read(self, box: Box) -> NDArray[Any]:
+        values = self._sampled.read(Box(self._turn(box.begin), self._turn(box.end)))
+        if self.keep is not None:
+            values = values * has_id(values, self.keep)
+        return np.swapaxes(values, -1, -3) if self.transpose else values
+
+    @cached_property
+    def _sampled(self) -> Volume:
+        return self.source if self.stride == 1 else strided(self.source, (self.stride,) * 3)
+
+    def _turn(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(values)[::-1] if self.transpose else tuple(values)
+
+
+def halve(shape: Sequence[int], voxels: int) -> Voxels:
+    """``shape`` halved along its longest axis until it holds at most ``voxels``."""
+    halved = list(shape)
+    while math.prod(halved) > voxels and max(halved) > 1:
+        longest = halved.index(max(halved))
+        halved[longest] = -(-halved[longest] // 2)
+    return tuple(halved)
