@@ -25,6 +25,14 @@ def check_writable(directory: Path) -> None:
 
 def put_text(path: Path, text: str) -> None:
     """Write a file that others read, whole or not at all; any number of threads, processes and machines may."""
+    put_bytes(path, text.encode())
+
+
+def put_bytes(path: Path, data: bytes) -> None:
+    """See :func:`put_text`."""
     part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}.partial")
-    part.write_text(text)
-    part.replace(path)
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
