@@ -43,8 +43,10 @@ class EvaluatePlan:
         """The provenance of the scores: besides what counts, the network, and which curve is against which truth."""
         settings = self.settings
         parameters: dict[str, Any] = {"roi_offset": settings.roi_offset, "roi_shape": settings.roi_shape}
-        if settings.skeletons_file is not None or settings.metric != "voi_sum":
-            parameters |= {"best": settings.metric, "parity": self.parity}
+        if settings.skeletons_file is not None:
+            parameters |= {"skeletons_scale": settings.skeletons_scale, "parity": self.parity}
+        if settings.metric != "voi_sum":
+            parameters["best"] = settings.metric
         inputs = {**{truth.kind: truth.described for truth in self.truths}, "fragments": describe_input(self.fragments),
                   "luts": {"name": self.merge_function, "fingerprint": fingerprint_of(self.luts)}}
         return {**provenance(self.name, parameters, inputs), **network_of(self.fragments.attrs.get("provenance")),
@@ -191,9 +193,7 @@ def _truths(settings: EvaluateSettings, parity: bool) -> tuple[Truth, ...]:
     if settings.labels_file is not None:
         truths.append(Labels(open_volume(settings.labels_file, settings.labels_dataset)))
     if settings.skeletons_file is not None:
-        if not Path(settings.skeletons_file).is_file():
-            raise UserError(f"{settings.skeletons_file}: no such file. Correct 'skeletons_file' in [evaluate]")
-        truths.append(Nodes(Path(settings.skeletons_file), parity))
+        truths.append(Nodes(Path(settings.skeletons_file), settings.skeletons_scale, parity))
     return tuple(truths)
 
 

@@ -54,7 +54,8 @@ class EvaluateSettings(Settings):
     """The ground truth: labels, skeletons, or both.
 
     :param labels_file: container of the labels
-    :param skeletons_file: file of skeletons, see docs/skeletons.md
+    :param skeletons_file: file of skeletons, or directory of SWC files, see docs/skeletons.md
+    :param skeletons_scale: nm per unit of the skeletons' positions
     :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that is labelled, or fragments cover)
     :param roi_shape: (z, y, x) in nm, its size
     :param best: the score that says which threshold is the best (default: ``xpress_erl_rand`` with skeletons, else ``voi_sum``)
@@ -65,6 +66,7 @@ class EvaluateSettings(Settings):
     labels_file: str | None = None
     labels_dataset: str = "volumes/labels/neuron_ids"
     skeletons_file: str | None = None
+    skeletons_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
     roi_offset: ROI | None = None
     roi_shape: PositiveSize | None = None
     best: str | None = None

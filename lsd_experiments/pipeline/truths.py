@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, to_box
 from lsd_experiments.blockwise.stage import describe_input
+from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, to_nm
 
-Luts = Callable[[NDArray[np.uint64]], Iterator[tuple[float, NDArray[np.uint64]]]]  # thresholds, and the tables' parts for these ids
+Luts = Callable[[NDArray[np.uint64]], Iterator[tuple[float, NDArray[np.uint64]]]]  # thresholds, and their tables for these ids
 Region = tuple[Nanometres, Nanometres]  # offset and shape, nm
 Rows = list[dict[str, Any]]
 
@@ -63,21 +64,28 @@ class Labels:
 
 @dataclass(frozen=True)
 class Nodes:
-    """Judges by the nodes of the skeletons in ``path``; ``parity``: as published, where that has known faults."""
+    """Judges by the nodes of the skeletons in ``path``, a file or a directory of SWC files.
+
+    ``scale``: nm per unit of the file; ``parity``: as published, where that has known faults.
+    """
 
     path: Path
+    scale: float
     parity: bool
     kind = "skeletons"
 
     @cached_property
     def described(self) -> dict[str, str]:
-        """Its entry in provenance: the fingerprint is of the bytes of the file."""
-        with self.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"name": self.path.name, "fingerprint": f"sha256:{digest[:16]}"}
+        """Its entry in provenance: the fingerprint is of all bytes."""
+        digest = hashlib.sha256()
+        for path in sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]:
+            digest.update(path.read_bytes() if path.is_file() else b"")
+        return {"name": self.path.name, "fingerprint": f"sha256:{digest.hexdigest()[:16]}"}
 
     def check(self, fragments: Volume, region: Region | None) -> None:
-        """:raises UserError: if the region is not inside of ``fragments``."""
+        """:raises UserError: if they are not there, or the region is not inside of ``fragments``."""
+        if not self.path.exists():
+            raise UserError(f"{self.path}: no such file. Correct 'skeletons_file' in [evaluate]")
         _box(fragments, region)
 
     def rows(self, fragments: Volume, luts: Luts, region: Region | None) -> Rows:
@@ -86,14 +94,13 @@ class Nodes:
         :raises UserError: if the file holds no skeletons, or none there
         """
         from lsd_experiments.evaluation.skeletons import evaluate_luts
-        from lsd_experiments.skeletons import crop, read_skeletons, segments_at
+        from lsd_experiments.skeletons import crop, read_skeletons, segments_at, voxels_of
 
         box = _box(fragments, region)
         offset = tuple(o + b for o, b in zip(fragments.offset, to_nm(box.begin, fragments.voxel_size), strict=True))
-        skeletons = crop(read_skeletons(self.path), offset, to_nm(box.shape, fragments.voxel_size))
+        skeletons = crop(read_skeletons(self.path, self.scale), offset, to_nm(box.shape, fragments.voxel_size))
         ids = segments_at(fragments, skeletons)
-        voxels = np.floor((skeletons.positions - fragments.offset) / fragments.voxel_size).astype(np.int64)
-        return evaluate_luts(skeletons, ids, luts(ids), self.parity, voxels)
+        return evaluate_luts(skeletons, ids, luts(ids), self.parity, voxels_of(fragments, skeletons))
 
 
 def _box(fragments: Volume, region: Region | None) -> Box:

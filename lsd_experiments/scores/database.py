@@ -54,7 +54,7 @@ class ScoresDatabase:
             raise UserError(f"{self.path}: no such file. Add scores to it first")
         with self._open("ro") as connection:
             rows = connection.execute(SELECT).fetchall() if self._is_ours(connection) else []
-        return [Entry(*row[:-1], json.loads(row[-1])) for row in rows]
+        return [Entry(row[0], row[1], row[2], row[3], row[4], row[5], json.loads(row[6])) for row in rows]
 
     def holds(self, made: str) -> bool:
         """Whether it has scores whose provenance has the key ``made``.

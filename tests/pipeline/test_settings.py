@@ -3,8 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from lsd_experiments.agglomeration.functions import SCORING_FUNCTIONS
 from lsd_experiments.errors import UserError
+from lsd_experiments.fragments.extraction import EPSILON_MERGE_FUNCTION
+from lsd_experiments.geometry import to_voxels
 from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.segmentation import threshold_name, threshold_range
 
 CONFIGS = Path(__file__).parents[2] / "03_predict"
 
@@ -46,13 +50,44 @@ def test_published_defaults(write):
     assert not config.parity
 
 
+def test_what_the_x_ray_baseline_chose_can_be_said(write):
+    """Blocks in nm of 33 nm voxels: fragments 128 + 32, agglomeration 512 + 64; 19 thresholds, 0.05 to 0.95."""
+    config = load_pipeline(write(
+        fragments={"fragments_in_xy": False, "block_size": [4224] * 3, "context": [1056] * 3, "filter_fragments": 0.3,
+                   "epsilon_agglomerate": 0.01, "min_seed_distance": 5},
+        agglomerate={"merge_function": "hist_quant_50", "block_size": [16896] * 3, "context": [2112] * 3},
+        find_segments={"thresholds_minmax": [0.05, 1], "thresholds_step": 0.05},
+        extract={"threshold": 0.55}))
+    sizes = config.fragments.block_size, config.fragments.context, config.agglomerate.block_size, config.agglomerate.context
+    assert [to_voxels(size, (33, 33, 33))[0] for size in sizes] == [128, 32, 512, 64]
+    thresholds = threshold_range(config.find_segments.thresholds_minmax, config.find_segments.thresholds_step)
+    assert thresholds == [round(0.05 * n, 2) for n in range(1, 20)]  # to the last bit
+    assert [threshold_name(t) for t in thresholds] == [str(5 * n) for n in range(1, 20)]
+    assert threshold_range((0.05, 0.95), 0.05) == thresholds[:-1]  # the upper end is left out
+    assert config.extract.threshold in thresholds
+    assert SCORING_FUNCTIONS[EPSILON_MERGE_FUNCTION] == \
+        "OneMinus<HistogramQuantileAffinity<RegionGraphType, 25, ScoreValue, 256, false>>"
+    assert SCORING_FUNCTIONS[config.agglomerate.merge_function] == \
+        "OneMinus<HistogramQuantileAffinity<RegionGraphType, 50, ScoreValue, 256, false>>"
+
+
+def test_the_score_that_decides(write):
+    labels, skeletons = {"labels_file": "gt.zarr"}, {"skeletons_file": "s.npz"}
+    assert load_pipeline(write(evaluate=labels)).evaluate.metric == "voi_sum"
+    assert load_pipeline(write(evaluate=skeletons)).evaluate.metric == "xpress_erl_rand"
+    assert load_pipeline(write(evaluate={**labels, **skeletons, "best": "voi_sum"})).evaluate.metric == "voi_sum"
+
+
 def test_paths_are_relative_to_the_file(write, tmp_path):
-    config = load_pipeline(write(raw_file="../raw.zarr", setup="/nets/mtlsd", db="g.db", evaluate={"labels_file": "s3://b/gt.zarr"}))
+    config = load_pipeline(write(raw_file="../raw.zarr", setup="/nets/mtlsd", db="g.db", evaluate={
+        "labels_file": "s3://b/gt.zarr", "skeletons_file": "skeletons.npz", "scores_db": "../results.db"}))
     assert config.out_file == str(tmp_path / "settings" / "out.zarr")
     assert config.raw_file == str(tmp_path / "raw.zarr")
     assert config.setup == "/nets/mtlsd"
     assert config.db_place == str(tmp_path / "settings" / "g.db")
     assert config.evaluate.labels_file == "s3://b/gt.zarr"
+    assert config.evaluate.skeletons_file == str(tmp_path / "settings" / "skeletons.npz")
+    assert config.evaluate.scores_db == str(tmp_path / "results.db")
 
 
 def test_outputs_lie_beside_the_container(write, tmp_path):
@@ -70,6 +105,12 @@ def test_outputs_lie_beside_the_container(write, tmp_path):
     ({"agglomerate": {"merge_function": "hist_quant_7"}}, "did you mean 'hist_quant_75'"),
     ({"find_segments": {"thresholds_step": 0}}, "find_segments.thresholds_step"),
     ({"predict": {"roi_shape": [1, 1, 1]}}, r"\[predict\] needs both roi_offset and roi_shape"),
+    ({"evaluate": {}}, "name a labels_file, a skeletons_file, or both"),
+    ({"evaluate": {"labels_file": "a", "best": "voi"}}, "no score 'voi' to choose by; did you mean 'voi_"),
+    ({"evaluate": {"labels_file": "a", "best": "erl"}}, "no score 'erl' to choose by"),
+    ({"evaluate": {"skeletons_file": "a", "best": "adapted_rand_error"}}, "no score 'adapted_rand_error'"),
+    ({"evaluate": {"skeletons_file": "a", "skeletons_scale": 0}}, "evaluate.skeletons_scale"),
+    ({"evaluate": {"skeletons_file": "a", "scores_db": "s3://bucket/a.db"}}, "'scores_db' is a URL"),
     ({"merge_function": "mean"}, "unknown key 'merge_function'"),
 ])
 def test_misfits_are_refused(write, values, says):
