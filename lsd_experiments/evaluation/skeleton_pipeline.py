@@ -21,6 +21,7 @@ def evaluate_graph(config: "PipelineSettings", skeletons: "Skeletons", roi: Roi 
     """The scores of each threshold, and their provenance.
 
     :param roi: the region (default: that of the configuration's [evaluate], or all of the fragments)
+    :param parity: as published; also if the configuration says so
     :param mincut: the min-cut metric, too, from the configuration's region graph
     :raises UserError: if there are no finished fragments or look-up tables, or no node lies in the region
     """
@@ -29,6 +30,7 @@ def evaluate_graph(config: "PipelineSettings", skeletons: "Skeletons", roi: Roi 
     from lsd_experiments.rag import open_store
     from lsd_experiments.segmentation.blockwise import read_luts_provenance
 
+    parity |= config.parity
     fragments = open_volume(*config.fragments_place)
     check_finished(fragments, "extract_fragments")
     merge_function = config.agglomerate.merge_function
@@ -41,7 +43,7 @@ def evaluate_graph(config: "PipelineSettings", skeletons: "Skeletons", roi: Roi 
     rows = evaluate_luts(found.skeletons, found.ids, tables, parity, found.voxels)
     if mincut:
         with open_store(config.db_place, readonly=True) as store:
-            needed = evaluate_mincut(found.skeletons, found.ids, tables, store.iterate_edges(merge_function), config.parity)
+            needed = evaluate_mincut(found.skeletons, found.ids, tables, store.iterate_edges(merge_function), parity)
         rows = [{**row, **more} for row, more in zip(rows, needed, strict=True)]
     made = provenance("evaluate_skeletons", {"roi": roi, "parity": parity, "mincut": mincut}, {
         "fragments": describe_input(fragments), "luts": {"name": merge_function, "fingerprint": fingerprint_of(luts)}})
