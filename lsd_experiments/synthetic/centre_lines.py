@@ -7,7 +7,7 @@ import numpy as np
 from lsd_experiments.synthetic.white_matter import WHITE_MATTER, Axons
 
 SPACING = 200.0  # nm, between nodes
-SHORTEST = 1000.0  # nm; shorter lines are left out, as those of axons that cut a corner
+SHORTEST = (1000.0, 1 / 3)  # nm, or this share of the volume's shortest edge; shorter lines, of cut corners, are left out
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,13 @@ def trace(axons: Axons, labels: np.ndarray, warp: np.ndarray, voxel_size: float)
     :param labels: [z, y, x] uint64, at points that are ``voxel_size`` (nm) apart
     :param warp: [3, z, y, x] float32, where these points lie in the axons' space, in nm from their own place
     """
+    shortest = min(SHORTEST[0], SHORTEST[1] * min(labels.shape) * voxel_size)
     stride = max(1, round(SPACING / WHITE_MATTER.step))
     lines: list[tuple[np.ndarray, np.ndarray]] = []
     for begin, end in axons.neurites.stretches:
         if not axons.glia[axons.neurites.owners[begin]]:
             places, ids = _look_up(axons.neurites.points[begin:end:stride], labels, warp, voxel_size)
-            lines += _parts(places, ids)
+            lines += _parts(places, ids, shortest)
     counts = [len(ids) for _, ids in lines]
     firsts = np.cumsum([0, *counts])[:-1]
     edges = [np.arange(first, first + count - 1) for first, count in zip(firsts, counts, strict=True)]
@@ -60,10 +61,13 @@ def _look_up(points: np.ndarray, labels: np.ndarray, warp: np.ndarray, voxel_siz
     return (index + 0.5) * voxel_size, ids
 
 
-def _parts(places: np.ndarray, ids: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The runs of one label: nodes in no label are left out, and a line ends where another label begins."""
+def _parts(places: np.ndarray, ids: np.ndarray, shortest: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The runs of one label: nodes in no label are left out, and a line ends where another label begins.
+
+    :param shortest: (nm) shorter runs are left out
+    """
     there = np.flatnonzero(ids)
     breaks = np.flatnonzero(np.diff(ids[there]) != 0) + 1
     runs = [run for run in np.split(there, breaks) if len(run) > 1]
     lengths = [np.linalg.norm(np.diff(places[run], axis=0), axis=1).sum() for run in runs]
-    return [(places[run], ids[run]) for run, length in zip(runs, lengths, strict=True) if length >= SHORTEST]
+    return [(places[run], ids[run]) for run, length in zip(runs, lengths, strict=True) if length >= shortest]
