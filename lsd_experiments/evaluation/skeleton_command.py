@@ -40,10 +40,10 @@ def main(options: argparse.Namespace) -> None:
 def _evaluate_volume(options: argparse.Namespace, roi: Any) -> None:
     from lsd_experiments.arrays import list_datasets, open_volume
 
-    path = options.skeletons or options.skeleton_file
+    path, scale = options.skeletons or options.skeleton_file, options.scale or 1.0
     only = list_datasets(options.segmentation_file) if options.segmentation_dataset is None else []
     volume = open_volume(options.segmentation_file, only[0] if len(only) == 1 else options.segmentation_dataset)
-    found = nodes_in(volume, _read(path, options.scale), roi, options.downsampling)
+    found = nodes_in(volume, _read(path, scale), roi, options.downsampling)
     leader_board = evaluate_skeletons(found.skeletons, found.ids, parity=True, voxels=found.voxels)
     if options.show_all_scores is False:
         print(leader_board["xpress_erl_rand"])
@@ -55,7 +55,7 @@ def _evaluate_volume(options: argparse.Namespace, roi: Any) -> None:
     if options.print_errors:
         print("", *error_lines(splits, merges, row["skeletons"], options.in_xyz), sep="\n")
     if options.out is not None:
-        parameters = {"roi": roi, "downsampling": options.downsampling, "parity": options.parity, "scale": options.scale}
+        parameters = {"roi": roi, "downsampling": options.downsampling, "parity": options.parity, "scale": scale}
         made = provenance("evaluate_skeletons", parameters, {"segmentation": volume.name, "skeletons": str(path)})
         report = {"scores": row, "leader_board": leader_board["xpress_erl_rand"], "provenance": made}
         write_skeleton_scores(options.out, report, splits, merges)
@@ -71,7 +71,8 @@ def _evaluate_graph(options: argparse.Namespace) -> None:
     config = load_pipeline(options.graph)
     named = options.skeletons or options.segmentation_file or options.skeleton_file  # the one that there is stands first
     path = named or (config.evaluate.skeletons_file if config.evaluate else None)
-    rows, made = evaluate_graph(config, _read(path, options.scale), roi_of(options), options.parity, options.mincut)
+    scale = options.scale or (config.evaluate.skeletons_scale if config.evaluate else 1.0)
+    rows, made = evaluate_graph(config, _read(path, scale), roi_of(options), options.parity, options.mincut)
     print(table({config.agglomerate.merge_function: rows}))
     if options.mincut:
         print("", *_mincut_lines(rows), sep="\n")

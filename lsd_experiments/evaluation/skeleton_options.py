@@ -16,7 +16,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("segmentation_file", metavar="SEG_FILE", nargs="?", help="any format of docs/formats.md")
     parser.add_argument("skeletons", metavar="SKELETONS", nargs="?", help=".npz of the challenge, .swc, .nml or .csv")
     parser.add_argument("--segmentation-dataset", metavar="NAME", help="of SEG_FILE (default: the only one that it has)")
-    parser.add_argument("--scale", type=float, default=1.0, metavar="NM", help="nm per unit of SKELETONS (default: 1)")
+    parser.add_argument("--scale", type=float, metavar="NM", help="nm per unit of SKELETONS (default: 1)")
     parser.add_argument("--mode", choices=list(XPRESS_ROIS), help="evaluate in the challenge's region of this volume")
     parser.add_argument("--roi-offset", type=float, nargs=3, metavar=ZYX, help="nm, where the region begins in the world")
     parser.add_argument("--roi-shape", type=float, nargs=3, metavar=ZYX, help="nm")
