@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lsd_experiments.arrays import Volume, to_box
 from lsd_experiments.blockwise.stage import describe_input
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Box, Nanometres, to_nm
+from lsd_experiments.geometry import Nanometres
 
 Luts = Callable[[NDArray[np.uint64]], Iterator[tuple[float, NDArray[np.uint64]]]]  # thresholds, and their tables for these ids
 Region = tuple[Nanometres, Nanometres]  # offset and shape, nm
@@ -86,22 +86,17 @@ class Nodes:
         """:raises UserError: if they are not there, or the region is not inside of ``fragments``."""
         if not self.path.exists():
             raise UserError(f"{self.path}: no such file. Correct 'skeletons_file' in [evaluate]")
-        _box(fragments, region)
+        if region:
+            to_box(fragments, *region)
 
     def rows(self, fragments: Volume, luts: Luts, region: Region | None) -> Rows:
         """The scores of all tables.
 
         :raises UserError: if the file holds no skeletons, or none there
         """
+        from lsd_experiments.evaluation.skeleton_volumes import nodes_in
         from lsd_experiments.evaluation.skeletons import evaluate_luts
-        from lsd_experiments.skeletons import crop, read_skeletons, segments_at, voxels_of
+        from lsd_experiments.skeletons import read_skeletons
 
-        box = _box(fragments, region)
-        offset = tuple(o + b for o, b in zip(fragments.offset, to_nm(box.begin, fragments.voxel_size), strict=True))
-        skeletons = crop(read_skeletons(self.path, self.scale), offset, to_nm(box.shape, fragments.voxel_size))
-        ids = segments_at(fragments, skeletons)
-        return evaluate_luts(skeletons, ids, luts(ids), self.parity, voxels_of(fragments, skeletons))
-
-
-def _box(fragments: Volume, region: Region | None) -> Box:
-    return to_box(fragments, *region) if region else fragments.box
+        found = nodes_in(fragments, read_skeletons(self.path, self.scale), region)
+        return evaluate_luts(found.skeletons, found.ids, luts(found.ids), self.parity, found.voxels)

@@ -51,5 +51,6 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     showing.add_argument("--truth", metavar="NAME", help="against which ground truth, if there are several")
     showing.add_argument("--csv", type=Path, metavar="OUT.csv", help="write these rows with all scores")
     for command in (adding, showing):
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # here, too
         command.add_argument("--db", default="validation_results.db", metavar="FILE", help="the table (default: %(default)s)")
     return parser

@@ -39,9 +39,9 @@ def skeletons(labels):
     """One along each neurite: a node in the middle of its section every other section."""
     positions, edges = [], []
     for label in np.unique(labels[labels > 0]):
-        middles = [np.argwhere(labels[z] == label).mean(axis=0) for z in range(0, labels.shape[0], 2) if (labels[z] == label).any()]
-        nodes = range(len(positions), len(positions) + len(middles))
-        positions += [(2 * z, *middle) for z, middle in enumerate(middles)]
+        sections = [z for z in range(0, labels.shape[0], 2) if (labels[z] == label).any()]
+        nodes = range(len(positions), len(positions) + len(sections))
+        positions += [(z, *np.argwhere(labels[z] == label).mean(axis=0)) for z in sections]
         edges += [(a, a + 1) for a in nodes[:-1]]
     return Skeletons.of((np.array(positions) + 0.5) * VOXEL_SIZE + OFFSET, edges)
 
