@@ -8,7 +8,7 @@ from lsd_experiments.evaluation.reports import check_prefix, table, write_scores
 from lsd_experiments.evaluation.skeleton_errors import find_errors
 from lsd_experiments.evaluation.skeleton_options import roi_of
 from lsd_experiments.evaluation.skeleton_reports import error_lines, summary, write_skeleton_scores
-from lsd_experiments.evaluation.skeleton_volumes import nodes_in
+from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS, nodes_in
 from lsd_experiments.evaluation.skeletons import evaluate_skeletons
 from lsd_experiments.provenance import provenance
 
@@ -16,25 +16,24 @@ if TYPE_CHECKING:
     from lsd_experiments.skeletons import Skeletons
 
 
-def main(options: argparse.Namespace) -> None:
-    """Do what the options say, see :func:`lsd_experiments.evaluation.skeleton_options.parser`."""
+def main(options: argparse.Namespace) -> int:
+    """Do what the options say, see :func:`lsd_experiments.evaluation.skeleton_options.parser`; the exit status."""
     roi = roi_of(options)  # before anything is read
     if options.out is not None:
         check_prefix(options.out)
     if options.graph is not None:
         _evaluate_graph(options)
-        return
+        return 0
     if options.mincut:
         raise UserError("--mincut needs the region graph: give the pipeline's configuration as --graph CONFIG")
     if options.segmentation_file is None:
         raise UserError("no segmentation to evaluate. Name SEG_FILE, or a pipeline's configuration as --graph CONFIG")
     if options.check_submission:
-        from lsd_experiments.submission import check_submission
+        from lsd_experiments.submission.checking import print_faults
 
-        check_submission(options.segmentation_file)
-        print("Pass")
-        return
+        return print_faults(options.segmentation_file, roi or XPRESS_ROIS["test"])
     _evaluate_volume(options, roi)
+    return 0
 
 
 def _evaluate_volume(options: argparse.Namespace, roi: Any) -> None:

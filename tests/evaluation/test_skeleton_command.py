@@ -157,6 +157,17 @@ def test_the_tutorials_command(tmp_path):
     assert f"as published: {float(number):.6f}" in output(tmp_path / "submission.h5", *named)
 
 
+def test_a_submission_is_checked(tmp_path):
+    with h5py.File(tmp_path / "submission.h5", "w") as file:
+        data = file.create_dataset("submission", (334,) * 3, np.uint64, chunks=(64,) * 3, compression="lzf")
+        data[0, 0, :2] = 1, 2
+        data.attrs.update(resolution=(99, 99, 99), offset=(3267, 3267, 3267))
+    assert output(tmp_path / "submission.h5", "--check_submission", 1) == "Pass\n"
+    done = evaluate(tmp_path / "submission.h5", "--check-submission", "--mode", "validation")
+    assert done.returncode == 1
+    assert "not (233, 233, 233)" in done.stdout
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ((), "no segmentation"),
     (("{}/seg.zarr",), "no skeletons"),
