@@ -56,8 +56,12 @@ def objects(shape=LABELS_SHAPE, first=1, dtype=np.uint64):
     return np.where(background, 0, ids).astype(dtype)
 
 
-def write_volume(path, raw=None, labels=None, mask="most", voxel_size=(20, 9, 9), offset=OFFSET, inside=INSIDE):
-    """A training container at ``path``; a ``mask`` of None is not written."""
+def write_volume(path, raw=None, labels=None, mask="most", voxel_size=(20, 9, 9), offset=OFFSET, inside=INSIDE,
+                 unlabeled=None, dataset=DATASET):
+    """A training container at ``path``, with the names of ``dataset``; a ``mask`` of None is not written.
+
+    ``unlabeled``: the mask of sparse labels (default: 1 where there is a label, if the dataset has such a mask).
+    """
     root = zarr.open_group(zarr.DirectoryStore(str(path)), mode="w")
     if raw is None:
         raw = np.random.default_rng(0).integers(0, 256, RAW_SHAPE, np.uint8)
@@ -66,10 +70,13 @@ def write_volume(path, raw=None, labels=None, mask="most", voxel_size=(20, 9, 9)
         mask = np.ones(labels.shape, np.uint8)
         mask[-3:] = 0
     place = [o + i * v for o, i, v in zip(offset, inside, voxel_size, strict=True)]
+    if unlabeled is None and dataset.unlabeled_mask:
+        unlabeled = (labels > 0).astype(np.uint8)
     for name, array, where in (
-        ("volumes/raw", raw, list(offset)),
-        ("volumes/labels/neuron_ids", labels, place),
-        ("volumes/labels/labels_mask", mask, place),
+        (dataset.raw, raw, list(offset)),
+        (dataset.labels, labels, place),
+        (dataset.labels_mask, mask, place),
+        (dataset.unlabeled_mask, unlabeled, place),
     ):
         if array is not None:
             made = root.create_dataset(name, data=array, chunks=tuple(min(32, s) for s in array.shape))

@@ -24,15 +24,19 @@ OFFSET = (200.0, 45.0, 63.0)  # of the volumes that conftest writes
 ROOT = Path(__file__).parents[2]
 SETUPS = sorted(path.parent.relative_to(ROOT / "02_train").as_posix() for path in (ROOT / "02_train").glob("*/*/mknet.py"))
 VARIANTS = ["baseline", "mtlsd", "lsd", "aclsd", "acrlsd", "long_range", "malis", "mtlsd_malis"]
-EXPECTED = {f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in VARIANTS} | {"synthetic/mtlsd"}
+EXPECTED = {f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in VARIANTS}
+EXPECTED |= {"xpress/baseline", "synthetic/mtlsd"}
 TRAIN = {  # input -> output, of train_net.json
     "zebrafinch": ((84, 268, 268), (48, 56, 56)), "fib25": ((196,) * 3, (92,) * 3), "hemi": ((196,) * 3, (92,) * 3),
+    "xpress": ((132,) * 3, (40,) * 3),
 }  # fmt: skip
 CONFIG = {  # of config.json
     "zebrafinch": ((96, 484, 484), (60, 272, 272)), "fib25": ((268,) * 3, (164,) * 3), "hemi": ((352,) * 3, (248,) * 3),
+    "xpress": ((284,) * 3, (192,) * 3),
 }  # fmt: skip
 CONFIG_OF_AUTO_CONTEXT = {**CONFIG, "fib25": ((364,) * 3, (260,) * 3), "hemi": ((304,) * 3, (200,) * 3)}
-BASELINE_PARAMETERS = {"zebrafinch": 95_853_495, "fib25": 263_722_527, "hemi": 263_722_527}  # as published
+BASELINE_PARAMETERS = {"zebrafinch": 95_853_495, "fib25": 263_722_527, "hemi": 263_722_527,
+                       "xpress": 27_852_876}  # as published
 MORE = {  # than the baseline: zebrafinch's are published; layers that differ have 12 or 14 maps in all datasets alike
     "baseline": 0, "malis": 0, "lsd": 91, "long_range": 117, "mtlsd": 2_860, "mtlsd_malis": 2_860, "aclsd": 2_916,
     "acrlsd": 3_240,
@@ -97,6 +101,9 @@ def test_inputs_and_heads_fit_the_dataset_and_the_checkpoints_names(setup):
     heads = [(head.name, head.channels, head.published_name) for head in network.heads]
     lsds = "embedding" if setup.parent.name == "zebrafinch" or setup.name == "lsd" else "lsds"
     expected = {"lsd": [("lsds", 10, lsds)], "long_range": [("affs", 12, "affs")]}
+    if setup.parent.name == "xpress":
+        expected["baseline"] = [("affs", 12, "affs")]
+        assert network.heads[0].predicted_channels == 3
     if setup.name.startswith("mtlsd"):
         assert heads == [("lsds", 10, lsds), ("affs", 3, "affs")]
         assert network.num_fmaps_out == 14 or setup.parent.name == "synthetic"
@@ -147,7 +154,7 @@ def test_a_step_and_a_block(setup, make_run, write_volume, tmp_path):
     network = narrow(load(setup, "mknet")["NETWORK"])
     module = load(setup, "train")
     dataset = module["DATASET"]
-    container = write_volume(tmp_path / "own.zarr", voxel_size=dataset.voxel_size)
+    container = write_volume(tmp_path / "own.zarr", voxel_size=dataset.voxel_size, dataset=dataset)
     lsds = lsd_network(setup.parent / "lsd", tmp_path, dataset) if setup.name in INPUTS else None
     malis = {"malis_from": 1} if setup.name.endswith("malis") else {}
     run, train, _ = make_run(
@@ -158,7 +165,7 @@ def test_a_step_and_a_block(setup, make_run, write_volume, tmp_path):
     assert np.isfinite(run.train.logs["loss"])
     assert ("malis_loss" in run.train.logs) == bool(malis)
     assert find_checkpoint(run.directory).network == network
-    predicts_a_block(run.directory, network, container, tmp_path)
+    predicts_a_block(run.directory, network, container, dataset.raw, tmp_path)
 
 
 def lsd_network(setup, tmp_path, dataset):
@@ -172,18 +179,19 @@ def lsd_network(setup, tmp_path, dataset):
     return find_lsd_network(tmp_path / "aclsd", None, None, None)
 
 
-def predicts_a_block(directory, network, container, tmp_path):
+def predicts_a_block(directory, network, container, raw, tmp_path):
     shape = network.smallest_input_shape
     networks.write(network, "config", shape, directory)
-    size = [o * v for o, v in zip(network.output_shape(shape), open_volume(container, "volumes/raw").voxel_size, strict=True)]
+    size = [o * v for o, v in zip(network.output_shape(shape), open_volume(container, raw).voxel_size, strict=True)]
     plan = make_plan(PredictionSettings(
         str(directory), container, str(tmp_path / "prediction.zarr"), roi_offset=OFFSET, roi_shape=tuple(size),
+        raw_dataset=raw,
         lsds_on_the_fly=directory.name in INPUTS,
     ))  # fmt: skip
     assert predict_scan(plan)
     for head in network.heads:
         predicted = open_volume(str(tmp_path / "prediction.zarr"), f"volumes/{head.name}")
-        assert (predicted.channels, predicted.shape) == (head.channels, network.output_shape(shape))
+        assert (predicted.channels, predicted.shape) == (head.predicted_channels, network.output_shape(shape))
         assert predicted.read().any()
 
 
@@ -200,6 +208,21 @@ def test_variants_differ_in_the_science_alone(dataset, variant):
     differing = [line for name in ("mknet.py", "train.py") for line in lines_that_differ(f"{dataset}/baseline/{name}",
                                                                                          f"{dataset}/{variant}/{name}")]
     assert 4 <= len(differing) < 40
+
+
+def test_xpress_and_long_range_differ_in_the_science_alone():
+    for name in ("predict.py", "predict_scan.py", "view_batch.py"):
+        assert lines_that_differ(f"fib25/long_range/{name}", f"xpress/baseline/{name}") == []
+    differing = [line for name in ("mknet.py", "train.py") for line in lines_that_differ(f"fib25/long_range/{name}",
+                                                                                         f"xpress/baseline/{name}")]
+    assert len(differing) <= 20
+    assert 'architecture="funlib"' in "".join(differing)
+
+
+def test_the_published_training_of_xpress():
+    text = (ROOT / "02_train" / "xpress" / "baseline" / "train.sh").read_text()
+    for asked in ("train.py 400000", "--num-workers 24", "--save-every 20000"):
+        assert asked in text
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
