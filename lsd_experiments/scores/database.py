@@ -73,6 +73,8 @@ class ScoresDatabase:
 
     @contextmanager
     def _open(self, mode: str) -> Iterator[sqlite3.Connection]:
+        if self.path.is_dir():
+            raise UserError(f"{self.path}: is a directory. Name a file for the scores")
         if mode == "rwc":
             self.path.parent.mkdir(parents=True, exist_ok=True)
         uri = f"{self.path.resolve().as_uri()}?mode={mode}"

@@ -230,6 +230,17 @@ def test_the_commands(tmp_path):
         assert says in done.stderr
 
 
+def test_the_evaluation_checks_as_the_challenge_does(submission):
+    """``eval.py submission.h5 --check_submission 1``: of the test, unless another region is named."""
+    script = SCRIPT.with_name("evaluate_skeletons.py")
+    command = [sys.executable, script, submission, "--check_submission", "1"]
+    done = subprocess.run([*command, *REGION], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "Pass\n"), done.stderr
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stdout.startswith("its shape is (10, 12, 7) voxels, not (334, 334, 334)")
+
+
 def test_an_empty_submission_is_not_passed(tmp_path):
     create_volume(tmp_path / "seg.zarr", "s", (36, 42, 30), (33,) * 3, (330, 198, 132), "uint64")
     done = run("make", tmp_path / "seg.zarr", "s", tmp_path / "submission.h5", *REGION, "--zip")
