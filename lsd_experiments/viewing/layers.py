@@ -15,6 +15,7 @@ from lsd_experiments.arrays import Volume
 from lsd_experiments.geometry import Box
 from lsd_experiments.viewing import shaders
 from lsd_experiments.viewing.lazy import dimensions, local_volume, voxel_offset
+from lsd_experiments.viewing.skeletons import SkeletonView, skeleton_layer
 
 SAMPLE = 64  # voxels along each axis, from the volume's centre, whose range sets the contrast
 LSD_LAYERS = {"offset": (0, 1, 2), "variance": (3, 4, 5), "correlation": (6, 7, 8), "size": (9,)}
@@ -40,10 +41,13 @@ class View:
     visible: bool = True
 
 
-def layers(view: View) -> Iterator[tuple[str, Any, bool]]:
+def layers(view: View | SkeletonView) -> Iterator[tuple[str, Any, bool]]:
     """The layers of ``view``: name, neuroglancer layer, and whether it is visible."""
     import neuroglancer
 
+    if isinstance(view, SkeletonView):
+        yield view.name, skeleton_layer(view.skeletons), view.visible
+        return
     kind = view.kind or guess_kind(view.volume)
     source = _source(view.volume, kind is Kind.LABELS)
     if kind is Kind.LABELS:

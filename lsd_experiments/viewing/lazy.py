@@ -14,17 +14,19 @@ logger = logging.getLogger(__name__)
 
 SHOWN = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32")  # what neuroglancer knows
 INSTEAD = {"bool": "uint8", "int64": "uint64", "float16": "float32", "float64": "float32"}
+IDS = ("uint8", "uint16", "uint32", "uint64")  # types of ids that are shown as they are
 MESHED = 400**3  # voxels: meshes are made of the whole array in memory, and only for volumes up to this
 
 
 class LazyArray:
-    """``volume`` with ``shape``, ``dtype`` and slices, [z, y, x] or [c, z, y, x]."""
+    """``volume`` with ``shape``, ``dtype`` and slices, [z, y, x] or [c, z, y, x]; ids are never of a signed type."""
 
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Volume, is_segmentation: bool = False) -> None:
         self.volume = volume
         self.shape = volume.shape if volume.channels is None else (volume.channels, *volume.shape)
         name = volume.dtype.name
-        self.dtype = np.dtype(name if name in SHOWN else INSTEAD.get(name, ""))
+        shown = name if name in SHOWN else INSTEAD.get(name, "")
+        self.dtype = np.dtype("uint64" if is_segmentation and shown not in IDS else shown)
 
     def __getitem__(self, index: tuple[slice, ...]) -> NDArray[Any]:
         box = Box(tuple(s.start for s in index[-3:]), tuple(s.stop for s in index[-3:]))
@@ -51,8 +53,8 @@ def local_volume(volume: Volume, is_segmentation: bool) -> Any:
             return super().get_object_mesh(object_id)
 
     channels = () if volume.channels is None else (0,)
-    return LazyVolume(LazyArray(volume), dimensions=dimensions(volume), voxel_offset=(*channels, *voxel_offset(volume)),
-                      volume_type="segmentation" if is_segmentation else "image")
+    return LazyVolume(LazyArray(volume, is_segmentation), dimensions=dimensions(volume),
+                      voxel_offset=(*channels, *voxel_offset(volume)), volume_type="segmentation" if is_segmentation else "image")
 
 
 def dimensions(volume: Volume) -> Any:

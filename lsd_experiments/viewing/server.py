@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.viewing.layers import View
+from lsd_experiments.viewing.skeletons import SkeletonView
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--bind-address`` and ``--port``."""
-    parser.add_argument("-b", "--bind-address", default="127.0.0.1", metavar="ADDRESS",
+    parser.add_argument("-b", "--bind-address", "--host", default="127.0.0.1", metavar="ADDRESS",
                         help="where the server listens (default: 127.0.0.1, this machine only; 0.0.0.0: everywhere)")
-    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+    parser.add_argument("-p", "--port", type=int, default=0, help="default: any that is free")
 
 
-def serve(collect: Callable[[], Sequence[View]], bind_address: str, port: int) -> None:
+def serve(collect: Callable[[], Sequence[View | SkeletonView]], bind_address: str, port: int) -> None:
     """Show what ``collect`` gives, print the viewer's URL, and stay until Ctrl-C.
 
     :raises UserError: if the address or port cannot be had.

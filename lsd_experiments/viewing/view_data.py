@@ -1,10 +1,10 @@
-"""The command behind 01_data/view_data.py: raw, labels and their mask of training volumes."""
+"""The command behind 01_data/view_data.py: raw, labels and their mask of training volumes, any datasets, and skeletons."""
 
 import argparse
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,39 +14,61 @@ from lsd_experiments.arrays.opening import HDF5_SUFFIXES
 from lsd_experiments.checkpoints import SUFFIX
 from lsd_experiments.datasets.fetched import fetched_volumes
 from lsd_experiments.errors import UserError
-from lsd_experiments.viewing.layers import Kind, View
+from lsd_experiments.skeletons import read_skeletons
+from lsd_experiments.viewing.layers import Kind, View, guess_kind
+from lsd_experiments.viewing.options import Named, add_file_options, named_files
 from lsd_experiments.viewing.server import add_server_options, serve
+from lsd_experiments.viewing.skeletons import SkeletonView
 
 SHOWN = {"volumes/raw": Kind.RAW, "volumes/labels/neuron_ids": Kind.LABELS,
          "volumes/labels/labels_mask": Kind.MASK, "volumes/labels/mask": Kind.MASK,
-         "volumes/labels/unlabeled_mask": Kind.MASK}
+         "volumes/labels/unlabeled_mask": Kind.MASK,
+         # The XPRESS challenge's container; its volumes lie in different places.
+         "volumes/training_raw": Kind.RAW, "volumes/validation_raw": Kind.RAW, "volumes/test_raw": Kind.RAW,
+         "volumes/training_gt_labels": Kind.LABELS, "volumes/training_gt_labels_mask": Kind.MASK,
+         "volumes/training_gt_unlabeled_mask": Kind.MASK}
 
 logger = logging.getLogger(__name__)
 
 
 def main(description: str | None, data_dir: Path) -> None:
     """Run the command; ``data_dir`` is where volumes are looked for if none is named."""
+    def command(options: argparse.Namespace) -> None:
+        serve(lambda: collect(options, data_dir), options.bind_address, options.port)
+
+    cli.run(command, make_parser(description))
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """The command's options."""
     parser = cli.parser(description)
     parser.add_argument("-d", "--data-dir", action="append", default=[], metavar="DIR",
                         help="all volumes in a directory and below, the first one visible; may be repeated (default: the first "
                              "that was fetched)")
-    parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE", help="a volume; may be repeated")
+    add_file_options(parser)
+    parser.add_argument("-g", "--graphs", action="extend", nargs="+", default=[], metavar="SKELETONS",
+                        help="skeletons to be shown over the volumes: .npz (XPRESS), .swc, .nml or .csv")
+    parser.add_argument("-n", "--no-browser", action="store_true", help="no browser is opened in any case; the URL is printed")
     add_server_options(parser)
-
-    def command(options: argparse.Namespace) -> None:
-        serve(lambda: named_views(options.file, options.data_dir) or data_views(_first(data_dir)), options.bind_address,
-              options.port)
-
-    cli.run(command, parser)
+    return parser
 
 
-def named_views(files: list[str], directories: list[str]) -> list[View]:
+def collect(options: argparse.Namespace, data_dir: Path) -> list[View | SkeletonView]:
+    """What ``options`` name, skeletons last; if that is nothing, the first volume in ``data_dir``."""
+    volumes = named_views(named_files(options), options.data_dir)
+    graphs = [SkeletonView(Path(file).stem, read_skeletons(file)) for file in options.graphs]
+    return [*(volumes if volumes or graphs else data_views(_first(data_dir))), *graphs]
+
+
+def named_views(files: Sequence[Named], directories: Sequence[str]) -> list[View]:
     """Of the containers ``files``, and of all in ``directories``, of which the first one is visible.
 
     :raises UserError: if a file cannot be shown, or nothing in a directory can.
     """
     several = len(files) + len(directories) > 1
-    views = data_views(files, titled=several)
+    views: list[View] = []
+    for file, datasets in files:
+        views += dataset_views(file, datasets, several) if datasets else data_views([file], several)
     for directory in directories:
         containers = containers_in(Path(directory))
         found = data_views(containers, titled=several, lenient=len(containers) > 1)
@@ -54,6 +76,14 @@ def named_views(files: list[str], directories: list[str]) -> list[View]:
             raise UserError(f"{directory}: none of the {len(containers)} containers in it can be shown. Name one with -f FILE")
         views += found
     return views
+
+
+def dataset_views(file: str, datasets: Sequence[str], titled: bool = False) -> list[View]:
+    """The ``datasets`` of ``file``; all but masks are visible."""
+    prefix = f"{Path(file).stem} " if titled else ""
+    volumes = [open_volume(file, dataset) for dataset in datasets]
+    return [View(prefix + dataset.strip("/").rsplit("/", 1)[-1], volume, visible=guess_kind(volume) is not Kind.MASK)
+            for dataset, volume in zip(datasets, volumes, strict=True)]
 
 
 def containers_in(directory: Path) -> list[str]:
@@ -126,7 +156,8 @@ def _views(container: str, prefix: str) -> Iterator[View]:
                 raise
             logger.warning("not shown: %s", error)  # labels that do not cover a crop of raw
             continue
-        yield View(prefix + name.rsplit("/", 1)[-1], volume, kind, visible=kind is not Kind.MASK)
+        is_first = kind is not Kind.RAW or name == next(other for other in named if SHOWN[other] is Kind.RAW)
+        yield View(prefix + name.rsplit("/", 1)[-1], volume, kind, visible=is_first and kind is not Kind.MASK)
 
 
 def _first(data_dir: Path) -> list[str]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lsd_experiments.geometry import Box
-from lsd_experiments.viewing import Kind, View, make_viewer
+from lsd_experiments.skeletons import Skeletons
+from lsd_experiments.viewing import Kind, SkeletonView, View, make_viewer
 
 pytestmark = pytest.mark.browser
 
@@ -126,3 +127,32 @@ def test_an_offset_between_voxels(browse, volume) -> None:
     aligned = browse(make_viewer([View("raw", raw, Kind.RAW)], layout="xy"))
     aligned.show("raw", position=(10.5, 20, 30), cross_section_scale=0.02)
     assert_seen(aligned, {(-20, -2.5): GREY, (-20, 2.5): BRIGHT})
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64])
+def test_labels_of_signed_types(browse, volume, dtype) -> None:
+    array = np.ones((12, 40, 60), dtype)
+    array[:, 20:] = 2
+    page = browse(make_viewer([View("labels", replace(volume("segmentation"), array=array), Kind.LABELS)], layout="xy"))
+    seen = page.colours(dict.fromkeys(((-200, -100), (-200, 100)), lambda c: max(c) != min(c)))
+    assert seen[-200, -100] != seen[-200, 100]
+    assert all(max(colour) != min(colour) for colour in seen.values())
+    assert page.errors() == []
+
+
+def test_skeletons_lie_over_the_volume(browse, volume) -> None:
+    """A line along x in the middle of the volume at (640, 300, 400) nm, and one along y; their colours are those that are set."""
+    skeletons = Skeletons.of([(640, 300, 250), (640, 300, 550), (640, 150, 200), (640, 450, 200)], [(0, 1), (2, 3)])
+    page = browse(make_viewer([View("raw", volume("raw")), SkeletonView("traced", skeletons)], layout="xy"))
+    page.show("traced", position=(16, 30, 50))
+    with page.viewer.txn() as state:
+        state.layers["traced"].segment_colors = {1: "#ff0000", 2: "#00ff00"}
+    along_x, along_y, beside = (0, 0), (-200, -60), (0, 60)
+    seen = page.colours({along_x: lambda c: c[0] > 200 > c[1] + 100, along_y: lambda c: c[1] > 200 > c[0] + 100})
+    assert seen[along_x][0] > 200 > seen[along_x][1] + 100
+    assert seen[along_y][1] > 200 > seen[along_y][0] + 100
+    assert page.colours({beside: NOTHING})[beside] not in (seen[along_x], seen[along_y])
+    with page.viewer.txn() as state:
+        state.layers["traced"].segments = [2]
+    assert page.colours({along_x: NOTHING})[along_x] != seen[along_x]
+    assert page.errors() == []

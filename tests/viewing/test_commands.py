@@ -16,11 +16,18 @@ import pytest
 
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.skeletons import Skeletons, write_skeletons
 from lsd_experiments.viewing import view_batch, view_data, view_results
+from lsd_experiments.viewing.options import Named
 
 ROOT = Path(__file__).parent.parent.parent
 DATA, RESULTS = ROOT / "01_data/view_data.py", ROOT / "03_predict/view.py"
 BATCH = ("-c", "from lsd_experiments.viewing import view_batch; view_batch.main('Look at a batch.')")
+
+
+def named_views(files, directories) -> list:
+    """Files without datasets, and directories."""
+    return view_data.named_views([Named(file) for file in files], directories)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +70,8 @@ def test_each_serves_until_ctrl_c(container, snapshots) -> None:
 
 @pytest.mark.parametrize(("command", "message"), [
     ((DATA, "-f", "absent.zarr"), "absent.zarr: no such file or directory"),
+    ((DATA, "--datasets", "volumes/raw", "--file", "absent.zarr"), "--datasets volumes/raw: of which file? Name it before"),
+    ((DATA, "--graphs", "absent.npz"), "absent.npz: no such file"),
     ((DATA, "-d", "docs"), "docs: holds no zarr, N5 or HDF5"),
     ((RESULTS,), "nothing to show. Name a config, or containers with -f FILE"),
     ((RESULTS, "-f", "absent.zarr:volumes/raw"), "absent.zarr: no such file or directory"),
@@ -74,6 +83,36 @@ def test_mistakes(command, message) -> None:
     assert (output, process.returncode) == ("", 2)
     assert message in errors
     assert errors.count("\n") == 1
+
+
+def test_several_files_with_their_datasets_and_skeletons(container, tmp_path) -> None:
+    """As the tutorial's ``neuroglancer`` command is called; each layer is there, and the datasets belong to the file before."""
+    skeletons = Skeletons.of([(500, 200, 200), (520, 200, 300)], [(0, 1)])
+    write_skeletons(tmp_path / "traced.csv", skeletons)
+    shutil.copytree(container, tmp_path / "other.zarr")
+    command = ("--file", str(container), "--datasets", "volumes/raw", "volumes/labels/labels_mask",
+               "--file", str(tmp_path / "other.zarr"), "--datasets", "volumes/segmentation",
+               "--graphs", str(tmp_path / "traced.csv"),
+               "--no-browser", "--host", "127.0.0.1", "--port", "0")
+    views = view_data.collect(view_data.make_parser(None).parse_args(command), tmp_path)
+    assert [(view.name, view.visible) for view in views] == [
+        ("result raw", True), ("result labels_mask", False), ("other segmentation", True), ("traced", True)]
+    assert views[2].volume.container == str(tmp_path / "other.zarr")
+    process = start(DATA, *command)
+    try:
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_challenges_container_is_known(tmp_path) -> None:
+    names = ("training_raw", "training_gt_labels", "training_gt_labels_mask", "test_raw")
+    for name in names:
+        create_volume(tmp_path / "x.zarr", f"volumes/{name}", (2, 3, 4), (33, 33, 33), (0, 0, 0), "uint8")
+    views = {view.name: (view.kind.value, view.visible) for view in view_data.data_views([str(tmp_path / "x.zarr")])}
+    assert views == {"training_raw": ("raw", True), "training_gt_labels": ("labels", True),
+                     "training_gt_labels_mask": ("mask", False), "test_raw": ("raw", False)}
 
 
 def test_a_port_that_is_taken(container) -> None:
@@ -112,7 +151,7 @@ def directory(container, tmp_path) -> Path:
 def test_a_directory_shows_all_below_it_and_the_first_is_visible(directory, caplog) -> None:
     found = [str(Path(path).relative_to(directory)) for path in view_data.containers_in(directory)]
     assert found == ["1.zarr", "2.zarr", "10.zarr", "more/3.zarr", "other.h5"]
-    views = view_data.named_views([], [str(directory)])
+    views = named_views([], [str(directory)])
     assert [(v.name, v.visible) for v in views] == [
         ("2 raw", True), ("2 labels_mask", False), ("10 raw", False), ("10 labels_mask", False), ("3 raw", False),
         ("3 labels_mask", False)]
@@ -122,22 +161,22 @@ def test_a_directory_shows_all_below_it_and_the_first_is_visible(directory, capl
 
 def test_what_is_named_is_visible_and_must_be_right(directory) -> None:
     volumes = [str(directory / name) for name in ("2.zarr", "10.zarr")]
-    assert [v.name for v in view_data.named_views(volumes, []) if v.visible] == ["2 raw", "10 raw"]
-    assert [v.name for v in view_data.named_views(volumes[:1], [volumes[1]]) if v.visible] == ["2 raw", "10 raw"]
-    assert [v.name for v in view_data.named_views([], volumes[:1])] == ["raw", "labels_mask"]
+    assert [v.name for v in named_views(volumes, []) if v.visible] == ["2 raw", "10 raw"]
+    assert [v.name for v in named_views(volumes[:1], [volumes[1]]) if v.visible] == ["2 raw", "10 raw"]
+    assert [v.name for v in named_views([], volumes[:1])] == ["raw", "labels_mask"]
     with pytest.raises(UserError, match=r"1\.zarr: a directory, but neither zarr nor N5"):
-        view_data.named_views([str(directory / "1.zarr")], [])
+        named_views([str(directory / "1.zarr")], [])
     shutil.rmtree(directory / "2.zarr")
     shutil.rmtree(directory / "10.zarr")
     shutil.rmtree(directory / "more")
     with pytest.raises(UserError, match="none of the 2 containers in it can be shown"):
-        view_data.named_views([], [str(directory)])
+        named_views([], [str(directory)])
 
 
 def test_a_crop_is_shown_where_it_is(container, tmp_path) -> None:
     crop = tmp_path / "crop.json"
     crop.write_text(json.dumps({"container": str(container), "offset": [480, 120, 176], "size": [80, 100, 80]}))
-    views = view_data.named_views([str(crop)], [])
+    views = named_views([str(crop)], [])
     assert [v.name for v in views] == ["raw", "labels_mask"]
     assert {(v.volume.shape, v.volume.offset) for v in views} == {((2, 10, 10), (480, 120, 176))}
     assert len(view_results.result_views([str(crop)])) == 5

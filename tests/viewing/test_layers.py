@@ -8,9 +8,11 @@ import pytest
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
-from lsd_experiments.viewing import Kind, View, make_viewer
+from lsd_experiments.skeletons import Skeletons
+from lsd_experiments.viewing import Kind, SkeletonView, View, make_viewer
 from lsd_experiments.viewing.layers import contrast, guess_kind
 from lsd_experiments.viewing.lazy import LazyArray, local_volume
+from lsd_experiments.viewing.skeletons import Parts, skeleton_layer
 
 
 def memory(array, dataset="volumes/raw", channels=None) -> Volume:
@@ -139,3 +141,43 @@ def test_of_many_layers_those_that_are_hidden_stand_in_a_list(number, archived) 
     assert [layer.name for layer in state.layers if layer.visible] == ["v0"]
     assert sum(layer.archived for layer in state.layers) == archived
     assert bool(state.layer_list_panel.visible) == (archived > 0)
+
+
+SKELETONS = Skeletons.of([(0, 0, 0), (5, 5, 5), (0, 0, 3), (0, 0, 4), (9, 9, 9)], [(0, 2), (2, 3), (1, 4)], [7, 8, 9, 10, 11])
+
+
+def test_each_skeleton_is_a_segment() -> None:
+    parts = Parts(SKELETONS)
+    assert parts.count == 2
+    positions, edges = parts.part(0)
+    assert (positions.tolist(), edges.tolist()) == ([[0, 0, 0], [0, 0, 3], [0, 0, 4]], [[0, 1], [1, 2]])
+    positions, edges = parts.part(1)
+    assert (positions.tolist(), edges.tolist()) == ([[5, 5, 5], [9, 9, 9]], [[0, 1]])
+    source = skeleton_layer(SKELETONS).source[0].url
+    assert source.get_skeleton(2).vertex_positions.tolist() == positions.tolist()
+    assert source.get_skeleton(0) is source.get_skeleton(3) is None
+
+
+def test_of_thousands_of_skeletons_the_longest_are_selected() -> None:
+    count = 1200
+    positions = [(n, 0, x) for n in range(count) for x in (0, 1 + n)]
+    layer = skeleton_layer(Skeletons.of(positions, [(2 * n, 2 * n + 1) for n in range(count)]))
+    assert sorted(map(int, layer.segments)) == list(range(201, 1201))
+    assert len(skeleton_layer(SKELETONS).segments) == 2
+
+
+def test_skeletons_without_a_volume(stopped) -> None:
+    state = make_viewer([SkeletonView("traced", SKELETONS)]).state
+    nm = [position * scale * 1e9 for position, scale in zip(state.position, state.dimensions.scales, strict=True)]
+    assert nm == pytest.approx([5, 5, 5])  # the middle of 0 to 10
+    with pytest.raises(UserError, match="the skeletons have no nodes"):
+        make_viewer([SkeletonView("none", Skeletons.of([], []))])
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+def test_ids_of_signed_types_are_shown_as_uint64(dtype) -> None:
+    volume = memory(np.full((2, 3, 4), 7, dtype), "labels")
+    assert LazyArray(volume, is_segmentation=True)[0:1, 0:1, 0:1].tolist() == [[[7]]]
+    assert LazyArray(volume, is_segmentation=True).dtype == np.uint64
+    assert LazyArray(memory(np.ones((2, 3, 4), np.uint16)), is_segmentation=True).dtype == np.uint16
+    assert LazyArray(memory(np.ones((2, 3, 4), np.int16))).dtype == np.int16
