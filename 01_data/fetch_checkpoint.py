@@ -2,9 +2,11 @@
 
     python fetch_checkpoint.py                                      # zebrafinch, baseline
     python fetch_checkpoint.py --dataset fib25 --variant mtlsd
+    python fetch_checkpoint.py --dataset xpress                     # model_checkpoint_320000
 
 They come as TensorFlow 1 wrote them, to 02_train/<dataset>/<variant>/: one iteration's .index, .data and .meta. The text file
 `checkpoint`, which names the newest iteration of a training, is fetched only where there is none.
+Those of XPRESS are one file, a pickle, which is fetched and never executed.
 """
 
 import sys

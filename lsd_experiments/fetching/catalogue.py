@@ -1,5 +1,6 @@
 """``01_data/datasets.toml``: what was published, and where it is."""
 
+import re
 from pathlib import Path
 from typing import Self
 
@@ -55,17 +56,64 @@ class Entry(Settings):
         return self
 
 
+class Release(Settings):
+    """Files of a dataset that are at URLs: ``url`` and a path, whose last part is the name here.
+
+    :param prefix: where they go, below 01_data; a mirror has them there, too
+    :param training: paths of what training needs, which is fetched if nothing else is said
+    :param further: of what ``--all`` adds
+    :param on_request: of what is fetched by name only
+    :param checkpoints: path of a variant's weights
+    :param iterations: of these weights
+    :param sha256: published checksums, by name
+    """
+
+    description: str
+    paper: str
+    licence: str
+    url: str
+    prefix: str
+    training: tuple[str, ...]
+    further: tuple[str, ...] = ()
+    on_request: tuple[str, ...] = ()
+    checkpoints: dict[str, str] = pydantic.Field(default_factory=dict)
+    iterations: dict[str, int] = pydantic.Field(default_factory=dict)
+    sha256: dict[str, str] = pydantic.Field(default_factory=dict)
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [path.rpartition("/")[2] for path in self._paths()]
+        if len(set(names)) < len(names):
+            raise ValueError("two files have the same name")
+        if self.iterations.keys() != self.checkpoints.keys():
+            raise ValueError("iterations: must be of the same variants as checkpoints")
+        for name, value in self.sha256.items():
+            if name not in names or not re.fullmatch("[0-9a-f]{64}", value):
+                raise ValueError(f"sha256.{name}: must be the 64 hexadecimal digits of one of the files")
+        return self
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The path of each file, by name."""
+        return {path.rpartition("/")[2]: path for path in self._paths()}
+
+    def _paths(self) -> tuple[str, ...]:
+        return (*self.training, *self.further, *self.on_request, *self.checkpoints.values())
+
+
 class Catalogue(Settings):
-    """All that was published."""
+    """All that was published: in the bucket, and as releases. No dataset is both."""
 
     bucket: Bucket
     images: Images
     datasets: dict[str, Entry]
+    releases: dict[str, Release] = pydantic.Field(default_factory=dict)
 
     def entry(self, dataset: str) -> Entry:
         """The entry of ``dataset``, or a UserError that names those there are."""
         if dataset not in self.datasets:
-            raise UserError(f"no dataset '{dataset}'{nearest(dataset, self.datasets)} (known: {', '.join(self.datasets)})")
+            known = [*self.datasets, *self.releases]
+            raise UserError(f"no dataset '{dataset}'{nearest(dataset, known)} (known: {', '.join(known)})")
         return self.datasets[dataset]
 
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.fetching.plan import Plan, check_room, is_safe_name, make_plan, readable, whole_directory, within_directory
+from lsd_experiments.fetching.record import put_sums
+from lsd_experiments.fetching.releases import choose_files, open_release, plan_files
 from lsd_experiments.fetching.s3 import S3Store
 from lsd_experiments.fetching.stores import DirectoryStore, Store, StoredObject
 from lsd_experiments.fetching.transfer import transfer
 from lsd_experiments.writing import check_writable
 
 if TYPE_CHECKING:
-    from lsd_experiments.fetching.catalogue import Catalogue, Entry
+    from lsd_experiments.fetching.catalogue import Catalogue, Entry, Release
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "01_data"
@@ -27,14 +29,16 @@ CHECKPOINT_FILE = re.compile(r"train_net_checkpoint_(\d+)\.(index|meta|data-\d{5
 
 
 def data_main(description: str | None, arguments: Sequence[str] | None = None) -> None:
-    """``fetch_data.py``: training volumes, into ``<dest>/funke/<dataset>/training/``."""
+    """``fetch_data.py``: training volumes, into ``<dest>/funke/<dataset>/training/``; XPRESS into ``<dest>/xpress/``."""
     parser = cli.parser(description)
     add = parser.add_argument
-    add("--dataset", action="append", metavar="NAME", help="zebrafinch, fib25 or hemi; may be repeated (default: all)")
+    text = "zebrafinch, fib25, hemi or xpress; may be repeated (default: the first three)"
+    add("--dataset", action="append", metavar="NAME", help=text)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--volume", action="append", metavar="NAME.zarr", help="may be repeated (default: each dataset's first)")
+    text = "may be repeated (default: each dataset's first; what training needs of xpress)"
+    which.add_argument("--volume", action="append", metavar="NAME", help=text)
     which.add_argument("--all", action="store_true", help="all volumes of the datasets")
-    add("--dest", type=Path, default=DATA, metavar="DIR", help="where funke/ is made (default: 01_data)")
+    add("--dest", type=Path, default=DATA, metavar="DIR", help="where funke/ and xpress/ are made (default: 01_data)")
     _add_common(parser)
     cli.run(_fetch_data, parser, arguments)
 
@@ -43,7 +47,7 @@ def checkpoint_main(description: str | None, arguments: Sequence[str] | None = N
     """``fetch_checkpoint.py``: a published network's weights, into ``<dest>/<dataset>/<variant>/``."""
     parser = cli.parser(description)
     add = parser.add_argument
-    add("--dataset", default="zebrafinch", metavar="NAME", help="zebrafinch, fib25 or hemi (default: zebrafinch)")
+    add("--dataset", default="zebrafinch", metavar="NAME", help="zebrafinch, fib25, hemi or xpress (default: zebrafinch)")
     add("--variant", default="baseline", metavar="NAME", help="baseline, mtlsd, lsd, ... (default: baseline)")
     add("--iteration", type=cli.positive, metavar="N", help="default: the one that the paper evaluates")
     add("--dest", type=Path, default=ROOT / "02_train", metavar="DIR", help="default: 02_train")
@@ -66,19 +70,44 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dry-run", action="store_true", help="print sizes, check for room on the disk, and fetch nothing")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--endpoint-url", metavar="URL", help="another S3 server (default: AWS_ENDPOINT_URL, or Amazon's)")
-    text = "copy from a directory that is laid out like the bucket; a file that was begun starts again"
+    source.add_argument("--endpoint-url", metavar="URL", help="another S3 server (default: AWS_ENDPOINT_URL, or Amazon's); "
+                        "for xpress, the URL that its files are below")
+    text = "copy from a directory with funke/ as in the bucket, or xpress/; a file that was begun starts again"
     source.add_argument("--mirror", type=Path, metavar="DIR", help=text)
     add("--jobs", type=cli.positive, default=JOBS, metavar="N", help=f"requests at a time (default: {JOBS})")
 
 
 def _fetch_data(options: argparse.Namespace) -> None:
     catalogue = _catalogue()
-    chosen = choose_volumes(catalogue, options.dataset, options.volume, options.all)
-    store = _open_store(catalogue, options)
-    with ThreadPoolExecutor(min(options.jobs, len(chosen))) as pool:
-        plans = list(pool.map(lambda choice: _plan_volume(store, choice[0], choice[1], options.dest), chosen))
-    _carry_out(store, plans, options)
+    files = choose_files(catalogue, options.dataset, options.volume, options.all)
+    chosen = _of_the_bucket(catalogue, options, {name for _, names in files for name in names})
+    if options.endpoint_url and len(files) + bool(chosen) > 1:
+        raise UserError("--endpoint-url is for one source. Name datasets of the bucket, or one that is at URLs")
+    work = []
+    if chosen:
+        store = _open_store(catalogue, options)
+        with ThreadPoolExecutor(min(options.jobs, len(chosen))) as pool:
+            work.append((store, list(pool.map(lambda choice: _plan_volume(store, choice[0], choice[1], options.dest), chosen))))
+    for release, names in files:
+        work.append(_plan_release(release, names, options.dest / release.prefix, options))
+    _carry_out(work, options)
+
+
+def _of_the_bucket(catalogue: "Catalogue", options: argparse.Namespace, files: set[str]) -> list[tuple["Entry", str]]:
+    """The volumes in the bucket that options ask for, beside ``files`` at URLs."""
+    datasets = options.dataset and [name for name in options.dataset if name not in catalogue.releases]
+    volumes = options.volume and [name for name in options.volume if name not in files]
+    if datasets == [] or (options.volume and not volumes):
+        return []
+    return choose_volumes(catalogue, datasets, volumes, options.all)
+
+
+def _plan_release(
+    release: "Release", names: Sequence[str], directory: Path, options: argparse.Namespace
+) -> tuple[Store, list[Plan]]:
+    store = open_release(release, names, options.endpoint_url, options.mirror, options.jobs)
+    store.check()
+    return store, plan_files(store, release, names, directory, options.jobs)
 
 
 def choose_volumes(
@@ -119,12 +148,16 @@ def _plan_volume(store: Store, entry: "Entry", volume: str, dest: Path) -> Plan:
 
 def _fetch_checkpoint(options: argparse.Namespace) -> None:
     catalogue = _catalogue()
-    entry = catalogue.entry(options.dataset)
+    release = catalogue.releases.get(options.dataset)
+    entry = release or catalogue.entry(options.dataset)
     if options.variant not in entry.iterations:
         raise UserError(
             f"{options.dataset} {options.variant}: no published weights{nearest(options.variant, entry.iterations)} ("
             f"known: {', '.join(entry.iterations)})"
         )
+    if release:
+        return _fetch_weights(release, options)
+    entry = catalogue.entry(options.dataset)
     store = _open_store(catalogue, options)
     prefix = f"{entry.prefix}checkpoints/{options.variant}/"
     directory = options.dest / options.dataset / options.variant
@@ -132,7 +165,15 @@ def _fetch_checkpoint(options: argparse.Namespace) -> None:
     objects = checkpoint_objects(list(store.objects(prefix)), prefix, iteration, f"{store.name}: {prefix}")
     if (directory / POINTER).exists():  # ours, or fetched: training moves it on
         objects = [found for found in objects if found.key != prefix + POINTER]
-    _carry_out(store, [make_plan(within_directory(prefix, directory), objects)], options)
+    _carry_out([(store, [make_plan(within_directory(prefix, directory), objects)])], options)
+
+
+def _fetch_weights(release: "Release", options: argparse.Namespace) -> None:
+    """The weights of a variant that are one file at a URL."""
+    name, iteration = release.checkpoints[options.variant].rpartition("/")[2], release.iterations[options.variant]
+    if options.iteration not in (None, iteration):
+        raise UserError(f"{name}: the published weights are of iteration {iteration} alone, not {options.iteration}")
+    _carry_out([_plan_release(release, [name], options.dest / options.dataset / options.variant, options)], options)
 
 
 def checkpoint_objects(objects: Sequence[StoredObject], prefix: str, iteration: int, place: str) -> list[StoredObject]:
@@ -159,7 +200,7 @@ def _fetch_images(options: argparse.Namespace) -> None:
     absent = set(chosen) - {found.key.removeprefix(images.prefix) for found in objects}
     if absent:
         raise UserError(f"{store.name}: {images.prefix}: no {', '.join(sorted(absent))} there. Check --endpoint-url or --mirror")
-    _carry_out(store, [make_plan(within_directory(images.prefix, options.dest), objects)], options)
+    _carry_out([(store, [make_plan(within_directory(images.prefix, options.dest), objects)])], options)
 
 
 def _catalogue() -> "Catalogue":
@@ -178,8 +219,9 @@ def _open_store(catalogue: "Catalogue", options: argparse.Namespace) -> Store:
     return store
 
 
-def _carry_out(store: Store, plans: Sequence[Plan], options: argparse.Namespace) -> None:
+def _carry_out(work: Sequence[tuple[Store, Sequence[Plan]]], options: argparse.Namespace) -> None:
     """Fetch, and print what is where; or print the sizes only."""
+    plans = [plan for _, of_store in work for plan in of_store]
     if options.dry_run:
         for plan in plans:
             print(_summary(plan) + f", {readable(plan.to_fetch)} to fetch")
@@ -188,13 +230,16 @@ def _carry_out(store: Store, plans: Sequence[Plan], options: argparse.Namespace)
     if options.dry_run:
         print(f"free: {readable(free)}")
         return
-    if any(plan.missing or plan.unrecorded for plan in plans):
-        check_writable(options.dest.absolute())
-        transfer(store, plans, options.jobs)
+    for store, of_store in work:
+        if any(plan.missing or plan.unrecorded for plan in of_store):
+            check_writable(options.dest.absolute())
+            transfer(store, of_store, options.jobs)
+    for directory in {plan.target.directory for plan in plans if plan.target.file}:
+        put_sums(directory)
     for plan in plans:
         print(_summary(plan) + ("" if plan.missing else ": there already"))
 
 
 def _summary(plan: Plan) -> str:
-    objects = f"{len(plan.files)} object{'s' if len(plan.files) != 1 else ''}"
-    return f"{plan.target.directory}: {objects}, {readable(plan.size)}"
+    objects = "" if plan.target.file else f"{len(plan.files)} object{'s' if len(plan.files) != 1 else ''}, "
+    return f"{plan.target.place}: {objects}{readable(plan.size)}"

@@ -1,5 +1,7 @@
 """What is to be fetched: which objects, to where, how much of it is there, and whether the disk has room for the rest."""
 
+import hashlib
+import logging
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,6 +10,9 @@ from pathlib import Path, PurePosixPath
 from lsd_experiments.errors import UserError
 from lsd_experiments.fetching.record import NAME, Record
 from lsd_experiments.fetching.stores import StoredObject
+from lsd_experiments.fetching.verify import sha256_of
+
+logger = logging.getLogger(__name__)
 
 PART = ".part"  # ends the name of a file that is being fetched
 STAGING = ".partial"  # ends the name of the directory that it is fetched into
@@ -19,12 +24,19 @@ BLOCK = 4096  # bytes that a file system hands out at once
 class Target:
     """What is of use only as a whole: the objects below ``prefix``, as files in ``directory``.
 
-    ``staging``: where they are fetched to, and stay until all are there.
+    ``staging``: where they are fetched to, and stay until all are there. ``file``: the name of the only one, where the target is
+    a file: its SHA-256 is recorded, and compared by later runs.
     """
 
     prefix: str
     directory: Path
     staging: Path
+    file: str = ""
+
+    @property
+    def place(self) -> Path:
+        """What messages name."""
+        return self.directory / self.file
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,12 @@ def within_directory(prefix: str, directory: Path) -> Target:
     return Target(prefix, directory, directory / f"fetched{STAGING}")
 
 
+def single_file(key: str, directory: Path) -> Target:
+    """A target that is one file, beside others in ``directory``."""
+    prefix, _, name = key.rpartition("/")
+    return Target(f"{prefix}/", directory, directory / f"{name}{STAGING}", name)
+
+
 def make_plan(target: Target, objects: Iterable[StoredObject]) -> Plan:
     """Compare ``objects`` with what is on disk; writes nothing.
 
@@ -84,6 +102,9 @@ def make_plan(target: Target, objects: Iterable[StoredObject]) -> Plan:
             _check_alike(path, file)
             unrecorded.append(file)
         elif not (record.agrees(file.path, file.found) and path.stat().st_size == file.found.size):
+            missing.append(file)
+        elif target.file and record.sums.get(file.path) not in (None, sha256_of(path)):
+            logger.warning("%s: has not the SHA-256 any more that it was fetched with, and is fetched again", path)
             missing.append(file)
     staged = Record(target.staging)
     there = sum(_staged(target, staged, file) for file in missing)
@@ -176,4 +197,7 @@ def is_staged(target: Target, record: Record, file: File) -> bool:
 
 
 def _token(etag: str | None) -> str:
-    return etag if etag and all(character in "0123456789abcdef-" for character in etag) else "unknown"
+    """What of an ETag stands in a file's name: itself, if it is an MD5 or the like."""
+    if not etag or all(character in "0123456789abcdef-" for character in etag):
+        return etag or "unknown"
+    return hashlib.sha256(etag.encode()).hexdigest()[:32]

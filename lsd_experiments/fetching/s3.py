@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.fetching.stores import CHUNK, Changed, Interruption, StoredObject
+from lsd_experiments.fetching.verify import matches
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 4, 8  # seconds; the second is how long a server may send nothing
 ATTEMPTS = 3  # of a request that a server fails to answer
@@ -93,7 +95,13 @@ class S3Store:
             raise UserError(f"{self.name}: {key}: the server does not send parts of objects. Remove the .part file to start anew")
         return answer["Body"]
 
-    def part_size(self, found: StoredObject) -> int | None:
+    def flaw(self, path: Path, found: StoredObject) -> str | None:
+        """Whether the content has another MD5 than its ETag says; that of parts says so, too."""
+        if matches(path, found.etag, lambda: self._part_size(found)):
+            return None
+        return f"has not the MD5 of its ETag, {found.etag}"
+
+    def _part_size(self, found: StoredObject) -> int:
         """The size in bytes of its first part, which is that of all but the last."""
         with self._explained(found.key):
             head = self._client.head_object(Bucket=self.bucket, Key=found.key, PartNumber=1)

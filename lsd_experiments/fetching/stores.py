@@ -1,4 +1,7 @@
-"""Where objects come from. A key is a path with ``/``, from the bucket's root; an ETag tells one content of it from another."""
+"""Where objects come from. A key is a path with ``/``, from the bucket's root; an ETag tells one content of it from another.
+
+The stores: a bucket (``s3``), files at URLs (``urls``), a directory with the files of either.
+"""
 
 import os
 from collections.abc import Iterator
@@ -13,11 +16,15 @@ CHUNK = 2**18  # bytes that are read at once
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object: its key, its size in bytes, and its ETag without quotes (``None`` where there is none to compare)."""
+    """An object: its key, its size in bytes, its ETag without quotes (``None`` where there is none to compare), and its MD5.
+
+    ``md5``: hexadecimal, where the server says it besides the ETag.
+    """
 
     key: str
     size: int
     etag: str | None
+    md5: str | None = None
 
 
 class Interruption(Exception):
@@ -52,8 +59,8 @@ class Store(Protocol):
         :raises Changed: if it was replaced since it was found.
         """
 
-    def part_size(self, found: StoredObject) -> int | None:
-        """The size in bytes of the parts in which it was uploaded, if the store knows."""
+    def flaw(self, path: Path, found: StoredObject) -> str | None:
+        """What tells the content of ``path`` from the object's, in words; None if nothing that the store knows does."""
 
 
 class DirectoryStore:
@@ -97,8 +104,8 @@ class DirectoryStore:
             while chunk := file.read(CHUNK):
                 yield chunk
 
-    def part_size(self, found: StoredObject) -> int | None:
-        """Not known."""
+    def flaw(self, path: Path, found: StoredObject) -> str | None:
+        """Nothing is known of the content."""
         return None
 
 

@@ -14,7 +14,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.fetching.plan import File, Plan, Target, is_staged, part_path
 from lsd_experiments.fetching.record import NAME, Record
 from lsd_experiments.fetching.stores import Changed, Interruption, Store, StoredObject
-from lsd_experiments.fetching.verify import matches
+from lsd_experiments.fetching.verify import sha256_of
 from lsd_experiments.locks import only_run
 
 IDLE_TRIES = 3  # without one byte that came
@@ -44,7 +44,7 @@ def transfer(store: Store, plans: Sequence[Plan], jobs: int) -> None:
 def _transfer(store: Store, plan: Plan, jobs: int, advance: Callable[[int], object]) -> None:
     target = plan.target
     lock = target.staging.with_name(f".{target.staging.name}.lock")
-    with only_run(target.directory, lock, "is being fetched by another run"):
+    with only_run(target.place, lock, "is being fetched by another run"):
         _adopt(store, plan)
         if plan.missing:
             _stage(store, plan, jobs, advance)
@@ -56,9 +56,10 @@ def _adopt(store: Store, plan: Plan) -> None:
     record = Record(plan.target.directory)
     for file in plan.unrecorded:
         path = plan.target.directory / file.path
-        if not _is_right(store, path, file.found):
-            raise UserError(f"{path}: was not fetched, and its content is not that of {file.found.key}. Move it away")
-        record.add(file.path, file.found)
+        flaw = store.flaw(path, file.found)
+        if flaw:
+            raise UserError(f"{path}: was not fetched, and its content is not that of {file.found.key}: it {flaw}. Move it away")
+        record.add(file.path, file.found, _sum(plan.target, path))
 
 
 def _stage(store: Store, plan: Plan, jobs: int, advance: Callable[[int], object]) -> None:
@@ -98,18 +99,19 @@ def _fetch(
     for _ in range(2):
         file = _complete(store, target, file, advance, stop)
         part = part_path(target, file)
-        if _is_right(store, part, file.found):
+        flaw = store.flaw(part, file.found)
+        if not flaw:
+            sha256 = _sum(target, part)
             part.replace(path)
-            record.add(file.path, file.found)
+            record.add(file.path, file.found, sha256)
             return
         advance(-_drop(part))
-    raise UserError(
-        f"{store.name}: {file.found.key}: damaged: what comes has not the MD5 of its ETag, {file.found.etag}. Try again later"
-    )
+    raise UserError(f"{store.name}: {file.found.key}: damaged: what comes {flaw}. Try again later")
 
 
-def _is_right(store: Store, path: Path, found: StoredObject) -> bool:
-    return matches(path, found.etag, lambda: store.part_size(found))
+def _sum(target: Target, path: Path) -> str | None:
+    """The SHA-256 that is recorded of a file, if its target has them."""
+    return sha256_of(path) if target.file else None
 
 
 def _complete(store: Store, target: Target, file: File, advance: Callable[[int], object], stop: threading.Event) -> File:
@@ -207,5 +209,5 @@ def _publish(plan: Plan) -> None:
         (directory / file.path).parent.mkdir(parents=True, exist_ok=True)
         (staging / file.path).replace(directory / file.path)
         size, etag = staged.entries[file.path]
-        record.add(file.path, StoredObject(file.found.key, size, etag))
+        record.add(file.path, StoredObject(file.found.key, size, etag), staged.sums[file.path])
     shutil.rmtree(staging)

@@ -1,4 +1,4 @@
-"""Whether a file is the object of an ETag.
+"""Checksums of files, and whether one is the object of an ETag of S3.
 
 The ETag of an object that was uploaded at once is its MD5. One that was uploaded in N parts has ``<MD5 of the parts' MD5s>-N``
 (as S3 makes them; where another store does otherwise, or encrypts with a customer's key, an ETag says nothing of the content).
@@ -31,6 +31,17 @@ def matches(path: Path, etag: str | None, part_size: Callable[[], int | None] = 
         return True
     asked = part_size()
     return asked is not None and asked > 0 and found[1] in _digests(path, [asked]).values()
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of the file ``path``, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def md5_of(path: Path) -> str:
+    """The MD5 of the file ``path``, hexadecimal."""
+    return str(_digests(path, [None])[None])
 
 
 def usual_part_sizes(size: int, parts: int) -> list[int]:
