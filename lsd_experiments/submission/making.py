@@ -56,7 +56,8 @@ def sample(segmentation: Volume, roi: Roi) -> Volume:
     :raises UserError: if it is no finished segmentation of voxels of 33 or 99 nm, or does not cover the region
     """
     check_labels(segmentation)
-    check_finished(segmentation, "extract_segmentation")
+    if (segmentation.attrs.get("provenance") or {}).get("stage") == "extract_segmentation":
+        check_finished(segmentation, "extract_segmentation")
     strides = to_voxels(VOXEL_SIZE, segmentation.voxel_size)
     if strides is None or len({*strides}) > 1 or strides[0] not in STRIDES:
         raise UserError(f"{segmentation.name} has voxels of {show(segmentation.voxel_size)} nm; a submission is made of ones of "

@@ -5,6 +5,7 @@ import pytest
 
 from lsd_experiments.agglomeration.functions import SCORING_FUNCTIONS
 from lsd_experiments.errors import UserError
+from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS
 from lsd_experiments.fragments.extraction import EPSILON_MERGE_FUNCTION
 from lsd_experiments.geometry import to_voxels
 from lsd_experiments.pipeline.settings import load_pipeline
@@ -15,12 +16,11 @@ CONFIGS = Path(__file__).parents[2] / "03_predict"
 
 def test_every_shipped_configuration_loads():
     names = {path.stem for path in CONFIGS.glob("*.toml")}
-    assert names >= {"fib25", "zebrafinch"}
+    assert names >= {"fib25", "zebrafinch", "xpress_validation", "xpress_test"}
     for name in names:
         config = load_pipeline(CONFIGS / f"{name}.toml")
         assert Path(config.setup).parent.parent.name == "02_train"
-        assert config.extract.threshold == "best"
-        assert config.evaluate is not None
+        assert (config.extract.threshold == "best") == (config.evaluate is not None) == (name != "xpress_test")  # no ground truth
 
 
 def test_what_the_paper_chose():
@@ -50,25 +50,27 @@ def test_published_defaults(write):
     assert not config.parity
 
 
-def test_what_the_x_ray_baseline_chose_can_be_said(write):
-    """Blocks in nm of 33 nm voxels: fragments 128 + 32, agglomeration 512 + 64; 19 thresholds, 0.05 to 0.95."""
-    config = load_pipeline(write(
-        fragments={"fragments_in_xy": False, "block_size": [4224] * 3, "context": [1056] * 3, "filter_fragments": 0.3,
-                   "epsilon_agglomerate": 0.01, "min_seed_distance": 5},
-        agglomerate={"merge_function": "hist_quant_50", "block_size": [16896] * 3, "context": [2112] * 3},
-        find_segments={"thresholds_minmax": [0.05, 1], "thresholds_step": 0.05},
-        extract={"threshold": 0.55}))
+@pytest.mark.parametrize("name", ["xpress_validation", "xpress_test"])
+def test_what_the_x_ray_baseline_chose(name):
+    """Blocks of 33 nm voxels: fragments 128 + 32, agglomeration 512 + 64; 19 thresholds, 0.05 to 0.95."""
+    config = load_pipeline(CONFIGS / f"{name}.toml")
+    fragments = config.fragments
+    assert (fragments.min_seed_distance, fragments.filter_fragments, fragments.epsilon_agglomerate) == (5, 0.3, 0.01)
+    assert not fragments.fragments_in_xy
     sizes = config.fragments.block_size, config.fragments.context, config.agglomerate.block_size, config.agglomerate.context
     assert [to_voxels(size, (33, 33, 33))[0] for size in sizes] == [128, 32, 512, 64]
     thresholds = threshold_range(config.find_segments.thresholds_minmax, config.find_segments.thresholds_step)
     assert thresholds == [round(0.05 * n, 2) for n in range(1, 20)]  # to the last bit
     assert [threshold_name(t) for t in thresholds] == [str(5 * n) for n in range(1, 20)]
     assert threshold_range((0.05, 0.95), 0.05) == thresholds[:-1]  # the upper end is left out
-    assert config.extract.threshold in thresholds
+    assert config.extract.threshold in (*thresholds, "best")
     assert SCORING_FUNCTIONS[EPSILON_MERGE_FUNCTION] == \
         "OneMinus<HistogramQuantileAffinity<RegionGraphType, 25, ScoreValue, 256, false>>"
     assert SCORING_FUNCTIONS[config.agglomerate.merge_function] == \
         "OneMinus<HistogramQuantileAffinity<RegionGraphType, 50, ScoreValue, 256, false>>"
+    if config.evaluate is not None:
+        assert config.evaluate.metric == "xpress_erl_rand"
+        assert (config.evaluate.roi_offset, config.evaluate.roi_shape) == XPRESS_ROIS["validation"]
 
 
 def test_the_score_that_decides(write):

@@ -60,7 +60,9 @@ def test_every_third_voxel_of_the_region(tmp_path, submission):
 
 
 def test_as_it_is_if_voxels_are_of_99_nm(tmp_path):
-    volume, values = segmentation(tmp_path, 99, (297, 297, 99), (12, 12, 9), "uint16")
+    """Also if it comes from elsewhere, as long as it is not what a stage has not finished."""
+    attrs = {"provenance": {"key": "k", "stage": "convert"}}
+    volume, values = segmentation(tmp_path, 99, (297, 297, 99), (12, 12, 9), "uint16", attrs=attrs)
     make_submission(volume, tmp_path / "submission.h5", ROI)
     with h5py.File(tmp_path / "submission.h5") as file:
         np.testing.assert_array_equal(file["submission"], values[1:11, :, 1:8])
@@ -88,7 +90,7 @@ def test_the_regions_of_the_challenge(tmp_path):
     ({"voxel_size": 49.5}, "ones of 33 or 99 nm"),
     ({"dtype": "float32"}, "is of type float32; labels are integers"),
     ({"channels": 3}, "has 3 channels"),
-    ({"attrs": {"provenance": {"key": "k"}}}, "is not finished. Run extract_segmentation first"),
+    ({"attrs": {"provenance": {"key": "k", "stage": "extract_segmentation"}}}, "is not finished. Run extract_segmentation first"),
 ])
 def test_a_segmentation_that_does_not_fit_is_refused(tmp_path, change, says):
     volume, _ = segmentation(tmp_path, **change)
