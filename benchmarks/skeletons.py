@@ -1,6 +1,6 @@
 """evaluate_skeletons.py on 100 000 nodes in a segmentation of 1 Gvoxel, as users run it: seconds and peak memory of the command.
 
-    python benchmarks/skeletons.py                      # half a minute to write, 1000^3 voxels of uint64, deleted afterwards
+    python benchmarks/skeletons.py                      # 1000^3 voxels of uint64, written first: two minutes
     python benchmarks/skeletons.py --side 400 --nodes 10000
 
 Segments are bars of 20 x 20 voxels along x, cut every 125 voxels and numbered in the order of a shuffle; every 50th bar is one

@@ -6,6 +6,7 @@
 """
 
 import itertools
+import random
 
 import numpy as np
 import pytest
@@ -118,6 +119,19 @@ def test_groups_are_apart_in_the_end(seed):
     assert all(not a & b for a, b in itertools.combinations(seen, 2))
     assert cuts == len(np.unique(parts)) - 1  # each adds a part
     assert split_graph(edges, np.ones(len(edges)), 60, groups[:1]) == (0, pytest.approx(np.zeros(60)))
+
+
+def test_the_random_graph_of_the_published_tests():
+    """funlib/tests/test_split_merge.py of funkelab/funlib.evaluate: 18 splits between ten vertices and ten."""
+    source = random.Random(2)
+    places = np.array([[source.random() for _ in "zyx"] for _ in range(1000)])
+    weights = {}
+    for _ in range(10000):
+        ends = source.randint(0, 999), source.randint(0, 999)
+        weights[min(ends), max(ends)] = source.random()
+    edges = np.array([pair for pair in weights if pair[0] != pair[1]])
+    groups = [Group(those, places[those]) for those in (np.arange(10), np.arange(200, 210))]
+    assert split_graph(edges, np.array([weights[u, v] for u, v in edges]), 1000, groups)[0] == 18
 
 
 def test_groups_in_two_graphs_count_a_cut():
