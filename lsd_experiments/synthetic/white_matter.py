@@ -17,7 +17,7 @@ UNMYELINATED = 190.0  # axons thinner than this have no myelin
 SHEATH = 0.27  # thickness as a share of the outer radius; in each axon up to a quarter more or less
 MEMBRANE = 35.0  # thickness of what parts an axon without myelin from its neighbours
 GLIA = 0.12  # share of the thin ones that are processes of glia
-INTERNODE = 11_000.0  # mean distance of the nodes of Ranvier
+INTERNODE = 8_000.0  # mean distance of the nodes of Ranvier
 NODE = (300.0, 550.0)  # half the length of a node
 SHEET = (2600.0, 1400.0)  # thickness of the sheets of axons that run one way, and of the sheets that cross them
 

@@ -12,9 +12,9 @@ from lsd_experiments.synthetic.raw import mitochondria, smooth_step
 from lsd_experiments.synthetic.white_matter import Axons
 
 BINNING = 3
-AXOPLASM, BETWEEN, GLIAL, MYELIN, MEMBRANE, MITOCHONDRION = 0.66, 0.52, 0.56, 0.20, 0.32, 0.40
+AXOPLASM, BETWEEN, GLIAL, MYELIN, MEMBRANE, MITOCHONDRION = 0.66, 0.57, 0.60, 0.20, 0.30, 0.33
 BLUR = 75.0  # standard deviation
-NOISE = 0.065
+NOISE = 0.075
 
 
 def render(axons: Axons, ball: np.ndarray, depth: np.ndarray, warp: np.ndarray, voxel_size: float,
@@ -42,11 +42,11 @@ def render(axons: Axons, ball: np.ndarray, depth: np.ndarray, warp: np.ndarray, 
 
     sheath = np.take(axons.sheath.astype(np.float32), ball)
     within = smooth_step((depth - sheath) / 6)
-    values = BETWEEN + 0.05 * noise(250) + 0.025 * noise(90)
+    values = BETWEEN + 0.06 * noise(250) + 0.03 * noise(90)
     values += within * (_axoplasm(axons, rng)[owner] + 0.03 * noise(120) - values)
     inner = np.maximum(neurites.radii - axons.sheath, 0)
     inside = stamp(*mitochondria(type(neurites)(neurites.points, inner, neurites.owners, neurites.stretches), rng,
-                                 thinnest=70, share=0.75, largest=230))
+                                 thinnest=70, share=0.85, largest=280))
     values += within * smooth_step(-inside / 8) * (MITOCHONDRION + 0.05 * noise(100) - values)
     bare = smooth_step(-(stamp(neurites.points[axons.nodes], axons.node_radii, neurites.owners[axons.nodes]) + 60) / 25)
     dark = np.where(axons.myelinated, MYELIN, MEMBRANE).astype(np.float32)[owner] + 0.03 * noise(400)
@@ -57,7 +57,7 @@ def render(axons: Axons, ball: np.ndarray, depth: np.ndarray, warp: np.ndarray, 
 
 def _axoplasm(axons: Axons, rng: np.random.Generator) -> np.ndarray:
     """[owners] float32, each axon's own grey."""
-    grey = np.where(axons.glia, GLIAL, AXOPLASM) + 0.03 * rng.standard_normal(len(axons.glia))
+    grey = np.where(axons.glia, GLIAL, AXOPLASM) + 0.055 * rng.standard_normal(len(axons.glia))
     return np.asarray(grey, np.float32)
 
 
@@ -70,8 +70,8 @@ def acquire(values: np.ndarray, voxel_size: float, rng: np.random.Generator) -> 
     seen = seen.reshape(z, BINNING, y, BINNING, x, BINNING).mean((1, 3, 5), dtype=np.float32)
     coarse = BINNING * voxel_size
     seen += 0.35 * (seen - gaussian_filter(seen, 300 / coarse, truncate=3))  # fringes: light and dark edges
-    seen += 0.10 * (seen - 0.5) * smooth_noise(seen.shape, (4000 / coarse,) * 3, rng)
-    seen += 0.03 * smooth_noise(seen.shape, (3000 / coarse,) * 3, rng)
+    seen += 0.20 * (seen - 0.5) * smooth_noise(seen.shape, (4000 / coarse,) * 3, rng)
+    seen += 0.045 * smooth_noise(seen.shape, (3000 / coarse,) * 3, rng)
     seen += _rings(seen.shape, rng)
     grain = gaussian_filter(rng.standard_normal(seen.shape, dtype=np.float32), 0.6, truncate=3)
     seen += NOISE * grain / grain.std()
