@@ -7,7 +7,8 @@ sqrt(v) before the bias correction, which is how Keras does it too. In half prec
 halves when a gradient is not finite, and that step is skipped, and doubles after 1000 steps without one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,10 @@ class Trainer:
             model.compile(optimizer, loss=losses, jit_compile=_is_compiled(options.precision))
             optimizer.build(model.trainable_variables)
             if checkpoint is not None:
-                checkpoints.load_checkpoint(model, checkpoint.path)
+                with _own_adam(model):
+                    checkpoints.load_checkpoint(model, checkpoint.path)
                 optimizer.learning_rate = options.learning_rate
+                _set_loss_scale(optimizer, checkpoint.record.get("loss_scale"))
         return cls(network, model, devices)
 
     def use_loss(self, head: str, loss: Loss) -> None:
@@ -93,7 +96,10 @@ class Trainer:
 
     def save(self, directory: str | Path, iteration: int, record: Mapping[str, Any]) -> Path:
         """Write a checkpoint; see :mod:`lsd_experiments.checkpoints`."""
-        return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record)
+        scale = _loss_scale(self.model.optimizer)
+        with _own_adam(self.model):
+            record = {**record, "loss_scale": scale} if scale else record
+            return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record)
 
     def _inputs(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         return {source.name: _last(inputs[source.name]) for source in self.network.inputs}
@@ -117,6 +123,30 @@ def _adam(options: TrainingOptions) -> keras.optimizers.Optimizer:
     if options.precision != "float16":
         return adam
     return keras.optimizers.LossScaleOptimizer(adam, initial_scale=LOSS_SCALE, dynamic_growth_steps=GROWTH_STEPS)
+
+
+@contextmanager
+def _own_adam(model: keras.Model) -> Iterator[None]:
+    """While open, the optimizer is the Adam that a loss scale is wrapped around: checkpoints are alike in all precisions."""
+    optimizer = model.optimizer
+    model.optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
+
+
+def _loss_scale(optimizer: keras.optimizers.Optimizer) -> list[float] | None:
+    """The factor, and the steps since it changed; None in other than half precision."""
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return None
+    return [float(ops.convert_to_numpy(value)) for value in (optimizer.dynamic_scale, optimizer.step_counter)]
+
+
+def _set_loss_scale(optimizer: keras.optimizers.Optimizer, values: Sequence[float] | None) -> None:
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and values:
+        optimizer.dynamic_scale.assign(values[0])
+        optimizer.step_counter.assign(int(values[1]))
 
 
 def _is_compiled(precision: str) -> bool:

@@ -1,5 +1,6 @@
 """Several devices take the step that one takes with the whole batch; half precision scales its loss."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,14 +10,21 @@ import pytest
 
 from lsd_experiments.errors import UserError
 
+RUNS = {  # in this order: TensorFlow has two logical devices for a start, or none
+    "two": {"devices": 2},
+    "two, malis": {"devices": 2, "malis": True},
+    "one": {},
+    "one, malis": {"malis": True},
+    "half": {"precision": "float16"},
+    "overflow": {"precision": "float16", "factor": 1e5},  # raw is infinite in half precision
+}
 SCRIPT = """
 import json, sys
 import numpy as np
 from lsd_experiments.training.options import TrainingOptions
 from lsd_experiments.training.parallel import prepare_backend
-out, devices, precision, scale, *more = sys.argv[1:]
-devices = int(devices)
-prepare_backend(devices)
+out, runs = sys.argv[1], json.loads(sys.argv[2])
+prepare_backend(2)
 from lsd_experiments import frameworks
 frameworks.import_keras()
 import keras
@@ -24,58 +32,70 @@ from lsd_experiments.networks import Head, Network
 from lsd_experiments.training.malis_loss import malis_error
 from lsd_experiments.training.trainer import Trainer, weighted_error
 network = Network(4, 2, ((1, 2, 2),), (Head("affs", 3),), architecture="funlib")
-options = TrainingOptions(1, learning_rate=0.01, precision=precision, devices=devices)
-trainer = Trainer.start(network, network.smallest_input_shape, options, weighted_error("sum_of_weights"), 1, None)
-random, losses, shape = np.random.default_rng(1), [], network.output_shape(network.smallest_input_shape)
-for step in range(4):
-    raw = random.uniform(-1, 1, (2, 1, *network.smallest_input_shape)) * float(scale)
-    targets, weights = random.random((2, 2, 3, *shape))
-    weights[1] *= 0.1 * (random.random(weights[1].shape) < 0.2)  # samples of unequal weight
-    if step == 2 and "malis" in more:
-        trainer.use_loss("affs", malis_error(((-1, 0, 0), (0, -1, 0), (0, 0, -1))))
-    if step >= 2 and "malis" in more:
-        targets = np.round(targets)
-        weights = np.concatenate((np.ones_like(targets), np.ones((2, 1, *shape))), axis=1)
-    losses.append(trainer.step({"raw": raw}, {"affs": targets}, {"affs": weights})["loss"])
-predicted = trainer.predict({"raw": raw})["affs"]
-weights = {str(n): weight for n, weight in enumerate(trainer.model.get_weights())}
-optimizer = trainer.model.optimizer
-scale, steps = (keras.ops.convert_to_numpy(value) for value in (getattr(optimizer, "dynamic_scale", 0), optimizer.iterations))
-np.savez(out, losses=losses, predicted=predicted, scale=scale, steps=steps, **weights)
+shape = network.output_shape(network.smallest_input_shape)
+arrays = {}
+for name, run in runs.items():
+    if run.get("devices", 1) == 1 and keras.backend.backend() == "jax":
+        keras.distribution.set_distribution(None)
+    options = TrainingOptions(1, learning_rate=0.01, precision=run.get("precision", "float32"), devices=run.get("devices", 1))
+    trainer = Trainer.start(network, network.smallest_input_shape, options, weighted_error("sum_of_weights"), 1, None)
+    random, losses = np.random.default_rng(1), []
+    for step in range(4):
+        raw = random.uniform(-1, 1, (2, 1, *network.smallest_input_shape)) * run.get("factor", 1)
+        targets, weights = random.random((2, 2, 3, *shape))
+        weights[1] *= 0.1 * (random.random(weights[1].shape) < 0.2)  # samples of unequal weight
+        if run.get("malis") and step >= 2:
+            targets = np.round(targets)
+            weights = np.concatenate((np.ones_like(targets), np.ones((2, 1, *shape))), axis=1)
+        if run.get("malis") and step == 2:
+            trainer.use_loss("affs", malis_error(((-1, 0, 0), (0, -1, 0), (0, 0, -1))))
+        losses.append(trainer.step({"raw": raw}, {"affs": targets}, {"affs": weights})["loss"])
+    optimizer = trainer.model.optimizer
+    found = {"losses": losses, "predicted": trainer.predict({"raw": raw})["affs"],
+             "weights": np.concatenate([weight.ravel() for weight in trainer.model.get_weights()]),
+             "scale": keras.ops.convert_to_numpy(getattr(optimizer, "dynamic_scale", 0)),
+             "steps": keras.ops.convert_to_numpy(optimizer.iterations)}
+    arrays.update({f"{name}/{key}": value for key, value in found.items()})
+np.savez(out, **arrays)
 """
 
 
-def train(path, devices, backend, precision="float32", scale=1.0, *more):
-    pytest.importorskip(backend)
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    command = [sys.executable, "-c", SCRIPT, str(path), str(devices), precision, str(scale), *more]
+@pytest.fixture(scope="module", params=["tensorflow", "jax"])
+def trained(request, tmp_path_factory):
+    """What each run gives, by name."""
+    pytest.importorskip(request.param)
+    path = tmp_path_factory.mktemp("parallel") / "trained.npz"
+    runs = {name: run for name, run in RUNS.items() if request.param == "tensorflow" or "malis" not in name}
+    environment = {**os.environ, "KERAS_BACKEND": request.param, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    command = [sys.executable, "-c", SCRIPT, str(path), json.dumps(runs)]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+    found = {name: {} for name in runs}
     with np.load(path) as arrays:
-        return dict(arrays)
+        for key, values in arrays.items():
+            name, what = key.split("/")
+            found[name][what] = values
+    return found
 
 
-@pytest.mark.parametrize(("backend", "more"), [("tensorflow", ()), ("tensorflow", ("malis",)), ("jax", ())])
-def test_two_devices_take_the_steps_of_one_with_a_batch_of_two(backend, more, tmp_path):
-    one, two = (train(tmp_path / f"{n}.npz", n, backend, "float32", 1.0, *more) for n in (1, 2))
-    assert one.keys() == two.keys()
-    for name, values in one.items():
-        np.testing.assert_allclose(two[name], values, rtol=2e-5, atol=1e-5, err_msg=name)
-    assert np.ptp(one["losses"]) > 1e-3
-    assert two["predicted"].shape == (2, 3, *two["predicted"].shape[2:])
+def test_two_devices_take_the_steps_of_one_with_a_batch_of_two(trained):
+    for name in ("", ", malis"):
+        if f"one{name}" in trained:
+            one, two = trained[f"one{name}"], trained[f"two{name}"]
+            for key, values in one.items():
+                np.testing.assert_allclose(two[key], values, rtol=2e-5, atol=1e-5, err_msg=f"{name} {key}")
+            assert np.ptp(one["losses"]) > 1e-3
+            assert one["steps"] == 4
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_half_precision_is_close_to_single_and_skips_steps_that_overflow(backend, tmp_path):
-    single, half = (train(tmp_path / f"{precision}.npz", 1, backend, precision) for precision in ("float32", "float16"))
+def test_half_precision_is_close_to_single_and_skips_steps_that_overflow(trained):
+    single, half, overflow = trained["one"], trained["half"], trained["overflow"]
     np.testing.assert_allclose(half["losses"], single["losses"], rtol=2e-2)
-    assert half["scale"] == 2**15
-    assert half["steps"] == 4
     assert not np.array_equal(half["predicted"], single["predicted"])
-    overflown = train(tmp_path / "large.npz", 1, backend, "float16", 1e5)  # raw is infinite in half precision
-    assert overflown["scale"] == 2**11  # halved by each of four steps
-    assert overflown["steps"] == 0
-    assert all(np.isfinite(overflown[str(n)]).all() for n in range(4))
+    assert (half["scale"], half["steps"]) == (2**15, 4)
+    assert (overflow["scale"], overflow["steps"]) == (2**11, 0)  # halved by each of four steps, which were skipped
+    assert np.isfinite(overflow["weights"]).all()
+    assert not np.array_equal(overflow["weights"], half["weights"])
 
 
 def test_what_cannot_be_is_refused(monkeypatch):

@@ -189,3 +189,26 @@ def test_two_inputs_and_bfloat16():
     logs = trainer.step(*batch(network, 10))
     assert np.isfinite(logs["loss"])
     assert trainer.is_finite()
+
+
+def test_half_precision_goes_on_exactly_and_its_checkpoint_fits_all_precisions(tmp_path):
+    from lsd_experiments.checkpoints import find_checkpoint
+
+    pytest.importorskip("tensorflow")
+    batches = [batch(ONE_HEAD, seed) for seed in range(4)]
+    straight = start(ONE_HEAD, precision="float16")
+    for number, arrays in enumerate(batches):
+        straight.step(*arrays)
+        if number == 1:
+            straight.model.optimizer.dynamic_scale.assign(2**10)
+            straight.save(tmp_path, 2, {})
+    resumed = start(ONE_HEAD, precision="float16", seed=9, checkpoint=find_checkpoint(tmp_path))
+    assert float(resumed.model.optimizer.dynamic_scale) == 2**10
+    assert int(resumed.model.optimizer.step_counter) == 2
+    for arrays in batches[2:]:
+        resumed.step(*arrays)
+    for a, b in zip(straight.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    single = start(ONE_HEAD, checkpoint=find_checkpoint(tmp_path))
+    assert int(single.model.optimizer.iterations) == 2
+    single.step(*batches[2])
