@@ -8,7 +8,8 @@
     python fetch_data.py --dataset xpress --all                     # its validation and test volumes, too
 
 Volumes come from the public bucket of datasets.toml, without credentials, to funke/<dataset>/training/, where train.py finds
-them; the files of XPRESS, which is fetched if it is named, to xpress/, with their SHA-256 in SHA256SUMS. The same command goes on with what was interrupted, and does nothing where all is there.
+them; the files of XPRESS, which is fetched if it is named, to xpress/, with their SHA-256 in SHA256SUMS. The same command goes
+on with what was interrupted, and does nothing where all is there.
 """
 
 import sys

@@ -82,10 +82,12 @@ class View:
 
     def read(self, box: Box) -> NDArray[Any]:
         """The voxels of ``box``, which lies inside, as [z, y, x] or [c, z, y, x]."""
+        if self.stride == 1:
+            return self._read(box)
         channels = () if self.source.channels is None else (self.source.channels,)
         values = np.empty((*channels, *box.shape), self.source.dtype)
         shift = [-b for b in box.begin]
-        for piece in box.blocks(halve(box.shape, max(1, READ_BYTES // self.source_bytes)) if self.stride > 1 else box.shape):
+        for piece in box.blocks(halve(box.shape, READ_BYTES // self.source_bytes)):
             part = piece.intersect(box)
             z, y, x = part.shift(shift).slices
             values[..., z, y, x] = self._read(part)

@@ -1,4 +1,4 @@
-"""Fetching of the published volumes, weights and images: from a bucket (S3), from URLs (HTTP), or from a directory laid out alike.
+"""Fetching of the published volumes, weights and images: from a bucket (S3), from URLs, or from a directory laid out alike.
 
 A target is a set of objects that is of use only as a whole: a zarr volume, the files of a checkpoint, an image. Its files are
 fetched into a directory beside (``<volume>.partial``), in parallel, each one as ``<name>.<ETag>.part`` until its size and its
