@@ -85,6 +85,11 @@ class _Machine:
         if isinstance(value, Unbuilt):
             value.keys.append(key)
 
+    def recall(self, key: int) -> None:
+        if key not in self.memo:
+            raise ValueError(f"it refers to a value {key} that it does not have")
+        self.stack.append(self.memo[key])
+
     def call(self, function: Any, args: Any, kwargs: Any = None) -> Any:
         """The data that a known function makes, or a record of the call."""
         if not isinstance(args, tuple) or not isinstance(kwargs or {}, dict):
@@ -205,7 +210,7 @@ HANDLERS: dict[str, Callable[[_Machine, Any], Any]] = {
     "DUP": lambda m, _: m.push(m.stack[-1]),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda m, key: m.remember(key)),
     "MEMOIZE": lambda m, _: m.remember(len(m.memo)),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, key: m.push(m.memo[key])),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, key: m.recall(key)),
     "APPEND": lambda m, _: m.extend([m.stack.pop()]),
     "APPENDS": lambda m, _: m.extend(m.marked()),
     "LIST": lambda m, _: m.push(m.marked()),

@@ -49,7 +49,7 @@ def _attribute(path: Path, graph: Foreign, *names: str) -> dict[Any, Any]:
             found: dict[Any, Any] = graph.state[name]
             return found
     raise UserError(f"{path}: its graph has no attribute {' or '.join(names)}, but {sorted(map(str, graph.state))}. "
-                    "Save it with NetworkX 1, 2 or 3")
+                    "Save it with NetworkX 1, 2 or 3, and a part of a graph as a copy of its own")
 
 
 def _links(path: Path, neighbours: dict[Any, Any], index: dict[Any, int]) -> Iterator[tuple[Any, Any]]:
