@@ -47,6 +47,7 @@ def create_stack(
     with only_run(target, lock=partial, work="another run is writing it"):
         try:
             array = _mapped(partial, tuple(shape), tuple(voxel_size), tuple(offset), kind)
+            _reserve(partial, target)
             yield Volume(str(target), "", array, tuple(voxel_size), tuple(offset), Box.of_shape(shape), writable=True)
             array.flush()
             _check_absent(target, overwrite)
@@ -56,7 +57,7 @@ def create_stack(
 
 
 def _mapped(path: Path, shape: tuple[int, ...], voxel_size: tuple[float, ...], offset: tuple[float, ...], dtype: Any) -> Any:
-    """A new file as a memory map, of which every byte has its place on the disk."""
+    """A new file as a memory map."""
     import tifffile
 
     attrs: dict[str, Any] = {"resolution": voxel_size, "offset": offset}
@@ -65,12 +66,18 @@ def _mapped(path: Path, shape: tuple[int, ...], voxel_size: tuple[float, ...], o
         attrs = {"Description": json.dumps(attrs)}
         for axis, size in zip("ZYX", voxel_size, strict=True):
             attrs |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "nm"}
-    array = tifffile.memmap(
+    return tifffile.memmap(
         path, shape=shape, dtype=dtype, ome=is_ome, metadata={"axes": "ZYX", **attrs}, photometric="minisblack"
     )
-    with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)  # a full disk is an error now, and no bus error later
-    return array
+
+
+def _reserve(path: Path, target: Path) -> None:
+    """Give every byte of ``path`` its place on the disk: one that is full is an error now, and not a bus error later."""
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _check_absent(target: Path, overwrite: bool) -> None:

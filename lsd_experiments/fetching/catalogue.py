@@ -93,6 +93,11 @@ class Release(Settings):
         return self
 
     @property
+    def data(self) -> tuple[str, ...]:
+        """The names of what is no checkpoint."""
+        return tuple(name for name, path in self.paths.items() if path not in self.checkpoints.values())
+
+    @property
     def paths(self) -> dict[str, str]:
         """The path of each file, by name."""
         return {path.rpartition("/")[2]: path for path in self._paths()}

@@ -25,12 +25,12 @@ def choose_files(
     """
     asked = [release for name, release in catalogue.releases.items() if datasets is None or name in datasets]
     if volumes:
-        known = [name for release in asked for name in release.paths]
+        known = [name for release in asked for name in release.data]
         unknown = [name for name in volumes if name not in known]
         if unknown and datasets is not None and {*datasets} <= {*catalogue.releases}:
             hint = f"{nearest(unknown[0], known)} (known: {', '.join(known)})"
             raise UserError(f"no file '{unknown[0]}' in {', '.join(datasets)}{hint}")
-        chosen = [(release, tuple(name for name in dict.fromkeys(volumes) if name in release.paths)) for release in asked]
+        chosen = [(release, tuple(name for name in dict.fromkeys(volumes) if name in release.data)) for release in asked]
         return [(release, names) for release, names in chosen if names]
     if datasets is None:
         return []

@@ -150,6 +150,40 @@ def test_a_zarr_directory_is_made(tmp_path):
     np.testing.assert_array_equal(open_volume(tmp_path / "new" / "out.zarr", MASK).read(), VALUES)
 
 
+@pytest.mark.parametrize("suffix", ["zarr", "n5", "h5"])
+def test_a_container_is_made_by_its_suffix(tmp_path, suffix):
+    """With channels, which chunks hold all of; and only when its dataset is whole."""
+    path, affs = tmp_path / f"new/out.{suffix}", np.stack([VALUES, VALUES // 2])
+    with add_volume(path, MASK, SHAPE, VOXEL_SIZE, OFFSET, np.uint8, chunks=CHUNKS, channels=2, attrs=ATTRS) as volume:
+        volume.write(volume.box, affs)
+        assert not path.is_file()
+    added = open_volume(path, MASK)
+    np.testing.assert_array_equal(added.read(), affs)
+    assert (added.channels, added.chunks, added.voxel_size) == (2, CHUNKS, VOXEL_SIZE)
+    assert added.attrs["provenance"] == ATTRS["provenance"]
+    assert (path / "attributes.json").is_file() == (suffix == "n5")
+    assert files(path) == []
+    add(path, dataset="other")
+    assert list_datasets(path) == ["other", MASK]
+
+
+def test_an_hdf5_file_that_comes_meanwhile_is_kept(tmp_path):
+    path = tmp_path / "out.h5"
+    with adding(path) as volume:
+        volume.write(volume.box, VALUES)
+        with h5py.File(path, "w") as file:
+            file["theirs"] = VALUES
+    assert list_datasets(path) == ["theirs", MASK]
+    np.testing.assert_array_equal(open_volume(path, MASK).read(), VALUES)
+
+
+def test_a_group_is_not_replaced(container):
+    for group in ("volumes", "volumes/labels"):
+        with pytest.raises(UserError, match="is a group"), adding(container, group, overwrite=True):
+            pass
+    np.testing.assert_array_equal(open_volume(container, LABELS).read(), VALUES)
+
+
 def test_what_cannot_be_added_to(container, tmp_path):
     (tmp_path / "crop.json").write_text("{}")
     (tmp_path / "sections").mkdir()

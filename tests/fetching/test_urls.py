@@ -503,6 +503,8 @@ def test_what_options_choose(catalogue):
     assert names(None, [RAW, "trvol-250-1.zarr", RAW], False) == [RAW]
     assert names(["xpress", "fib25"], [RAW, "trvol-250-1.zarr"], False) == [RAW]
     assert names(["xpress"], ON_REQUEST, False) == ON_REQUEST
+    with pytest.raises(UserError, match=f"no file '{WEIGHTS}' in xpress"):  # no data
+        names(["xpress"], [WEIGHTS], False)
 
 
 def test_the_published_urls(catalogue):
