@@ -16,8 +16,8 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.skeletons import Skeletons, read_skeletons, write_skeletons
 
 # A module that is called networkx.classes.graph, with a class whose instances have the attributes that NetworkX gives them:
-# 1 (node, adj, edge), 2.0 and 2.1 (also factories, and the graph itself as root_graph), 2.2 and later (_node, _adj), 3 (also what was
-# asked for). Pickled in each protocol.
+# 1 (node, adj, edge), 2.0 and 2.1 (also factories, and the graph itself as root_graph), 2.2 and later (_node, _adj), 3 (also what
+# was asked for). Pickled in each protocol.
 FAKE = """
 import pickle, sys, types
 import numpy as np
