@@ -1,13 +1,11 @@
 """Add a dataset to a zarr, N5 or HDF5 container: written beside its place, and put there when it is whole.
 
     zarr, N5    .<name>.partial, a hidden directory in the dataset's group, then renamed
-    HDF5        .<container>.partial, a hidden file beside the container, whose dataset is then copied into it; where there is
-                no container yet, the file is renamed
+    HDF5        see hdf5_adding
 
 What an interrupted run left there is removed by the next one.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,16 +17,12 @@ from numpy.typing import DTypeLike
 
 from lsd_experiments.arrays import n5
 from lsd_experiments.arrays.creating import check_place, check_zarr, make_groups, plain, put, write_metadata
+from lsd_experiments.arrays.hdf5_adding import WORK, add_to_hdf5
 from lsd_experiments.arrays.hierarchy import clean
 from lsd_experiments.arrays.opening import HDF5_SUFFIXES, is_n5
 from lsd_experiments.arrays.volume import Volume
-from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
-
-WORK = "another run is adding a dataset"
-DATA = "data"  # the dataset's name in an HDF5 file that is not whole
-GZIP = 4  # h5py's own level
 
 
 def can_add(container: str | Path) -> bool:
@@ -66,7 +60,7 @@ def add_volume(
     path = clean(dataset, str(root))
     place = {"resolution": [plain(v) for v in voxel_size], "offset": [plain(o) for o in offset]}
     leading = () if channels is None else (channels,)
-    add = _add_to_hdf5 if root.suffix.lower() in HDF5_SUFFIXES and not root.is_dir() else _add_to_directory
+    add = add_to_hdf5 if root.suffix.lower() in HDF5_SUFFIXES and not root.is_dir() else _add_to_directory
     with add(
         root, path, (*leading, *shape), (*leading, *chunks), np.dtype(dtype), {**place, **(attrs or {})}, overwrite
     ) as array:
@@ -100,73 +94,6 @@ def _add_to_directory(
             put(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def _add_to_hdf5(
-    root: Path, path: str, shape: Sequence[int], chunks: Sequence[int], dtype: Any, attrs: dict[str, Any], overwrite: bool
-) -> Iterator[Any]:
-    is_new = not root.exists()
-    if not is_new:
-        root.open("a").close()  # the system's refusal, if it is one, before there is work
-        with _hdf5(root, "r") as file:
-            _check_hdf5_place(root, file, path, overwrite)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = root.with_name(f".{root.name}.partial")
-    beside = _hdf5(partial, "w")  # or another run has it open
-    try:
-        with beside as file:
-            name = path if is_new else DATA
-            array = file.create_dataset(name, shape, dtype, chunks=tuple(chunks), compression="gzip", compression_opts=GZIP)
-            for key, value in attrs.items():
-                array.attrs[key] = json.dumps(value) if isinstance(value, Mapping) else value
-            yield array
-        if is_new and not root.exists():
-            partial.rename(root)
-        else:
-            _copy_into(root, path, partial, name, overwrite)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _copy_into(root: Path, path: str, partial: Path, name: str, overwrite: bool) -> None:
-    """Copy the dataset ``name`` of the file ``partial`` to ``path`` in the file ``root``."""
-    import h5py
-
-    with _hdf5(partial, "r") as source, _hdf5(root, "r+") as file:
-        _check_hdf5_place(root, file, path, overwrite)
-        group = file.require_group(f"/{path}".rpartition("/")[0] or "/")
-        hidden = f".{path.rpartition('/')[2]}.partial"
-        for left in [hidden] if hidden in group else []:
-            del group[left]
-        h5py.h5o.copy(source.id, name.encode(), group.id, hidden.encode())
-        if path in file:
-            del file[path]
-        group.move(hidden, path.rpartition("/")[2])
-
-
-def _hdf5(path: Path, mode: str) -> Any:
-    """The open file; HDF5 locks it."""
-    import h5py
-
-    try:
-        return h5py.File(path, mode)
-    except BlockingIOError as error:
-        raise UserError(f"{path}: open in another program, or {WORK}. Close it there first") from error
-
-
-def _check_hdf5_place(root: Path, file: Any, path: str, overwrite: bool) -> None:
-    import h5py
-
-    parts = path.split("/")
-    for depth in range(1, len(parts)):
-        parent = "/".join(parts[:depth])
-        if isinstance(file.get(parent), h5py.Dataset):
-            raise UserError(f"{root}:{parent} is a dataset, so that {path} cannot be put into it. Name another dataset")
-    if path in file and not overwrite:
-        raise UserError(f"{root}:{path}: exists already. Remove it, or name another output")
-    if isinstance(file.get(path), h5py.Group):
-        raise UserError(f"{root}:{path} is a group. Name another dataset")
 
 
 def _is_zarr(path: Path) -> bool:

@@ -16,6 +16,7 @@ from lsd_experiments.arrays import create_volume, list_datasets, open_volume
 from lsd_experiments.conversion import View, view, writing
 from lsd_experiments.conversion import convert as write_view
 from lsd_experiments.errors import UserError
+from tests import disks
 
 from .conftest import DATASET, OFFSET, SHAPE, VOXEL_SIZE
 
@@ -182,6 +183,27 @@ def test_interrupted_it_leaves_no_result_and_starts_again(tmp_path, name, how):
     write_view(View(open_volume(source, "raw"), 16), str(out), None if dataset == "-" else dataset)
     assert open_volume(out, None if dataset == "-" else dataset).shape == (100, 16, 16)
     assert not [*tmp_path.rglob(".*.partial")]
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.n5", "out.h5", "out.tif"])
+def test_a_disk_that_is_full(write, tmp_path, name):
+    """One line and no half result; what an HDF5 file holds already stays whole: HDF5 itself would crash."""
+    values = np.random.default_rng(0).integers(0, 255, (32, 256, 512), np.uint8)  # 4 MB, which do not get smaller
+    source = write("in.h5", values)
+    with disks.small_disk(tmp_path / "disk", "14m") as disk:
+        out, dataset = disk / name, "-" if name.endswith("tif") else "volumes/raw"
+        assert run(*source, out, dataset).returncode == 0, "the control"
+        (disk / "other").write_bytes(bytes(4_000_000 if name.endswith("h5") else 8_000_000))
+        second = (disk / "out2.tif", "-") if name.endswith("tif") else (out, "volumes/more")
+        done = run(*source, *second)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "no space left on device. Name a place that can be written, or make room there" in done.stderr
+        assert done.stderr.count("\n") == 1
+        np.testing.assert_array_equal(open_volume(out, None if dataset == "-" else dataset).read(), values)
+        assert not [path for path in disk.rglob("*") if ".partial" in path.name or "2.tif" in path.name]
+        (disk / "other").unlink()
+        if not name.endswith("h5"):  # which is copied, and takes twice its size for a moment
+            assert run(*source, *second).returncode == 0
 
 
 def test_memory_does_not_grow_with_the_volume(tmp_path, monkeypatch):
