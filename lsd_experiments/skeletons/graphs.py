@@ -18,8 +18,12 @@ POSITION = "position"  # x, y, z in nm
 LARGEST = 2**63
 
 
-def graphs_in(value: Any, depth: int = 3) -> list[Foreign]:
-    """The graphs that ``value`` is or holds: an array of objects, a list, tuple or dict of them."""
+def graphs_in(value: Any, depth: int = 3, seen: set[int] | None = None) -> list[Foreign]:
+    """The graphs that ``value`` is or holds, an array of objects, a list, tuple or dict; each one once."""
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return []
+    seen.add(id(value))
     if isinstance(value, Foreign) and value.module.split(".")[0] == "networkx" and isinstance(value.state, dict):
         return [value]
     if isinstance(value, np.ndarray) and value.dtype.hasobject:
@@ -27,7 +31,7 @@ def graphs_in(value: Any, depth: int = 3) -> list[Foreign]:
     parts = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(parts, (list, tuple)) or depth == 0:
         return []
-    return [graph for part in parts for graph in graphs_in(part, depth - 1)]
+    return [graph for part in parts for graph in graphs_in(part, depth - 1, seen)]
 
 
 def skeletons_of(path: Path, graph: Foreign) -> Skeletons:

@@ -111,8 +111,8 @@ def test_a_real_graph_however_it_is_saved(graph, tmp_path) -> None:
 
 
 def test_several_graphs(graph, tmp_path) -> None:
-    np.savez(tmp_path / "two.npz", objects(graph, graph))
-    (tmp_path / "dict.pkl").write_bytes(pickle.dumps({"a": [graph], "b": (graph,)}))
+    np.savez(tmp_path / "two.npz", objects(graph, graph.copy()))
+    (tmp_path / "dict.pkl").write_bytes(pickle.dumps({"a": [graph], "b": (graph.copy(), graph)}))
     for path in tmp_path.iterdir():
         two = read_skeletons(path)
         assert two.ids.tolist() == list(range(8)), "ids that repeat are replaced"
