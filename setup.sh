@@ -125,14 +125,14 @@ check() {
     say "all checks passed"
 }
 
-# growth, blockwise and kills take longer.
+# growth, blockwise, kills and skeletons take longer.
 BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline)
 
 bench() {
     [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"
     local name
     for name in "$@"; do
-        [ -f "benchmarks/$name.py" ] || fail "no benchmark '$name'; there are: ${BENCHMARKS[*]} growth blockwise kills" 2
+        [ -f "benchmarks/$name.py" ] || fail "no benchmark '$name'; there are: ${BENCHMARKS[*]} growth blockwise kills skeletons" 2
     done
     install_extras test
     for name in "$@"; do

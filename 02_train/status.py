@@ -3,14 +3,15 @@
     python status.py --print --only zebrafinch/mtlsd fib25/lsd
 
 Each is tried as a user would, in a copy of 02_train, with feature maps reduced to 2 at each level: mknet.py at full width; a
-checkpoint of TensorFlow 1 with the published names is written and loaded; train.py takes a step (two, for MALIS, one of each
-loss) at the published shapes; predict_scan.py predicts a synthetic volume. A directory that fails at one of them gets the
-last line of its error in the table, which goes to the screen with ``--print``, else into README.md.
+checkpoint of TensorFlow 1 (of xpress, a pickle) with the published names is written and loaded; train.py takes a step (two,
+for MALIS, one of each loss) at the published shapes; predict_scan.py predicts a synthetic volume. A directory that fails at one
+of them gets the last line of its error in the table, which goes to the screen with ``--print``, else into README.md.
 """
 
 import dataclasses
 import datetime
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -24,6 +25,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsd_experiments import arrays, checkpoints, cli, frameworks, networks
+from lsd_experiments.checkpoints import haiku
+from lsd_experiments.checkpoints.comparing import weight_shapes
 from lsd_experiments.datasets import DATASETS
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.networks.layers import parameters
@@ -37,7 +40,8 @@ SCOPES = {  # of the published checkpoints; mtlsd_malis was published as a direc
     "long_range": "setup23", "malis": "setup07", "mtlsd_malis": "setup08",
 }  # fmt: skip
 AUTO_CONTEXT = ("aclsd", "acrlsd")
-EVERYTHING = [f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in SCOPES]
+XPRESS = "xpress/baseline"
+EVERYTHING = [*(f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in SCOPES), XPRESS]
 WIDTH = ("--num-fmaps", "2", "--fmap-inc-factor", "1")
 VOLUME = (96, 128, 128)  # voxels
 
@@ -100,6 +104,8 @@ def builds(work, setup):
 
 def loads(work, setup):
     """A checkpoint with the published names and the directory's layers, of reduced width."""
+    if setup.parent.name == "xpress":
+        return loads_pickle(work, setup)
     frameworks.import_keras()
     import tensorflow as tf
 
@@ -123,6 +129,24 @@ def loads(work, setup):
     return f"{len(values)} arrays"
 
 
+def loads_pickle(work, setup):
+    """The same as a pickle, with the names that Haiku gives."""
+    network = narrow(networks.read(setup / "config.json").network)
+    rng, trees = np.random.default_rng(0), []
+    for _ in range(3):  # weights, and Adam's moments
+        trees.append({name: {} for name in haiku.haiku_names(network).values()})
+        for key, shape in weight_shapes(network).items():
+            layer, what = key.split("/")
+            trees[-1][haiku.haiku_names(network)[layer]]["w" if what == "kernel" else "b"] = rng.random(shape, np.float32)
+    path = work / "model_checkpoint_320000"
+    path.write_bytes(pickle.dumps((trees[0], ((320000, *trees[1:]), ()), None)))
+    found = haiku.read_haiku(path, network)
+    first = haiku.haiku_names(network)["unet_layer_0_left_0"]
+    if not np.array_equal(found.weights["unet_layer_0_left_0/kernel"], trees[0][first]["w"]):
+        raise Failed("weights differ")
+    return f"{len(found.weights)} arrays of a pickle"
+
+
 def trains(work, setup):
     """train.py leaves a checkpoint: the steps, and the shape of their input."""
     volume = synthetic(work, setup.parent.name)
@@ -139,7 +163,8 @@ def predicts(work, setup):
     """predict_scan.py writes something to each head: channels and shapes."""
     volume, out = synthetic(work, setup.parent.name), setup / "out.zarr"
     fly = ["--lsds-on-the-fly"] if setup.name in AUTO_CONTEXT else []
-    run(setup, "predict_scan.py", "--raw-file", volume, "--pad", "--output", str(out), *fly)
+    raw = ["--raw-dataset", DATASETS[setup.parent.name].raw]
+    run(setup, "predict_scan.py", "--raw-file", volume, *raw, "--pad", "--output", str(out), *fly)
     written = [arrays.open_volume(str(out), f"volumes/{head.name}") for head in narrow_network(setup).heads]
     if not all(volume.read().any() for volume in written):
         raise Failed("nothing but zeros")
@@ -149,7 +174,11 @@ def predicts(work, setup):
 def synthetic(work, dataset):
     """A small synthetic volume with the dataset's voxel size."""
     path = work / f"{dataset}.zarr"
-    if not path.exists():
+    if dataset == "xpress" and not path.exists():
+        run(ROOT / "01_data", "make_synthetic.py", str(path), "--kind", "axons", "--shape", *map(str, VOLUME))
+        run(ROOT / "01_data", "add_labels_mask.py", str(path))
+        run(ROOT / "01_data", "add_unlabeled_mask.py", str(path))
+    elif not path.exists():
         size = map(str, DATASETS[dataset].voxel_size)
         run(ROOT / "01_data", "make_synthetic.py", str(path), "--shape", *map(str, VOLUME), "--voxel-size", *size)
     return str(path)

@@ -118,9 +118,8 @@ def make_plan(settings: PredictionSettings) -> Plan:
     last, write_shape = _last_pass(settings, trained, _grid(inputs), total)
     passes = (last,) if lsds is None else (_first_pass(settings, lsds, _grid(inputs), last.read(total)), last)
     resolved = dataclasses.replace(
-        settings,
+        _with_raw(settings) if "raw" in inputs else settings,
         iteration=trained.checkpoint.iteration,
-        raw_file=settings.raw_file or (fetched_raw(settings.setup) if "raw" in inputs else None),
         input_shape=last.input_shape,
         lsds_iteration=lsds.checkpoint.iteration if lsds else settings.lsds_iteration,
     )
@@ -192,14 +191,21 @@ def _grid(inputs: dict[str, Volume]) -> Volume:
 
 
 def _open_raw(settings: PredictionSettings) -> Volume:
-    container = settings.raw_file or fetched_raw(settings.setup)
-    if container is None:
+    settings = _with_raw(settings)
+    if settings.raw_file is None:
         raise UserError("raw: no volume is named, and none was fetched. Name one by --raw-file, or run 01_data/fetch_data.py")
-    default = RAW if settings.raw_file else FETCHED_RAW_DATASETS.get(Path(settings.setup).parent.name, RAW)
-    raw = arrays.open_volume(container, settings.raw_dataset, default=default)
+    raw = arrays.open_volume(settings.raw_file, settings.raw_dataset, default=RAW)
     if raw.channels is not None:
         raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")
     return raw
+
+
+def _with_raw(settings: PredictionSettings) -> PredictionSettings:
+    """``settings`` with what 01_data fetched, where no volume is named."""
+    if settings.raw_file is not None:
+        return settings
+    dataset = settings.raw_dataset or FETCHED_RAW_DATASETS.get(Path(settings.setup).parent.name)
+    return dataclasses.replace(settings, raw_file=fetched_raw(settings.setup), raw_dataset=dataset)
 
 
 def fetched_raw(setup: str | Path) -> str | None:

@@ -85,7 +85,8 @@ def test_context_smallest_shape_and_stride():
 
 
 @pytest.mark.parametrize(
-    ("network", "axis", "first", "step"), [(ZEBRAFINCH, 0, 12, 3), (ZEBRAFINCH, 1, 52, 27), (FIB25, 2, 28, 12), (XPRESS, 2, 28, 8)]
+    ("network", "axis", "first", "step"),
+    [(ZEBRAFINCH, 0, 12, 3), (ZEBRAFINCH, 1, 52, 27), (FIB25, 2, 28, 12), (XPRESS, 2, 28, 8)],
 )
 def test_legal_sizes_are_those_that_leave_no_remainder(network, axis, first, step):
     smallest = network.smallest_input_shape
