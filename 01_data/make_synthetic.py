@@ -52,7 +52,7 @@ if __name__ == "__main__":
     parser.add_argument("out", metavar="OUT.zarr", help="a new zarr directory")
     parser.add_argument("--kind", choices=KINDS, default="neuropil", help="what to make (default: neuropil)")
     parser.add_argument("--shape", type=int, nargs=3, metavar=("Z", "Y", "X"),
-                        help="voxels; each takes about 64 bytes of memory, of axons 90 (default: 100 400 400; "
+                        help="voxels; each takes about 64 bytes of memory (default: 100 400 400; "
                         "axons: three of 240 240 240)")
     parser.add_argument("--voxel-size", type=float, nargs=3, metavar=("Z", "Y", "X"),
                         help="nm, 0.5 to 150 (default: 20 9 9); axons: always 33")

@@ -94,8 +94,8 @@ if __name__ == "__main__":
     parser.add_argument("challenge", type=Path, metavar="CHALLENGE.zarr", help="with the skeletons beside it")
     parser.add_argument("out", metavar="OUT.zarr", help="gets volumes/segmentation")
     parser.add_argument("--smoothing", type=float, nargs="+", default=[1, 1.5], help="standard deviations, voxels")
-    parser.add_argument("--background", type=float, nargs="+", default=[0, 30],
+    parser.add_argument("--background", type=float, nargs="+", default=[0, 8, 20],
                         help="of what is subtracted, voxels; 0 subtracts nothing")
-    parser.add_argument("--bright", type=float, nargs="+", default=[0.55, 0.65, 0.75], help="shares of voxels that are not")
-    parser.add_argument("--depth", type=float, nargs="+", default=[2, 3, 4], help="of seeds inside what is bright, voxels")
+    parser.add_argument("--bright", type=float, nargs="+", default=[0.65, 0.75, 0.775], help="shares of voxels that are not")
+    parser.add_argument("--depth", type=float, nargs="+", default=[0.5, 1, 2], help="of seeds inside what is bright, voxels")
     cli.run(main, parser)

@@ -19,7 +19,7 @@ from lsd_experiments.synthetic.xray import BINNING, render
 VOXEL_SIZE = 33.0  # nm, as published
 WARP = 60.0  # nm, how far surfaces are displaced at most per axis
 CONTACT = 45.0  # nm, how far axons swell beyond their balls, so that neighbours touch
-BYTES = 90  # of memory per voxel, measured
+BYTES = 64  # of memory per voxel, measured
 SMALLEST = 30  # voxels
 
 
