@@ -182,7 +182,8 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
             read_affinities(affs, read), settings.fragments_in_xy, mask=read_mask(mask, affs, read) if mask else None,
             filter_fragments=settings.filter_fragments, epsilon_agglomerate=settings.epsilon_agglomerate,
             replace_sections=[z - read.begin[0] for z in settings.replace_sections if read.begin[0] <= z < read.end[0]],
-            min_seed_distance=settings.min_seed_distance, parity=values["parity"])
+            min_seed_distance=settings.min_seed_distance,
+            foreground_threshold=settings.foreground_threshold, parity=values["parity"])
         first = block.number * math.prod(block.write.shape) + 1
         found = number_fragments(found[write.shift([-b for b in read.begin]).slices], first)
         fragments.write(write, found)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments.agglomeration.agglomerating import unite
 from lsd_experiments.fragments.watershed import (
+    FOREGROUND_THRESHOLD,
     MIN_SEED_DISTANCE,
     Affinities,
     affinity_range,
@@ -20,13 +21,14 @@ EPSILON_MERGE_FUNCTION = "hist_quant_25"  # as published
 def extract_fragments(affs: Affinities, fragments_in_xy: bool, *, mask: NDArray[np.generic] | None = None,
                       filter_fragments: float = 0.0, epsilon_agglomerate: float = 0.0,
                       replace_sections: Collection[int] = (), min_seed_distance: int = MIN_SEED_DISTANCE,
-                      parity: bool = False) -> NDArray[np.uint64]:
+                      foreground_threshold: float = FOREGROUND_THRESHOLD, parity: bool = False) -> NDArray[np.uint64]:
     """Fragments of a block; their ids have gaps.
 
     :param affs: [c, z, y, x], c >= 3
     :param mask: [z, y, x]; where it is 0 there is boundary, and no fragment
     :param filter_fragments: fragments whose mean affinity is below this (0 to 1) are removed
     :param epsilon_agglomerate: fragments are agglomerated up to this threshold; 0 is not at all
+    :param foreground_threshold: see :func:`watershed_fragments`
     :param replace_sections: sections (z in this block) without fragments
     :param parity: as published, see :func:`watershed_fragments`; and in 2-D the filter takes the mean of z and y
         affinities
@@ -34,7 +36,7 @@ def extract_fragments(affs: Affinities, fragments_in_xy: bool, *, mask: NDArray[
     """
     if mask is not None:
         affs = affs * (mask != 0).astype(affs.dtype)
-    fragments = watershed_fragments(affs, fragments_in_xy, min_seed_distance, parity)
+    fragments = watershed_fragments(affs, fragments_in_xy, min_seed_distance, parity, foreground_threshold)
     if mask is not None:
         fragments[mask == 0] = 0
     if filter_fragments > 0:

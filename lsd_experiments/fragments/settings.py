@@ -27,6 +27,8 @@ class FragmentsSettings(Settings):
     :param filter_fragments: remove fragments whose mean affinity is below this
     :param replace_sections: sections (z, in voxels of the affinities) without fragments
     :param min_seed_distance: seeds are the farthest from the boundary in a box of so many voxels
+    :param foreground_threshold: voxels of a mean affinity above this are foreground; a network that was trained shortly on sparse
+        labels leaves boundaries above the published half
     """
 
     fragments_in_xy: bool
@@ -42,3 +44,4 @@ class FragmentsSettings(Settings):
     filter_fragments: Unit = 0
     replace_sections: tuple[Annotated[int, Field(ge=0)], ...] = ()
     min_seed_distance: Annotated[int, Field(ge=1)] = 10
+    foreground_threshold: Unit = 0.5

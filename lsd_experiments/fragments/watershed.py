@@ -1,7 +1,7 @@
 """Seeded watershed on the distance to the predicted boundaries.
 
-Where the mean of the affinities is above half of their range there is foreground. Seeds are the places that are farther
-from the background than all others in a box around them, and grow from high to low distance until they meet.
+Where the mean of the affinities is above a threshold, half of their range as published, there is foreground. Seeds are the
+places that are farther from the background than all others in a box around them, and grow from high to low distance until they meet.
 """
 
 import numpy as np
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 Affinities = NDArray[np.uint8] | NDArray[np.floating]
 
 DIRECT = 3  # channels of the direct neighbours, which come first
+FOREGROUND_THRESHOLD = 0.5
 MIN_SEED_DISTANCE = 10  # voxels; as published: a default there that no setting reached
 
 
 def watershed_fragments(affs: Affinities, fragments_in_xy: bool, min_seed_distance: int = MIN_SEED_DISTANCE,
-                        parity: bool = False) -> NDArray[np.uint64]:
+                        parity: bool = False, foreground_threshold: float = FOREGROUND_THRESHOLD) -> NDArray[np.uint64]:
     """Fragments of a block, numbered 1, 2, ... without gaps.
 
     Background that has no foreground within ``min_seed_distance`` (as a box of that many voxels) belongs to no
@@ -24,13 +25,14 @@ def watershed_fragments(affs: Affinities, fragments_in_xy: bool, min_seed_distan
     :param fragments_in_xy: whether each section has fragments of its own, made from its y and x affinities
     :param parity: as published: three dimensional fragments from the mean of all channels, long range ones too, and
         background far from foreground makes fragments of its own
+    :param foreground_threshold: the mean affinity, 0 to 1, above which a voxel is foreground
     :return: [z, y, x]
     """
     fragments = np.empty(affs.shape[1:], np.uint64)
     parts = [slice(z, z + 1) for z in range(len(fragments))] if fragments_in_xy else [slice(None)]
     count = 0
     for part in parts:  # a section at a time fits into the processor's cache
-        foreground = mean_affinity(affs[:, part], fragments_in_xy, parity) > 0.5 * affinity_range(affs)
+        foreground = mean_affinity(affs[:, part], fragments_in_xy, parity) > foreground_threshold * affinity_range(affs)
         count += _fill(foreground, min_seed_distance, parity, count, fragments[part])
     return fragments
 

@@ -161,3 +161,14 @@ def test_flood_is_the_watershed_of_mahotas(shape):
 def test_too_few_channels_are_refused():
     with pytest.raises(AssertionError, match="2 channels"):
         watershed_fragments(np.zeros((2, 3, 3, 3), np.uint8), False)
+
+
+def test_what_is_foreground_may_be_said():
+    affs = np.full((3, 1, 9, 20), 0.9, np.float32)
+    affs[:, :, :, 10] = 0.6  # a boundary of a network that is not sure
+    whole = watershed_fragments(affs, True, min_seed_distance=3)
+    assert whole[0, 4, 5] == whole[0, 4, 15]
+    parts = watershed_fragments(affs, True, min_seed_distance=3, foreground_threshold=0.7)
+    assert parts[0, 4, 5] != parts[0, 4, 15]
+    in_bytes = (affs * 255).astype(np.uint8)
+    np.testing.assert_array_equal(watershed_fragments(in_bytes, True, min_seed_distance=3, foreground_threshold=0.7), parts)
