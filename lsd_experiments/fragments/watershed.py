@@ -1,7 +1,8 @@
 """Seeded watershed on the distance to the predicted boundaries.
 
-Where the mean of the affinities is above a threshold, half of their range as published, there is foreground. Seeds are the
-places that are farther from the background than all others in a box around them, and grow from high to low distance until they meet.
+Where the mean of the affinities is above a threshold, half of their range as published, there is foreground. Seeds are
+the places that are farther from the background than all others in a box around them, and grow from high to low distance
+until they meet.
 """
 
 import numpy as np
