@@ -51,13 +51,14 @@ def read_haiku(path: str | Path, network: Network) -> HaikuCheckpoint:
             weight, opt_state, *_ = _fields(load(file))
         adam = next(state for state in _walk(opt_state) if len(_fields(state)) == 3)
         count, first, second = _fields(adam)
-    except (ValueError, TypeError, StopIteration) as error:
+        weights, m, v = (_weights(path, network, tree) for tree in (weight, first, second))
+        return HaikuCheckpoint(weights, m, v, steps=_count(count))
+    except (ValueError, TypeError, StopIteration, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UserError(
-            f"{path}: is no checkpoint of the XPRESS baseline ({error or 'it has no weights and state of Adam'}). To load a "
+            f"{path}: is no checkpoint of the XPRESS baseline ({reason or 'it has no weights and state of Adam'}). To load a "
             "pickle as usual would run what is in it: it is read as data, or refused"
         ) from error
-    weights, m, v = (_weights(path, network, tree) for tree in (weight, first, second))
-    return HaikuCheckpoint(weights, m, v, steps=int(_array(count)))
 
 
 def haiku_names(network: Network) -> dict[str, str]:
@@ -94,6 +95,8 @@ def _weights(path: Path, network: Network, tree: Any) -> Arrays:
         array = array[::-1, ::-1, ::-1] if UPSAMPLING.fullmatch(key) else array
         if array.shape != shape:
             raise UserError(f"{path}: {names[layer]}/{parameter} is of shape {array.shape}, mknet.py's network asks for {shape}")
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise UserError(f"{path}: {names[layer]}/{parameter} is not of finite numbers. Take an earlier checkpoint")
         found[key] = np.ascontiguousarray(array, np.float32)
     return found
 
@@ -116,7 +119,7 @@ def _walk(value: Any) -> Iterator[Any]:
 def _mapping(value: Any) -> Mapping[Any, Any]:
     """Of a dict, or of a Haiku mapping of one, however that was pickled.
 
-    :raises UserError: if it is neither
+    :raises ValueError: if it is neither
     """
     if isinstance(value, dict):
         return value
@@ -124,7 +127,15 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
         for part in (*value.args, value.state, *(value.state.values() if isinstance(value.state, dict) else ())):
             if isinstance(part, dict) and part:
                 return _mapping(part) if not set(part) <= {"_mapping"} else _mapping(part["_mapping"])
-    raise UserError(f"a pickled checkpoint has a {type(value).__name__} where parameters are by name")
+    raise ValueError(f"a {type(value).__name__} is where parameters are asked for by name")
+
+
+def _count(value: Any) -> int:
+    """:raises ValueError: if it is no number of steps"""
+    array = _array(value)
+    if array.size != 1 or array.dtype.kind not in "iu" or int(array.reshape(())) < 0:
+        raise ValueError("Adam's count is no number of steps")
+    return int(array.reshape(()))
 
 
 def _array(value: Any) -> NDArray[Any]:

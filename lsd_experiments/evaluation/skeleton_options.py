@@ -1,6 +1,7 @@
 """The options of ``evaluate_skeletons.py``; and those of the challenge's eval.py, which mean the same."""
 
 import argparse
+import math
 from collections.abc import Sequence
 
 from lsd_experiments import cli
@@ -16,7 +17,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("segmentation_file", metavar="SEG_FILE", nargs="?", help="any format of docs/formats.md")
     parser.add_argument("skeletons", metavar="SKELETONS", nargs="?", help=".npz of the challenge, .swc, .nml or .csv")
     parser.add_argument("--segmentation-dataset", metavar="NAME", help="of SEG_FILE (default: the only one that it has)")
-    parser.add_argument("--scale", type=float, metavar="NM", help="nm per unit of SKELETONS (default: 1)")
+    parser.add_argument("--scale", type=_positive, metavar="NM", help="nm per unit of SKELETONS (default: 1)")
     parser.add_argument("--mode", choices=list(XPRESS_ROIS), help="evaluate in the challenge's region of this volume")
     parser.add_argument("--roi-offset", type=float, nargs=3, metavar=ZYX, help="nm, where the region begins in the world")
     parser.add_argument("--roi-shape", type=float, nargs=3, metavar=ZYX, help="nm")
@@ -32,6 +33,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]  # options may stand between the two files
     _add_published(parser.add_argument_group("the same, as eval.py of the challenge calls it"))
     return parser
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
 
 
 def _add_published(group: "argparse._ArgumentGroup") -> None:
@@ -50,9 +58,11 @@ def roi_of(options: argparse.Namespace) -> Roi | None:
 
     :raises UserError: if only half of it is named
     """
-    if options.mode is not None:
-        return XPRESS_ROIS[options.mode]
     offset, shape = options.roi_offset, options.roi_shape
+    if options.mode is not None:
+        if offset is not None or shape is not None:
+            raise UserError(f"--mode {options.mode} is a region: leave out --roi-offset and --roi-shape, or the mode")
+        return XPRESS_ROIS[options.mode]
     if (offset is None) != (shape is None):
         raise UserError("an ROI needs both --roi-offset and --roi-shape")
     return None if offset is None else (offset, shape)

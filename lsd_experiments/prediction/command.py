@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import cli
 from lsd_experiments.cli import positive
-from lsd_experiments.prediction.settings import FETCHED_RAW, RAW, PredictionSettings
+from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, RAW, PredictionSettings
 from lsd_experiments.training.options import PRECISIONS
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
     triple: dict[str, Any] = {"nargs": 3, "metavar": ("Z", "Y", "X")}
     add = parser.add_argument
     add("--raw-file", metavar="CONTAINER", help=f"zarr, N5, HDF5, TIFF, s3://... or crop.json{default}")
-    add("--raw-dataset", metavar="DATASET", help=f"default: {RAW}; a TIFF has none")
+    raw = FETCHED_RAW_DATASETS.get(setup.parent.name)
+    add("--raw-dataset", metavar="DATASET", help=f"default: {f'{raw} of {fetched}, else ' if raw else ''}{RAW}; a TIFF has none")
     add("--roi-offset", type=float, **triple, help="nm: where to predict (default: all that there is)")
     add("--roi-shape", type=float, **triple, help="nm: how much")
     add("--checkpoint", type=positive, metavar="N", help="the checkpoint's iteration (default: the newest)")

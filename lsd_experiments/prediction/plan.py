@@ -201,11 +201,12 @@ def _open_raw(settings: PredictionSettings) -> Volume:
 
 
 def _with_raw(settings: PredictionSettings) -> PredictionSettings:
-    """``settings`` with what 01_data fetched, where no volume is named."""
-    if settings.raw_file is not None:
+    """``settings`` with what 01_data fetched, where no volume is named, and with its dataset, where none is."""
+    name = Path(settings.setup).parent.name
+    if settings.raw_file is not None and Path(settings.raw_file).name != FETCHED_RAW.get(name):
         return settings
-    dataset = settings.raw_dataset or FETCHED_RAW_DATASETS.get(Path(settings.setup).parent.name)
-    return dataclasses.replace(settings, raw_file=fetched_raw(settings.setup), raw_dataset=dataset)
+    dataset = settings.raw_dataset or FETCHED_RAW_DATASETS.get(name)
+    return dataclasses.replace(settings, raw_file=settings.raw_file or fetched_raw(settings.setup), raw_dataset=dataset)
 
 
 def fetched_raw(setup: str | Path) -> str | None:

@@ -4,7 +4,6 @@ The format is known by how a file begins, not by its name: the challenge's ``XPR
 allow_pickle=True)`` makes a graph of, which an archive of arrays, an array of objects and a bare pickle all can be.
 """
 
-import io
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -47,7 +46,7 @@ def _read_zip(path: Path, file: IO[bytes]) -> Skeletons:
             if member.file_size > LARGEST:
                 raise ValueError(f"{key!r} unpacks to {member.file_size} bytes, more than {LARGEST}")
             with archive.open(member) as unpacked:
-                arrays[key] = _read_npy(io.BytesIO(unpacked.read()))
+                arrays[key] = _read_npy(unpacked)
     if {"positions", "edges"} <= set(arrays):
         return _of_arrays(path, arrays)
     if len(arrays) != 1:

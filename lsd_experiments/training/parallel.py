@@ -4,6 +4,7 @@ The loss of a batch is the mean of its samples' losses, so that the step is that
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments.errors import UserError
 
+logger = logging.getLogger(__name__)
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -141,6 +143,7 @@ def _tensorflow_devices(number: int) -> list[str]:
     if gpus:
         _check(number, len(gpus))
         return [gpu.name for gpu in gpus[:number]]
+    logger.warning("--devices %d: there is no GPU, so that logical devices of the CPU stand in, which is no faster", number)
     cpu, *_ = tf.config.list_physical_devices("CPU")
     if len(tf.config.get_logical_device_configuration(cpu) or [None]) < number:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)

@@ -83,8 +83,9 @@ class RandomLocation(gp.BatchFilter):
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
         """What is upstream at the place that was drawn, as if it were where it was asked for."""
-        unit = self.spec[LABELS_MASK].voxel_size
-        asked = request[LABELS_MASK].roi / unit
+        unit = self.spec[RAW].voxel_size
+        # Around the output's centre, but for labels, which reach further on the side of the affinities' neighbours.
+        asked = request[RAW].roi / unit
         output = asked.begin + (asked.shape - gp.Coordinate(self.places.output_shape)) / 2
         shift = (gp.Coordinate(self.places.draw()) - output) * unit
         moved = request.copy()

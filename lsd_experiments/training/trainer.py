@@ -60,7 +60,7 @@ class Trainer:
             model = network.build(input_shape, options.precision, quick=options.devices == 1)
             optimizer = _adam(options)
             losses = {head.name: loss for head in network.heads}
-            model.compile(optimizer, loss=losses, jit_compile=_is_compiled(options.precision))
+            model.compile(optimizer, loss=losses, jit_compile=_is_compiled(options))
             optimizer.build(model.trainable_variables)
             if checkpoint is not None:
                 with _own_adam(model):
@@ -149,7 +149,7 @@ def _set_loss_scale(optimizer: keras.optimizers.Optimizer, values: Sequence[floa
         optimizer.step_counter.assign(int(values[1]))
 
 
-def _is_compiled(precision: str) -> bool:
+def _is_compiled(options: TrainingOptions) -> bool:
     """Whether XLA compiles the step: JAX's way, and TensorFlow's to half precision on a CPU.
 
     :raises UserError: if the backend has no half precision here
@@ -157,11 +157,16 @@ def _is_compiled(precision: str) -> bool:
     match keras.backend.backend():
         case "jax":
             return True
-        case "tensorflow" if precision == "float16":
+        case "tensorflow" if options.precision == "float16":
             import tensorflow as tf
 
-            return not tf.config.list_physical_devices("GPU")
-        case "torch" if precision == "float16":
+            if tf.config.list_physical_devices("GPU"):
+                return False
+            if options.devices > 1:
+                raise UserError("--precision float16 with --devices: TensorFlow has no half precision on several devices of a "
+                                "CPU. Leave one of them out, or set KERAS_BACKEND to jax")
+            return True
+        case "torch" if options.precision == "float16":
             raise UserError("--precision float16: PyTorch has none here. Take TensorFlow or JAX (KERAS_BACKEND), or bfloat16")
     return False
 

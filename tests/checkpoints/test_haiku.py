@@ -205,13 +205,44 @@ def test_other_pickles_are_refused_in_one_line(arrays, make_pickle, tmp_path):
     with pytest.raises(UserError, match="has no my_model/~/u_net/~/upsample_1/~/conv3_d_transpose/w"):
         read_haiku(make_pickle(few), NETWORK)
     path = tmp_path / "other"
-    for content in (b"", b"not a pickle", pickle.dumps([1, 2, 3]), pickle.dumps({"weight": 1})):
+    for content, reason in refused(arrays):
         path.write_bytes(content)
-        with pytest.raises(UserError, match="is no checkpoint of the XPRESS baseline") as error:
+        with pytest.raises(UserError, match=reason) as error:
             read_haiku(path, NETWORK)
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="no such file"):
         read_haiku(tmp_path / "nothing", NETWORK)
+
+
+def refused(arrays):
+    """Pickles that are none of the baseline's, and why."""
+    trees = [{}, {}, {}]
+    for key, values in arrays.items():
+        name, parameter = key[2:].split("|")
+        trees["wmv".index(key[0])].setdefault(name, {})[parameter] = values
+    itself = {}
+    itself["_mapping"] = itself
+    names = {name: dict.fromkeys(parameters, "text") for name, parameters in trees[0].items()}
+    infinite = {name: {key: values * np.inf for key, values in parameters.items()} for name, parameters in trees[0].items()}
+    deep = ()
+    for _ in range(900):
+        deep = (deep, 0, 0, 0)
+
+    def pickled(weights=trees[0], count=320, adam=None):
+        return pickle.dumps((weights, adam or ((count, *trees[1:]), ()), None))
+
+    ours = "is no checkpoint of the XPRESS baseline"
+    yield b"", ours
+    yield b"not a pickle", ours
+    yield pickle.dumps([1, 2, 3]), r"baseline \(not enough values"
+    yield pickle.dumps({"weight": 1}), r"baseline \(not enough values"
+    yield pickled(adam=((1, 2), ())), "it has no weights and state of Adam"
+    yield pickled(count="text"), "a str is where an array is asked for"
+    yield pickled(count=np.arange(3)), "Adam's count is no number of steps"
+    yield pickled(weights=names), "a str is where an array is asked for"
+    yield pickled(weights=itself), "has no my_model/"
+    yield pickled(adam=deep), ours
+    yield pickled(weights=infinite), "is not of finite numbers"
 
 
 class Malicious:

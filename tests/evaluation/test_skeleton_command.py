@@ -177,6 +177,8 @@ def test_a_submission_is_checked(tmp_path):
     (("{}/seg.zarr", "{}/skeletons.csv", "--mode", "test"), "not on the voxel grid"),
     (("{}/seg.zarr", "{}/skeletons.csv", "--scale", 1000), "none of the 22 nodes"),
     (("{}/seg.zarr", "{}/skeletons.csv", "--mincut"), "--graph"),
+    (("{}/seg.zarr", "{}/skeletons.csv", "--skeleton_file", "{}/other.csv"), "name the skeletons once"),
+    (("{}/seg.zarr", "{}/skeletons.csv", "--mode", "test", "--roi-offset", 0, 0, 0, "--roi-shape", 9, 9, 9), "leave out --roi"),
     (("{}/seg.zarr", "{}/skeletons.csv", "--out", "s3://scores"), "files of this machine"),
     (("--graph", "{}/none.toml", "{}/skeletons.csv"), "none.toml"),
 ])
@@ -186,6 +188,27 @@ def test_mistakes_are_refused_in_one_line(files, arguments, message):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert message in done.stderr
     assert sorted(files.rglob("*")) == before
+
+
+def test_one_skeleton_has_scores_but_no_published_number(files, skeletons):
+    write_skeletons(files / "one.csv", skeletons.keep(skeletons.components == 1))
+    printed = output(files / "seg.zarr", files / "one.csv", "--out", files / "scores")
+    assert "ERL+Rand" in printed
+    assert "leader board" not in printed
+    written = json.loads((files / "scores.json").read_text())
+    assert written["leader_board"] is None
+    assert (written["scores"]["skeletons"], written["scores"]["splits"]) == (1, 1)
+    for option in (["--parity"], ["--show_all_scores", "0"]):
+        done = evaluate(files / "seg.zarr", files / "one.csv", *option)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "parity leaves out the first skeleton" in done.stderr
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "nan"])
+def test_a_scale_is_above_0(files, scale):
+    done = evaluate(files / "seg.zarr", files / "skeletons.csv", "--scale", scale)
+    assert done.returncode == 2
+    assert f"--scale: {scale} is not above 0" in done.stderr
 
 
 def test_affinities_are_no_segmentation(files, skeletons):

@@ -98,6 +98,16 @@ def test_half_precision_is_close_to_single_and_skips_steps_that_overflow(trained
     assert not np.array_equal(overflow["weights"], half["weights"])
 
 
+def test_half_precision_on_several_devices_of_a_cpu_is_refused():
+    tf = pytest.importorskip("tensorflow")
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("GPUs have it")
+    run = json.dumps({"both": {"devices": 2, "precision": "float16"}})
+    ran = subprocess.run([sys.executable, "-c", SCRIPT, "nowhere.npz", run], env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+                         capture_output=True, text=True)
+    assert "UserError: --precision float16 with --devices: TensorFlow has no half precision on several" in ran.stderr
+
+
 def test_what_cannot_be_is_refused(monkeypatch):
     import keras
 

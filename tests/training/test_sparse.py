@@ -114,6 +114,25 @@ def test_outputs_lie_where_enough_is_labelled(container, labels):
     assert dense.allowed.sum() > 1.5 * places.allowed.sum()
 
 
+def test_outputs_of_batches_lie_where_enough_is_labelled(write_volume, tmp_path):
+    """After all that asks for more on one side: affinities to voxels far behind."""
+    labels = np.zeros((40, 40, 40), np.uint64)
+    labels[10:18, 10:18, 10:18] = 5
+    container = write_volume(tmp_path / "far.zarr", raw=np.full((80, 80, 80), 99, np.uint8), labels=labels, mask=None,
+                             voxel_size=(33, 33, 33), inside=(20, 20, 20), dataset=XPRESS)
+    still = replace(XPRESS.elastic, jitter_sigma=(0, 0, 0), rotation_interval=(0, 0))
+    dataset = replace(XPRESS, elastic=still)
+    network = replace(NETWORK, heads=(Head("affs", 12, predicted=3),))
+    sample, shape = open_sample(dataset, container), (28, 28, 28)
+    places = find_places(sample, network.output_shape(shape), (32, 32, 32), dataset.min_masked)
+    pipeline = batch_pipeline(dataset, network, [(sample, places)], targets, batch_size=10)
+    with gp.build(pipeline):
+        batch = pipeline.request_batch(batch_request(network, shape, dataset))
+    shares = batch[UNLABELED].data.mean(axis=(1, 2, 3))
+    assert (shares > 0.05).all(), shares  # a tenth, but for the voxel that rounding moves it by
+    assert shares.max() < 0.9
+
+
 def test_a_volume_without_the_mask_is_refused(container):
     made = container()
     assert open_sample(DATASET, made).unlabeled_mask is not None
