@@ -72,7 +72,7 @@ def test_inspection_as_json(baseline):
     assert ran.returncode == 0, ran.stderr
     contents = json.loads(ran.stdout)
     assert contents["variants"] == ["baseline", "malis"]
-    assert contents["heads"] == [{"name": "affs", "channels": 3, "checkpoint_name": None}]
+    assert contents["heads"] == [{"name": "affs", "channels": 3, "checkpoint_name": None, "predicted": None}]
     assert contents["steps"] == contents["iteration"] == 400_000
     assert contents["fmaps"] == [2, 4, 8, 16]
 
