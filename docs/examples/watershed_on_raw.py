@@ -2,10 +2,11 @@
 
     python watershed_on_raw.py xpress.zarr watershed.zarr       # a container of make_synthetic.py --kind axons
 
-Raw is smoothed, and what is slow in it subtracted. Seeds are the connected parts of what is deep inside the bright voxels; all
-other voxels go to the seed that a flood of the smoothed raw, bright first, reaches them from. Each option takes several values:
-of all combinations, the one whose segmentation of volumes/training_raw scores best on the training skeletons
-(xpress_erl_rand) then segments volumes/validation_raw. Prints the scores of each, writes volumes/segmentation of 33 nm.
+Raw is smoothed, and what is slow in it subtracted. Seeds are the connected parts of what is deep inside the bright voxels;
+all other voxels go to the seed that a flood of the smoothed raw, bright first, reaches them from. Each option takes several
+values: of all combinations, the one whose segmentation of volumes/training_raw scores best on the training skeletons
+(xpress_erl_rand) then segments volumes/validation_raw, or that of another --split. Prints the scores of each, writes
+volumes/segmentation of 33 nm.
 
     python ../../03_predict/evaluate_skeletons.py watershed.zarr XPRESS_validation_skels.npz \\
         --segmentation-dataset volumes/segmentation --roi-offset 1683 1683 1683 --roi-shape 4653 4653 4653
@@ -32,12 +33,12 @@ SHOWN = ("xpress_erl_rand", "normalized_erl", "erl", "splits", "merges")
 
 def main(options: argparse.Namespace) -> None:
     """Tune, segment, write."""
-    raw, skeletons = open_split(options.challenge, "validation")
+    raw, skeletons = open_split(options.challenge, options.split)
     grid = list(itertools.product(options.smoothing, options.background, options.bright, options.depth))
     print("split       smoothing background bright depth", *(f"{name:>15}" for name in SHOWN))
     best = grid[0] if len(grid) == 1 else max(grid, key=lambda values: score(options.challenge, "training", values))
     segmentation = segment(raw.read().astype(np.float32), *best)
-    report("validation", best, segmentation, Box.of_shape(raw.shape), raw, skeletons)
+    report(options.split, best, segmentation, Box.of_shape(raw.shape), raw, skeletons)
     volume = create_volume(options.out, "volumes/segmentation", raw.shape, raw.voxel_size, raw.offset, np.uint64)
     volume.write(Box.of_shape(raw.shape), segmentation)
 
@@ -98,4 +99,6 @@ if __name__ == "__main__":
                         help="of what is subtracted, voxels; 0 subtracts nothing")
     parser.add_argument("--bright", type=float, nargs="+", default=[0.65, 0.75, 0.775], help="shares of voxels that are not")
     parser.add_argument("--depth", type=float, nargs="+", default=[0.5, 1, 2], help="of seeds inside what is bright, voxels")
+    splits = ("validation", "test")
+    parser.add_argument("--split", choices=splits, default=splits[0], help="what to segment (default: %(default)s)")
     cli.run(main, parser)
