@@ -91,7 +91,8 @@ def _open_mask(container: str, name: str, labels: Volume) -> Volume | None:
     between = [a - b for a, b in zip(mask.offset, labels.offset, strict=True)]
     if mask.shape != labels.shape or mask.channels is not None or to_voxels(between, labels.voxel_size) != (0, 0, 0):
         raise UserError(
-            f"{mask.name}: does not cover the same voxels as {labels.name}. Make it again, with --overwrite"
+            f"{mask.name}: does not cover the same voxels as {labels.name}. Make it again with create_masks.py "
+            "--overwrite (of XPRESS: add_labels_mask.py, add_unlabeled_mask.py)"
         )
     return mask
 
