@@ -163,7 +163,7 @@ def test_training_takes_it(write, labels):
     raw = create_volume(container, "volumes/raw", SHAPE, VOXEL_SIZE, OFFSET, np.uint8)
     dataset = replace(HEMI, voxel_size=VOXEL_SIZE)
     create_volume(container, MASK, (7, 11, 12), VOXEL_SIZE, OFFSET, np.uint8)
-    with pytest.raises(UserError, match=r"Make it again, with --overwrite"):
+    with pytest.raises(UserError, match=r"Make it again with create_masks.py --overwrite"):
         open_sample(dataset, container)
     masks(container, "--overwrite")
     sample = open_sample(dataset, container)
