@@ -132,17 +132,17 @@ def loads(work, setup):
 def loads_pickle(work, setup):
     """The same as a pickle, with the names that Haiku gives."""
     network = narrow(networks.read(setup / "config.json").network)
-    rng, trees = np.random.default_rng(0), []
+    rng, names, trees = np.random.default_rng(0), haiku.haiku_names(network), []
     for _ in range(3):  # weights, and Adam's moments
-        trees.append({name: {} for name in haiku.haiku_names(network).values()})
+        trees.append({name: {} for name in names.values()})
         for key, shape in weight_shapes(network).items():
             layer, what = key.split("/")
-            trees[-1][haiku.haiku_names(network)[layer]]["w" if what == "kernel" else "b"] = rng.random(shape, np.float32)
+            trees[-1][names[layer]][haiku.PARAMETERS[what]] = rng.random(shape, np.float32)
     path = work / "model_checkpoint_320000"
     path.write_bytes(pickle.dumps((trees[0], ((320000, *trees[1:]), ()), None)))
     found = haiku.read_haiku(path, network)
-    first = haiku.haiku_names(network)["unet_layer_0_left_0"]
-    if not np.array_equal(found.weights["unet_layer_0_left_0/kernel"], trees[0][first]["w"]):
+    first = trees[0][names["unet_layer_0_left_0"]]
+    if not np.array_equal(found.weights["unet_layer_0_left_0/kernel"], first["w"]):
         raise Failed("weights differ")
     return f"{len(found.weights)} arrays of a pickle"
 

@@ -6,6 +6,7 @@ Exit statuses: 0 done, 1 failed (our fault, or some blocks failed), 2 the user's
 import argparse
 import errno
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,14 @@ def positive(text: str) -> int:
     number = _whole(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number
+
+
+def positive_number(text: str) -> float:
+    """The finite number above 0 that ``text`` says, for argparse."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return number
 
 

@@ -22,7 +22,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network
 from lsd_experiments.pickles import Foreign, array_of, load
 
-WEIGHTS = {"w": "kernel", "b": "bias"}
+PARAMETERS = {"kernel": "w", "bias": "b"}  # Haiku's names, by Keras'
 UPSAMPLING = re.compile(r"unet_up_\d+_to_\d+/kernel")
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -86,7 +86,7 @@ def _weights(path: Path, network: Network, tree: Any) -> Arrays:
     names, found = haiku_names(network), {}
     for key, shape in weight_shapes(network).items():
         layer, _, what = key.partition("/")
-        parameter = next(ours for ours, theirs in WEIGHTS.items() if theirs == what)
+        parameter = PARAMETERS[what]
         values = modules.get(names[layer], {}).get(parameter)
         if values is None:
             raise UserError(f"{path}: has no {names[layer]}/{parameter}: it is of another network than mknet.py's")

@@ -37,11 +37,12 @@ def import_checkpoint(options: argparse.Namespace, experiments: Path) -> None:
     dataset = DATASETS.get(setup.resolve().parent.name)
     if dataset is None or described.network.architecture != "funlib":
         raise UserError(f"{setup}: no published checkpoint of this network is a pickle; those of XPRESS's baseline are")
-    path = checkpoint_path(setup, options.iteration or _iteration(options.file))
+    iteration = options.iteration or _iteration(options.file)
+    path = checkpoint_path(setup, iteration)
     if path.exists() and not options.overwrite:
         raise UserError(f"{path}: is there already. Pass --overwrite to replace it")
     found = haiku.read_haiku(options.file, described.network)
-    print(_write(found, described.network, dataset.voxel_size, path, options.file))
+    print(_write(found, described.network, dataset.voxel_size, setup, iteration, Path(options.file)))
 
 
 def _iteration(file: str) -> int:
@@ -51,7 +52,9 @@ def _iteration(file: str) -> int:
     return int(match[1])
 
 
-def _write(found: "HaikuCheckpoint", network: "Network", voxel_size: "tuple[float, ...]", path: Path, file: str) -> Path:
+def _write(
+    found: "HaikuCheckpoint", network: "Network", voxel_size: tuple[float, ...], setup: Path, iteration: int, file: Path
+) -> Path:
     from lsd_experiments import frameworks
 
     frameworks.import_keras()
@@ -69,6 +72,5 @@ def _write(found: "HaikuCheckpoint", network: "Network", voxel_size: "tuple[floa
         for name, variable in layer_weights(layer).items():
             variable.assign(found.weights[name])
     restore_adam(model, lambda name: (found.first[name], found.second[name]), found.steps)
-    iteration = int(path.name.split("_")[-1].split(".")[0])
-    made = provenance("import_checkpoint", {"iteration": iteration}, {"file": Path(file).name, "sha256": sha256(Path(file))})
-    return save_checkpoint(model, path.parent, network, iteration, {"voxel_size": list(voxel_size), "provenance": made})
+    made = provenance("import_checkpoint", {"iteration": iteration}, {"file": file.name, "sha256": sha256(file)})
+    return save_checkpoint(model, setup, network, iteration, {"voxel_size": list(voxel_size), "provenance": made})

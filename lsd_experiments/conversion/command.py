@@ -55,13 +55,6 @@ def _dataset(text: str) -> str | None:
     return None if text in (NONE, "") else text
 
 
-def _nm(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
-
-
 def _parser(description: str | None) -> argparse.ArgumentParser:
     parser = cli.parser(description)
     add = parser.add_argument
@@ -74,6 +67,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         help="reverse z, y, x, their voxel size and offset; channels stay first. Without a value at the end of the line "
              "or before another option (default: 0)")  # fmt: skip
     add("--keep_labels", "--keep-labels", type=label_id, nargs="+", metavar="ID", help="set all other labels to 0")
-    add("--voxel-size", type=_nm, nargs=3, metavar=("Z", "Y", "X"), help="of the input, where it stores none or a wrong one, nm")
+    add("--voxel-size", type=cli.positive_number, nargs=3, metavar=("Z", "Y", "X"),
+        help="of the input, where it stores none or a wrong one, nm")
     add("--overwrite", action="store_true", help="replace the dataset, or the TIFF file")
     return parser

@@ -1,7 +1,6 @@
 """The options of ``evaluate_skeletons.py``; and those of the challenge's eval.py, which mean the same."""
 
 import argparse
-import math
 from collections.abc import Sequence
 
 from lsd_experiments import cli
@@ -17,7 +16,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("segmentation_file", metavar="SEG_FILE", nargs="?", help="any format of docs/formats.md")
     parser.add_argument("skeletons", metavar="SKELETONS", nargs="?", help=".npz of the challenge, .swc, .nml or .csv")
     parser.add_argument("--segmentation-dataset", metavar="NAME", help="of SEG_FILE (default: the only one that it has)")
-    parser.add_argument("--scale", type=_positive, metavar="NM", help="nm per unit of SKELETONS (default: 1)")
+    parser.add_argument("--scale", type=cli.positive_number, metavar="NM", help="nm per unit of SKELETONS (default: 1)")
     parser.add_argument("--mode", choices=list(XPRESS_ROIS), help="evaluate in the challenge's region of this volume")
     parser.add_argument("--roi-offset", type=float, nargs=3, metavar=ZYX, help="nm, where the region begins in the world")
     parser.add_argument("--roi-shape", type=float, nargs=3, metavar=ZYX, help="nm")
@@ -33,13 +32,6 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]  # options may stand between the two files
     _add_published(parser.add_argument_group("the same, as eval.py of the challenge calls it"))
     return parser
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
 
 
 def _add_published(group: "argparse._ArgumentGroup") -> None:

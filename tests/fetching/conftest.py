@@ -187,3 +187,17 @@ def files(directory: Path) -> dict[str, bytes]:
         for path in directory.rglob("*")
         if path.is_file() and path.name != ".fetched.jsonl" and path.suffix != ".lock"
     }
+
+
+def cut(after: int, times: int):
+    """Breaks the first ``times`` connections after that many bytes."""
+    left = [times]
+
+    def spoil(name, body):
+        if left[0] and len(body) > after:
+            left[0] -= 1
+            yield body[:after]
+            yield None
+        yield body
+
+    return spoil

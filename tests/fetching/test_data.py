@@ -14,7 +14,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.fetching import command, s3, transfer
 from lsd_experiments.fetching.plan import make_plan, whole_directory
 from lsd_experiments.fetching.stores import DirectoryStore, Interruption
-from tests.fetching.conftest import BUCKET, FINCH, FIRST, HEMI, files
+from tests.fetching.conftest import BUCKET, FINCH, FIRST, HEMI, cut, files
 
 TRAINING = "funke/fib25/training"
 
@@ -106,20 +106,6 @@ def put_object(bucket, name: str, seed: int = 2, size: int = 700_000) -> bytes:
     content = np.random.default_rng(seed).bytes(size)
     bucket.put(f"{TRAINING}/{name}/raw", content)
     return content
-
-
-def cut(after: int, times: int):
-    """Breaks the first ``times`` connections after that many bytes."""
-    left = [times]
-
-    def spoil(key, body):
-        if left[0] and len(body) > after:
-            left[0] -= 1
-            yield body[:after]
-            yield None
-        yield body
-
-    return spoil
 
 
 def test_a_connection_that_breaks_is_taken_up_again(bucket, proxy, fetch, training) -> None:

@@ -19,7 +19,7 @@ from lsd_experiments.fetching.plan import make_plan, part_path, single_file
 from lsd_experiments.fetching.releases import choose_files
 from lsd_experiments.fetching.stores import Interruption
 from lsd_experiments.fetching.urls import UrlStore
-from tests.fetching.conftest import FIRST, ROOT, files
+from tests.fetching.conftest import FIRST, ROOT, cut, files
 from tests.fetching.web import SIGNATURE, Web, etag_of, serving
 
 RAW, LABELS, SKELETONS = "xpress-training-raw.h5", "xpress-training-voxel-labels.h5", "XPRESS_training_skels.npz"
@@ -137,20 +137,6 @@ def test_both_kinds_from_a_mirror(web, tree, fetch, tmp_path):
     assert f"{FURTHER[0]}: no such file" in fetch("--volume", FURTHER[0], "--mirror", mirror).error
     refused = fetch("--dataset", "fib25", "--dataset", "xpress", url=web.url)
     assert "--endpoint-url is for one source" in refused.error
-
-
-def cut(after, times):
-    """Breaks the first ``times`` connections after that many bytes."""
-    left = [times]
-
-    def spoil(name, body):
-        if left[0] and len(body) > after:
-            left[0] -= 1
-            yield body[:after]
-            yield None
-        yield body
-
-    return spoil
 
 
 def test_a_truncated_body_is_taken_up_again(web, xpress, place):
