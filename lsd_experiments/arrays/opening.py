@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lsd_experiments.arrays import crops, hdf5, n5, s3, tiff, zarrs
+from lsd_experiments.arrays import crops, hdf5, n5, s3, section_files, tiff, zarrs
 from lsd_experiments.arrays.hierarchy import Hierarchy, list_arrays, open_in
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
 
 HDF5_SUFFIXES = {".h5", ".hdf", ".hdf5"}
 TIFF_SUFFIXES = {".tif", ".tiff"}
+MARKS = (".zgroup", ".zarray", "zarr.json", "attributes.json")  # of zarr and N5
 
 
 def open_volume(container: str | Path, dataset: str | None = None, *, default: str | None = None,
@@ -29,8 +30,9 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
     override = None if voxel_size is None else tuple(float(v) for v in voxel_size)
     if not name.startswith("s3://") and Path(name).suffix.lower() == ".json":
         return crops.open_crop(Path(name), dataset or None, default, override, open_volume)
-    if _is_tiff(name):
-        return tiff.open_stack(Path(name), dataset or None, override)
+    if _is_images(name):
+        open_images = section_files.open_directory if Path(name).is_dir() else tiff.open_stack
+        return open_images(Path(name), dataset or None, override)
     volume = open_in(_tree(name, writable), dataset or None, default, override)
     if writable and getattr(volume.array, "read_only", True):
         raise UserError(f"{volume.name}: only zarr is written. Name a .zarr output")
@@ -49,7 +51,7 @@ def find_volume(container: str | Path, dataset: str) -> Volume | None:
 def list_datasets(container: str | Path) -> list[str]:
     """The datasets of ``container``; one that is a volume itself (TIFF, a crop that names its dataset) has none."""
     name = str(container)
-    if _is_tiff(name):
+    if _is_images(name):
         return []
     if not name.startswith("s3://") and Path(name).suffix.lower() == ".json":
         return crops.list_in_crop(Path(name), list_datasets)
@@ -76,7 +78,12 @@ def is_n5(path: Path) -> bool:
     return path.is_dir() and not is_zarr and (path.suffix == ".n5" or (path / "attributes.json").is_file())
 
 
-def _is_tiff(name: str) -> bool:
+def _is_images(name: str) -> bool:
+    """Whether ``name`` is a TIFF file or a directory of sections, whatever the directory is called."""
     if name.startswith("s3://"):
         return False
-    return Path(name).suffix.lower() in TIFF_SUFFIXES or tiff.is_directory_of_sections(Path(name))
+    path = Path(name)
+    if not path.is_dir():
+        return path.suffix.lower() in TIFF_SUFFIXES
+    is_marked = path.suffix in (".n5", ".zarr") or any((path / mark).is_file() for mark in MARKS)
+    return not is_marked and section_files.is_directory_of_sections(path)

@@ -43,7 +43,7 @@ def test_sections_in_files_of_their_own(tmp_path, raw) -> None:
     np.testing.assert_array_equal(volume.read(), raw)
     np.testing.assert_array_equal(volume.read(Box((2, 0, 1), (4, 7, 3))), raw[2:4, :, 1:3])
     tifffile.imwrite(tmp_path / "sections/z10.tif", raw[2, :, :4])
-    with pytest.raises(UserError, match=r"z10.tif: a section of shape \(7, 4\) among others of \(7, 9\)"):
+    with pytest.raises(UserError, match=r"z10.tif: a section of uint16 of shape \(7, 4\) among others of uint16 of \(7, 9\)"):
         volume.read()
 
 
@@ -56,11 +56,8 @@ def test_without_a_voxel_size_a_crop_gives_it(tmp_path, raw) -> None:
 
 
 def test_what_is_no_stack(tmp_path, raw) -> None:
-    tifffile.imwrite(tmp_path / "colours.tif", np.zeros((5, 7, 9, 3), np.uint8), photometric="rgb")
-    with pytest.raises(UserError, match="volumes are grey"):
-        open_volume(tmp_path / "colours.tif", voxel_size=(1, 1, 1))
     tifffile.imwrite(tmp_path / "flat.tif", raw[0])
-    with pytest.raises(UserError, match="volumes are grey and"):
+    with pytest.raises(UserError, match=r"of shape \(7, 9\) .*volumes are \[z, y, x\]"):
         open_volume(tmp_path / "flat.tif", voxel_size=(1, 1, 1))
     (tmp_path / "broken.tif").write_bytes(b"no TIFF")
     with pytest.raises(UserError, match=r"broken.tif: cannot be read as TIFF"):
