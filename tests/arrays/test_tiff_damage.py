@@ -44,9 +44,7 @@ def outcome(path, stack, caplog):
     try:
         found = open_volume(path, voxel_size=NM).read()
     except UserError as error:
-        assert str(path) in str(error)
-        assert "\n" not in str(error)
-        return "refused"
+        return "refused" if str(path) in str(error) and "\n" not in str(error) else f"unclear: {error}"
     if found.shape != stack.shape or found.dtype != stack.dtype:
         return "said" if caplog.text else f"{found.dtype} of {found.shape} without a word"
     return "same" if (found == stack).all() else "other values"
