@@ -48,8 +48,8 @@ def test_sections_are_read(write, raw, suffix, dtype, name):
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".png"])
-@pytest.mark.parametrize("change", [lambda s: s.astype(np.uint8), lambda s: s[:, :4], lambda s: np.stack([s.astype(np.uint8)] * 3, -1)],
-                         ids=["type", "size", "colours"])
+@pytest.mark.parametrize("change", [lambda s: s.astype(np.uint8), lambda s: s[:, :4],
+                                    lambda s: np.stack([s.astype(np.uint8)] * 3, -1)], ids=["type", "size", "colours"])
 @pytest.mark.parametrize("number", [0, 2, 4])
 def test_a_section_of_another_kind_is_refused(write, raw, suffix, change, number):
     directory = write(raw, suffix)
