@@ -41,9 +41,11 @@ def ours(precision: str) -> Callable[[], tuple[float, float]]:
     from lsd_experiments import frameworks
 
     frameworks.import_keras()
-    from lsd_experiments.training.trainer import Trainer
+    from lsd_experiments.training.options import TrainingOptions
+    from lsd_experiments.training.trainer import Trainer, weighted_error
 
-    trainer = Trainer.start(NETWORK, TRAINING, RATE, precision, seed=0, checkpoint=None)
+    options = TrainingOptions(1, learning_rate=RATE, precision=precision)
+    trainer = Trainer.start(NETWORK, TRAINING, options, weighted_error("nonzero_weights"), seed=0, checkpoint=None)
     set_weights(trainer.model, NETWORK)
     raw, targets, weights = draw_batch()
     first = trainer.step({"raw": raw}, targets, weights)["loss"]
