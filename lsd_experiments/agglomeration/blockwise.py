@@ -16,7 +16,7 @@ from lsd_experiments.agglomeration.contacts import find_block_edges
 from lsd_experiments.agglomeration.functions import CONTACT_MEAN
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import Volume, open_volume, overlap
-from lsd_experiments.blockwise import Block, BlockTask, Workers
+from lsd_experiments.blockwise import Block, BlockTask, Workers, count_blocks
 from lsd_experiments.blockwise.stage import (
     BASE_MEMORY,
     check_finished,
@@ -27,7 +27,7 @@ from lsd_experiments.blockwise.stage import (
 )
 from lsd_experiments.blockwise.states import State, continued, state_of, tie_records
 from lsd_experiments.errors import UserError
-from lsd_experiments.fragments.blockwise import check_affinities, check_nodes, read_affinities
+from lsd_experiments.fragments.blockwise import check_affinities, check_all_there, check_nodes, read_affinities
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.provenance import provenance
 from lsd_experiments.rag import database_exists, open_store
@@ -92,7 +92,8 @@ class AgglomeratePlan:
             "fragments": (self.fragments.container, self.fragments.dataset), "db": self.db,
             "merge_function": self.merge_function,
         }, self.records, context=self.context, workers=workers,
-            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.fragments.box).shape))
+            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.fragments.box).shape),
+            undone=self._undone)
 
     @property
     def current(self) -> dict[str, Any]:
@@ -123,9 +124,18 @@ class AgglomeratePlan:
         tie_records(self.records, stage[0]["date"])
 
     def finish(self) -> None:
-        """Note that all blocks are done."""
+        """Note that all blocks are done.
+
+        :raises UserError: if their edges are not all in the region graph
+        """
         with open_store(self.db) as store:
+            check_all_there(store, self.edges, count_blocks(self.fragments.box, self.write_shape))
             store.finish_stage(self.edges, count=store.count_edges(self.merge_function))
+
+    def _undone(self) -> list[int]:
+        """The blocks whose edges are not in the region graph."""
+        with open_store(self.db) as store:
+            return store.missing_blocks(self.edges, count_blocks(self.fragments.box, self.write_shape))
 
     def report(self) -> str:
         """What was made, in words."""

@@ -34,7 +34,7 @@ from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
 from lsd_experiments.geometry import Box, Voxels, to_voxels
 from lsd_experiments.provenance import network_of, provenance
-from lsd_experiments.rag import database_exists, is_url, open_store
+from lsd_experiments.rag import RagStore, database_exists, is_url, open_store
 from lsd_experiments.writing import check_writable
 
 STAGE = "extract_fragments"
@@ -99,7 +99,8 @@ class FragmentsPlan:
             "affs": (self.affs.container, self.affs.dataset), "fragments": (self.output.container, self.output.dataset),
             "db": self.db, "parity": self.parity, "settings": self.settings.model_dump(mode="json"),
         }, self.output.records, context=self.context, workers=workers,
-            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape))
+            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape),
+            undone=self._undone)
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
         """Make ready the volume and the nodes; ``anew``: forget what there is. ``made``: the provenance that they get."""
@@ -112,14 +113,23 @@ class FragmentsPlan:
                 store.begin_stage(NODES, {**made, "date": now(), "fragments": self._place,
                                           "container": container_id(self.output.container, create=True)})
             nodes = store.stage(NODES)
-            assert nodes is not None, "it was begun"
+            assert nodes is not None, "it was begun in this connection"
             tie_records(self.output.records, f"{stored_provenance(self.output)['date']} {nodes[0]['date']}")
 
     def finish(self) -> None:
-        """Note that all blocks are done: the nodes first, since the volume is looked at first."""
+        """Note that all blocks are done: the nodes first, since the volume is looked at first.
+
+        :raises UserError: if they are not all in the region graph
+        """
         with open_store(self.db) as store:
+            check_all_there(store, NODES, count_blocks(self.affs.box, self.output.write_shape))
             store.finish_stage(NODES, count=store.count_nodes())
         finish_volume(self.output)
+
+    def _undone(self) -> list[int]:
+        """The blocks whose nodes are not in the region graph."""
+        with open_store(self.db) as store:
+            return store.missing_blocks(NODES, count_blocks(self.affs.box, self.output.write_shape))
 
     def report(self) -> str:
         """What was made, in words."""
@@ -189,7 +199,7 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
         fragments.write(write, found)
         ids, centers = find_centers(found)
         store.write_nodes(first, first + math.prod(block.write.shape) - 1, ids,
-                          (centers + write.begin) * affs.voxel_size + affs.offset)
+                          (centers + write.begin) * affs.voxel_size + affs.offset, block.number)
     return process
 
 
@@ -297,9 +307,21 @@ def _parameters(settings: FragmentsSettings, parity: bool) -> dict[str, Any]:
     return {**settings.model_dump(mode="json", exclude=places), "parity": parity}
 
 
+def check_all_there(store: RagStore, stage: str, blocks: int) -> None:
+    """:raises UserError: if what the ``blocks`` of ``stage`` wrote into the region graph is not all there"""
+    missing = store.missing_blocks(stage, blocks)
+    if missing:
+        raise UserError(f"{store.name}: what {len(missing)} of {blocks} blocks wrote of {stage} is not there: an older copy of "
+                        "the region graph was put in its place, or another program writes to it. Run the same command again")
+    store.check_count(stage)
+
+
 def check_nodes(db: str, fragments: Volume) -> None:
     """:raises UserError: if the nodes in the region graph ``db`` are not those of ``fragments``, or not all."""
     with open_store(db, readonly=True) as store:
+        store.check()
         stage, name = store.stage(NODES), store.name
+        if stage is not None and stage[1]:
+            store.check_count(NODES)
     if stage is None or not stage[1] or stage[0].get("key") != fragments.attrs.get("provenance", {}).get("key"):
         raise UserError(f"{name} does not hold the nodes of {fragments.name}. Correct 'db', or run extract_fragments again")

@@ -53,5 +53,12 @@ class Database(ABC):
         """The names of all tables, sorted."""
 
     @abstractmethod
+    def check(self) -> None:
+        """Have the database look at itself, where that is cheap.
+
+        :raises UserError: if it is damaged
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of the database."""

@@ -114,12 +114,12 @@ def _is_missing(store: RagStore, table: str, made: dict[str, Any], directory: Pa
 
 
 def _node_batches(store: RagStore, batch: int) -> Iterator[Columns]:
-    for ids, centers in store.iterate_nodes(batch):
+    for ids, centers in store.checked_nodes(batch):
         yield dict(zip(NODE_COLUMNS, (ids.astype(np.int64), *centers.T), strict=True))
 
 
 def _edge_batches(store: RagStore, merge_function: str, batch: int) -> Iterator[Columns]:
-    for u, v, *values in store.iterate_edges(merge_function, batch):
+    for u, v, *values in store.checked_edges(merge_function, batch):
         yield dict(zip(EDGE_COLUMNS, (u.astype(np.int64), v.astype(np.int64), *values), strict=True))
 
 

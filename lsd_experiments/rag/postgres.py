@@ -11,6 +11,7 @@ from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.rag.address import Address, parse_address
 from lsd_experiments.rag.copying import from_copy, to_copy
 from lsd_experiments.rag.database import LAYOUT, Database, Rows, Statement
+from lsd_experiments.rag.ledger import BLOCKS, CREATE_BLOCKS
 from lsd_experiments.rag.session import Session
 from lsd_experiments.rag.stages import create_tables
 
@@ -32,7 +33,7 @@ class PostgresDatabase(Database):
         self.name = self._address.name
         self._session = Session(self._address, patient, retry, readonly)
         try:
-            self._session.run(lambda cursor: _prepare(cursor, self._address, create, self.table_options))
+            self._session.run(lambda cursor: _prepare(cursor, self._address, create, readonly, self.table_options))
         except BaseException:
             self.close()
             raise
@@ -69,6 +70,9 @@ class PostgresDatabase(Database):
     def tables(self) -> list[str]:  # noqa: D102
         return self._session.run(lambda cursor: [name for name in _relations(cursor, self._address, "r") if name != MARK])
 
+    def check(self) -> None:
+        """The server keeps checksums of its own."""
+
     def close(self) -> None:  # noqa: D102
         self._session.close()
 
@@ -86,7 +90,7 @@ def schema_is_used(url: str) -> bool:
         session.close()
 
 
-def _prepare(cursor: Any, address: Address, create: bool, table_options: str) -> None:
+def _prepare(cursor: Any, address: Address, create: bool, readonly: bool, table_options: str) -> None:
     """Make the tables in a new schema; look whether one that is there is ours."""
     schema = address.schema
     if create:
@@ -97,6 +101,8 @@ def _prepare(cursor: Any, address: Address, create: bool, table_options: str) ->
         if cursor.fetchall() != [(LAYOUT,)]:
             raise UserError(f"{address.name}: a region graph as another version of this software keeps it. Name another schema, "
                             f"or drop {schema} and run extract_fragments again")
+        if not readonly and BLOCKS not in there:
+            cursor.execute(CREATE_BLOCKS[0])
         return
     if there:
         raise UserError(f"{address.name}: schema {schema} holds something else. Name another one: ?schema=NAME")

@@ -16,9 +16,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.rag.database import LAYOUT, Database, Rows, Statement
+from lsd_experiments.rag.ledger import BLOCKS, CREATE_BLOCKS
 from lsd_experiments.rag.stages import create_tables
 
 WAIT = 600.0  # seconds for other writers
+CHECKED = 2**28  # bytes of a file that is looked at whole before a stage: a second
+DAMAGED = "the database is damaged. Name another 'db', or remove it and run extract_fragments again"
+LOST = ("no such table", "no such column", "malformed")  # what SQLite says if its own tables were damaged
 APPLICATION_ID = 0x4C534452  # marks the file as ours: "LSDR"
 
 # What the user can mend, by SQLite's primary error codes.
@@ -28,7 +32,7 @@ REMEDIES = {
     sqlite3.SQLITE_PERM: "access is denied. Allow it, or name another 'db'",
     sqlite3.SQLITE_CANTOPEN: "unable to open database file. Name another 'db'",
     sqlite3.SQLITE_NOTADB: "file is not a database. Name another 'db'",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged. Name another 'db', or remove it and run extract_fragments again",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_IOERR: "its disk gives an input/output error. See whether it is full or gone, or name another 'db'",
     sqlite3.SQLITE_BUSY: f"another process has kept it locked for {WAIT:g} s. End that one first",
 }
@@ -53,7 +57,7 @@ class SqliteDatabase(Database):
         self._unwatched: tuple[Path, int, int] | None = None
         with self._refusals():
             self._connection = sqlite3.connect(self._uri(path), timeout=WAIT, isolation_level=None, uri=True)
-            self._prepare()
+            self._prepare(readonly)
             if readonly:
                 self._connection.execute("PRAGMA query_only = ON")
 
@@ -80,12 +84,27 @@ class SqliteDatabase(Database):
 
     def read(self, query: str, parameters: tuple[Any, ...], kind: DTypeLike) -> NDArray[np.void]:  # noqa: D102
         with self._refusals():
-            rows = np.fromiter(self._connection.execute(query, parameters), kind)
+            cursor = self._connection.execute(query, parameters)
+            try:
+                rows = np.fromiter(cursor, kind)
+            except (TypeError, ValueError, OverflowError) as error:  # SQLite keeps values of any type in any column
+                raise UserError(f"{self.name}: {DAMAGED}") from error
         self._check_unchanged()
         return rows
 
     def tables(self) -> list[str]:  # noqa: D102
         return [name for name, in self.fetch("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+
+    def check(self) -> None:  # noqa: D102
+        path = Path(self.name)
+        if path.stat().st_size <= CHECKED and not self._is_sound():
+            raise UserError(f"{self.name}: {DAMAGED}")
+
+    def _is_sound(self) -> bool:
+        try:
+            return self._connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+        except sqlite3.Error:
+            return False
 
     def close(self) -> None:  # noqa: D102
         self._connection.close()
@@ -124,7 +143,7 @@ class SqliteDatabase(Database):
         marks = ", ".join("?" * len(columns))
         self._connection.executemany(f"INSERT INTO {rows.table} VALUES ({marks})", zip(*columns, strict=True))
 
-    def _prepare(self) -> None:
+    def _prepare(self, readonly: bool) -> None:
         """Make the tables in a new file, unless only reading is allowed; look whether one that is there is ours."""
         ((mark,),) = self.fetch("PRAGMA application_id")
         if mark == APPLICATION_ID:
@@ -132,6 +151,8 @@ class SqliteDatabase(Database):
             if layout != LAYOUT:
                 raise UserError(f"{self.name}: a region graph as another version of this software keeps it. Name another 'db', "
                                 "or remove it and run extract_fragments again")
+            if not readonly and BLOCKS not in self.tables():
+                self.transact([CREATE_BLOCKS])
             return
         if self.tables():
             raise UserError(f"{self.name}: a database of something else. Name another 'db'")
@@ -148,6 +169,8 @@ class SqliteDatabase(Database):
             yield
         except sqlite3.Error as error:
             remedy = REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+            if remedy is None and (str(error).startswith(LOST) or not self._is_sound()):
+                remedy = DAMAGED
             if remedy is None:
                 raise
             raise Unavailable(f"{self.name}: {remedy}") from error

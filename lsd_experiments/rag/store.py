@@ -4,14 +4,14 @@ Several processes may write at once: each block is one transaction, which replac
 a block can be done again after a crash.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.errors import UserError
 from lsd_experiments.rag.address import is_url
 from lsd_experiments.rag.database import Database, Rows
 from lsd_experiments.rag.edges import (
@@ -26,10 +26,23 @@ from lsd_experiments.rag.edges import (
     sum_parts,
 )
 from lsd_experiments.rag.incoming import PREFIX, Incoming
-from lsd_experiments.rag.nodes import NODE, node_rows
-from lsd_experiments.rag.stages import create_tables, note_stage
+from lsd_experiments.rag.ledger import BLOCKS, LEDGER, Tally, forget_blocks, note_block
+from lsd_experiments.rag.nodes import NODE, NODES, node_rows
+from lsd_experiments.rag.stages import create_tables, note_stage, read_provenance
 
 BATCH = 1_000_000  # rows in memory at a time
+LEDGER_FACT = "blocks"  # what the provenance of a finished stage calls the number of its blocks in the ledger
+
+
+class GraphChangedError(UserError):
+    """The rows of a stage are not those that its blocks wrote.
+
+    :ivar stage: its name
+    """
+
+    def __init__(self, stage: str, message: str) -> None:
+        super().__init__(message)
+        self.stage = stage
 
 
 class RagStore:
@@ -60,15 +73,19 @@ class RagStore:
         """Let go of the database."""
         self._database.close()
 
-    def write_nodes(self, first: int, last: int, ids: Ids, centers: NDArray[np.float64]) -> None:
-        """Replace the nodes with ids from ``first`` to ``last`` by ``ids``, at ``centers`` [n, 3] (z, y, x in nm)."""
-        self._database.transact([("DELETE FROM nodes WHERE id BETWEEN ? AND ?", (int(first), int(last))),
-                                 Rows("nodes", node_rows(ids, centers))])
+    def write_nodes(self, first: int, last: int, ids: Ids, centers: NDArray[np.float64], block: int | None = None) -> None:
+        """Replace the nodes with ids from ``first`` to ``last`` by ``ids``, at ``centers`` [n, 3] (z, y, x in nm).
+
+        :param block: whose nodes these are; None: nobody looks afterwards whether they are there
+        """
+        rows = node_rows(ids, centers)
+        self._database.transact([("DELETE FROM nodes WHERE id BETWEEN ? AND ?", (int(first), int(last))), Rows(NODES, rows),
+                                 *([] if block is None else note_block(NODES, block, Tally.of(rows)))])
 
     def iterate_nodes(self, batch: int = BATCH) -> Iterator[tuple[Ids, NDArray[np.float64]]]:
         """The ids, ascending, and their centers [n, 3] (z, y, x in nm), so many at a time."""
         for nodes in self._iterate_nodes(NODE, batch):
-            yield nodes["id"].astype(np.uint64), np.stack([nodes[f"center_{axis}"] for axis in "zyx"], axis=1)
+            yield _ids_and_centers(nodes)
 
     def iterate_node_ids(self, batch: int = BATCH) -> Iterator[Ids]:
         """The ids, ascending, so many at a time."""
@@ -102,7 +119,8 @@ class RagStore:
         """
         rows = edge_rows(block, u, v, scores, affinity_sums, contacts, scored)
         table = edges_table(merge_function)
-        self._database.transact([(f"DELETE FROM {table} WHERE block = ?", (int(block),)), Rows(table, rows)])
+        self._database.transact([(f"DELETE FROM {table} WHERE block = ?", (int(block),)), Rows(table, rows),
+                                 *note_block(table, block, Tally.of(rows))])
 
     def iterate_edges(self, merge_function: str, batch: int = BATCH) -> Iterator[Edges]:
         """The edges in order of (u, v): u, v, merge scores, affinity sums and contacts, added up over blocks.
@@ -111,6 +129,11 @@ class RagStore:
 
         :param batch: rows of the table to read at a time, of which there may be several for an edge
         """
+        for parts in self._iterate_parts(merge_function, batch):
+            yield sum_parts(parts)
+
+    def _iterate_parts(self, merge_function: str, batch: int) -> Iterator[NDArray[np.void]]:
+        """The rows in order of (u, v), all of a pair in one batch."""
         query = (f"SELECT {', '.join(PART.names or ())} FROM {edges_table(merge_function)} WHERE (u, v) > (?, ?) "
                  "ORDER BY u, v, block LIMIT ?")
         last, limit = (-1, -1), batch
@@ -120,8 +143,10 @@ class RagStore:
             if not complete:  # the last pair may go on
                 parts = parts[:first_of_pairs(parts)[-1]]
             if len(parts):
-                yield sum_parts(parts)
-                last, limit = (int(parts["u"][-1]), int(parts["v"][-1])), batch
+                before, last, limit = last, (int(parts["u"][-1]), int(parts["v"][-1])), batch
+                if last <= before:
+                    raise self._changed(edges_table(merge_function), "they do not come in order")
+                yield parts
             elif not complete:
                 limit *= 2
             if complete:
@@ -141,7 +166,8 @@ class RagStore:
     def clear_edges(self, merge_function: str) -> None:
         """Remove the table of edges for a merge function, and its stage."""
         table = edges_table(merge_function)
-        self._database.transact([(f"DROP TABLE IF EXISTS {table}", ()), ("DELETE FROM stages WHERE name = ?", (table,))])
+        self._database.transact([(f"DROP TABLE IF EXISTS {table}", ()), ("DELETE FROM stages WHERE name = ?", (table,)),
+                                 forget_blocks(table)])
 
     def merge_functions(self) -> list[str]:
         """Those that there are edges for."""
@@ -149,22 +175,125 @@ class RagStore:
 
     def stage(self, name: str) -> tuple[dict[str, Any], bool] | None:
         """The provenance of what stage ``name`` wrote, and whether it is finished; None if it never began."""
+        stage = self._stage(name)
+        if stage is not None:
+            stage[0].pop(LEDGER_FACT, None)
+        return stage
+
+    def _stage(self, name: str) -> tuple[dict[str, Any], bool] | None:
+        """The same, with what the ledger adds."""
         rows = self._database.fetch("SELECT provenance, finished FROM stages WHERE name = ?", (name,))
-        return (json.loads(rows[0][0]), rows[0][1] is not None) if rows else None
+        return (read_provenance(rows[0][0], self.name, name), rows[0][1] is not None) if rows else None
 
     def begin_stage(self, name: str, provenance: Mapping[str, Any]) -> None:
         """Note what stage ``name`` does."""
         self._database.transact(note_stage(name, provenance, False))
 
     def finish_stage(self, name: str, **facts: Any) -> None:
-        """Note that stage ``name`` is done, and ``facts`` (JSON values) with it: counts take long in large graphs."""
+        """Note that stage ``name`` is done, and ``facts`` (JSON values) with it: counts take long in large graphs.
+
+        :raises UserError: if it never began here: another graph has taken the place of the one that it began in
+        """
         stage = self.stage(name)
-        assert stage is not None, f"stage {name} of {self.name} never began"
-        self._database.transact(note_stage(name, {**stage[0], **facts}, True))
+        if stage is None:
+            raise UserError(f"{self.name}: {name} vanished while they were made: another region graph was put in their place. "
+                            "Run the same command again")
+        blocks = len(self._ledger(name))
+        self._database.transact(note_stage(name, {**stage[0], **facts, **({LEDGER_FACT: blocks} if blocks else {})}, True))
+
+    def missing_blocks(self, name: str, count: int) -> list[int]:
+        """Those of the ``count`` blocks of stage ``name`` whose rows are not in this graph."""
+        found = self._ledger(name)["block"]
+        return [int(block) for block in np.setdiff1d(np.arange(count), found)]
+
+    def check(self) -> None:
+        """Have the database look at itself, where that is cheap.
+
+        :raises UserError: if it is damaged
+        """
+        self._database.check()
+
+    def count_edge_rows(self, merge_function: str) -> int:
+        """How many rows the table of edges has: one for each block that knows of an edge."""
+        return int(self._database.fetch(f"SELECT count(*) FROM {edges_table(merge_function)}")[0][0])
+
+    def check_count(self, name: str) -> None:
+        """Compare how many rows there are with what the blocks of stage ``name`` wrote.
+
+        :raises UserError: if these are not as many
+        """
+        written = int(self._ledger(name)["written"].sum())
+        found = self.count_nodes() if name == NODES else self.count_edge_rows(name.removeprefix("edges_"))
+        if found != written:
+            raise self._changed(name, f"{found} of {written} rows are there")
+
+    def checked_nodes(self, batch: int = BATCH) -> Iterator[tuple[Ids, NDArray[np.float64]]]:
+        """As :meth:`iterate_nodes`; at the end, all nodes are compared with what the blocks wrote.
+
+        :raises UserError: if they differ
+        """
+        tally = Tally()
+        for nodes in self._iterate_nodes(NODE, batch):
+            tally.add(nodes)
+            yield _ids_and_centers(nodes)
+        self._compare(NODES, tally)
+
+    def checked_edges(self, merge_function: str, batch: int = BATCH) -> Iterator[Edges]:
+        """As :meth:`iterate_edges`; at the end, all rows are compared with what the blocks wrote.
+
+        :raises UserError: if they differ; then the blocks that they differ in are noted as not done
+        """
+        tally = Tally()
+        for parts in self._iterate_parts(merge_function, batch):
+            tally.add(parts)
+            if np.any(np.add.reduceat(parts["scored"], first_of_pairs(parts)) > 1):
+                break  # the rows are not those that were written: sum_parts would not have them
+            yield sum_parts(parts)
+        self._compare(edges_table(merge_function), tally)
+
+    def doubtful_blocks(self, merge_function: str) -> list[int]:
+        """The blocks whose edges are not those that they wrote."""
+        table, found = edges_table(merge_function), []
+        query = f"SELECT {', '.join(PART.names or ())} FROM {table} WHERE block = ?"
+        for block, written, checksum in self._ledger(table).tolist():
+            tally = Tally.of(self._database.read(query, (block,), PART))
+            if (tally.rows, tally.stored) != (written, checksum):
+                found.append(block)
+        return found
+
+    def reopen_stage(self, name: str, blocks: Sequence[int]) -> None:
+        """Note that stage ``name`` is not finished, and that ``blocks`` are not done."""
+        stage = self.stage(name)
+        assert stage is not None, f"{self.name} has no {name}"
+        self._database.transact([*note_stage(name, stage[0], False),
+                                 *(("DELETE FROM blocks WHERE stage = ? AND block = ?", (name, block)) for block in blocks)])
+
+    def _ledger(self, name: str) -> NDArray[np.void]:
+        if BLOCKS not in self._database.tables():
+            return np.zeros(0, LEDGER)
+        return self._database.read("SELECT block, written, checksum FROM blocks WHERE stage = ? ORDER BY block", (name,), LEDGER)
+
+    def _compare(self, name: str, found: Tally) -> None:
+        """:raises UserError: if the rows of a finished stage are not those that its blocks wrote"""
+        stage, ledger = self._stage(name), self._ledger(name)
+        if stage is None or (LEDGER_FACT not in stage[0] and not len(ledger)):
+            return  # by a version that noted nothing
+        expected = Tally.of_ledger(ledger)
+        if len(ledger) != stage[0].get(LEDGER_FACT, len(ledger)):
+            raise self._changed(name, f"{len(ledger)} of {stage[0][LEDGER_FACT]} blocks are noted")
+        if found != expected:
+            raise self._changed(name, f"{found.rows} of {expected.rows} rows are there" if found.rows != expected.rows
+                                else "some hold other values")
+
+    def _changed(self, name: str, what: str) -> "GraphChangedError":
+        maker = "extract_fragments" if name == NODES else "agglomerate"
+        return GraphChangedError(name, f"{self.name}: {name} are not those that {maker} wrote: {what}. The graph was damaged, "
+                                       "changed, or an older copy of it put back")
 
     def clear(self) -> None:
         """Remove all nodes, edges and stages, and what an import that was killed has left."""
-        tables = [name for name in self._database.tables() if name in ("nodes", "stages") or name.startswith(("edges_", PREFIX))]
+        ours = (NODES, "stages", BLOCKS)
+        tables = [name for name in self._database.tables() if name in ours or name.startswith(("edges_", PREFIX))]
         self._database.transact([*((f"DROP TABLE {table}", ()) for table in tables),
                                  *create_tables(self._database.table_options)])
 
@@ -176,8 +305,14 @@ class RagStore:
         query = f"SELECT {', '.join(kind.names or ())} FROM nodes WHERE id > ? ORDER BY id LIMIT ?"
         last = -1
         while len(nodes := self._database.read(query, (last, batch), kind)):
+            before, last = last, int(nodes["id"][-1])
+            if last <= before or np.any(np.diff(nodes["id"]) <= 0):
+                raise self._changed(NODES, "they do not come in order")
             yield nodes
-            last = int(nodes["id"][-1])
+
+
+def _ids_and_centers(nodes: NDArray[np.void]) -> tuple[Ids, NDArray[np.float64]]:
+    return nodes["id"].astype(np.uint64), np.stack([nodes[f"center_{axis}"] for axis in "zyx"], axis=1)
 
 
 def open_store(place: str | Path, create: bool = False, *, readonly: bool = False, patient: bool = False) -> RagStore:

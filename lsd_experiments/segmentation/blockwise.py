@@ -31,6 +31,7 @@ from lsd_experiments.blockwise.states import FOREIGN, State, continued, state_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.provenance import fingerprint_of, identity, provenance
 from lsd_experiments.rag import open_store
+from lsd_experiments.rag.store import GraphChangedError
 from lsd_experiments.segmentation.luts import lut_directory, lut_path, make_mappable, read_lut, threshold_name
 from lsd_experiments.segmentation.relabeling import relabel
 from lsd_experiments.segmentation.segments import threshold_range
@@ -107,10 +108,25 @@ class LutsPlan:
             show({"total": len(self.thresholds), "completed": next(done), "skipped": 0, "failed": 0})
 
         show({"total": len(self.thresholds), "completed": 0, "skipped": 0, "failed": 0})
-        with open_store(self.db, readonly=True) as store:
-            stream_segments(self.fragments.container, self.merge_function, store.iterate_node_ids(),
-                            store.iterate_edges(self.merge_function), self.thresholds, self.parity, written)
+        try:
+            with open_store(self.db, readonly=True) as store:
+                store.check()
+                stream_segments(self.fragments.container, self.merge_function, (ids for ids, _ in store.checked_nodes()),
+                                store.checked_edges(self.merge_function), self.thresholds, self.parity, written)
+        except GraphChangedError as error:
+            raise UserError(f"{error}. {self._remedy(error.stage)}") from error
         write_json(self.about, {**made, "finished": now()})
+
+    def _remedy(self, stage: str) -> str:
+        """What to do about a stage whose rows are not those that were written; edges are noted as not done as far as need be."""
+        if stage != edges_name(self.merge_function):
+            return "Run extract_fragments with --overwrite"
+        with open_store(self.db) as store:
+            blocks = store.doubtful_blocks(self.merge_function)
+            if not blocks:
+                return "Run agglomerate with --overwrite"
+            store.reopen_stage(stage, blocks)
+        return f"{len(blocks)} of its blocks are to be done again: run agglomerate, or run.py"
 
     def _remove_tables(self) -> None:
         """Remove the tables that the file beside them tells of; it does not call them finished any more, before they go."""

@@ -40,7 +40,7 @@ def test_the_schema_is_made_and_nothing_beside_it(url):
     open_store(url, create=True).close()
     assert database_exists(url)
     assert execute(url.partition("?")[0], f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}' ORDER BY 1") == [
-        ("nodes",), ("region_graph",), ("stages",)]
+        ("blocks",), ("nodes",), ("region_graph",), ("stages",)]
     assert execute(url.partition("?")[0], "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
 
 
