@@ -1,60 +1,18 @@
-"""How workers are started.
-
-daisy has one small process per worker, which calls :func:`slot`. It becomes the worker, or starts one: with a prefix, in
-a container, or as a job of a cluster. It lasts as long as the worker does, and fails if that fails.
-"""
+"""What workers are started with: their command, the container around it, their GPUs."""
 
 import fcntl
 import os
-import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from lsd_experiments.blockwise import cluster
-from lsd_experiments.blockwise.lifeline import Lifeline
-from lsd_experiments.blockwise.monitor import DELAY
-from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
-from lsd_experiments.blockwise.worker import work
+from lsd_experiments.blockwise.spec import TaskSpec
 from lsd_experiments.blockwise.workers import container_program
 
 MODULE = "lsd_experiments.blockwise.worker"
 SPEC = "task.json"  # in the records; what workers that are started by a command read
-
-
-def slot(spec_json: str, server: int) -> None:
-    """One worker from its start to its end, or to that of the process ``server``.
-
-    :raises SystemExit: if it failed
-    """
-    end_with_parent(parent=server)
-    spec = TaskSpec.from_json(spec_json)
-    line = _line()
-    time.sleep(float(os.environ.get(DELAY, "0")))
-    if spec.workers["kind"] != "local":
-        cluster.become_job(spec, worker_command(spec), line)
-    lock = take_gpus(spec)
-    if not spec.workers["prefix"] and not spec.workers["image"]:
-        work(spec)
-    else:
-        files = (lock.fileno(),) if lock else ()  # the GPUs are taken for as long as the worker is there
-        ended = subprocess.run(worker_command(spec), stdin=subprocess.DEVNULL, pass_fds=files, check=False).returncode
-        if ended:
-            print(f"the worker's command ({shlex.join(worker_command(spec))}) "
-                  + (f"ended with status {ended}" if ended > 0 else f"was ended by signal {-ended}"), file=sys.stderr, flush=True)
-            sys.exit(ended if ended > 0 else 128 - ended)
-    line.say(bye=True)
-
-
-def _line() -> Lifeline:
-    import daisy.v2 as daisy
-
-    context, log = daisy.Context.from_env(), Path("/proc/self/fd/2").readlink()
-    return Lifeline(worker=context["worker_id"], port=int(context["port"]), log=str(log),
-                    offset=log.stat().st_size if log.is_file() else 0)
 
 
 def worker_command(spec: TaskSpec) -> list[str]:
