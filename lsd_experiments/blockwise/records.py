@@ -4,9 +4,13 @@ import json
 import logging
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from lsd_experiments.errors import UserError
+from lsd_experiments.writing import put_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +48,25 @@ def check_done(records: Path) -> None:
         if not sound:
             logger.warning("%s was cut off: which blocks are done is not known any more, and all are done again", path)
             return remove(done)
+
+
+def take_back(records: Path, numbers: Sequence[int]) -> list[int]:
+    """Record blocks as not done that are held for done though what they wrote is not there; those that were.
+
+    Which blocks are done is a byte per block, 1 if it is, in the order of their numbers.
+    """
+    done = records / "done" / "done" / "c" / "0" / "0" / "0"
+    if not done.is_file() or not numbers:
+        return []
+    marks = np.fromfile(done, np.uint8)
+    asked = np.array([number for number in numbers if number < len(marks)], np.int64)
+    taken = [int(number) for number in asked[marks[asked] == 1]]
+    if taken:
+        marks[taken] = 0
+        put_bytes(done, marks.tobytes())
+        logger.warning("%s: %d blocks were done, and what they wrote is gone or not as they wrote it: they are done again (%s)",
+                       records, len(taken), ", ".join(map(str, taken[:10])) + (", ..." if len(taken) > 10 else ""))
+    return taken
 
 
 def prune_logs(directory: Path) -> None:

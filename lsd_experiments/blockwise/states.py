@@ -64,6 +64,15 @@ def check_unchanged(name: str, stored: Any, provenance: Mapping[str, Any]) -> No
         raise UserError(f"{name} exists and was made with {key} = {_show(old, key)}, now it is {_show(new, key)}. {REMEDY}")
 
 
+def check_inputs(stage: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """:raises UserError: if an input of ``stage`` is another after its last block than ``before`` its first"""
+    old, new = before["inputs"], after["inputs"]
+    for name in sorted(old.keys() | new.keys()):
+        if identity(old.get(name)) != identity(new.get(name)):
+            raise UserError(f"{stage}: its input changed meanwhile: {name} was {_show(old, name)}, now it is {_show(new, name)}. "
+                            "What was made of it is not called finished. Run this again to make it anew")
+
+
 def made_again(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """``provenance`` of an output that is made once more though nothing changed, since the user says so.
 

@@ -19,13 +19,16 @@ from lsd_experiments.blockwise import Block, BlockTask, Workers, count_blocks
 from lsd_experiments.blockwise.stage import (
     BASE_MEMORY,
     OutputVolume,
+    check_as_finished,
     check_finished,
     describe_input,
     finish_volume,
     in_voxels,
     now,
+    open_output,
     prepare_volume,
     stored_provenance,
+    undone_blocks,
     volume_state,
 )
 from lsd_experiments.blockwise.states import State, container_id, continued, state_of, tie_records
@@ -99,7 +102,8 @@ class FragmentsPlan:
             "affs": (self.affs.container, self.affs.dataset), "fragments": (self.output.container, self.output.dataset),
             "db": self.db, "parity": self.parity, "settings": self.settings.model_dump(mode="json"),
         }, self.output.records, context=self.context, workers=workers,
-            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape))
+            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape),
+            undone=lambda: undone_blocks([self.output]))
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
         """Make ready the volume and the nodes; ``anew``: forget what there is. ``made``: the provenance that they get."""
@@ -173,7 +177,7 @@ def plan_fragments(affs: Volume, container: str, dataset: str, db: str, settings
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     """What works on one block; the arguments are those of :meth:`FragmentsPlan.task`."""
     settings = FragmentsSettings(**values["settings"])
-    affs, fragments = open_volume(*values["affs"]), open_volume(*values["fragments"], writable=True)
+    affs, (fragments, note) = open_volume(*values["affs"]), open_output(*values["fragments"])
     mask, store = _open_mask(affs, settings), open_store(values["db"], patient=True)
 
     def process(block: Block) -> None:
@@ -187,6 +191,7 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
         first = block.number * math.prod(block.write.shape) + 1
         found = number_fragments(found[write.shift([-b for b in read.begin]).slices], first)
         fragments.write(write, found)
+        note(write)
         ids, centers = find_centers(found)
         store.write_nodes(first, first + math.prod(block.write.shape) - 1, ids,
                           (centers + write.begin) * affs.voxel_size + affs.offset)
@@ -299,6 +304,7 @@ def _parameters(settings: FragmentsSettings, parity: bool) -> dict[str, Any]:
 
 def check_nodes(db: str, fragments: Volume) -> None:
     """:raises UserError: if the nodes in the region graph ``db`` are not those of ``fragments``, or not all."""
+    check_as_finished(fragments, STAGE)
     with open_store(db, readonly=True) as store:
         stage, name = store.stage(NODES), store.name
     if stage is None or not stage[1] or stage[0].get("key") != fragments.attrs.get("provenance", {}).get("key"):

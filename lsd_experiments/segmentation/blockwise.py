@@ -21,9 +21,11 @@ from lsd_experiments.blockwise.stage import (
     finish_volume,
     in_voxels,
     now,
+    open_output,
     prepare_volume,
     read_json,
     stored_provenance,
+    undone_blocks,
     volume_state,
     write_json,
 )
@@ -205,7 +207,8 @@ class ExtractPlan:
         return BlockTask(self.name, self.fragments.box, self.output.write_shape, f"{__name__}:make_worker", {
             "fragments": (self.fragments.container, self.fragments.dataset),
             "segmentation": (self.output.container, self.output.dataset), "lut": str(self.path),
-        }, self.output.records, workers=workers, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(self.output.write_shape))
+        }, self.output.records, workers=workers, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(self.output.write_shape),
+            undone=lambda: undone_blocks([self.output]))
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
         """Make ready the volume; ``anew``: forget what there is. ``made``: the provenance that it gets.
@@ -245,13 +248,14 @@ def plan_extract(fragments: Volume, merge_function: str, threshold: float, luts:
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     """What works on one block; the arguments are those of :meth:`ExtractPlan.task`."""
-    fragments, segmentation = open_volume(*values["fragments"]), open_volume(*values["segmentation"], writable=True)
+    fragments, (segmentation, note) = open_volume(*values["fragments"]), open_output(*values["segmentation"])
     lut = read_lut(Path(values["lut"]))
 
     def process(block: Block) -> None:
         write = block.write.intersect(fragments.box)
         values = np.ascontiguousarray(fragments.read(write), np.uint64)
         segmentation.write(write, relabel(values, lut, out=values))
+        note(write)
     return process
 
 
