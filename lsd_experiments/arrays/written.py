@@ -1,8 +1,8 @@
 """Which chunks of a zarr volume were written, so that one that is gone, cut off, or another's is noticed.
 
-    <dataset>/.written/<host>.<pid>.<id>.jsonl   a line per block, appended by the process that wrote it
-    <dataset>/.written/chunks.npy                of a finished volume: [chunks along each axis] of checksum, size and time
-    <dataset>/.written/place.json                shape, type, voxel size and offset that it had then
+    <dataset>/.blockwise/<host>.<pid>.<id>.jsonl   a line per block, appended by the process that wrote it
+    <dataset>/.blockwise/chunks.npy                of a finished volume: [chunks along each axis] of checksum, size and time
+    <dataset>/.blockwise/place.json                shape, type, voxel size and offset that it had then
 
 It lies with the voxels, so that it moves and goes with them. A chunk's checksum is the CRC-32 of its voxels that gzip stores in
 the file's last 8 bytes: to look at a chunk takes a few bytes of it. Chunks of zeros are written, too.
@@ -19,6 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.geometry import Box, to_nm
 from lsd_experiments.writing import put_bytes, put_text, sync_directory
 
-DIRECTORY = ".written"
+DIRECTORY = ".blockwise"  # as that of the container, which holds what is known of runs
 CHUNK = np.dtype([("sum", "<u4"), ("size", "<u4"), ("changed", "<i8")])  # changed: when, in ns since 1970; 0 is not trusted
 FRESH = 2 * 10**9  # ns; a file may change so soon after another change without another time
 GZIP_LEAST = 18  # bytes of a header and a trailer
@@ -67,7 +68,8 @@ def where(volume: Volume, index: tuple[int, ...]) -> str:
     begin = tuple(i * c for i, c in zip(index[-3:], chunks, strict=True))
     end = tuple(min(b + c, s) for b, c, s in zip(begin, chunks, volume.array.shape[-3:], strict=True))
     first = [o - f for o, f in zip(volume.offset, to_nm(volume.region.begin, volume.voxel_size), strict=True)]
-    nm = [tuple(round(o + n, 3) for o, n in zip(first, to_nm(voxels, volume.voxel_size), strict=True)) for voxels in (begin, end)]
+    nm = [tuple(float(f"{o + n:.3f}") for o, n in zip(first, to_nm(voxels, volume.voxel_size), strict=True))
+          for voxels in (begin, end)]
     return f"chunk {'.'.join(map(str, index))} (voxels {begin} to {end}, {nm[0]} to {nm[1]} nm)"
 
 
@@ -244,11 +246,15 @@ def written_chunks(volume: Volume) -> Written | None:
 
 
 def record_all(volume: Volume) -> None:
-    """Record all chunks of ``volume`` as they are; they are on the disk when this returns. Nothing where no record is kept."""
+    """Record all chunks of ``volume`` as they are; they are on the disk when this returns.
+
+    Nothing where no record is kept, or some were never written and stand for zeros.
+    """
     written = written_chunks(volume)
     if written is not None:
-        written.note(volume.box)
-        written.finish()
+        with suppress(FileNotFoundError):
+            written.note(volume.box)
+            written.finish()
 
 
 def _place(volume: Volume) -> list[Any]:

@@ -34,6 +34,7 @@ from types import FrameType
 from typing import IO, Any
 
 from lsd_experiments.blockwise import cluster, machine
+from lsd_experiments.blockwise.blocks import grid_shape
 from lsd_experiments.blockwise.disk import full_disk, has_space
 from lsd_experiments.blockwise.launch import SPEC, package_root
 from lsd_experiments.blockwise.records import check_done, failure, last_words, prune_logs, remove, take_back
@@ -119,7 +120,7 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
     prune_logs(records / "logs" / task.name)
     check_done(records)
     if task.undone is not None and (records / "done").exists():
-        take_back(records, task.undone())
+        take_back(records, grid_shape(task.total, task.write_shape), task.undone())
     cluster.cancel(records)  # of a run that could not
     (records / SPEC).write_text(spec.to_json())
     if task.workers.kind != "local":

@@ -19,6 +19,7 @@ import numpy as np
 
 from lsd_experiments.arrays import Volume, create_volume, fingerprint, open_volume
 from lsd_experiments.arrays.creating import check_zarr
+from lsd_experiments.arrays.fingerprints import has_chunks, look
 from lsd_experiments.arrays.written import DAMAGED, OTHER, Faults, written_chunks
 from lsd_experiments.blockwise.blocks import block_number
 from lsd_experiments.blockwise.states import State, check_unchanged, state_of
@@ -227,11 +228,12 @@ def check_as_finished(volume: Volume, command: str) -> None:
                         f"or remove the files of such chunks and run {command} again, which makes them anew")
 
 
-def describe_input(volume: Volume) -> dict[str, str]:
+def describe_input(volume: Volume) -> dict[str, Any]:
     """``volume`` as an entry of the inputs in a provenance: its name, and its fingerprint, which alone counts.
 
     The fingerprint of what a stage made is its key, and what changed since it was finished; of anything else it is
-    :func:`~lsd_experiments.arrays.fingerprint`.
+    :func:`~lsd_experiments.arrays.fingerprint`. ``content`` (of what versions before made, which kept no record of its chunks) and
+    ``files`` tell of changes later, see :func:`~lsd_experiments.blockwise.states.changed_input`.
 
     :raises UserError: if chunks are gone or cut off that were written
     """
@@ -246,7 +248,11 @@ def describe_input(volume: Volume) -> dict[str, str]:
     part = "" if is_whole else f", voxels {volume.region.begin} to {volume.region.end}"
     changed = f", changed {faults.identity}" if faults is not None and faults.identity else ""
     found = f"{key}{changed}{part}" if key else f"{fingerprint(volume)}{changed}"
-    return {"name": f"{Path(volume.container).name}:{volume.dataset}{part}", "fingerprint": found}
+    described: dict[str, Any] = {"name": f"{Path(volume.container).name}:{volume.dataset}{part}", "fingerprint": found}
+    if key and faults is None and has_chunks(volume):
+        described["content"] = fingerprint(volume)
+    files = look(volume) if faults is None else None
+    return {**described, "files": files} if files else described
 
 
 def in_voxels(size: Sequence[float], volume: Volume, key: str) -> Voxels:

@@ -37,7 +37,7 @@ def run_stage(name: str, config: PipelineSettings, overwrite: bool = False, show
             logger.warning("%s is made anew: %s", name, state.reason)
         if state.kind == "begun":
             _warn_of_other_code(name, plan)
-        again = overwrite and state.kind != "new"
+        again = state.again or (overwrite and state.kind != "new")
         if state.kind == "begun" and state.reason:
             logger.warning("%s goes on: %s", name, state.reason)
         _work(name, plan, again or state.kind == "stale", made_again(plan.made) if again else plan.made, config, show)

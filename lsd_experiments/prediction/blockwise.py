@@ -21,7 +21,8 @@ from lsd_experiments.blockwise.stage import (
     undone_blocks,
     volume_state,
 )
-from lsd_experiments.blockwise.states import State, check_inputs, check_unchanged, continued, made_again, tie_records
+from lsd_experiments.blockwise.states import REMEDY, State, check_inputs, check_unchanged, continued, made_again, tie_records
+from lsd_experiments.errors import UserError
 from lsd_experiments.frameworks import import_gunpowder, import_keras
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
@@ -187,6 +188,8 @@ def _prepare(stage: PredictPlan, overwrite: bool) -> bool:
         if volume is not None and not overwrite:
             check_unchanged(output.name, volume.attrs.get("provenance"), stage.made)
     state = stage.state() if not overwrite else State("stale")
+    if state.again:
+        raise UserError(f"{stage.plan.settings.out_file}: it is there, and {state.reason}. {REMEDY}")
     if state.kind != "done":
         stage.prepare(state.kind == "stale", made_again(stage.made) if overwrite else stage.made)
     return state.kind != "done"

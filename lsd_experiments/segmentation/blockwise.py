@@ -33,7 +33,15 @@ from lsd_experiments.blockwise.states import FOREIGN, State, continued, state_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.provenance import fingerprint_of, identity, provenance
 from lsd_experiments.rag import open_store
-from lsd_experiments.segmentation.luts import lut_directory, lut_path, make_mappable, read_lut, threshold_name
+from lsd_experiments.segmentation.luts import (
+    lut_directory,
+    lut_path,
+    make_mappable,
+    read_lut,
+    same_table,
+    table_state,
+    threshold_name,
+)
 from lsd_experiments.segmentation.relabeling import relabel
 from lsd_experiments.segmentation.segments import threshold_range
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
@@ -96,7 +104,12 @@ class LutsPlan:
             return State("new")
         about = read_json(self.about)
         state = state_of(str(self.about), about, "finished" in about, self.made)
-        return State("begun", f"{len(missing)} tables are missing") if state.kind == "done" and missing else state
+        if state.kind != "done":
+            return state
+        if missing:
+            return State("begun", f"{len(missing)} tables are missing")
+        changed = [path for path in map(self._path, self.thresholds) if not is_as_written(path, self.about)]
+        return State("begun", f"{changed[0]} is not as it was written") if changed else state
 
     def work(self, anew: bool, made: dict[str, Any], show: Show) -> None:
         """Write the tables. ``made``: their provenance."""
@@ -112,6 +125,7 @@ class LutsPlan:
         with open_store(self.db, readonly=True) as store:
             stream_segments(self.fragments.container, self.merge_function, store.iterate_node_ids(),
                             store.iterate_edges(self.merge_function), self.thresholds, self.parity, written)
+        write_json(written_tables(self.about), {path.name: table_state(path) for path in map(self._path, self.thresholds)})
         write_json(self.about, {**made, "finished": now()})
 
     def _remove_tables(self) -> None:
@@ -121,6 +135,7 @@ class LutsPlan:
         about = read_json(self.about)
         about.pop("finished", None)
         write_json(self.about, about)
+        written_tables(self.about).unlink(missing_ok=True)
         for threshold in threshold_range(about["parameters"]["thresholds_minmax"], about["parameters"]["thresholds_step"]):
             self._path(threshold).unlink(missing_ok=True)
 
@@ -163,6 +178,24 @@ def read_luts_provenance(fragments: Volume, merge_function: str) -> dict[str, An
         raise UserError(f"{about}: these look-up tables are not of {fragments.name} as it is now. Run agglomerate and "
                         "find_segments again")
     return luts
+
+
+def written_tables(about: Path) -> Path:
+    """The file with the checksums of the tables that ``about`` says the provenance of."""
+    return about.parent / ".blockwise" / about.name
+
+
+def is_as_written(path: Path, about: Path) -> bool:
+    """Whether the table ``path`` is what was written there, as far as that is known; ``about``: the file with its provenance."""
+    states = written_tables(about)
+    known = read_json(states).get(path.name) if states.exists() else None
+    return known is None or same_table(path, known)
+
+
+def check_table(path: Path, fragments_file: str, merge_function: str) -> None:
+    """:raises UserError: if the table ``path`` is not what find_segments wrote there"""
+    if path.exists() and not is_as_written(path, luts_about(fragments_file, merge_function)):
+        raise UserError(f"{path}: not the look-up table that find_segments wrote there. Run find_segments again")
 
 
 @dataclass(frozen=True)
@@ -216,6 +249,7 @@ class ExtractPlan:
         :raises UserError: if there is no look-up table for the threshold
         """
         check_finished(self.fragments, "extract_fragments")
+        check_table(self.path, self.fragments.container, self.merge_function)
         make_mappable(self.path)
         prepare_volume(self.output, made, anew)
         tie_records(self.output.records, stored_provenance(self.output)["date"])
