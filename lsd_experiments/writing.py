@@ -24,7 +24,10 @@ def check_writable(directory: Path) -> None:
 
 
 def put_text(path: Path, text: str) -> None:
-    """Write a file that others read, whole or not at all; any number of threads, processes and machines may."""
+    """Write a file that others read, whole or not at all; any number of threads, processes and machines may.
+
+    It is on the disk when this returns.
+    """
     put_bytes(path, text.encode())
 
 
@@ -32,7 +35,33 @@ def put_bytes(path: Path, data: bytes) -> None:
     """See :func:`put_text`."""
     part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
-        part.write_bytes(data)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)
+        sync_directory(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """See to it that the file ``path`` is on the disk, and so is its name."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """See to it that the names in ``directory`` are on the disk."""
+    file = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:  # some file systems have no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(file)

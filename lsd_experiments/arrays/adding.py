@@ -21,6 +21,7 @@ from lsd_experiments.arrays.hdf5_adding import WORK, add_to_hdf5
 from lsd_experiments.arrays.hierarchy import clean
 from lsd_experiments.arrays.opening import HDF5_SUFFIXES, is_n5
 from lsd_experiments.arrays.volume import Volume
+from lsd_experiments.arrays.written import record_all
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
 
@@ -64,9 +65,11 @@ def add_volume(
     with add(
         root, path, (*leading, *shape), (*leading, *chunks), np.dtype(dtype), {**place, **(attrs or {})}, overwrite
     ) as array:
-        yield Volume(
+        volume = Volume(
             str(root), path, array, tuple(voxel_size), tuple(offset), Box.of_shape(shape), channels, dict(attrs or {}), True
         )
+        yield volume
+        record_all(volume)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from types import FrameType
 from typing import IO, Any
 
 from lsd_experiments.blockwise import cluster, machine
+from lsd_experiments.blockwise.blocks import grid_shape
 from lsd_experiments.blockwise.disk import full_disk, has_space
 from lsd_experiments.blockwise.launch import SPEC, package_root
 from lsd_experiments.blockwise.records import check_done, failure, last_words, prune_logs, remove, take_back
@@ -103,7 +104,7 @@ def run_blockwise(task: BlockTask, show: Callable[[dict[str, Any]], None] | None
     try:
         with only_run(task.records) as lock:
             _run(task, lock, show)
-            if task.undone is not None and take_back(task.records, task.undone()):  # lost while others were worked on
+            if task.undone is not None and take_back(task.records, grid_shape(task.total, task.write_shape), task.undone()):
                 _run(task, lock, show)
     except OSError as error:
         line = full_disk(error, [task.records])
@@ -121,7 +122,7 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
     prune_logs(records / "logs" / task.name)
     check_done(records)
     if task.undone is not None and (records / "done").exists():
-        take_back(records, task.undone())
+        take_back(records, grid_shape(task.total, task.write_shape), task.undone())
     cluster.cancel(records)  # of a run that could not
     (records / SPEC).write_text(spec.to_json())
     if task.workers.kind != "local":

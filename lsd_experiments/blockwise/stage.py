@@ -3,13 +3,14 @@
 An output volume has two attributes: ``provenance`` (see :mod:`lsd_experiments.provenance`), written before its first
 block, and ``finished``, the date on which its last block was done. A rerun with the same parameters and inputs goes on
 where the last one stopped; with other ones all blocks are done again, since one array would hold the results of both.
+Which chunks were written, see :mod:`lsd_experiments.arrays.written`.
 """
 
 import datetime
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,18 @@ import numpy as np
 
 from lsd_experiments.arrays import Volume, create_volume, fingerprint, open_volume
 from lsd_experiments.arrays.creating import check_zarr
+from lsd_experiments.arrays.fingerprints import has_chunks, look
+from lsd_experiments.arrays.written import DAMAGED, OTHER, Faults, written_chunks
+from lsd_experiments.blockwise.blocks import block_number
 from lsd_experiments.blockwise.states import State, check_unchanged, state_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_voxels
 from lsd_experiments.provenance import fingerprint_of
-from lsd_experiments.writing import put_text
+from lsd_experiments.writing import put_text, sync
 
 CHUNK = 64  # voxels per axis that chunks come near to
 CHUNK_BYTES = 2**29  # of one chunk, at most: a worker holds some of them
+STAGES = ("predict", "extract_fragments", "extract_segmentation")  # that write volumes block by block
 BASE_MEMORY = 300 * 2**20  # bytes of a worker before its first block, without a network
 
 
@@ -98,6 +103,9 @@ def prepare_volume(output: OutputVolume, provenance: Mapping[str, Any], overwrit
     else:
         check_unchanged(output.name, found.attrs.get("provenance"), provenance)
         check_chunks(output, found.chunks)
+        if "finished" in found.attrs and _state_of_chunks(found).kind != "done":
+            finish_volume(output, False)
+            return False
     return "finished" in found.attrs
 
 
@@ -113,7 +121,51 @@ def volume_state(output: OutputVolume, provenance: Mapping[str, Any]) -> State:
     if found is None:
         check_chunks(output)
         return State("new")
-    return state_of(output.name, found.attrs.get("provenance"), "finished" in found.attrs, provenance)
+    state = state_of(output.name, found.attrs.get("provenance"), "finished" in found.attrs, provenance)
+    return _state_of_chunks(found) if state.kind == "done" else state
+
+
+def _state_of_chunks(volume: Volume) -> State:
+    """What there is of a finished volume: ``begun`` if chunks are missing, ``done`` with a reason if some were changed."""
+    faults = _check(volume)
+    if faults is None:
+        return State("done")
+    if faults.count(DAMAGED):
+        return State("begun", f"{volume.name}: {faults.first(DAMAGED)}: gone or cut off")
+    return State("done", f"{volume.name}: {_changes(faults)}" if faults.identity else "")
+
+
+def _changes(faults: Faults) -> str:
+    """What changed since the volume was finished, in words."""
+    what = faults.first(OTHER) if faults.count(OTHER) else "its shape, type, voxel size or offset"
+    return f"{what}: changed since it was finished"
+
+
+def _check(volume: Volume) -> Faults | None:
+    """What is not as it was when ``volume`` was finished; None if that is not known."""
+    written = written_chunks(volume)
+    return written.check() if written is not None else None
+
+
+def undone_blocks(outputs: Iterable[OutputVolume]) -> list[int]:
+    """The blocks that have not written all of their chunks of ``outputs``, or whose chunks are not what they wrote."""
+    found: set[int] = set()
+    for output in outputs:
+        written = written_chunks(open_volume(output.container, output.dataset))
+        if written is None:
+            continue
+        box = Box.of_shape(output.shape)
+        for place in written.blocks(written.unwritten().kinds, output.write_shape):
+            begin = tuple(p * w for p, w in zip(place, output.write_shape, strict=True))
+            found.add(block_number(box, output.write_shape, begin))
+    return sorted(found)
+
+
+def open_output(container: str, dataset: str) -> tuple[Volume, Callable[[Box], None]]:
+    """A volume to write blocks to, and what is to be called when all of a block is written; after that it is on the disk."""
+    volume = open_volume(container, dataset, writable=True)
+    written = written_chunks(volume)
+    return volume, written.note if written is not None else lambda box: None
 
 
 def stored_provenance(output: OutputVolume) -> dict[str, Any]:
@@ -135,14 +187,31 @@ def find_volume(container: str, dataset: str) -> Volume | None:
 
 
 def finish_volume(output: OutputVolume, finished: bool = True) -> None:
-    """Note that all blocks are done, or that they are not."""
-    attrs = open_volume(output.container, output.dataset, writable=True).array.attrs
+    """Note that all blocks are done, or that they are not.
+
+    :raises UserError: if a chunk is not what a block wrote
+    """
+    volume = open_volume(output.container, output.dataset, writable=True)
+    attrs = volume.array.attrs
     if finished:
+        _finish_chunks(volume)
         for left in Path(output.container, output.dataset).glob("*.partial"):  # chunks of workers that died while they wrote
             left.unlink(missing_ok=True)
         attrs["finished"] = now()
     else:
         attrs.pop("finished", None)
+    sync(Path(output.container, output.dataset, ".zattrs"))
+
+
+def _finish_chunks(volume: Volume) -> None:
+    written = written_chunks(volume)
+    if written is None or not written.exists:
+        return
+    faults = written.finish()
+    for kind, word in ((DAMAGED, "is gone or cut off"), (OTHER, "is not what was written there")):
+        if faults.count(kind):
+            raise UserError(f"{volume.name}: when all blocks were done, {faults.first(kind)} {word}. Run this again: blocks "
+                            "whose chunks are as they were written are kept")
 
 
 def check_finished(volume: Volume, command: str) -> None:
@@ -151,17 +220,39 @@ def check_finished(volume: Volume, command: str) -> None:
         raise UserError(f"{volume.name} is not finished. Run {command} first")
 
 
-def describe_input(volume: Volume) -> dict[str, str]:
+def check_as_finished(volume: Volume, command: str) -> None:
+    """:raises UserError: if ``volume`` is not as ``command`` finished it, of something that must not be changed alone"""
+    faults = _check(volume)
+    if faults is not None and faults.identity:
+        raise UserError(f"{volume.name}: {_changes(faults)}, so that it does not fit the region graph. Put back what was there, "
+                        f"or remove the files of such chunks and run {command} again, which makes them anew")
+
+
+def describe_input(volume: Volume) -> dict[str, Any]:
     """``volume`` as an entry of the inputs in a provenance: its name, and its fingerprint, which alone counts.
 
-    The fingerprint of what a stage made is its key; of anything else it is :func:`~lsd_experiments.arrays.fingerprint`.
+    The fingerprint of what a stage made is its key, and what changed since it was finished; of anything else it is
+    :func:`~lsd_experiments.arrays.fingerprint`. ``content`` (of what versions before made, which kept no record of its chunks) and
+    ``files`` tell of changes later, see :func:`~lsd_experiments.blockwise.states.changed_input`.
+
+    :raises UserError: if chunks are gone or cut off that were written
     """
+    faults = _check(volume)
+    if faults is not None and faults.count(DAMAGED):
+        maker = volume.attrs.get("provenance", {}).get("stage")
+        raise UserError(f"{volume.name}: {faults.first(DAMAGED)}: gone or cut off. "
+                        + (f"Run {maker} again: it makes only what is missing" if maker in STAGES else "Fetch or make it again"))
     made = volume.attrs.get("provenance")
     key = fingerprint_of(made) if isinstance(made, Mapping) and "key" in made and "finished" in volume.attrs else None
     is_whole = volume.region == Box.of_shape(volume.array.shape[-3:])
     part = "" if is_whole else f", voxels {volume.region.begin} to {volume.region.end}"
-    found = f"{key}{part}" if key else fingerprint(volume)
-    return {"name": f"{Path(volume.container).name}:{volume.dataset}{part}", "fingerprint": found}
+    changed = f", changed {faults.identity}" if faults is not None and faults.identity else ""
+    found = f"{key}{changed}{part}" if key else f"{fingerprint(volume)}{changed}"
+    described: dict[str, Any] = {"name": f"{Path(volume.container).name}:{volume.dataset}{part}", "fingerprint": found}
+    if key and faults is None and has_chunks(volume):
+        described["content"] = fingerprint(volume)
+    files = look(volume) if faults is None else None
+    return {**described, "files": files} if files else described
 
 
 def in_voxels(size: Sequence[float], volume: Volume, key: str) -> Voxels:

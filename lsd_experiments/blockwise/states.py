@@ -26,11 +26,13 @@ class State:
 
     :param kind: ``new``: nothing; ``begun``: some blocks; ``done``; ``stale``: it was made otherwise, or is incomplete
         in a way that no block can mend
-    :param reason: why it is not done, in words
+    :param reason: why it is not done, in words; of what is done, what is not as it was then
+    :param again: whether its new making must be told from the one before, though its key is the same
     """
 
     kind: Literal["new", "begun", "done", "stale"]
     reason: str = ""
+    again: bool = False
 
 
 def state_of(name: str, stored: Any, finished: bool, provenance: Mapping[str, Any]) -> State:
@@ -44,6 +46,10 @@ def state_of(name: str, stored: Any, finished: bool, provenance: Mapping[str, An
         raise UserError(f"{name} exists and was made by {stored.get('stage')}, not by {provenance['stage']}. {FOREIGN}")
     if stored.get("key") != provenance["key"]:
         return State("stale", difference(stored, provenance) or "it does not say which version made it")
+    old = stored.get("inputs") or {}
+    changed = next(filter(None, (changed_input(key, old.get(key), new) for key, new in provenance["inputs"].items())), None)
+    if changed:
+        return State("stale", changed, again=True)
     return State("done") if finished else State("begun")
 
 
@@ -62,6 +68,38 @@ def check_unchanged(name: str, stored: Any, provenance: Mapping[str, Any]) -> No
     key = _first_difference(old, new)
     if key:
         raise UserError(f"{name} exists and was made with {key} = {_show(old, key)}, now it is {_show(new, key)}. {REMEDY}")
+
+
+def changed_input(name: str, old: Any, new: Any, meanwhile: bool = False) -> str | None:
+    """What of an input of the same fingerprint changed since its description ``old`` was made, in words; None if nothing is known.
+
+    Files that are all newer are a copy, unless that is ``meanwhile``: while a stage read them.
+    """
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        return None
+    if "content" in old and "content" in new and old["content"] != new["content"]:
+        return f"{name}, {new['name']}, was {old['content']}, now it is {new['content']}"
+    before, after = old.get("files"), new.get("files")
+    if not before or not after or before == after:
+        return None
+    copied = after["oldest"] > before["newest"] and not meanwhile
+    if copied and (before["files"], before["bytes"]) == (after["files"], after["bytes"]):
+        return None
+    return (f"{name}, {new['name']}: its files changed ({before['files']} of {before['bytes']} bytes, now {after['files']} of "
+            f"{after['bytes']} bytes)")
+
+
+def check_inputs(stage: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """:raises UserError: if an input of ``stage`` is another after its last block than ``before`` its first"""
+    old, new = before["inputs"], after["inputs"]
+    for name in sorted(old.keys() | new.keys()):
+        if identity(old.get(name)) != identity(new.get(name)):
+            changed: str | None = f"{name} was {_show(old, name)}, now it is {_show(new, name)}"
+        else:
+            changed = changed_input(name, old.get(name), new.get(name), meanwhile=True)
+        if changed:
+            raise UserError(f"{stage}: its input changed meanwhile: {changed}. What was made of it is not called finished. Run "
+                            "this again to make it anew")
 
 
 def made_again(provenance: Mapping[str, Any]) -> dict[str, Any]:

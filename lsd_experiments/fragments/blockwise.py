@@ -19,13 +19,16 @@ from lsd_experiments.blockwise import Block, BlockTask, Workers, count_blocks
 from lsd_experiments.blockwise.stage import (
     BASE_MEMORY,
     OutputVolume,
+    check_as_finished,
     check_finished,
     describe_input,
     finish_volume,
     in_voxels,
     now,
+    open_output,
     prepare_volume,
     stored_provenance,
+    undone_blocks,
     volume_state,
 )
 from lsd_experiments.blockwise.states import State, container_id, continued, state_of, tie_records
@@ -127,9 +130,10 @@ class FragmentsPlan:
         finish_volume(self.output)
 
     def _undone(self) -> list[int]:
-        """The blocks whose nodes are not in the region graph."""
+        """The blocks whose fragments are not in the volume as they were written, or whose nodes are not in the region graph."""
         with open_store(self.db) as store:
-            return store.missing_blocks(NODES, count_blocks(self.affs.box, self.output.write_shape))
+            missing = store.missing_blocks(NODES, count_blocks(self.affs.box, self.output.write_shape))
+        return sorted({*undone_blocks([self.output]), *missing})
 
     def report(self) -> str:
         """What was made, in words."""
@@ -183,7 +187,7 @@ def plan_fragments(affs: Volume, container: str, dataset: str, db: str, settings
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     """What works on one block; the arguments are those of :meth:`FragmentsPlan.task`."""
     settings = FragmentsSettings(**values["settings"])
-    affs, fragments = open_volume(*values["affs"]), open_volume(*values["fragments"], writable=True)
+    affs, (fragments, note) = open_volume(*values["affs"]), open_output(*values["fragments"])
     mask, store = _open_mask(affs, settings), open_store(values["db"], patient=True)
 
     def process(block: Block) -> None:
@@ -197,6 +201,7 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
         first = block.number * math.prod(block.write.shape) + 1
         found = number_fragments(found[write.shift([-b for b in read.begin]).slices], first)
         fragments.write(write, found)
+        note(write)
         ids, centers = find_centers(found)
         store.write_nodes(first, first + math.prod(block.write.shape) - 1, ids,
                           (centers + write.begin) * affs.voxel_size + affs.offset, block.number)
@@ -318,6 +323,7 @@ def check_all_there(store: RagStore, stage: str, blocks: int) -> None:
 
 def check_nodes(db: str, fragments: Volume) -> None:
     """:raises UserError: if the nodes in the region graph ``db`` are not those of ``fragments``, or not all."""
+    check_as_finished(fragments, STAGE)
     with open_store(db, readonly=True) as store:
         store.check()
         stage, name = store.stage(NODES), store.name

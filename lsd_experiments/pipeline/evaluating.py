@@ -142,10 +142,13 @@ class EvaluatePlan:
     def _luts(self, ids: NDArray[np.uint64]) -> Iterator[tuple[float, NDArray[np.uint64]]]:
         """Each threshold, and of its table the rows for the fragments ``ids``."""
         from lsd_experiments.segmentation import lut_path, part_of, read_lut, threshold_range
+        from lsd_experiments.segmentation.blockwise import check_table
 
         options = self.luts["parameters"]
         for threshold in threshold_range(options["thresholds_minmax"], options["thresholds_step"]):
-            yield threshold, part_of(read_lut(lut_path(self.fragments.container, self.merge_function, threshold)), ids)
+            path = lut_path(self.fragments.container, self.merge_function, threshold)
+            check_table(path, self.fragments.container, self.merge_function)
+            yield threshold, part_of(read_lut(path), ids)
 
 
 def plan_evaluation(config: PipelineSettings, fragments: Volume, luts: dict[str, Any] | None) -> EvaluatePlan:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.blockwise import Workers, run_blockwise
-from lsd_experiments.blockwise.states import made_again
+from lsd_experiments.blockwise.states import check_inputs, made_again
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.locks import only_run
 from lsd_experiments.pipeline.plans import PLANNERS, BlockwisePlan, Show, StagePlan, WholePlan
@@ -27,6 +27,8 @@ def run_stage(name: str, config: PipelineSettings, overwrite: bool = False, show
     plan = PLANNERS[name](config, {})
     state = plan.state()
     if state.kind == "done" and not overwrite:
+        if state.reason:
+            logger.warning("%s: its output is taken as it is now: %s. --overwrite makes it anew", name, state.reason)
         return f"up to date: {plan.report()}"
     if isinstance(plan, BlockwisePlan):
         check_workers(workers_of(plan, config))
@@ -35,8 +37,10 @@ def run_stage(name: str, config: PipelineSettings, overwrite: bool = False, show
             logger.warning("%s is made anew: %s", name, state.reason)
         if state.kind == "begun":
             _warn_of_other_code(name, plan)
-        again = overwrite and state.kind != "new"
-        _work(plan, again or state.kind == "stale", made_again(plan.made) if again else plan.made, config, show)
+        again = state.again or (overwrite and state.kind != "new")
+        if state.kind == "begun" and state.reason:
+            logger.warning("%s goes on: %s", name, state.reason)
+        _work(name, plan, again or state.kind == "stale", made_again(plan.made) if again else plan.made, config, show)
     return plan.report()
 
 
@@ -66,12 +70,14 @@ def workers_of(plan: StagePlan, config: PipelineSettings) -> Workers:
     return config.workers.for_stage(plan.name)
 
 
-def _work(plan: StagePlan, anew: bool, made: dict[str, Any], config: PipelineSettings, show: Show | None) -> None:
+def _work(name: str, plan: StagePlan, anew: bool, made: dict[str, Any], config: PipelineSettings, show: Show | None) -> None:
     if isinstance(plan, BlockwisePlan):
         task = plan.task(workers_of(plan, config))
         plan.prepare(anew, made)
         run_blockwise(task, show)
+        check_inputs(name, plan.made, PLANNERS[name](config, {}).made)
         plan.finish()
     else:
         assert isinstance(plan, WholePlan), f"{plan.name} is no stage"
         plan.work(anew, made, show or (lambda state: None))
+        check_inputs(name, plan.made, PLANNERS[name](config, {}).made)

@@ -9,17 +9,20 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from lsd_experiments.arrays import Volume, open_volume
+from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.blockwise.stage import (
     find_volume,
     finish_volume,
+    open_output,
     prepare_volume,
     records_directory,
     stored_provenance,
+    undone_blocks,
     volume_state,
 )
-from lsd_experiments.blockwise.states import State, check_unchanged, continued, made_again, tie_records
+from lsd_experiments.blockwise.states import REMEDY, State, check_inputs, check_unchanged, continued, made_again, tie_records
+from lsd_experiments.errors import UserError
 from lsd_experiments.frameworks import import_gunpowder, import_keras
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
@@ -62,11 +65,12 @@ class PredictPlan:
         states = [volume_state(output, self.made) for output in self.plan.outputs.values()]
         datasets, kinds = [output.dataset for output in self.plan.outputs.values()], {state.kind for state in states}
         if len(kinds) == 1:
-            return states[0]
+            return next((state for state in states if state.reason), states[0])
         if "stale" in kinds:
             return next(state for state in states if state.kind == "stale")
         missing = [dataset for dataset, state in zip(datasets, states, strict=True) if state.kind == "new"]
-        return State("stale", f"{missing[0]} is not there") if missing else State("begun")
+        begun = [state.reason for state in states if state.kind == "begun"]
+        return State("stale", f"{missing[0]} is not there") if missing else State("begun", next(filter(None, begun), ""))
 
     def stored(self) -> dict[str, Any]:
         """The provenance of what there is of the first volume."""
@@ -88,6 +92,7 @@ class PredictPlan:
             memory=_memory(plan),
             threads=THREADS,
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
+            undone=lambda: undone_blocks(plan.outputs.values()),
         )
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
@@ -123,7 +128,7 @@ def predict_blockwise(plan: Plan, workers: Workers, overwrite: bool = False) -> 
     if not _prepare(stage, overwrite):
         return False
     run_blockwise(stage.task(workers))
-    stage.finish()
+    _finish(stage)
     return True
 
 
@@ -138,8 +143,14 @@ def predict_scan(plan: Plan, overwrite: bool = False) -> bool:
         predict = _block_function(plan)
         for box in tqdm(plan.blocks, desc=STAGE, unit="block", dynamic_ncols=True):
             predict(box)
-    stage.finish()
+    _finish(stage)
     return True
+
+
+def _finish(stage: PredictPlan) -> None:
+    """:raises UserError: if an input changed meanwhile"""
+    check_inputs(STAGE, stage.made, make_plan(stage.plan.settings).provenance())
+    stage.finish()
 
 
 def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
@@ -155,12 +166,14 @@ def _block_function(plan: Plan) -> Callable[[Box], None]:
     from lsd_experiments.prediction.pipeline import block_predictor
 
     predict = block_predictor(plan)
-    volumes = {name: open_volume(made.container, made.dataset, writable=True) for name, made in plan.outputs.items()}
+    volumes = {name: open_output(made.container, made.dataset) for name, made in plan.outputs.items()}
     to_output = [-b for b in plan.total.begin]
 
     def process(box: Box) -> None:
         for name, values in predict(box).items():
-            volumes[name].write(box.shift(to_output), values)
+            volume, note = volumes[name]
+            volume.write(box.shift(to_output), values)
+            note(box.shift(to_output))
 
     return process
 
@@ -175,6 +188,8 @@ def _prepare(stage: PredictPlan, overwrite: bool) -> bool:
         if volume is not None and not overwrite:
             check_unchanged(output.name, volume.attrs.get("provenance"), stage.made)
     state = stage.state() if not overwrite else State("stale")
+    if state.again:
+        raise UserError(f"{stage.plan.settings.out_file}: it is there, and {state.reason}. {REMEDY}")
     if state.kind != "done":
         stage.prepare(state.kind == "stale", made_again(stage.made) if overwrite else stage.made)
     return state.kind != "done"

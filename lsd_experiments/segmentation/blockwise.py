@@ -21,9 +21,11 @@ from lsd_experiments.blockwise.stage import (
     finish_volume,
     in_voxels,
     now,
+    open_output,
     prepare_volume,
     read_json,
     stored_provenance,
+    undone_blocks,
     volume_state,
     write_json,
 )
@@ -32,7 +34,15 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.provenance import fingerprint_of, identity, provenance
 from lsd_experiments.rag import open_store
 from lsd_experiments.rag.store import GraphChangedError
-from lsd_experiments.segmentation.luts import lut_directory, lut_path, make_mappable, read_lut, threshold_name
+from lsd_experiments.segmentation.luts import (
+    lut_directory,
+    lut_path,
+    make_mappable,
+    read_lut,
+    same_table,
+    table_state,
+    threshold_name,
+)
 from lsd_experiments.segmentation.relabeling import relabel
 from lsd_experiments.segmentation.segments import threshold_range
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
@@ -95,7 +105,12 @@ class LutsPlan:
             return State("new")
         about = read_json(self.about)
         state = state_of(str(self.about), about, "finished" in about, self.made)
-        return State("begun", f"{len(missing)} tables are missing") if state.kind == "done" and missing else state
+        if state.kind != "done":
+            return state
+        if missing:
+            return State("begun", f"{len(missing)} tables are missing")
+        changed = [path for path in map(self._path, self.thresholds) if not is_as_written(path, self.about)]
+        return State("begun", f"{changed[0]} is not as it was written") if changed else state
 
     def work(self, anew: bool, made: dict[str, Any], show: Show) -> None:
         """Write the tables. ``made``: their provenance."""
@@ -115,6 +130,7 @@ class LutsPlan:
                                 store.checked_edges(self.merge_function), self.thresholds, self.parity, written)
         except GraphChangedError as error:
             raise UserError(f"{error}. {self._remedy(error.stage)}") from error
+        write_json(written_tables(self.about), {path.name: table_state(path) for path in map(self._path, self.thresholds)})
         write_json(self.about, {**made, "finished": now()})
 
     def _remedy(self, stage: str) -> str:
@@ -135,6 +151,7 @@ class LutsPlan:
         about = read_json(self.about)
         about.pop("finished", None)
         write_json(self.about, about)
+        written_tables(self.about).unlink(missing_ok=True)
         for threshold in threshold_range(about["parameters"]["thresholds_minmax"], about["parameters"]["thresholds_step"]):
             self._path(threshold).unlink(missing_ok=True)
 
@@ -179,6 +196,24 @@ def read_luts_provenance(fragments: Volume, merge_function: str) -> dict[str, An
     return luts
 
 
+def written_tables(about: Path) -> Path:
+    """The file with the checksums of the tables that ``about`` says the provenance of."""
+    return about.parent / ".blockwise" / about.name
+
+
+def is_as_written(path: Path, about: Path) -> bool:
+    """Whether the table ``path`` is what was written there, as far as that is known; ``about``: the file with its provenance."""
+    states = written_tables(about)
+    known = read_json(states).get(path.name) if states.exists() else None
+    return known is None or same_table(path, known)
+
+
+def check_table(path: Path, fragments_file: str, merge_function: str) -> None:
+    """:raises UserError: if the table ``path`` is not what find_segments wrote there"""
+    if path.exists() and not is_as_written(path, luts_about(fragments_file, merge_function)):
+        raise UserError(f"{path}: not the look-up table that find_segments wrote there. Run find_segments again")
+
+
 @dataclass(frozen=True)
 class ExtractPlan:
     """The segmentation of ``fragments`` at ``threshold``, in ``output``; ``luts``: the provenance of the look-up tables."""
@@ -221,7 +256,8 @@ class ExtractPlan:
         return BlockTask(self.name, self.fragments.box, self.output.write_shape, f"{__name__}:make_worker", {
             "fragments": (self.fragments.container, self.fragments.dataset),
             "segmentation": (self.output.container, self.output.dataset), "lut": str(self.path),
-        }, self.output.records, workers=workers, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(self.output.write_shape))
+        }, self.output.records, workers=workers, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(self.output.write_shape),
+            undone=lambda: undone_blocks([self.output]))
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
         """Make ready the volume; ``anew``: forget what there is. ``made``: the provenance that it gets.
@@ -229,6 +265,7 @@ class ExtractPlan:
         :raises UserError: if there is no look-up table for the threshold
         """
         check_finished(self.fragments, "extract_fragments")
+        check_table(self.path, self.fragments.container, self.merge_function)
         make_mappable(self.path)
         prepare_volume(self.output, made, anew)
         tie_records(self.output.records, stored_provenance(self.output)["date"])
@@ -261,13 +298,14 @@ def plan_extract(fragments: Volume, merge_function: str, threshold: float, luts:
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
     """What works on one block; the arguments are those of :meth:`ExtractPlan.task`."""
-    fragments, segmentation = open_volume(*values["fragments"]), open_volume(*values["segmentation"], writable=True)
+    fragments, (segmentation, note) = open_volume(*values["fragments"]), open_output(*values["segmentation"])
     lut = read_lut(Path(values["lut"]))
 
     def process(block: Block) -> None:
         write = block.write.intersect(fragments.box)
         values = np.ascontiguousarray(fragments.read(write), np.uint64)
         segmentation.write(write, relabel(values, lut, out=values))
+        note(write)
     return process
 
 
