@@ -43,3 +43,14 @@ def block_number(total: Box, write_shape: Voxels, begin: Voxels) -> int:
         assert 0 <= index < size, f"no block starts at {begin}"
         number = number * size + index
     return number
+
+
+def block_at(total: Box, write_shape: Voxels, context: Voxels, number: int) -> Block:
+    """The block of that number, which reads ``context`` more on both sides of each axis."""
+    begin = []
+    for first, size, step in reversed(list(zip(total.begin, grid_shape(total, write_shape), write_shape, strict=True))):
+        number, index = divmod(number, size)
+        begin.append(first + index * step)
+    assert number == 0, "no such block"
+    write = Box.of_shape(write_shape, begin[::-1])
+    return Block(block_number(total, write_shape, write.begin), write.grow(context), write)

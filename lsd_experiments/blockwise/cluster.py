@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from lsd_experiments.blockwise import jobwait
-from lsd_experiments.blockwise.lifeline import Lifeline
 from lsd_experiments.blockwise.spec import TaskSpec
 from lsd_experiments.blockwise.workers import parse_memory
 from lsd_experiments.errors import UserError
@@ -73,7 +73,7 @@ def script(command: list[str]) -> str:
     return f"#!/bin/sh\nexec {shlex.join(command)}\n"
 
 
-def become_job(spec: TaskSpec, command: list[str], line: Lifeline) -> NoReturn:
+def become_job(spec: TaskSpec, command: list[str]) -> NoReturn:
     """Submit ``command`` as a job, and become what waits for its end; its output goes where this process's does.
 
     :raises SystemExit: if it cannot be submitted
@@ -90,8 +90,7 @@ def become_job(spec: TaskSpec, command: list[str], line: Lifeline) -> NoReturn:
     submitted = time.time() + LISTED_AFTER[run["kind"]]
     print(f"job {job}", file=sys.stderr, flush=True)
     states = str(records / "jobs" / "states.json")
-    os.execv(sys.executable, [sys.executable, "-I", "-S", jobwait.__file__, run["kind"], job, states, str(submitted),
-                              str(line.hand_over())])
+    os.execv(sys.executable, [sys.executable, "-I", "-S", jobwait.__file__, run["kind"], job, states, str(submitted)])
 
 
 def job_id(kind: str, answer: str) -> str:
@@ -148,6 +147,14 @@ def cancel_unattended(records: Path) -> None:
     if run is not None:
         subprocess.Popen(_cancel_command(run), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def cancel_job(kind: str, job: str) -> None:
+    """Have one job cancelled that does nothing any more; nobody waits for that."""
+    if kind in SUBMIT and re.fullmatch(r"[0-9]+", job):
+        words = ["scancel", job] if kind == "slurm" else ["bkill", job]
+        subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         start_new_session=True)
 
 
 def _cancel_command(run: Mapping[str, str]) -> list[str]:

@@ -12,11 +12,11 @@ always are, when so many times more blocks killed their workers.
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lsd_experiments.blockwise.gate import Answer
+Answer = Callable[[dict[str, Any]], None]
 
 
 @dataclass
@@ -77,6 +77,10 @@ class Crew:
         elif "failed" in message:
             worker.blocks.pop(message["thread"], None)
             worker.waiting.append(message["thread"])
+        elif "done" in message:
+            worker.blocks.pop(message["thread"], None)
+            worker.worked = True
+            self.block_is_done()
         elif "worked" in message:
             worker.worked = True
             self.block_is_done()

@@ -1,7 +1,7 @@
 """Wait for the end of a job, and end as it did; run by :mod:`~lsd_experiments.blockwise.cluster`.
 
 There is one of these for each job, so it is a script of its own that imports next to nothing:
-``python -I -S jobwait.py KIND JOB STATES_FILE SUBMITTED LINE``, the last a file descriptor of the line to the server.
+``python -I -S jobwait.py KIND JOB STATES_FILE SUBMITTED``.
 """
 
 import os
@@ -46,7 +46,7 @@ def result(kind: str, job: str) -> str:
 
 def main() -> None:
     """Wait; this process ends with its parent, too."""
-    kind, job, states, submitted, line = sys.argv[1:]
+    kind, job, states, submitted = sys.argv[1:]
     parent, seen, size = os.getppid(), 0, 0
     while True:
         next_look = time.monotonic() + pause(size)
@@ -67,7 +67,6 @@ def main() -> None:
     how = result(kind, job)
     if how:
         sys.exit(f"job {job} ended: {how}")
-    os.write(int(line), b'{"bye": true}\n')
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How workers are started.
 
-daisy has one small process per worker, which calls :func:`slot`. It becomes the worker, or starts one: with a prefix, in
-a container, or as a job of a cluster. It lasts as long as the worker does, and fails if that fails.
+The server has one process per worker (:mod:`~lsd_experiments.blockwise.slots`), which runs this. It becomes the worker, or starts
+one: with a prefix, in a container, or as a job of a cluster. It lasts as long as the worker does, and fails if that fails.
 """
 
 import fcntl
@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from lsd_experiments.blockwise import cluster
-from lsd_experiments.blockwise.lifeline import Lifeline
-from lsd_experiments.blockwise.monitor import DELAY
 from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
 from lsd_experiments.blockwise.worker import work
 from lsd_experiments.blockwise.workers import container_program
@@ -25,36 +23,24 @@ MODULE = "lsd_experiments.blockwise.worker"
 SPEC = "task.json"  # in the records; what workers that are started by a command read
 
 
-def slot(spec_json: str, server: int) -> None:
-    """One worker from its start to its end, or to that of the process ``server``.
+def main() -> None:
+    """One worker, from its start to its end or to that of the server: ``launch RECORDS/task.json SERVER NAME``.
 
     :raises SystemExit: if it failed
     """
-    end_with_parent(parent=server)
-    spec = TaskSpec.from_json(spec_json)
-    line = _line()
-    time.sleep(float(os.environ.get(DELAY, "0")))
+    end_with_parent(parent=int(sys.argv[2]))
+    spec = TaskSpec.from_json(Path(sys.argv[1]).read_text())
     if spec.workers["kind"] != "local":
-        cluster.become_job(spec, worker_command(spec), line)
+        cluster.become_job(spec, worker_command(spec))
     lock = take_gpus(spec)
     if not spec.workers["prefix"] and not spec.workers["image"]:
-        work(spec)
-    else:
-        files = (lock.fileno(),) if lock else ()  # the GPUs are taken for as long as the worker is there
-        ended = subprocess.run(worker_command(spec), stdin=subprocess.DEVNULL, pass_fds=files, check=False).returncode
-        if ended:
-            print(f"the worker's command ({shlex.join(worker_command(spec))}) "
-                  + (f"ended with status {ended}" if ended > 0 else f"was ended by signal {-ended}"), file=sys.stderr, flush=True)
-            sys.exit(ended if ended > 0 else 128 - ended)
-    line.say(bye=True)
-
-
-def _line() -> Lifeline:
-    import daisy.v2 as daisy
-
-    context, log = daisy.Context.from_env(), Path("/proc/self/fd/2").readlink()
-    return Lifeline(worker=context["worker_id"], port=int(context["port"]), log=str(log),
-                    offset=log.stat().st_size if log.is_file() else 0)
+        return work(spec)
+    files = (lock.fileno(),) if lock else ()  # the GPUs are taken for as long as the worker is there
+    ended = subprocess.run(worker_command(spec), stdin=subprocess.DEVNULL, pass_fds=files, check=False).returncode
+    if ended:
+        print(f"the worker's command ({shlex.join(worker_command(spec))}) "
+              + (f"ended with status {ended}" if ended > 0 else f"was ended by signal {-ended}"), file=sys.stderr, flush=True)
+        sys.exit(ended if ended > 0 else 128 - ended)
 
 
 def worker_command(spec: TaskSpec) -> list[str]:
@@ -99,3 +85,7 @@ def take_gpus(spec: TaskSpec) -> IO[str] | None:
             return file
         time.sleep(0.2)
     raise RuntimeError(f"all GPUs are taken, as {directory} says")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,21 +1,22 @@
-"""The line from a worker to its run: it tells what the server must know, and ends the worker when it breaks.
+"""A worker's line to its run: by it the worker gets its blocks and tells what became of them, and when it breaks, it ends.
 
-The line is a TCP connection besides daisy's. It closes when the server ends, however that happens; then the worker
-ends within a second, also in the middle of a block. A host that vanished closes nothing: keepalive finds out.
+The line is a TCP connection, the only one between the two. It closes when the server ends, however that happens; then the
+worker ends within a second, also in the middle of a block. A host that vanished closes nothing: keepalive finds out. And a
+worker that is stopped closes nothing and answers nothing: the server misses its sign of life, and hangs up.
 
-The process that daisy starts for a worker, its slot, has a line too, from its first moment on. It is on the server's
-machine, so that the server sees at once when it dies, and with it the worker, wherever that is.
+Messages are lines of JSON. First the run's ``token``, and ``worker``, the name by which the server expects it; of a cluster's,
+``job``. The server answers ``{}``, or hangs up: nothing is heard from who has no token. Later, from a worker,
 
-Messages are lines of JSON. First the ``token``, ``worker`` (its number), daisy's ``port``, and a slot's ``log`` and how long
-that is; the server answers ``{}``, or hangs up. Later, from a slot, ``{"bye": true}``, and from a worker
-
+    {"alive": true}                            every few seconds
     {"ready": true}                            the factory is done
-    {"begins": block, "thread": n, "asks": b}  if it asks, answered by {"thread": n, "alone": whether the block was in work
+    {"wants": true, "thread": n}               answered by {"thread": n, "block": number}, or null when none is left; and with
+                                               more than one thread by {"thread": n, "alone": whether the block was in work
                                                as a worker died}
+    {"done": block, "thread": n}               counts if the block was given to this worker, and not yet taken back
     {"failed": block, "thread": n}             answered by {"thread": n} when the worker may take blocks again; with
                                                "nobody": true if no other worker was there to take this one
     {"refused": block, "thread": n, "why": line}   the block raised a UserError
-    {"worked": true}                           a first block is done
+    {"worked": true}                           if this worker dies now, the block in work is at fault
     {"stop": why}                              the run must end
 """
 
@@ -28,10 +29,13 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any, NoReturn
 
-ADDRESS, TOKEN, RELAY = "LSD_LIFELINE", "LSD_LIFELINE_TOKEN", "LSD_RELAY"  # environment variables of workers
+ADDRESS, TOKEN, NAME = "LSD_LIFELINE", "LSD_LIFELINE_TOKEN", "LSD_WORKER"  # environment variables of workers
 SILENCE = "LSD_LIFELINE_SILENCE"  # seconds without an answer after which a host counts as gone
+QUIET = "LSD_WORKER_SILENCE"  # seconds without a sign of life after which a worker counts as frozen
+JOBS = ("SLURM_JOB_ID", "LSB_JOBID")  # environment variables by which a job knows its number
 PATIENCE = 30.0  # seconds in which a host that is not reachable may come back
 UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ETIMEDOUT)
 
@@ -39,6 +43,14 @@ UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOS
 def silence() -> float:
     """Seconds without an answer after which a host counts as gone."""
     return float(os.environ.get(SILENCE, "20"))
+
+
+def quiet() -> float:
+    """Seconds without a sign of life after which a worker counts as frozen.
+
+    As long as compiled code that lets no other thread of Python run may take: the threads that give these signs are such.
+    """
+    return float(os.environ.get(QUIET, "600"))
 
 
 def keep_alive(connection: socket.socket) -> None:
@@ -61,22 +73,22 @@ def split_address(text: str) -> tuple[str, int]:
 class Lifeline:
     """The worker's end.
 
-    :param hello: what it says first, besides the token
-    :raises ConnectionError: if the server is not there, or knows nothing of this worker
+    :raises ConnectionError: if the server is not there, or does not expect this worker
     """
 
-    def __init__(self, **hello: Any) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._worked = False
         self._answered: defaultdict[int, queue.SimpleQueue[dict[str, Any]]] = defaultdict(queue.SimpleQueue)
         address = os.environ[ADDRESS]
         self._connection = _connect(address)
         keep_alive(self._connection)
         self._answers = self._connection.makefile("r")
-        self.say(token=os.environ[TOKEN], **hello)
+        self.say(token=os.environ[TOKEN], worker=os.environ.get(NAME, ""),
+                 job=next((os.environ[name] for name in JOBS if name in os.environ), None))
         if not self._answers.readline():
             raise ConnectionError(f"the scheduler at {address} knows nothing of this worker")
         threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._live, daemon=True).start()
 
     def say(self, **message: Any) -> None:
         """Send ``message``."""
@@ -89,17 +101,6 @@ class Lifeline:
             answers = self._answered[thread]
         return answers.get()
 
-    def hand_over(self) -> int:
-        """The file descriptor of the line, for the program that this process becomes."""
-        self._connection.set_inheritable(True)
-        return self._connection.fileno()
-
-    def worked(self) -> None:
-        """Tell that this worker did a block; it is said once."""
-        if not self._worked:
-            self._worked = True
-            self.say(worked=True)
-
     def stop(self, why: str) -> NoReturn:
         """End the run, whose message is ``why``; does not return."""
         try:
@@ -108,6 +109,13 @@ class Lifeline:
             time.sleep(60)  # the line breaks before
         finally:
             os._exit(1)
+
+    def _live(self) -> None:
+        pause = min(5.0, quiet() / 10)
+        with suppress(OSError):  # the run has ended, as the other thread sees
+            while True:
+                time.sleep(pause)
+                self.say(alive=True)
 
     def _watch(self) -> None:
         try:

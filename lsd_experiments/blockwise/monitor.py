@@ -9,18 +9,14 @@ import datetime
 import json
 import os
 import sys
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lsd_experiments.blockwise.blocks import count_blocks
-from lsd_experiments.blockwise.deaths import Crew
-from lsd_experiments.blockwise.gate import Answer
+from lsd_experiments.blockwise.deaths import Answer, Crew
 from lsd_experiments.blockwise.spec import TaskSpec
 
-DELAY = "LSD_START_DELAY"  # environment variable: seconds that a worker waits before it starts
 TICK = 0.5  # seconds
 REFUSED = 20  # blocks
 
@@ -35,69 +31,51 @@ class Monitor:
         self._path = Path(spec.records) / "progress.json"
         self._limit = spec.workers["max_start_failures"]
         self._crew = Crew(self._limit, spec.num_workers)
-        self._lock = threading.RLock()
+        self._answers: dict[str, Answer] = {}
         self._said = ""
         self._done = False  # whether this run did a block
         self._refused: set[int] = set()  # blocks that raised a UserError
 
-    def on_start(self, states: Mapping[str, Any]) -> None:
-        """Nothing yet: daisy has not counted what it skips."""
-
-    def on_progress(self, states: Mapping[str, Any]) -> None:
-        """daisy calls this when some blocks are done."""
-        (state,) = states.values()
-        with self._lock:
-            if state.completed_count > self.state["completed"]:
-                self._crew.block_is_done()
-                self._done = self._done or state.completed_count > state.skipped_count
-            self.state.update(total=state.total_block_count, completed=state.completed_count, skipped=state.skipped_count,
-                              failed=state.failed_count, running=state.processing_count)
-
-    def on_finish(self, states: Mapping[str, Any]) -> None:
-        """daisy calls this when all blocks are done, or failed."""
-        self.on_progress(states)
+    def on_progress(self, state: Any) -> None:
+        """daisy's counts are ``state``."""
+        self.state.update(total=state.total_block_count, completed=state.completed_count, skipped=state.skipped_count,
+                          failed=state.failed_count, running=state.processing_count)
 
     def worker_came(self, worker: str, answer: Answer) -> None:
         """Its factory may still be at work."""
-        with self._lock:
-            self._crew.came(worker, answer)
-            self.state["workers"] += 1
+        self._answers[worker] = answer
+        self._crew.came(worker, answer)
+        self.state["workers"] += 1
 
     def worker_said(self, worker: str, message: Mapping[str, Any]) -> None:
-        """What it did."""
+        """What it did, or got to do."""
         if "stop" in message:
             self.end(user_error=str(message["stop"]))
-        with self._lock:
-            self._crew.said(worker, message)
-            self._done = self._done or "worked" in message
-            if "refused" in message and not self._done:
-                self._refused.add(message["refused"])
-                if len(self._refused) >= REFUSED:
-                    self.end(user_error=str(message["why"]))
+        self._crew.said(worker, message)
+        self._done = self._done or "done" in message
+        if "refused" in message and not self._done:
+            self._refused.add(message["refused"])
+            if len(self._refused) >= REFUSED:
+                self.end(user_error=str(message["why"]))
 
-    def worker_went(self, worker: str, answer: Answer) -> None:
-        """It ended, or its machine did."""
-        with self._lock:
-            self._crew.went(worker, answer)
-            self.state["workers"] -= 1
+    def worker_went(self, worker: str) -> None:
+        """It ended, or its machine did, or it is given up."""
+        self._crew.went(worker, self._answers.pop(worker))
+        self.state["workers"] -= 1
 
     def slot_died(self, worker: str, log: str, offset: int) -> None:
         """The run ends with the next tick if these were too many."""
-        with self._lock:
-            self._crew.died(worker, log, offset)
+        self._crew.died(worker, log, offset)
+
+    def delay(self) -> float:
+        """Seconds that the next worker is to wait before it starts: where one dies again and again, others may not."""
+        return max(0.0, self._crew.recent() - self._limit + 1)
 
     def watch(self) -> None:
-        """Say what changed, every half second, and end the run when workers only die; does not return."""
-        while True:
-            with self._lock:
-                self._count_deaths()
-                self.say()
-            time.sleep(TICK)
-
-    def _count_deaths(self) -> None:
-        os.environ[DELAY] = str(max(0, self._crew.recent() - self._limit + 1))  # where one dies again and again, others may not
+        """Say what changed, and end the run when workers only die; to be called every ``TICK`` seconds."""
         if self._crew.hopeless():
             self.end(dead=self._crew.dead, log=self._crew.log)
+        self.say()
 
     def say(self) -> None:
         """Write the state if it changed."""
@@ -108,14 +86,13 @@ class Monitor:
             _put(self._path, self.state)
             _tell(self.state)
 
-    def end(self, **why: Any) -> None:
+    def end(self, **why: Any) -> NoReturn:
         """Write the last state, with ``why``, and end this process."""
-        with self._lock:
-            self.state.update(ended=True, running=0, workers=0)
-            self.state["updated"] = _now()
-            _put(self._path, self.state)
-            _tell({**self.state, **why})
-            os._exit(0)
+        self.state.update(ended=True, running=0, workers=0)
+        self.state["updated"] = _now()
+        _put(self._path, self.state)
+        _tell({**self.state, **why})
+        os._exit(0)
 
 
 def _tell(state: Mapping[str, Any]) -> None:

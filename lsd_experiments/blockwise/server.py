@@ -1,102 +1,148 @@
-"""``python -m lsd_experiments.blockwise.server PARENT``: daisy's scheduler for one task; it ends with the process PARENT.
+"""``python -m lsd_experiments.blockwise.server PARENT``: the scheduler of one task; it ends with the process PARENT.
 
 Reads a :class:`~lsd_experiments.blockwise.spec.TaskSpec` as JSON from the standard input, and writes how far it is to
-the standard output, one JSON object per line. daisy starts the workers (:mod:`~lsd_experiments.blockwise.launch`), and
-listens on a port of 127.0.0.1.
+the standard output, one JSON object per line. It starts the workers (:mod:`~lsd_experiments.blockwise.launch`), replaces those that
+die or freeze, and gives them blocks over their lines (:mod:`~lsd_experiments.blockwise.lifeline`), in the order of daisy's
+scheduler. All of it is one thread.
 """
 
 import asyncio
+import contextlib
+import itertools
 import os
 import resource
 import secrets
 import sys
-import threading
+import traceback
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from lsd_experiments.blockwise import cluster, lifeline
-from lsd_experiments.blockwise.blocks import block_number, count_blocks
+from lsd_experiments.blockwise.clock import Clock
+from lsd_experiments.blockwise.disk import full_disk
+from lsd_experiments.blockwise.dispatch import Dispatch
+from lsd_experiments.blockwise.frozen import why_frozen
 from lsd_experiments.blockwise.gate import Gate
-from lsd_experiments.blockwise.launch import slot
-from lsd_experiments.blockwise.monitor import Monitor
-from lsd_experiments.blockwise.spec import TaskSpec, describe, end_with_parent
-from lsd_experiments.geometry import Box
-from lsd_experiments.writing import put_text
+from lsd_experiments.blockwise.monitor import TICK, Monitor
+from lsd_experiments.blockwise.schedule import Schedule
+from lsd_experiments.blockwise.slots import Slot
+from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
+from lsd_experiments.errors import UserError
 
-FOR_EVER = 1e9  # seconds; None means 600 to daisy
-NO_LIMIT = 10**9  # restarts of workers: the monitor ends a run whose workers only die
-GRACE = 15.0  # seconds after which daisy ends a worker that does not end itself when its block is out of time
+GOODBYE = 10.0  # seconds in which workers may end by themselves when no block is left
+LAST_WORDS = 5.0  # seconds in which what a dead worker said may arrive
 
 
 def main() -> None:
     """Run the task of the standard input."""
     spec = TaskSpec.from_json(sys.stdin.read())
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # about ten files per worker
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     end_with_parent(partial(cluster.cancel_unattended, Path(spec.records)), int(sys.argv[1]))
-    serve(spec)
+    asyncio.run(Server(spec).run())
 
 
-def serve(spec: TaskSpec) -> None:
-    """Have all blocks of ``spec`` worked on that are not done yet; ends the process."""
-    import daisy.v2 as daisy
-    from daisy.logging import set_log_basedir
+class Server:
+    """Has all blocks of ``spec`` worked on that are not done yet."""
 
-    set_log_basedir(Path(spec.records) / "logs")
-    monitor = Monitor(spec)
-    _open_gate(spec, monitor)
-    threading.Thread(target=monitor.watch, daemon=True).start()
-    if spec.workers["kind"] != "local":
-        threading.Thread(target=cluster.keep_states, args=(Path(spec.records),), daemon=True).start()
-    task = _task(spec)
-    states = daisy.run_blockwise(task, progress=monitor, host="127.0.0.1", summary=False, return_states=True)
-    monitor.on_progress(states)
-    _name_lost_blocks(spec, task.failed_blocks())
-    monitor.end()
+    def __init__(self, spec: TaskSpec) -> None:
+        self._spec, self._monitor, self._clock = spec, Monitor(spec), Clock(2 * TICK)
+        self._given_up: list[Slot] = []
+        try:
+            self._schedule = Schedule(spec)
+        except OSError as error:
+            line = full_disk(error, [spec.records])
+            if line is None:
+                raise
+            self._monitor.end(user_error=line)
+
+    async def run(self) -> NoReturn:
+        """Ends the process."""
+        self._dispatch = Dispatch(self._schedule, self._monitor, self._clock, self._spec.threads)
+        await self._open_gate()
+        state = self._schedule.state()
+        left = state.total_block_count - state.completed_count
+        tasks = [asyncio.create_task(_or_end(self._keep(index))) for index in range(min(self._spec.num_workers, left))]
+        tasks.append(asyncio.create_task(_or_end(self._watch())))
+        if self._spec.workers["kind"] != "local":
+            tasks.append(asyncio.create_task(_or_end(asyncio.to_thread(cluster.keep_states, Path(self._spec.records)))))
+        if left:
+            await self._dispatch.over.wait()
+        end = self._clock.look() + GOODBYE
+        while any(slot.line for slot in self._dispatch.slots.values()) and self._clock.look() < end:
+            await asyncio.sleep(0.01)
+        self._monitor.on_progress(self._schedule.state())
+        self._monitor.end()
+
+    async def _open_gate(self) -> None:
+        """Listen for workers, and tell them where, by this process's environment, which they get."""
+        token = secrets.token_hex(16)
+        try:
+            gate = Gate(self._spec.workers["host"], token, self._dispatch)
+        except UserError as error:
+            self._monitor.end(user_error=str(error))
+        os.environ[lifeline.ADDRESS], os.environ[lifeline.TOKEN] = gate.address, token
+        await gate.serve(_end)
+
+    async def _keep(self, index: int) -> None:
+        """Have a worker, and another one when that is gone."""
+        for life in itertools.count():
+            await asyncio.sleep(self._monitor.delay())
+            try:
+                slot = Slot(self._spec, index, life, self._clock.look())
+            except OSError as error:  # no process to be had
+                print(f"worker {index} cannot be started: {error}", file=sys.stderr, flush=True)
+                self._monitor.slot_died(f"{index}.{life}", str(Path(self._spec.records) / "logs" / "server.log"), 0)
+                continue
+            self._dispatch.expect(slot)
+            await slot.ended.wait()
+            end = self._clock.look() + LAST_WORDS
+            while slot.line is not None and self._clock.look() < end:
+                await asyncio.sleep(0.01)
+            self._dispatch.give_up(slot)
+            if slot.look() == 0 and not slot.told:
+                slot.note("the worker ended, with status 0, before its work was done")
+            if not slot.told:
+                self._monitor.slot_died(slot.name, slot.log, slot.offset)
+
+    async def _watch(self) -> None:
+        """Look for frozen workers, and tell how far the run is."""
+        while True:
+            now = self._clock.look()
+            for slot in list(self._dispatch.slots.values()):
+                why = None if slot.look() is not None else why_frozen(self._spec, slot, now)
+                if why:
+                    self._replace(slot, why)
+            self._given_up = [slot for slot in self._given_up if slot.look() is None]  # those that ended leave no zombies
+            self._monitor.on_progress(self._schedule.state())
+            self._monitor.watch()
+            await asyncio.sleep(TICK)
+
+    def _replace(self, slot: Slot, why: str) -> None:
+        slot.note(f"frozen: {why}; this worker is given up, and replaced")
+        job = slot.line.hello.get("job") if slot.line is not None else None
+        self._dispatch.give_up(slot, f"frozen: {why}")
+        slot.kill()
+        if job is not None:
+            cluster.cancel_job(self._spec.workers["kind"], str(job))
+        self._given_up.append(slot)
+        slot.ended.set()
 
 
-def _open_gate(spec: TaskSpec, monitor: Monitor) -> None:
-    """Listen for workers, and tell them where, by this process's environment, which they get."""
-    token = secrets.token_hex(16)
-    gate = Gate(spec.workers["host"], token, monitor)
-    os.environ[lifeline.ADDRESS], os.environ[lifeline.TOKEN] = gate.address, token
-    if gate.relay_address:
-        os.environ[lifeline.RELAY] = gate.relay_address
-    threading.Thread(target=lambda: asyncio.run(gate.serve()), daemon=True).start()
+async def _or_end(work: "asyncio.Future[None] | asyncio._CoroutineLike[None]") -> None:
+    try:
+        await work
+    except Exception as error:
+        _end(error)
 
 
-def _task(spec: TaskSpec) -> Any:
-    import daisy.v2 as daisy
-
-    read = Box.of_shape(spec.write_shape, spec.begin).grow(spec.context)
-    overall = spec.total.grow(spec.context)
-    timeout = spec.workers["block_timeout"]
-    return daisy.Task(
-        task_id=spec.name,
-        total_roi=daisy.Roi(overall.begin, overall.shape),
-        read_roi=daisy.Roi(read.begin, read.shape),
-        write_roi=daisy.Roi(spec.begin, spec.write_shape),
-        process_function=partial(slot, spec.to_json(), os.getpid()),
-        fit="overhang",
-        read_write_conflict=spec.read_write_conflict,
-        max_workers=min(spec.num_workers, count_blocks(spec.total, spec.write_shape)),
-        max_retries=spec.workers["max_retries"],
-        max_worker_restarts=NO_LIMIT,
-        timeout=timeout * (2 if spec.threads > 1 else 1) + GRACE if timeout else FOR_EVER,  # one that is alone waits before
-        tracking_path=str(Path(spec.records) / "done"),
-    )
-
-
-def _name_lost_blocks(spec: TaskSpec, failed: list[Any]) -> None:
-    """Record the failed blocks whose workers died before they could."""
-    for block in failed:
-        begin, end = tuple(block.write_roi.begin), tuple(block.write_roi.end)
-        number = block_number(spec.total, spec.write_shape, begin)
-        path = Path(spec.records) / "failed" / f"{number}.txt"
-        if not path.exists():
-            put_text(path, f"{describe(number, Box(begin, end))}\n"
-                      "its worker died each time (killed, out of memory, or cut off from here)\n")
+def _end(error: BaseException) -> NoReturn:
+    """What went wrong here must not leave a run that waits for ever."""
+    with contextlib.suppress(OSError):
+        traceback.print_exception(error)
+        sys.stderr.flush()
+    os._exit(1)
 
 
 if __name__ == "__main__":

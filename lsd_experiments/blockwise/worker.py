@@ -1,6 +1,6 @@
 """What a worker does: call the stage's factory once, then work on blocks until none is left.
 
-Run by :mod:`~lsd_experiments.blockwise.launch` in the process that daisy starts, or as a command of its own,
+Run by :mod:`~lsd_experiments.blockwise.launch` in the process that the server starts, or as a command of its own,
 ``python -m lsd_experiments.blockwise.worker RECORDS/task.json``, on any machine that sees the same files.
 
 A block that raises is recorded, a :class:`UserError` with its line, others with their traceback, and given back as failed.
@@ -24,9 +24,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lsd_experiments.blockwise.blocks import Block, block_number
+from lsd_experiments.blockwise.blocks import Block, block_at
 from lsd_experiments.blockwise.disk import full_disk, paths_in
-from lsd_experiments.blockwise.lifeline import RELAY, Lifeline, split_address
+from lsd_experiments.blockwise.lifeline import Lifeline
 from lsd_experiments.blockwise.spec import BlockFunction, TaskSpec, describe, end_with_parent, load_factory
 from lsd_experiments.blockwise.turns import Turns
 from lsd_experiments.errors import Unavailable, UserError
@@ -49,24 +49,18 @@ def work(spec: TaskSpec) -> None:
 
     :raises ConnectionError: if there is no run
     """
-    import daisy.v2 as daisy
-
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s:%(name)s:%(message)s")  # to the worker's log
     logging.getLogger("lsd_experiments").setLevel(logging.INFO)
-    context = daisy.Context.from_env()
-    lifeline = Lifeline(worker=context["worker_id"], port=int(context["port"]))
-    if RELAY in os.environ:
-        context["hostname"], port = split_address(os.environ[RELAY])
-        context["port"] = str(port)
+    lifeline = Lifeline()
     try:
         process = load_factory(spec.factory)(spec.settings)
         lifeline.say(ready=True)
         turns = Turns()
-        loops = [threading.Thread(target=_loop, args=(spec, process, context.copy(), lifeline, turns, number))
+        loops = [threading.Thread(target=_loop, args=(spec, process, lifeline, turns, number))
                  for number in range(1, spec.threads)]
         for loop in loops:
             loop.start()
-        _loop(spec, process, context, lifeline, turns, 0)
+        _loop(spec, process, lifeline, turns, 0)
         for loop in loops:
             loop.join()
     except BaseException as error:
@@ -76,34 +70,29 @@ def work(spec: TaskSpec) -> None:
         raise
 
 
-def _loop(spec: TaskSpec, process: BlockFunction, context: Any, lifeline: Lifeline, turns: Turns, thread: int) -> None:
+def _loop(spec: TaskSpec, process: BlockFunction, lifeline: Lifeline, turns: Turns, thread: int) -> None:
     """Work on blocks until none is left; what goes wrong besides blocks ends the process."""
-    import daisy.v2 as daisy
-
     try:
-        client, failures = daisy.Client(context), Counter[int]()
+        failures = Counter[int]()
         while True:
             turns.take()
-            with client.acquire_block() as given:
-                if given is None:
-                    return turns.taken()
-                block = _block(spec, given)
-                lifeline.say(begins=block.number, thread=thread, asks=spec.threads > 1)
-                with turns.work(spec.threads > 1 and lifeline.answer(thread)["alone"]):
-                    failure = _work_on(spec, process, block, lifeline)
-                if failure is None:
-                    lifeline.worked()
-                elif isinstance(failure, UserError):  # it is the same elsewhere
-                    given.status = daisy.BlockStatus.FAILED
-                    lifeline.say(refused=block.number, thread=thread, why=str(failure))
-                else:
-                    given.status = daisy.BlockStatus.FAILED
-                    turns.hold()
-                    lifeline.say(failed=block.number, thread=thread)
-            if failure is not None and not isinstance(failure, UserError):
-                failures[block.number] += 1
+            lifeline.say(wants=True, thread=thread)
+            number = lifeline.answer(thread)["block"]
+            if number is None:
+                return turns.taken()
+            block = block_at(spec.total, spec.write_shape, spec.context, number)
+            with turns.work(spec.threads > 1 and lifeline.answer(thread)["alone"]):
+                failure = _work_on(spec, process, block, lifeline)
+            if failure is None:
+                lifeline.say(done=number, thread=thread)
+            elif isinstance(failure, UserError):  # it is the same elsewhere
+                lifeline.say(refused=number, thread=thread, why=str(failure))
+            else:
+                turns.hold()
+                lifeline.say(failed=number, thread=thread)
+                failures[number] += 1
                 if "nobody" in lifeline.answer(thread):
-                    time.sleep(pause(failures[block.number], spec.workers["max_retries"]))
+                    time.sleep(pause(failures[number], spec.workers["max_retries"]))
                 turns.release()
     except BaseException:
         try:
@@ -182,7 +171,7 @@ def _time_limit(spec: TaskSpec, block: Block, lifeline: Lifeline) -> Iterator[No
         faulthandler.dump_traceback(all_threads=True)
         try:
             put_text(Path(spec.records) / "failed" / f"{block.number}.txt", f"{describe(block.number, block.write)}\n{line}\n")
-            lifeline.worked()  # this death is the block's fault
+            lifeline.say(worked=True)  # this death is the block's fault
         finally:
             os._exit(1)
 
@@ -195,12 +184,6 @@ def _time_limit(spec: TaskSpec, block: Block, lifeline: Lifeline) -> Iterator[No
     finally:
         if timer:
             timer.cancel()
-
-
-def _block(spec: TaskSpec, given: Any) -> Block:
-    """Our block for daisy's."""
-    read, write = (Box(tuple(roi.begin), tuple(roi.end)) for roi in (given.read_roi, given.write_roi))
-    return Block(block_number(spec.total, spec.write_shape, write.begin), read, write)
 
 
 if __name__ == "__main__":
