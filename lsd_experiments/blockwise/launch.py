@@ -1,46 +1,18 @@
-"""How workers are started.
-
-The server has one process per worker (:mod:`~lsd_experiments.blockwise.slots`), which runs this. It becomes the worker, or starts
-one: with a prefix, in a container, or as a job of a cluster. It lasts as long as the worker does, and fails if that fails.
-"""
+"""What workers are started with: their command, the container around it, their GPUs."""
 
 import fcntl
 import os
-import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from lsd_experiments.blockwise import cluster
-from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
-from lsd_experiments.blockwise.worker import work
+from lsd_experiments.blockwise.spec import TaskSpec
 from lsd_experiments.blockwise.workers import container_program
 
 MODULE = "lsd_experiments.blockwise.worker"
 SPEC = "task.json"  # in the records; what workers that are started by a command read
-
-
-def main() -> None:
-    """One worker, from its start to its end or to that of the server: ``launch RECORDS/task.json SERVER NAME``.
-
-    :raises SystemExit: if it failed
-    """
-    end_with_parent(parent=int(sys.argv[2]))
-    spec = TaskSpec.from_json(Path(sys.argv[1]).read_text())
-    if spec.workers["kind"] != "local":
-        cluster.become_job(spec, worker_command(spec))
-    lock = take_gpus(spec)
-    if not spec.workers["prefix"] and not spec.workers["image"]:
-        return work(spec)
-    files = (lock.fileno(),) if lock else ()  # the GPUs are taken for as long as the worker is there
-    ended = subprocess.run(worker_command(spec), stdin=subprocess.DEVNULL, pass_fds=files, check=False).returncode
-    if ended:
-        print(f"the worker's command ({shlex.join(worker_command(spec))}) "
-              + (f"ended with status {ended}" if ended > 0 else f"was ended by signal {-ended}"), file=sys.stderr, flush=True)
-        sys.exit(ended if ended > 0 else 128 - ended)
 
 
 def worker_command(spec: TaskSpec) -> list[str]:
@@ -85,7 +57,3 @@ def take_gpus(spec: TaskSpec) -> IO[str] | None:
             return file
         time.sleep(0.2)
     raise RuntimeError(f"all GPUs are taken, as {directory} says")
-
-
-if __name__ == "__main__":
-    main()

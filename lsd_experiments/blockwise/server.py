@@ -1,9 +1,9 @@
 """``python -m lsd_experiments.blockwise.server PARENT``: the scheduler of one task; it ends with the process PARENT.
 
 Reads a :class:`~lsd_experiments.blockwise.spec.TaskSpec` as JSON from the standard input, and writes how far it is to
-the standard output, one JSON object per line. It starts the workers (:mod:`~lsd_experiments.blockwise.launch`), replaces those that
-die or freeze, and gives them blocks over their lines (:mod:`~lsd_experiments.blockwise.lifeline`), in the order of daisy's
-scheduler. All of it is one thread.
+the standard output, one JSON object per line. It starts the workers (:mod:`~lsd_experiments.blockwise.start_worker`),
+replaces those that die or freeze, and gives them blocks over their lines (:mod:`~lsd_experiments.blockwise.lifeline`), in
+the order of daisy's scheduler. All of it is one thread.
 """
 
 import asyncio

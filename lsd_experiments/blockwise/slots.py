@@ -12,7 +12,7 @@ from lsd_experiments.blockwise.gate import Line
 from lsd_experiments.blockwise.lifeline import NAME
 from lsd_experiments.blockwise.spec import TaskSpec
 
-MODULE = "lsd_experiments.blockwise.launch"
+MODULE = "lsd_experiments.blockwise.start_worker"
 
 
 class Slot:

@@ -1,6 +1,6 @@
 """What a worker does: call the stage's factory once, then work on blocks until none is left.
 
-Run by :mod:`~lsd_experiments.blockwise.launch` in the process that the server starts, or as a command of its own,
+Run by :mod:`~lsd_experiments.blockwise.start_worker` in the process that the server starts, or as a command of its own,
 ``python -m lsd_experiments.blockwise.worker RECORDS/task.json``, on any machine that sees the same files.
 
 A block that raises is recorded, a :class:`UserError` with its line, others with their traceback, and given back as failed.
@@ -22,7 +22,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lsd_experiments.blockwise.blocks import Block, block_at
 from lsd_experiments.blockwise.disk import full_disk, paths_in
@@ -30,7 +29,6 @@ from lsd_experiments.blockwise.lifeline import Lifeline
 from lsd_experiments.blockwise.spec import BlockFunction, TaskSpec, describe, end_with_parent, load_factory
 from lsd_experiments.blockwise.turns import Turns
 from lsd_experiments.errors import Unavailable, UserError
-from lsd_experiments.geometry import Box
 from lsd_experiments.writing import put_text
 
 

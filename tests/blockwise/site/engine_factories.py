@@ -1,5 +1,6 @@
 """Block functions for the engine's tests; they run in worker processes."""
 
+import ctypes
 import os
 import signal
 import threading
@@ -204,3 +205,50 @@ def slow_until_released(settings):
             time.sleep(0.1)
         process(block)
     return wait
+
+
+def stop_once(settings):
+    """Stop the worker (SIGSTOP) once at each of the given places: ``factory``, ``exit``, or in a block, by its number."""
+    process, directory = fill(settings), Path(settings["path"]).parent
+
+    def stop(place):
+        note = directory / f"stopped_{place}"
+        try:
+            note.open("x").write(str(os.getpid()))
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    if "factory" in settings["places"]:
+        stop("factory")
+    if "exit" in settings["places"]:
+        threading.Thread(target=lambda: (threading.main_thread().join(), stop("exit"))).start()
+
+    def sometimes(block):
+        if block.number in settings["places"]:
+            stop(block.number)
+        process(block)
+    return sometimes
+
+
+def stop_always(settings):
+    """Stop the worker in the given blocks."""
+    process = fill(settings)
+
+    def sometimes(block):
+        if block.number in settings["blocks"]:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(1)  # another thread may be the one to hear of it
+        process(block)
+    return sometimes
+
+
+def hold(settings):
+    """Let no other thread of the process run for a while, as compiled code may."""
+    process = fill(settings)
+
+    def still(block):
+        if block.number in settings["blocks"]:
+            ctypes.PyDLL(None).usleep(int(settings["seconds"] * 1e6))
+        process(block)
+    return still

@@ -1,0 +1,39 @@
+"""``python -m lsd_experiments.blockwise.start_worker RECORDS/task.json SERVER NAME``: how workers are started.
+
+The server has one such process per worker (:mod:`~lsd_experiments.blockwise.slots`). It becomes the worker, or starts one: with a
+prefix, in a container, or as a job of a cluster. It lasts as long as the worker does, and fails if that fails.
+"""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from lsd_experiments.blockwise import cluster
+from lsd_experiments.blockwise.launch import take_gpus, worker_command
+from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
+from lsd_experiments.blockwise.worker import work
+
+
+def main() -> None:
+    """One worker, from its start to its end, or to that of the process SERVER.
+
+    :raises SystemExit: if it failed
+    """
+    end_with_parent(parent=int(sys.argv[2]))
+    spec = TaskSpec.from_json(Path(sys.argv[1]).read_text())
+    if spec.workers["kind"] != "local":
+        cluster.become_job(spec, worker_command(spec))
+    lock = take_gpus(spec)
+    if not spec.workers["prefix"] and not spec.workers["image"]:
+        return work(spec)
+    files = (lock.fileno(),) if lock else ()  # the GPUs are taken for as long as the worker is there
+    ended = subprocess.run(worker_command(spec), stdin=subprocess.DEVNULL, pass_fds=files, check=False).returncode
+    if ended:
+        print(f"the worker's command ({shlex.join(worker_command(spec))}) "
+              + (f"ended with status {ended}" if ended > 0 else f"was ended by signal {-ended}"), file=sys.stderr, flush=True)
+        sys.exit(ended if ended > 0 else 128 - ended)
+
+
+if __name__ == "__main__":
+    main()
