@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from lsd_experiments.blockwise import machine
 from lsd_experiments.errors import UserError
+from lsd_experiments.listening import ALL, listen, stands_for
 from lsd_experiments.settings import Settings
 
 STAGES = ("predict", "extract_fragments", "agglomerate", "extract_segmentation")
@@ -41,8 +41,10 @@ def _check_time(text: str) -> str:
 
 
 def _check_host(text: str) -> str:
-    if text in ("0.0.0.0", "::", "0", "*"):
-        raise ValueError("host is the one address that workers connect to; this one stands for all")
+    what = stands_for(text)
+    if what:
+        raise ValueError("host is the one address that workers connect to; this one stands for "
+                         + ("all" if what == ALL else what))
     return text
 
 
@@ -164,13 +166,9 @@ def container_program() -> str | None:
 def check_workers(workers: Workers) -> None:
     """Look for what workers need on this machine.
 
-    :raises UserError: if an image or a program is missing, or ``host`` is an address of another machine
+    :raises UserError: if an image or a program is missing, or ``host`` is no address, or none of this machine
     """
-    try:
-        socket.create_server((workers.host, 0)).close()
-    except OSError as error:
-        raise UserError(f"[workers]: host = {workers.host} is no address of this machine ({error.strerror}). Name one that the "
-                        "workers' machines reach, or leave it out") from error
+    listen(workers.host, key="[workers]: host").close()
     if workers.image and not Path(workers.image).exists():
         raise UserError(f"[workers]: image = {workers.image}: not there. Build it, see docs/clusters.md")
     if workers.prefix and shutil.which(workers.prefix[0]) is None:

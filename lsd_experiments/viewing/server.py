@@ -1,12 +1,16 @@
 """What the viewing commands share: their options, the server, and waiting until Ctrl-C."""
 
 import argparse
+import socket
 import threading
 from collections.abc import Callable, Sequence
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.listening import ALL, resolve, stands_for
 from lsd_experiments.viewing.layers import View
 from lsd_experiments.viewing.skeletons import SkeletonView
+
+EVERYWHERE = ("0.0.0.0", "::")
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +20,18 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-p", "--port", type=int, default=0, help="default: any that is free")
 
 
+def _address(text: str) -> str:
+    """The one that is meant; all of the machine's only in their usual spelling, so that nobody gets them by mistake."""
+    if text in EVERYWHERE:
+        return text
+    if stands_for(text) == ALL:
+        raise UserError(f"--bind-address {text or repr(text)} stands for {ALL}. Pass 0.0.0.0 if that is meant")
+    family, address = resolve(text, "--bind-address")
+    if family == socket.AF_INET6:
+        raise UserError(f"--bind-address {text}: the viewer's URLs hold no IPv6 addresses. Name an IPv4 address, or :: for all")
+    return address
+
+
 def serve(collect: Callable[[], Sequence[View | SkeletonView]], bind_address: str, port: int) -> None:
     """Show what ``collect`` gives, print the viewer's URL, and stay until Ctrl-C.
 
@@ -23,12 +39,13 @@ def serve(collect: Callable[[], Sequence[View | SkeletonView]], bind_address: st
     """
     if not 0 <= port < 2**16:  # neuroglancer would take another
         raise UserError(f"--port {port}: there is no such port. Name one from 1 to 65535, or 0 for any that is free")
+    address = _address(bind_address)
     import neuroglancer
 
     from lsd_experiments.viewing.viewer import make_viewer
 
     views = collect()
-    neuroglancer.set_server_bind_address(bind_address, port)
+    neuroglancer.set_server_bind_address(address, port)
     try:
         viewer = make_viewer(views)
     except (OSError, OverflowError) as error:
