@@ -8,9 +8,12 @@ import errno
 import logging
 import math
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 from lsd_experiments.errors import UserError
 
@@ -28,9 +31,25 @@ REFUSALS = {
 }
 
 
+# A URL's password, also of one that is typed as another argument: argparse quotes what it does not understand.
+PASSWORD = re.compile(r"(\w:/{0,2}[^\s/@:]*:)(?!password@)[^\s@]*(?=@)|(password\s*=\s*)('[^']*'|[^\s&]+)", re.IGNORECASE)
+
+
+class Parser(argparse.ArgumentParser):
+    """One that quotes no passwords."""
+
+    def error(self, message: str) -> NoReturn:  # noqa: D102
+        super().error(without_passwords(message))
+
+
+def without_passwords(text: str) -> str:
+    """``text`` with ``***`` for what looks like the password of a URL or of a database's parameters."""
+    return PASSWORD.sub(lambda match: f"{match[1] or match[2]}***", text)
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with the options that every command has; ``description`` is the command's docstring."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--debug", action="store_true", help="log in detail, and give the traceback of an error")
     return parser
 
@@ -120,6 +139,7 @@ def refusals(debug: bool = False) -> Iterator[None]:
 
 def _refuse(message: str, debug: bool) -> int:
     if debug:
-        logging.getLogger(__name__).exception("the error below was raised here")
-    print(f"error: {message}", file=sys.stderr)
+        where = without_passwords(traceback.format_exc())
+        logging.getLogger(__name__).error("the error below was raised here\n%s", where.rstrip())
+    print(f"error: {without_passwords(message)}", file=sys.stderr)
     return 2

@@ -16,7 +16,7 @@ SECRET = "db"  # the key whose value may be a URL with a password: it is not quo
 class Settings(pydantic.BaseModel):
     """Base of all settings: frozen, and an unknown key is an error."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)

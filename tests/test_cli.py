@@ -140,3 +140,29 @@ def test_mknet_refuses_an_illegal_shape_in_one_line(tmp_path):
     assert "(84, 268, 268)" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert not (tmp_path / "train_net.json").exists()
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("postgresql://u:s3cret@h/db: no such file", "postgresql://u:***@h/db: no such file"),
+    ("--dbb=postgres:/u:s3c/ret@h/db", "--dbb=postgres:/u:***@h/db"),
+    ("host=h password = s3cret dbname=x", "host=h password = ***"),
+    ("host=h password='s3 cret'", "host=h password=***"),
+    ("Take postgresql://user:password@host:port/db", "Take postgresql://user:password@host:port/db"),
+    ("/data/12:30/graph.db: no such file", "/data/12:30/graph.db: no such file"),
+    ("ann@lab:/data: no such file", "ann@lab:/data: no such file"),
+])
+def test_passwords_are_not_said_again(text, shown, capsys):
+    """Not even what was typed in a place where no database is expected."""
+    parser = cli.parser("")
+    parser.add_argument("--number")
+
+    def refuse(options):
+        raise UserError(text)
+
+    for arguments in ([], [text], ["--debug"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.run(refuse, parser, arguments)
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert shown.split(" dbname")[0] in said
+        assert "ret" not in said

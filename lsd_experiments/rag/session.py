@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from lsd_experiments.rag.address import Address
+from lsd_experiments.rag.address import Address, hide
 from lsd_experiments.rag.refusals import first_line, is_outage, is_starting, refusal
 
 logger = logging.getLogger(__name__)
@@ -58,14 +58,15 @@ class Session:
                 result = self._attempt(work)
             except psycopg2.Error as error:
                 if not self._is_away(error):
-                    raise refusal(self._address.name, error) from None
+                    raise self._refusal(error) from None
                 self.close()
                 now = time.monotonic()
                 if began is None:
                     began = now
-                    logger.warning("%s does not answer (%s); waiting for it", self._address.name, first_line(error))
+                    logger.warning("%s does not answer (%s); waiting for it", self._address.name,
+                                   hide(first_line(error), self._address))
                 if now - began + pause > self._retry:
-                    raise refusal(self._address.name, error, self._retry) from None
+                    raise self._refusal(error, self._retry) from None
                 time.sleep(pause)
                 pause = min(2 * pause, PAUSES[1])
             else:
@@ -105,6 +106,10 @@ class Session:
                 cursor.execute(f"SET {setting}")
         connection.commit()
         return connection
+
+    def _refusal(self, error: Exception, waited: float | None = None) -> Exception:
+        refused = refusal(self._address.name, error, waited)
+        return refused if refused is error else type(refused)(hide(str(refused), self._address))
 
     def _is_away(self, error: Exception) -> bool:
         if self._connection is None:  # could not connect

@@ -1,10 +1,14 @@
 """Passwords do not stay in URLs."""
 
+import re
+from random import Random
+
 import pytest
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.rag import is_url, split_password
 from lsd_experiments.rag.address import parse_address
+from lsd_experiments.rag.session import Session
 
 
 @pytest.mark.parametrize(("url", "bare", "password"), [
@@ -87,3 +91,101 @@ def test_what_is_a_url(tmp_path):
     with pytest.raises(UserError, match=r"begins with mysql://\. Name a file") as caught:
         is_url("mysql://ann:secret@host/db")
     assert "secret" not in str(caught.value)
+
+
+MARKER = "hUnTer2"
+TEMPLATES = [
+    "postgresql://ann:{}/db", "postgresql://ann:{}", "postgresql://host:5432/ann:{}@host", "postgresql://host:{}/db?schema=a",
+    "postgresql://ann@host:{}/db", "postgresql://ann@host/db&password={}", "postgresql://ann@host/db&passwd={}&schema=a",
+    "postgresql://ann@host/password={}", "postgresql://ann%3A{}@host/db", "postgresql://ann@host/db%26password%3D{}",
+    "postgresql://ann@host/host%3Dh%20password%3D{}", "postgresql://ann@host/db?{}", "postgresql://ann@host/db?ann:{}",
+    "postgresql://ann@host/db?schema=a&{}", "postgresql://ann@host/db?{}=", "postgresql://ann@host/db?pwd={}", "postgresql://ann@host/db?pass={}",
+    "postgresql://ann@host/db?port={}", "postgresql://ann@host/db?user=ann:{}", "postgresql://ann@host/db?host=ann:{}@host",
+    "postgresql://ann@host/db?dbname=postgresql://ann:{}@host/db", "postgresql://ann@host/db?schema=a:{}", "postgresql://ann@host/db#{}",
+    "postgresql://ann@host/db?schema=a?password={}", "postgresql://ann:%zz{}@host/db?sslmode=%zz", "postgresql://ann:a@{}@host/db",
+    "postgresql://ann:a/{}@host/db", "postgresql://ann:a?{}@host/db", "postgresql://ann:a#{}@host/db", "postgresql://ann:{}@[::1/db",
+    "postgresql://ann:{}@host:54x/db", "postgresql://ann:{}@host/db?shcema=a", "postgresql://ann: {}@host /db",
+    "postgresql:/ann:{}@host/db", "postgresql:ann:{}@host/db", "postgresql//ann:{}@host/db", "postgresl://ann:{}@host/db",
+    "Postgresql://ann:{}@host/db", "mysql://ann:{}@host/db", " postgresql://ann:{}@host/db", "postgresql ://ann:{}@host/db", "ann:{}@host/db",
+    "ann:{}@host", "host=h password={} dbname=x", "password = '{}'", "{}://ann@host/db", "postgres: {}", "postgres:{}", "://ann:{}@host/db",
+]
+
+
+def secrets_of(marker):
+    """As it may be said again."""
+    return marker.lower(), marker.encode().hex()
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_no_message_has_what_may_be_a_password(template, tmp_path, monkeypatch):
+    """Wherever it came in: what follows from a URL is refused without it, or holds it as its password."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LSD_DATABASE_RETRY", "0")
+    text = template.format(MARKER)
+    with pytest.raises(UserError) as caught:
+        if is_url(text):
+            parse_address(split_password(text)[0])
+    assert not any(secret in str(caught.value).lower() for secret in secrets_of(MARKER))
+    assert MARKER not in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_damaged_urls_show_no_password(seed, tmp_path, monkeypatch):
+    """One sign more, less or another one anywhere in a URL, with seeds."""
+    monkeypatch.chdir(tmp_path)
+    random = Random(seed)
+    url = list(f"postgresql://ann:{MARKER}@host:5432/db?schema=a&sslmode=prefer")
+    first = url.index(MARKER[0])
+    places = [*range(first), *range(first + len(MARKER), len(url))]  # the password itself stays whole
+    for _ in range(random.randint(1, 2)):
+        place = random.choice([each for each in places if each < len(url)])
+        url[place] = random.choice(["", *"@:/?#&=% '\"\\[]", url[place] * 2])
+    text = "".join(url)
+    shown = ""
+    try:
+        if is_url(text):
+            bare, password = split_password(text)
+            shown = bare + parse_address(bare).name + repr(parse_address(text))
+            assert password is None or MARKER in password
+    except UserError as error:
+        shown = str(error)
+    well_formed = re.match(rf"postgresql://\w*{MARKER}@", text)  # without its colon it is a user's name
+    assert well_formed or MARKER.lower() not in shown.lower(), text
+
+
+@pytest.mark.parametrize("variable", ["PGUSER", "PGHOST", "PGPORT", "PGDATABASE"])
+def test_what_the_environment_says_in_the_wrong_place_is_not_quoted(variable, monkeypatch):
+    monkeypatch.setenv(variable, f"postgresql://ann:{MARKER}@host/db")
+    with pytest.raises(UserError, match=rf"{variable} in the environment is no \w+ of a database\. Correct it") as caught:
+        parse_address("postgresql:///")
+    assert MARKER not in str(caught.value)
+
+
+@pytest.mark.parametrize(("url", "environment"), [
+    ("postgresql://ann@127.0.0.1:1/db?service={}", {}), ("postgresql://ann@127.0.0.1:1/db?sslmode={}", {}),
+    ("postgresql://ann@127.0.0.1:1/db?connect_timeout={}", {}), ("postgresql://ann@127.0.0.1:1/db?application_name=a", {"PGSERVICE": "{}"}),
+    ("postgresql://ann@127.0.0.1:1/db", {"PGPASSWORD": "{}", "PGSSLMODE": "{}"}), ("postgresql://ann:{}@127.0.0.1:1/db", {})])
+def test_what_libpq_says_is_shown_without_what_it_quotes(url, environment, monkeypatch, caplog):
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value.format(MARKER))
+    session = Session(parse_address(url.format(MARKER)), retry=0)
+    with pytest.raises(UserError, match=r"cannot be reached") as caught:
+        session.run(lambda cursor: None)
+    assert MARKER not in str(caught.value) + caplog.text + repr(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("directory", ["a:b@c", "x@y:z", "postgres:a", "password=x", "a b:c@d e", "mysql:"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_directory_that_is_there_is_a_path_whatever_its_name(directory, absolute, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / directory).mkdir()
+    for name in ("graph.db", "to be made/graph.db", "a:b@c.db"):
+        place = f"{tmp_path}/{directory}/{name}" if absolute else f"{directory}/{name}"
+        assert not is_url(place)
+    assert not is_url(directory)
+
+
+@pytest.mark.parametrize("path", ["x@y:z/graph.db", r"C:\Users\ann@lab\graph.db", "my graphs/graph 1.db", "a:b@c.sqlite", "C:graph.db"])
+def test_paths_that_are_not_there_yet(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not is_url(path)
