@@ -181,7 +181,6 @@ def test_jobs_end_with_a_run_that_is_killed(make_task, in_cluster, tmp_path):
 def test_a_job_that_starts_after_its_run_ends_at_once(make_task, in_cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("LSD_LIFELINE", "127.0.0.1:1")  # nobody listens
     monkeypatch.setenv("LSD_LIFELINE_TOKEN", "x")
-    monkeypatch.setenv("DAISY_CONTEXT", "hostname=127.0.0.1:port=1:task_id=a:worker_id=0")
     task, _ = make_task("fill")
     run_blockwise(task)  # for its task.json
     words = [sys.executable, "-m", "lsd_experiments.blockwise.worker", str(task.records / "task.json")]
