@@ -18,7 +18,7 @@ def resolve(host: str, key: str) -> tuple[socket.AddressFamily, str]:
     :param key: what messages call it
     :raises UserError: if it cannot be resolved, or is no one address: all of them, multicast or broadcast
     """
-    shown = f"{key} = {host}" if host.isascii() and host.isprintable() else f"{key} = {ascii(host)}"
+    shown = f"{key} = {host}" if host.isascii() and host.isprintable() else f"{key} = {host!a}"
     if not host or not host.isascii() or not host.isprintable() or set(host) & set(" *[]/"):
         raise UserError(f"{shown}: neither a name nor an address. {REMEDY}")
     try:

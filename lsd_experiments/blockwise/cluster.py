@@ -18,6 +18,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -150,11 +151,21 @@ def cancel_unattended(records: Path) -> None:
 
 
 def cancel_job(kind: str, job: str) -> None:
-    """Have one job cancelled that does nothing any more; nobody waits for that."""
-    if kind in SUBMIT and re.fullmatch(r"[0-9]+", job):
-        words = ["scancel", job] if kind == "slurm" else ["bkill", job]
-        subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                         start_new_session=True)
+    """Have one job cancelled that does nothing any more; nobody waits for that.
+
+    It is killed first: to be cancelled, Slurm would wake it up, if it was stopped.
+    """
+    if kind not in SUBMIT or not re.fullmatch("[0-9]+", job):
+        return
+    commands = ([["scancel", "--full", "--signal=KILL", job], ["scancel", job]] if kind == "slurm"
+                else [["bkill", "-s", "KILL", job], ["bkill", job]])
+
+    def cancel() -> None:
+        for words in commands:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                _ask(words)
+
+    threading.Thread(target=cancel, daemon=True).start()
 
 
 def _cancel_command(run: Mapping[str, str]) -> list[str]:

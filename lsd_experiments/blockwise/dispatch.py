@@ -64,7 +64,7 @@ class Dispatch:
             self._schedule.done(message["done"])
             self._monitor.worker_said(slot.name, message)
         elif "failed" in message or "refused" in message:
-            block = message.get("failed", message.get("refused"))
+            block: int = message["failed" if "failed" in message else "refused"]
             self._monitor.worker_said(slot.name, message)
             if slot.blocks.pop(block, None) is not None:
                 self._schedule.failed(block, "what it raised was not recorded")

@@ -4,6 +4,7 @@ It is as daisy writes it, a Zarr v3 group with one uncompressed array of one chu
 records of earlier versions count::
 
     done/zarr.json, done/done/zarr.json, done/done/c/0/0/0
+    done/failures/zarr.json                                     daisy's count of failures, of which there is none
 """
 
 import json
@@ -39,14 +40,17 @@ class DoneBlocks:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("wb") as file:
                 file.truncate(size)
-            put_text(directory / "done" / "zarr.json", json.dumps(_array(grid), indent=1))
+            put_text(directory / "done" / "zarr.json", json.dumps(_array(grid, "uint8"), indent=1))
+            (directory / "failures").mkdir(exist_ok=True)
+            put_text(directory / "failures" / "zarr.json", json.dumps(_array(grid, "uint32"), indent=1))
             put_text(directory / "zarr.json", json.dumps({"attributes": {}, "node_type": "group", "zarr_format": 3}, indent=1))
         self._file = os.open(self._path, os.O_RDWR)
         self._grid = grid
 
     def mask(self) -> NDArray[np.uint8]:
         """[blocks along each axis], 1 where one is done."""
-        return (np.fromfile(self._path, np.uint8) == 1).astype(np.uint8).reshape(self._grid)
+        done: NDArray[np.uint8] = (np.fromfile(self._path, np.uint8) == 1).astype(np.uint8).reshape(self._grid)
+        return done
 
     def add(self, number: int) -> None:
         """Record a block as done."""
@@ -63,13 +67,13 @@ def _is_of(path: Path, grid: Voxels) -> bool:
     return shapes == (list(grid), list(grid))
 
 
-def _array(grid: Voxels) -> dict[str, Any]:
+def _array(grid: Voxels, data_type: str) -> dict[str, Any]:
     return {
         "attributes": {},
         "chunk_grid": {"configuration": {"chunk_shape": list(grid)}, "name": "regular"},
         "chunk_key_encoding": {"configuration": {"separator": "/"}, "name": "default"},
         "codecs": [{"configuration": {"endian": "little"}, "name": "bytes"}],
-        "data_type": "uint8",
+        "data_type": data_type,
         "fill_value": 0,
         "node_type": "array",
         "shape": list(grid),

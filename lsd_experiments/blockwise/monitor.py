@@ -69,7 +69,7 @@ class Monitor:
 
     def delay(self) -> float:
         """Seconds that the next worker is to wait before it starts: where one dies again and again, others may not."""
-        return max(0.0, self._crew.recent() - self._limit + 1)
+        return float(max(0, self._crew.recent() - int(self._limit) + 1))
 
     def watch(self) -> None:
         """Say what changed, and end the run when workers only die; to be called every ``TICK`` seconds."""

@@ -14,6 +14,7 @@ import resource
 import secrets
 import sys
 import traceback
+from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -130,7 +131,7 @@ class Server:
         slot.ended.set()
 
 
-async def _or_end(work: "asyncio.Future[None] | asyncio._CoroutineLike[None]") -> None:
+async def _or_end(work: Awaitable[object]) -> None:
     try:
         await work
     except Exception as error:

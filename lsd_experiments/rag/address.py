@@ -22,7 +22,7 @@ HOST = re.compile(r"([\w.-]*|%2[Ff][\w.%-]*|\[[0-9A-Fa-f:.]+(%25[\w.-]+|%[\w.-]+
 # Decoded, the parts of an address that are shown. What is none may be a password that came in the wrong place.
 SHAPES = {
     "user": re.compile(r"[\w.@$+-]*"),
-    "host": re.compile(r"(?:[\w.-]*|[@/][^:=&?#@,\s]*|[0-9A-Fa-f:.]*(?:%[\w.-]+)?)(?:,(?:[\w.-]*|/[^:=&?#@,\s]*|[0-9A-Fa-f:.]*))*"),
+    "host": re.compile(r"[\w.-]*|[@/][^:=&?#@\s]*|[0-9A-Fa-f:.]*(%[\w.-]+)?"),  # each of those between commas
     "port": re.compile(r"[0-9,]*"),
     "dbname": re.compile(r"[^:=&?#@/\s]*( [^:=&?#@/\s]*)*"),
 }
@@ -37,8 +37,8 @@ FILES = (".db", ".sqlite", ".sqlite3")  # of a name with : and @ in a directory 
 
 SECRET = re.compile("passw|secret|_key$", re.IGNORECASE)  # of libpq's parameters; passfile and sslkey name files
 
-MALFORMED = ("db: the URL of the database is malformed. It is postgresql://user:password@host:port/database?parameter=value, with "
-             "special characters in each part as %40 for @, %2F for /, %3A for :")
+MALFORMED = ("db: the URL of the database is malformed. It is postgresql://user:password@host:port/database?parameter=value, "
+             "with special characters in each part as %40 for @, %2F for /, %3A for :")
 
 
 def is_url(place: str | Path) -> bool:
@@ -54,13 +54,13 @@ def is_url(place: str | Path) -> bool:
     if separator and scheme in ("postgres", "postgresql"):
         return True
     new = _new_part(place)
-    if not new or (new == os.path.basename(place) and new.endswith(FILES)) or re.match(r"[A-Za-z]:\\", place):
+    if not new or (new == place.rpartition("/")[2] and new.endswith(FILES)) or re.match(r"[A-Za-z]:\\", place):
         return False
     if separator and re.fullmatch(r"[A-Za-z]+(\+[A-Za-z]+)?", scheme):
         raise UserError(f"db: a URL that begins with {scheme}://. Name a file for SQLite, or postgresql://user@host/database")
     if separator or NO_FILE.search(new):
         raise UserError("db: neither a file nor a URL as it should be. Name a file for SQLite, or "
-                        "postgresql://user:password@host:port/database; a file's directory with : and @ in its name must be there")
+                        "postgresql://user:password@host:port/database; a directory with : and @ in its name must be there")
     return False
 
 
@@ -69,7 +69,7 @@ def _new_part(place: str) -> str:
     if os.path.lexists(place):
         return ""
     ends = [match.start() for match in re.finditer("/", place)]
-    there = max((end + 1 for end in ends if os.path.isdir(place[:end + 1])), default=0)
+    there = max((end + 1 for end in ends if os.path.isdir(place[:end + 1])), default=0)  # noqa: PTH112  (Path raises for long names)
     return place[there:]
 
 
@@ -82,7 +82,7 @@ def split_password(url: str) -> tuple[str, str | None]:
     if parts is None or not all(map(HOST.fullmatch, parts["hosts"].split(","))):
         raise UserError(MALFORMED)
     shown = {"user": parts["user"] or "", "dbname": (parts["database"] or "").removeprefix("/")}
-    if not all(SHAPES[key].fullmatch(unquote(value)) for key, value in shown.items()):
+    if not all(_fits(key, unquote(value)) for key, value in shown.items()):
         raise UserError(MALFORMED)
     password = parts["password"]
     query = [item for item in (parts["query"] or "").split("&") if item]
@@ -105,12 +105,17 @@ def split_password(url: str) -> tuple[str, str | None]:
     return bare, unquote(password) if password else None
 
 
+def _fits(key: str, value: str) -> bool:
+    """Whether a part of an address, decoded, looks like what it should be."""
+    return all(map(SHAPES[key].fullmatch, value.split(",") if key == "host" else [value]))
+
+
 def _check_parameter(key: str, value: str) -> None:
     """:raises UserError: if libpq knows no such parameter; it is named if it seems to be one that was mistyped"""
     import psycopg2
     from psycopg2.extensions import parse_dsn
 
-    if key in SHAPES and not SHAPES[key].fullmatch(value):
+    if key in SHAPES and not _fits(key, value):
         raise UserError(MALFORMED)
     if key == "schema":
         return
@@ -164,12 +169,11 @@ def parse_address(url: str) -> Address:
 
 def _describe(parameters: dict[str, str], schema: str) -> str:
     """:raises UserError: if what is to be shown may be something else"""
-    for key, shape in SHAPES.items():
+    for key, variable in VARIABLES.items():
         given = parameters.get(key) or (parameters.get("hostaddr") if key == "host" else None)
-        if given is not None and not shape.fullmatch(given):
+        if given is not None and not _fits(key, given):
             raise UserError(MALFORMED)
-        variable = VARIABLES[key]
-        if given is None and not shape.fullmatch(os.environ.get(variable, "")):
+        if given is None and not _fits(key, os.environ.get(variable, "")):
             raise UserError(f"db: {variable} in the environment is no {key} of a database. Correct it, or name it in the URL")
     user = parameters.get("user") or os.environ.get("PGUSER") or getpass.getuser()
     host = parameters.get("host") or parameters.get("hostaddr") or os.environ.get("PGHOST") or "localhost"

@@ -181,9 +181,20 @@ def test_jobs_end_with_a_run_that_is_killed(make_task, in_cluster, tmp_path):
 def test_a_job_that_starts_after_its_run_ends_at_once(make_task, in_cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("LSD_LIFELINE", "127.0.0.1:1")  # nobody listens
     monkeypatch.setenv("LSD_LIFELINE_TOKEN", "x")
-    monkeypatch.setenv("DAISY_CONTEXT", "hostname=127.0.0.1:port=1:task_id=a:worker_id=0")
     task, _ = make_task("fill")
     run_blockwise(task)  # for its task.json
     words = [sys.executable, "-m", "lsd_experiments.blockwise.worker", str(task.records / "task.json")]
     subprocess.run(["sbatch", "--parsable", "--wait", f"--output={tmp_path}/log"], input=script(words), text=True, check=False)
     assert "ConnectionError: no scheduler at 127.0.0.1:1" in (tmp_path / "log").read_text()
+
+
+@needs_slurm
+def test_a_job_that_is_stopped_is_cancelled_and_replaced(make_task, in_cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("LSD_WORKER_SILENCE", "3")
+    task, array = make_task("stop_once", workers=Workers(**{**JOBS, "num_workers": 1}), places=[4])
+    run_blockwise(task)
+    np.testing.assert_array_equal(array, expected(array.shape, task.write_shape))
+    wait_for(lambda: not alive(int((tmp_path / "stopped_4").read_text())))
+    log = "".join(path.read_text() for path in (task.records / "logs" / "a_stage").glob("*.err"))
+    assert log.count("job ") == 2
+    assert "frozen: its worker gave no sign of life for 3 s" in log

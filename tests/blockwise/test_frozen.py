@@ -42,8 +42,7 @@ def stopped(directory):
     return {path.name.removeprefix("stopped_"): int(path.read_text() or 0) for path in directory.glob("stopped_*")}
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
-@pytest.mark.parametrize("places", [["factory"], [0], [0, 1], [8], ["exit"]])
+@pytest.mark.parametrize(("num_workers", "places"), [(1, ["factory"]), (1, [0]), (2, [0, 1]), (2, [8]), (1, ["exit"])])
 def test_a_run_whose_workers_are_stopped_ends_and_is_equal(make_task, tmp_path, num_workers, places):
     """The only one, some, all at once; before the first block, in one, after the last."""
     task, array = make_task("stop_once", num_workers, places=places)
@@ -73,8 +72,7 @@ def test_a_block_that_stops_each_worker_is_reported(make_task, monkeypatch, thre
     with pytest.raises(BlocksFailedError, match=r"1 of 9 blocks are missing\n  block 4, voxels .*: "
                                                 r"frozen: timed out after 0\.3 s, and its worker did not end; noted in"):
         run_blockwise(replace(task, threads=threads))
-    right = expected(array.shape, task.write_shape)
-    np.testing.assert_array_equal(array, np.where(right == 5, 0, right))
+    np.testing.assert_array_equal(array > 0, expected(array.shape, task.write_shape) != 5)
 
 
 def test_a_worker_that_goes_on_in_time_is_left_alone(make_task, tmp_path, monkeypatch):

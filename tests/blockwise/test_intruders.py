@@ -32,8 +32,9 @@ for number in range(3):
     threading.Thread(target=take, daemon=True).start()
 import time; time.sleep(3)
 """
-WORDS = ["", "\n", "[]\n", "null\n", "5\n", "[" * 60000 + "\n", "x" * 10**6, '{"token": 5, "worker": "0.0"}\n', '{"token": "é"}\n',
-         '{"worker": "0.0"}\n', '{"token": "", "worker": "0.0"}\n', '{"token": "00", "worker": "0.0"}\n{"done": 3, "thread": 0}\n',
+WORDS = ["", "\n", "[]\n", "null\n", "5\n", "[" * 60000 + "\n", "x" * 10**6, '{"token": 5, "worker": "0.0"}\n',
+         '{"token": "é"}\n', '{"worker": "0.0"}\n', '{"token": "", "worker": "0.0"}\n',
+         '{"token": "00", "worker": "0.0"}\n{"done": 3, "thread": 0}\n',
          '{"wants": true, "thread": 0}\n', "GET / HTTP/1.1\n\n"]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,12 +59,27 @@ def test_prefix(make_task, tmp_path, prefix, nicer):
     assert {int(note[0]) for note in notes(tmp_path)} == {os.nice(0) + nicer}
 
 
+def test_an_address_of_ipv6(make_task):
+    task, array = make_task("fill", workers=Workers(num_workers=2, host="::1"))
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        with pytest.raises(UserError, match="host = ::1 is no address of this machine"):
+            run_blockwise(task)
+    else:
+        run_blockwise(task)
+        np.testing.assert_array_equal(array, expected(array.shape, task.write_shape))
+
+
 def test_a_prefix_that_is_no_program_and_one_that_fails(make_task):
     task, _ = make_task("nice", workers=Workers(num_workers=1, prefix=("no-such-program",)))
     with pytest.raises(UserError, match="prefix begins with no-such-program, which is no program"):
         run_blockwise(task)
     task, _ = make_task("nice", workers=Workers(num_workers=1, prefix=("false",), max_start_failures=1))
     with pytest.raises(BlocksFailedError, match=r"the worker's command \(false \S+python\S* .*\) ended with status 1"):
+        run_blockwise(task)
+    task, _ = make_task("nice", workers=Workers(num_workers=1, prefix=("true",), max_start_failures=1))
+    with pytest.raises(BlocksFailedError, match=r"the worker ended, with status 0, before its work was done"):
         run_blockwise(task)
 
 

@@ -106,14 +106,10 @@ TEMPLATES = [
     "postgresql://ann:a/{}@host/db", "postgresql://ann:a?{}@host/db", "postgresql://ann:a#{}@host/db", "postgresql://ann:{}@[::1/db",
     "postgresql://ann:{}@host:54x/db", "postgresql://ann:{}@host/db?shcema=a", "postgresql://ann: {}@host /db",
     "postgresql:/ann:{}@host/db", "postgresql:ann:{}@host/db", "postgresql//ann:{}@host/db", "postgresl://ann:{}@host/db",
-    "Postgresql://ann:{}@host/db", "mysql://ann:{}@host/db", " postgresql://ann:{}@host/db", "postgresql ://ann:{}@host/db", "ann:{}@host/db",
+    "Postgresql://ann:{}@host/db", "mysql://ann:{}@host/db", " postgresql://ann:{}@host/db", "postgresql ://ann:{}@host/db",
+    "ann:{}@host/db",
     "ann:{}@host", "host=h password={} dbname=x", "password = '{}'", "{}://ann@host/db", "postgres: {}", "postgres:{}", "://ann:{}@host/db",
 ]
-
-
-def secrets_of(marker):
-    """As it may be said again."""
-    return marker.lower(), marker.encode().hex()
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -123,10 +119,8 @@ def test_no_message_has_what_may_be_a_password(template, tmp_path, monkeypatch):
     monkeypatch.setenv("LSD_DATABASE_RETRY", "0")
     text = template.format(MARKER)
     with pytest.raises(UserError) as caught:
-        if is_url(text):
-            parse_address(split_password(text)[0])
-    assert not any(secret in str(caught.value).lower() for secret in secrets_of(MARKER))
-    assert MARKER not in str(caught.value.__cause__)
+        _ = is_url(text) and parse_address(split_password(text)[0])
+    assert MARKER.lower() not in f"{caught.value} {caught.value.__cause__}".lower()
 
 
 @pytest.mark.parametrize("seed", range(300))
@@ -163,7 +157,8 @@ def test_what_the_environment_says_in_the_wrong_place_is_not_quoted(variable, mo
 
 @pytest.mark.parametrize(("url", "environment"), [
     ("postgresql://ann@127.0.0.1:1/db?service={}", {}), ("postgresql://ann@127.0.0.1:1/db?sslmode={}", {}),
-    ("postgresql://ann@127.0.0.1:1/db?connect_timeout={}", {}), ("postgresql://ann@127.0.0.1:1/db?application_name=a", {"PGSERVICE": "{}"}),
+    ("postgresql://ann@127.0.0.1:1/db?connect_timeout={}", {}),
+    ("postgresql://ann@127.0.0.1:1/db?application_name=a", {"PGSERVICE": "{}"}),
     ("postgresql://ann@127.0.0.1:1/db", {"PGPASSWORD": "{}", "PGSSLMODE": "{}"}), ("postgresql://ann:{}@127.0.0.1:1/db", {})])
 def test_what_libpq_says_is_shown_without_what_it_quotes(url, environment, monkeypatch, caplog):
     for key, value in environment.items():
@@ -185,7 +180,8 @@ def test_a_directory_that_is_there_is_a_path_whatever_its_name(directory, absolu
     assert not is_url(directory)
 
 
-@pytest.mark.parametrize("path", ["x@y:z/graph.db", r"C:\Users\ann@lab\graph.db", "my graphs/graph 1.db", "a:b@c.sqlite", "C:graph.db"])
+@pytest.mark.parametrize("path", ["x@y:z/graph.db", r"C:\Users\ann@lab\graph.db", "my graphs/graph 1.db", "a:b@c.sqlite",
+                                  "C:graph.db"])
 def test_paths_that_are_not_there_yet(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert not is_url(path)
