@@ -18,4 +18,4 @@ class Unavailable(UserError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """The hint ``; did you mean 'x'?`` for the known word nearest to ``word``, or nothing if none is near."""
     matches = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean '{matches[0]}'?" if matches else ""
+    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -71,8 +71,9 @@ def _array(content: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
         return _objects(content, shape, order)
     content = content.encode("latin1") if isinstance(content, str) else content  # of Python 2
     expected = math.prod(shape) * plain.itemsize
-    if not isinstance(content, (bytes, bytearray)) or len(content) != expected:
-        raise ValueError(f"an array of {expected} bytes has {len(content) if isinstance(content, (bytes, bytearray)) else 'none'}")
+    found = len(content) if isinstance(content, (bytes, bytearray)) else "none"
+    if found != expected:
+        raise ValueError(f"an array of {expected} bytes has {found}")
     return np.ndarray(shape, plain, content, order=order)
 
 

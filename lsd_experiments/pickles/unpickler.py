@@ -1,7 +1,7 @@
 """An unpickler that finds nothing: names are kept as names, and what would be called or made, as records.
 
-It is Python's own unpickler in Python. Its twin in C hashes a key before anybody can look at it (a tuple in a tuple, 200 000 times,
-overflows the stack), keeps 17 GB for a memo of the number 2^31, and makes bytes before it has read them.
+It is Python's own unpickler, that in Python. Its twin in C hashes a key before anybody can look at it (a tuple in a tuple,
+200 000 times, overflows the stack), takes 17 GB for a memo of the number 2^31, and makes bytes before it has read them.
 """
 
 import io
@@ -10,7 +10,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class _Memo(dict[int, Any]):
 
 
 class _Unpickler(pickle._Unpickler):
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, data: bytes) -> None:
         super().__init__(_Exact(data), fix_imports=False, encoding="latin1")
@@ -187,10 +187,12 @@ OPERATIONS: dict[bytes, Callable[[Any], None]] = {
     **{getattr(pickle, name): _refusing(name) for name in (
         "PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER")},
 }
-SIZES = {**dict.fromkeys((pickle.MEMOIZE, pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT), 100),
-         **dict.fromkeys((pickle.EMPTY_SET, pickle.FROZENSET), 216),
-         **dict.fromkeys((pickle.EMPTY_DICT, pickle.EMPTY_LIST, pickle.LIST, pickle.DICT, pickle.MARK, pickle.TUPLE, pickle.TUPLE1,
-                          pickle.TUPLE2, pickle.TUPLE3), 64)}  # bytes that these one or two of a pickle make
+SIZES = {  # bytes that these one or two of a pickle make
+    **dict.fromkeys((pickle.MEMOIZE, pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT), 100),
+    **dict.fromkeys((pickle.EMPTY_SET, pickle.FROZENSET), 216),
+    **dict.fromkeys((pickle.EMPTY_DICT, pickle.DICT, pickle.EMPTY_LIST, pickle.LIST, pickle.MARK), 64),
+    **dict.fromkeys((pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3), 64),
+}
 for _code, _load in OPERATIONS.items():
     _Unpickler.dispatch[_code[0]] = _load
 for _code, _size in SIZES.items():
