@@ -5,7 +5,7 @@ Run by :mod:`~lsd_experiments.blockwise.launch` in the process that daisy starts
 
 A block that raises is recorded, a :class:`UserError` with its line, others with their traceback, and given back as failed.
 Then the worker waits until another one has begun a block, which may be that one; or, if there is no other one, for some
-seconds, since what is wrong may pass.
+seconds, since what is wrong may pass. So it is with a :class:`Passing` one.
 What is the same for every block (:class:`Unavailable`, a full disk, a UserError of the factory) ends the run. A factory that
 raises something else ends the worker.
 """
@@ -29,7 +29,7 @@ from lsd_experiments.blockwise.disk import full_disk, paths_in
 from lsd_experiments.blockwise.lifeline import RELAY, Lifeline, split_address
 from lsd_experiments.blockwise.spec import BlockFunction, TaskSpec, describe, end_with_parent, load_factory
 from lsd_experiments.blockwise.turns import Turns
-from lsd_experiments.errors import Unavailable, UserError
+from lsd_experiments.errors import Passing, Unavailable, UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.writing import put_text
 
@@ -70,7 +70,7 @@ def work(spec: TaskSpec) -> None:
         for loop in loops:
             loop.join()
     except BaseException as error:
-        line = str(error) if isinstance(error, UserError) else full_disk(error, _places(spec))
+        line = str(error) if _is_final(error) else full_disk(error, _places(spec))
         if line:
             lifeline.stop(line)
         raise
@@ -93,14 +93,14 @@ def _loop(spec: TaskSpec, process: BlockFunction, context: Any, lifeline: Lifeli
                     failure = _work_on(spec, process, block, lifeline)
                 if failure is None:
                     lifeline.worked()
-                elif isinstance(failure, UserError):  # it is the same elsewhere
+                elif _is_final(failure):  # it is the same elsewhere
                     given.status = daisy.BlockStatus.FAILED
                     lifeline.say(refused=block.number, thread=thread, why=str(failure))
                 else:
                     given.status = daisy.BlockStatus.FAILED
                     turns.hold()
                     lifeline.say(failed=block.number, thread=thread)
-            if failure is not None and not isinstance(failure, UserError):
+            if failure is not None and not _is_final(failure):
                 failures[block.number] += 1
                 if "nobody" in lifeline.answer(thread):
                     time.sleep(pause(failures[block.number], spec.workers["max_retries"]))
@@ -111,6 +111,10 @@ def _loop(spec: TaskSpec, process: BlockFunction, context: Any, lifeline: Lifeli
             sys.stderr.flush()
         finally:
             os._exit(1)  # the other threads, too
+
+
+def _is_final(error: BaseException) -> bool:
+    return isinstance(error, UserError) and not isinstance(error, Passing)
 
 
 def _work_on(spec: TaskSpec, process: BlockFunction, block: Block, lifeline: Lifeline) -> Exception | None:
