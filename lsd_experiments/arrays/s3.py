@@ -4,9 +4,9 @@ Requests are anonymous, unless ``AWS_NO_SIGN_REQUEST=NO`` is set (then the usual
 ``AWS_ENDPOINT_URL`` names another server than Amazon's. A bucket that is missing or cannot be reached is an error
 within about ten seconds.
 
-A server that answers with 5xx or 429 is asked again after growing pauses, and so is one that was reached before and is not any more,
-for :data:`PATIENCE` seconds; then it is a :class:`Passing` error. What is not there reads as absent: where a bucket may not be listed,
-the server says 403 for that, as it does for what is not for all to read.
+A server that answers with 5xx or 429 is asked again after growing pauses, and so is one that was reached before and is not any
+more, for :data:`PATIENCE` seconds; then it is a :class:`Passing` error. What is not there reads as absent: where a bucket may not
+be listed, the server says 403 for that, as it does for what is not for all to read.
 """
 
 import logging
@@ -127,12 +127,12 @@ def _filesystem(process: int) -> Any:
 def _store(url: str, n5: bool) -> Any:
     """zarr's store for ``url``: what is not there is missing, and every other failure is an error.
 
-    (zarr's own takes any failure of the network for a chunk that is not there, and reads zeros; and names with ``[``, ``]``, ``?``
-    and ``*`` for patterns.)
+    (zarr's own takes any failure of the network for a chunk that is not there, and reads zeros; and names with ``[``, ``?`` and
+    ``*`` for patterns.)
     """
     import zarr
 
-    class Named(zarr.storage.FSStore):  # type: ignore[misc]
+    class Named(zarr.storage.FSStore):
         def __init__(self, *_: Any, **options: Any) -> None:
             super().__init__(url, mode="r", exceptions=(KeyError, FileNotFoundError), fs=_filesystem(os.getpid()), **options)
             self.process = os.getpid()
@@ -208,7 +208,7 @@ def _store(url: str, n5: bool) -> Any:
                 self.process, self.fs = os.getpid(), _filesystem(os.getpid())
             return self.fs
 
-    class NamedN5(zarr.n5.N5FSStore, Named):  # type: ignore[misc]
+    class NamedN5(zarr.n5.N5FSStore, Named):
         pass
 
     with warnings.catch_warnings():

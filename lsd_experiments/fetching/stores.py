@@ -48,7 +48,7 @@ class Changed(Exception):
 
 def pause(tries: int, after: float = 0) -> float:
     """Seconds to wait after so many ``tries`` in vain: longer each time, of random length, as Amazon asks; ``after`` at least."""
-    return max(min(after, PATIENT), random.uniform(0.5, 1) * min(LONGEST, PAUSE * 2 ** (tries - 1)))
+    return max(min(after, PATIENT), random.uniform(0.5, 1) * min(LONGEST, PAUSE * 2.0 ** (tries - 1)))
 
 
 class Store(Protocol):

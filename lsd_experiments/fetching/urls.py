@@ -41,7 +41,7 @@ class UrlStore:
         self._session = _session(connections)
 
     def check(self) -> None:
-        """Raise a UserError, within ten seconds, if the first file cannot be read from here; a server may be overloaded longer."""
+        """Raise a UserError, within ten seconds, if the first file cannot be read; a server may be overloaded for longer."""
         try:
             within(PATIENCE, lambda: self._find(next(iter(self._urls)), tries=1))
         except TimeoutError as error:

@@ -65,6 +65,9 @@ class _Memo(dict[int, Any]):
 
 class _Unpickler(pickle._Unpickler):
     dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]  # these three are Python's own
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
 
     def __init__(self, data: bytes) -> None:
         super().__init__(_Exact(data), fix_imports=False, encoding="latin1")

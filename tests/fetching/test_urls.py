@@ -549,6 +549,6 @@ def test_pauses_grow_and_are_bounded(monkeypatch):
 
 
 def test_names_that_urls_would_misread(catalogue):
-    release = catalogue.releases["xpress"].model_copy(update={"training": ("v1/a#b?c%20[1] ä.h5",), "further": (), "on_request": ()})
+    release = catalogue.releases["xpress"].model_copy(update={"training": ("v1/a#b?c%20[1] ä.h5",)})
     store = open_release(release, ["a#b?c%20[1] ä.h5"], "http://there", None, 1)
     assert store._urls == {"xpress/a#b?c%20[1] ä.h5": "http://there/v1/a%23b%3Fc%2520%5B1%5D%20%C3%A4.h5"}
