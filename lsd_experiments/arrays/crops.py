@@ -58,7 +58,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such file")
     try:
         crop = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(crop, dict) or not isinstance(crop.get("container"), str):
         raise UserError(f"{path}: no crop, which is a table with a 'container'")

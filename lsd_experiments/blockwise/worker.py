@@ -5,7 +5,7 @@ Run by :mod:`~lsd_experiments.blockwise.start_worker` in the process that the se
 
 A block that raises is recorded, a :class:`UserError` with its line, others with their traceback, and given back as failed.
 Then the worker waits until another one has begun a block, which may be that one; or, if there is no other one, for some
-seconds, since what is wrong may pass.
+seconds, since what is wrong may pass. So it is with a :class:`Passing` one.
 What is the same for every block (:class:`Unavailable`, a full disk, a UserError of the factory) ends the run. A factory that
 raises something else ends the worker.
 """
@@ -28,7 +28,7 @@ from lsd_experiments.blockwise.disk import full_disk, paths_in
 from lsd_experiments.blockwise.lifeline import Lifeline
 from lsd_experiments.blockwise.spec import BlockFunction, TaskSpec, describe, end_with_parent, load_factory
 from lsd_experiments.blockwise.turns import Turns
-from lsd_experiments.errors import Unavailable, UserError
+from lsd_experiments.errors import Passing, Unavailable, UserError
 from lsd_experiments.writing import put_text
 
 
@@ -62,7 +62,7 @@ def work(spec: TaskSpec) -> None:
         for loop in loops:
             loop.join()
     except BaseException as error:
-        line = str(error) if isinstance(error, UserError) else full_disk(error, _places(spec))
+        line = str(error) if _is_final(error) else full_disk(error, _places(spec))
         if line:
             lifeline.stop(line)
         raise
@@ -83,7 +83,7 @@ def _loop(spec: TaskSpec, process: BlockFunction, lifeline: Lifeline, turns: Tur
                 failure = _work_on(spec, process, block, lifeline)
             if failure is None:
                 lifeline.say(done=number, thread=thread)
-            elif isinstance(failure, UserError):  # it is the same elsewhere
+            elif _is_final(failure):  # it is the same elsewhere
                 lifeline.say(refused=number, thread=thread, why=str(failure))
             else:
                 turns.hold()
@@ -98,6 +98,10 @@ def _loop(spec: TaskSpec, process: BlockFunction, lifeline: Lifeline, turns: Tur
             sys.stderr.flush()
         finally:
             os._exit(1)  # the other threads, too
+
+
+def _is_final(error: BaseException) -> bool:
+    return isinstance(error, UserError) and not isinstance(error, Passing)
 
 
 def _work_on(spec: TaskSpec, process: BlockFunction, block: Block, lifeline: Lifeline) -> Exception | None:

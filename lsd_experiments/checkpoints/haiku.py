@@ -109,11 +109,14 @@ def _fields(value: Any) -> tuple[Any, ...]:
 
 
 def _walk(value: Any) -> Iterator[Any]:
-    """``value``, and what its tuples hold."""
-    if _fields(value):
-        yield value
-        for part in _fields(value):
-            yield from _walk(part)
+    """``value``, and what its tuples hold, each one once."""
+    waiting, seen = [value], set()
+    while waiting:
+        value = waiting.pop()
+        if _fields(value) and id(value) not in seen:
+            seen.add(id(value))
+            yield value
+            waiting += reversed(_fields(value))
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import keras
 
 RECORD = "lsd_experiments"  # the attribute that holds the record
+SHOWN = 200  # characters of a reason
+DAMAGE = (OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError)  # what reading it ends in
 
 
 def read_own(path: Path) -> Checkpoint:
@@ -31,25 +33,40 @@ def read_own(path: Path) -> Checkpoint:
         with h5py.File(path, "r") as file:
             record = json.loads(file.attrs[RECORD])
         return Checkpoint(path, int(record["iteration"]), from_json(record["network"]), record)
-    except (OSError, KeyError, ValueError, TypeError, UserError) as error:
-        raise UserError(
-            f"{path}: is not a checkpoint written by train.py, or damaged ({error}). Remove it to go on from an older one"
-        ) from error
+    except (*DAMAGE, UserError) as error:
+        raise _damaged(path, error) from error
 
 
 def load_own(model: "keras.Model", path: Path) -> None:
     """See :func:`~lsd_experiments.checkpoints.load_checkpoint`."""
-    check_weights(model, _weight_shapes(path), str(path))
-    model.load_weights(path)
+    try:
+        shapes = _weight_shapes(path)
+    except DAMAGE as error:
+        raise _damaged(path, error) from error
+    check_weights(model, shapes, str(path))
+    try:
+        model.load_weights(path)
+    except DAMAGE as error:  # the shapes are right
+        raise _damaged(path, error) from error
 
 
 def optimizer_steps(path: Path) -> int | None:
     """How many steps the optimizer took whose state a checkpoint of ours holds; None if it holds none."""
     import h5py
 
-    with h5py.File(path, "r") as file:
-        state = file.get("optimizer/vars")
-        return int(state["0"][()]) if state else None
+    try:
+        with h5py.File(path, "r") as file:
+            state = file.get("optimizer/vars")
+            return int(state["0"][()]) if state else None
+    except DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:SHOWN] or type(error).__name__
+    return UserError(
+        f"{path}: is not a checkpoint written by train.py, or damaged ({reason}). Remove it to go on from an older one"
+    )
 
 
 def save_checkpoint(

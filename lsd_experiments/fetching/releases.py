@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.fetching.plan import Plan, make_plan, single_file
@@ -42,7 +43,7 @@ def open_release(release: "Release", names: Sequence[str], url: str | None, mirr
     if mirror:
         return DirectoryStore(mirror)
     base = (url or release.url).rstrip("/")
-    urls = {release.prefix + name: f"{base}/{release.paths[name]}" for name in names}
+    urls = {release.prefix + name: f"{base}/{quote(release.paths[name])}" for name in names}
     return UrlStore(base, urls, {release.prefix + name: value for name, value in release.sha256.items()}, jobs)
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.fetching.stores import CHUNK, Changed, Interruption, StoredObject
+from lsd_experiments.fetching.stores import CHUNK, TRIES, Changed, Interruption, StoredObject
 from lsd_experiments.fetching.verify import matches
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 4, 8  # seconds; the second is how long a server may send nothing
-ATTEMPTS = 3  # of a request that a server fails to answer
+ATTEMPTS = 3  # of the first request, if the server fails to answer; later ones have TRIES, with growing pauses between
+OVERLOADED = {429, 500, 502, 503, 504}
 PATIENCE = 7.5  # seconds until the first answer: name, connection and reply
 
 Result = TypeVar("Result")
@@ -37,12 +38,22 @@ class S3Store:
         self.server = endpoint_url or "Amazon S3"
         self.name = f"s3://{name}" + (f" at {endpoint_url}" if endpoint_url else "")
         with self._explained():
-            self._client = _client(region, endpoint_url, connections)
+            self._client = _client(region, endpoint_url, connections, TRIES)
+            self._first = _client(region, endpoint_url, 1, ATTEMPTS)
 
     def check(self) -> None:
-        """Raise a UserError, within ten seconds, if nothing can be read from here."""
+        """Raise a UserError, within ten seconds, if nothing can be read from here; a server may be overloaded for longer."""
         with self._explained():
-            within(PATIENCE, lambda: self._client.list_objects_v2(Bucket=self.bucket, MaxKeys=1, Prefix="funke/"))
+            within(PATIENCE, self._ask_first)
+
+    def _ask_first(self) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._first.list_objects_v2(Bucket=self.bucket, MaxKeys=1, Prefix="funke/")
+        except ClientError as error:
+            if _status(error) not in OVERLOADED:
+                raise
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """All objects whose keys begin with ``prefix``, page by page."""
@@ -133,7 +144,8 @@ class S3Store:
             return f"{where}: the server refuses to show it to everybody (HTTP 403, {code}). --mirror takes a copy that you have"
         if status == 404:
             return f"{where}: not there any more (HTTP 404). Run the command again"
-        return f"{where}: the server answers HTTP {status} ({code}). Try again later"
+        how = f" {TRIES} times" if status in OVERLOADED else ""
+        return f"{where}: the server answers HTTP {status} ({code}){how}. Try again later: what came is kept"
 
 
 def within(seconds: float, call: Callable[[], Result]) -> Result:
@@ -156,7 +168,7 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
     return outcome[0]  # type: ignore[no-any-return]
 
 
-def _client(region: str, endpoint_url: str | None, connections: int) -> Any:
+def _client(region: str, endpoint_url: str | None, connections: int, attempts: int) -> Any:
     from botocore import UNSIGNED
     from botocore.config import Config
 
@@ -164,7 +176,7 @@ def _client(region: str, endpoint_url: str | None, connections: int) -> Any:
         signature_version=UNSIGNED,
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=connections,
         response_checksum_validation="when_required",  # ranges have none; the MD5 of the whole is compared
         s3={"addressing_style": "path"} if endpoint_url else None,

@@ -4,6 +4,7 @@ The stores: a bucket (``s3``), files at URLs (``urls``), a directory with the fi
 """
 
 import os
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Protocol
 from lsd_experiments.errors import UserError
 
 CHUNK = 2**18  # bytes that are read at once
+TRIES = 8  # of a request, or of the rest of an object: a minute or so in all, if nothing hangs
+PAUSE, LONGEST = 0.5, 20.0  # seconds: up to the first before the second try, then twice as long each time, up to the second
+PATIENT = 120.0  # seconds, which a server may ask for, at most
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,23 @@ class StoredObject:
 
 
 class Interruption(Exception):
-    """The connection broke off: what came before it counts, and the rest can be asked for again."""
+    """The connection broke off, or the server is overloaded: what came before counts, and the rest can be asked for again.
+
+    :param after: seconds that the server asks to wait before
+    """
+
+    def __init__(self, reason: str, after: float = 0) -> None:
+        super().__init__(reason)
+        self.after = after
 
 
 class Changed(Exception):
     """The object is not the one any more that was listed."""
+
+
+def pause(tries: int, after: float = 0) -> float:
+    """Seconds to wait after so many ``tries`` in vain: longer each time, of random length, as Amazon asks; ``after`` at least."""
+    return max(min(after, PATIENT), random.uniform(0.5, 1) * min(LONGEST, PAUSE * 2.0 ** (tries - 1)))
 
 
 class Store(Protocol):

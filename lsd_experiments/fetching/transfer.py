@@ -13,12 +13,11 @@ from pathlib import Path
 from lsd_experiments.errors import UserError
 from lsd_experiments.fetching.plan import File, Plan, Target, is_staged, part_path
 from lsd_experiments.fetching.record import NAME, Record
-from lsd_experiments.fetching.stores import Changed, Interruption, Store, StoredObject
+from lsd_experiments.fetching.stores import TRIES, Changed, Interruption, Store, StoredObject, pause
 from lsd_experiments.fetching.verify import sha256_of
 from lsd_experiments.locks import only_run
 
-IDLE_TRIES = 3  # without one byte that came
-PAUSE = 0.5  # seconds before the next
+IDLE_TRIES = TRIES  # without one byte that came
 CHANGES = 3  # of an object while it is fetched
 
 
@@ -136,7 +135,7 @@ def _complete(store: Store, target: Target, file: File, advance: Callable[[int],
             most = max(most, there)
             if idle == IDLE_TRIES:
                 raise UserError(_broken_off(store, file.found, part, error)) from error
-            stop.wait(PAUSE)
+            stop.wait(pause(max(1, idle), error.after))
 
 
 def _begin(part: Path, found: StoredObject, advance: Callable[[int], object]) -> int:

@@ -7,21 +7,25 @@ first URL. Nothing of the ETag is taken for a checksum.
 
 import base64
 import binascii
+import itertools
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.fetching.s3 import ATTEMPTS, CONNECT_TIMEOUT, PATIENCE, READ_TIMEOUT, within
-from lsd_experiments.fetching.stores import CHUNK, Changed, Interruption, StoredObject
+from lsd_experiments.fetching.s3 import ATTEMPTS, CONNECT_TIMEOUT, OVERLOADED, PATIENCE, READ_TIMEOUT, within
+from lsd_experiments.fetching.stores import CHUNK, TRIES, Changed, Interruption, StoredObject, pause
 from lsd_experiments.fetching.verify import md5_of, sha256_of
 
-PAUSE = 0.5  # seconds before a request is repeated
-OVERLOADED = {429, 500, 502, 503, 504}
 MD5_HEADERS = ("x-ms-blob-content-md5", "Content-MD5")  # of the whole file: Azure's, which GitHub's releases have, and HTTP's
+
+
+class Overloaded(Interruption):
+    """The server answers that it cannot answer now."""
 
 
 class UrlStore:
@@ -37,11 +41,13 @@ class UrlStore:
         self._session = _session(connections)
 
     def check(self) -> None:
-        """Raise a UserError, within ten seconds, if the first file cannot be read from here."""
+        """Raise a UserError, within ten seconds, if the first file cannot be read; a server may be overloaded for longer."""
         try:
-            within(PATIENCE, lambda: self.find(next(iter(self._urls))))
+            within(PATIENCE, lambda: self._find(next(iter(self._urls)), tries=1))
         except TimeoutError as error:
             raise UserError(self._unreachable(str(error))) from error
+        except Overloaded:
+            pass
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """All files whose keys begin with ``prefix``."""
@@ -55,16 +61,24 @@ class UrlStore:
 
     def find(self, key: str) -> StoredObject:
         """The file of ``key`` as it is now: asked for its first byte alone, since signed URLs are for GET, not for HEAD."""
-        for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return self._find(key, TRIES)
+        except Overloaded as error:
+            raise UserError(self._unreachable(str(error))) from error
+
+    def _find(self, key: str, tries: int) -> StoredObject:
+        for attempt in itertools.count(1):
             try:
                 with self._explained(), closing(self._get(key, {"Range": "bytes=0-0"})) as answer:
                     return self._found(key, answer)
             except Changed as error:  # there is no first byte
                 raise UserError(f"{self._urls[key]}: the file there is empty. Try again later") from error
             except Interruption as error:
-                if attempt == ATTEMPTS:
+                if isinstance(error, Overloaded) and attempt >= tries:
+                    raise
+                if not isinstance(error, Overloaded) and attempt >= ATTEMPTS:
                     raise UserError(self._unreachable(str(error))) from error
-                time.sleep(PAUSE)
+                time.sleep(pause(attempt, error.after))
         raise AssertionError("not reached")
 
     def read(self, found: StoredObject, begin: int) -> Iterator[bytes]:
@@ -103,7 +117,7 @@ class UrlStore:
         if url.startswith("https://") and not all(step.url.startswith("https://") for step in (*answer.history, answer)):
             raise UserError(f"{url}: leads to a place without encryption. Nothing was fetched: see to the network")
         if status in OVERLOADED:
-            raise Interruption(f"HTTP {status}")
+            raise Overloaded(f"HTTP {status}", _after(answer.headers.get("Retry-After", "")))
         if status in (412, 416):
             raise Changed
         if status in (404, 410):
@@ -172,6 +186,16 @@ def _session(connections: int) -> Any:
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(pool_maxsize=connections))
     return session
+
+
+def _after(text: str) -> float:
+    """The seconds that Retry-After says, or until the date that it says."""
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
 
 
 def _strong(etag: str | None) -> str | None:

@@ -59,7 +59,7 @@ def read(path: str | Path) -> NetworkFile:
         network = from_json(values["network"])
         z, y, x = (int(size) for size in values["input_shape"])
         network.check_input_shape((z, y, x))
-    except (ValueError, KeyError, TypeError, UserError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"{path}: is not a network file ({_what(error)}). Run mknet.py again") from error
     return NetworkFile(network, (z, y, x))
 

@@ -1,12 +1,13 @@
 """NumPy's arrays and scalars of what a pickle names: plain types, from bytes or lists of values.
 
 NumPy makes an array or a type in two steps: an empty one, which then gets its state. In between it is an :class:`Unbuilt`.
+NumPy's own ``__setstate__`` believes what it is given (sizes below 0, a type's own flags), so that it is not called.
 """
 
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,25 +20,22 @@ BYTE_ORDERS = ("<", ">", "=", "|")
 
 @dataclass(eq=False)
 class Unbuilt:
-    """What ``build`` makes as soon as its state is known; ``keys`` are those under which it is remembered."""
+    """What ``build`` makes as soon as its state is known."""
 
     build: Callable[[Any], Any]
-    keys: list[int] = field(default_factory=list)
+    built: Any = None
 
 
-def unbuilt_dtype(code: Any, *_: Any) -> Unbuilt:
-    """What a call of ``numpy.dtype`` with the type's code begins."""
-    def build(state: Any) -> np.dtype[Any]:
-        _, order, subtype, names, fields, *_ = state
-        if (subtype, names, fields) != (None, None, None) or order not in BYTE_ORDERS:
-            raise ValueError(f"arrays of type {code!r} with parts or of another byte order are not read")
-        return _dtype(code).newbyteorder(order)
-    return Unbuilt(build)
-
-
-def unbuilt_array(*_: Any) -> Unbuilt:
-    """What a call of ``_reconstruct`` begins, whatever class of array is named."""
-    return Unbuilt(array_of)
+def dtype_of(code: Any, state: Any) -> np.dtype[Any]:
+    """The type that NumPy calls ``code``, with the byte order of the state that it pickles."""
+    code = code.decode("latin1") if isinstance(code, bytes) else code
+    if not isinstance(code, str) or not PLAIN.fullmatch(code):
+        shown = repr(code[:20]) if isinstance(code, str) else f"a {type(code).__name__}"
+        raise ValueError(f"arrays of type {shown} are not read, only those of numbers, texts and objects")
+    _, order, *parts = state
+    if any(part is not None for part in parts[:3]) or order not in BYTE_ORDERS:
+        raise ValueError(f"arrays of type {code!r} with parts or of another byte order are not read")
+    return np.dtype("O" if "O" in code else code).newbyteorder(order)
 
 
 def array_of(state: Any) -> NDArray[Any]:
@@ -48,7 +46,7 @@ def array_of(state: Any) -> NDArray[Any]:
     if not isinstance(state, tuple) or len(state) not in (4, 5):
         raise ValueError("an array's state is of another form")
     *_, shape, dtype, is_fortran, content = state
-    return _array(content, dtype, shape, "F" if is_fortran else "C")
+    return _array(content, dtype, shape, "F" if is_fortran is True or is_fortran == 1 else "C")
 
 
 def array_from_buffer(content: Any, dtype: Any, shape: Any, order: str, axes: Any = None) -> NDArray[Any]:
@@ -67,14 +65,15 @@ def _array(content: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
     """:raises ValueError: if ``content`` is not exactly what the array needs."""
     plain = _built(dtype)
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if len(shape) > AXES or not all(type(n) is int and n >= 0 for n in shape):
+    if len(shape) > AXES or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
         raise ValueError("an array has no shape")
     if plain.hasobject:
         return _objects(content, shape, order)
     content = content.encode("latin1") if isinstance(content, str) else content  # of Python 2
     expected = math.prod(shape) * plain.itemsize
-    if not isinstance(content, (bytes, bytearray)) or len(content) != expected:
-        raise ValueError(f"an array of {expected} bytes has {len(content)}")
+    found = len(content) if isinstance(content, (bytes, bytearray)) else "none"
+    if found != expected:
+        raise ValueError(f"an array of {expected} bytes has {found}")
     return np.ndarray(shape, plain, content, order=order)
 
 
@@ -88,14 +87,6 @@ def _objects(content: Any, shape: tuple[int, ...], order: Any) -> NDArray[Any]:
     for index, item in enumerate(content):
         values[index] = item
     return values.reshape(shape, order=order)
-
-
-def _dtype(code: Any) -> np.dtype[Any]:
-    if isinstance(code, bytes):
-        code = code.decode("latin1")
-    if not isinstance(code, str) or not PLAIN.fullmatch(code):
-        raise ValueError(f"arrays of type {code!r} are not read, only those of numbers, texts and objects")
-    return np.dtype("O" if "O" in code else code)
 
 
 def _built(dtype: Any) -> np.dtype[Any]:

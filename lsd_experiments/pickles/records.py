@@ -12,7 +12,7 @@ class Global:
     name: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Foreign:
     """What a pickle would have made by calling ``module.name``, or by its ``__new__``, with ``args`` and ``kwargs``.
 
@@ -27,6 +27,10 @@ class Foreign:
     kwargs: dict[Any, Any] = field(default_factory=dict)
     state: Any = None
     items: list[Any] = field(default_factory=list)
+
+    def append(self, item: Any) -> None:
+        """What would have been appended to it."""
+        self.items.append(item)
 
     def __repr__(self) -> str:
         return f"<pickled {self.module}.{self.name}>"

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments import npz
 from lsd_experiments.arrays.written import FRESH
 from lsd_experiments.errors import UserError
 from lsd_experiments.segmentation.tables import ARRAY, Column, Layout, find_table, map_table, write_table
@@ -26,9 +27,6 @@ logger = logging.getLogger(__name__)
 
 PART = 2**20  # bytes that are read at a time
 LISTED = 6  # thresholds named in an error, at most
-
-# What reading a damaged zip may end in: RuntimeError for methods and passwords that nobody asked for.
-DAMAGE = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def threshold_name(threshold: float) -> str:
@@ -87,12 +85,14 @@ def read_lut(path: Path) -> NDArray[np.uint64]:
         if layout.ascends or _ascends(lut):
             return lut
     try:
-        with np.load(path, allow_pickle=False) as file:
-            lut = np.asarray(file[ARRAY])
-    except DAMAGE as error:
+        with zipfile.ZipFile(path) as archive:
+            lut = np.asarray(npz.read_member(archive, ARRAY))
+    except npz.DAMAGE as error:
         raise _no_lut(path, error) from error
     if lut.ndim != 2 or len(lut) != 2 or lut.dtype.kind not in "ui":
         raise _no_lut(path, f"an array of {lut.dtype}, shape {lut.shape}")
+    if lut.size and lut.min() < 0:
+        raise _no_lut(path, f"it holds the id {lut.min()}")
     return _sorted(lut.astype(np.uint64, copy=False))
 
 
@@ -131,7 +131,7 @@ def _layout(path: Path) -> Layout | None:
     except FileNotFoundError:
         raise UserError(f"{path}: no such look-up table. Run find_segments first; there are "
                         f"{_others(path)}") from None
-    except DAMAGE as error:
+    except npz.DAMAGE as error:
         raise _no_lut(path, error) from error
 
 

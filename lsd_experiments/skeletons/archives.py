@@ -6,12 +6,11 @@ allow_pickle=True)`` makes a graph of, which an archive of arrays, an array of o
 
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 
-from lsd_experiments import pickles
+from lsd_experiments import npz, pickles
 from lsd_experiments.errors import UserError
 from lsd_experiments.skeletons.graphs import graphs_in, skeletons_of
 from lsd_experiments.skeletons.skeleton import Skeletons, join
@@ -19,6 +18,7 @@ from lsd_experiments.skeletons.skeleton import Skeletons, join
 ZIP, NPY = b"PK\x03\x04", b"\x93NUMPY"
 ARRAYS = ("positions", "edges", "ids")  # of an archive without pickles
 LARGEST = 2**31  # bytes of an array, unpacked
+SHOWN = 160  # characters of a reason
 
 
 def read_archive(path: Path) -> Skeletons:
@@ -26,49 +26,36 @@ def read_archive(path: Path) -> Skeletons:
 
     :raises UserError: if it holds neither a graph nor the arrays of one, or is damaged.
     """
+    try:
+        content = _content(path)
+    except npz.DAMAGE as error:
+        reason = " ".join(str(error).split())[:SHOWN] or type(error).__name__
+        raise UserError(f"{path}: cannot be read ({reason}). Fetch or make it again") from error
+    if {"positions", "edges"} <= content.keys():
+        return _of_arrays(path, content)
+    if len(content) != 1:
+        raise UserError(f"{path}: holds {npz.shown(content)}; needs one graph, or the arrays {', '.join(ARRAYS)}. Name another "
+                        "file")
+    ((key, value),) = content.items()
+    return _join_graphs(path, key and f"{npz.shown([key])}: ", value)
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """The arrays by name, or what is pickled under none; of an archive with others, the names alone."""
     with path.open("rb") as file:
-        start = file.read(len(NPY))
+        start, size = file.read(len(NPY)), path.stat().st_size
         file.seek(0)
-        try:
-            if start.startswith(ZIP):
-                return _read_zip(path, file)
-            value = _read_npy(file) if start == NPY else pickles.load(file)
-        except (ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise UserError(f"{path}: cannot be read ({error}). Fetch or make it again") from error
-        return _join_graphs(path, "", value)
-
-
-def _read_zip(path: Path, file: IO[bytes]) -> Skeletons:
-    with zipfile.ZipFile(file) as archive:
-        members = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
-        arrays = {}
-        for key, member in members.items():
-            if member.file_size > LARGEST:
-                raise ValueError(f"{key!r} unpacks to {member.file_size} bytes, more than {LARGEST}")
-            with archive.open(member) as unpacked:
-                arrays[key] = _read_npy(unpacked)
-    if {"positions", "edges"} <= set(arrays):
-        return _of_arrays(path, arrays)
-    if len(arrays) != 1:
-        raise UserError(f"{path}: holds {', '.join(sorted(arrays)) or 'nothing'}; needs one graph, or the arrays "
-                        f"{', '.join(ARRAYS)}. Name another file")
-    ((key, value),) = arrays.items()
-    return _join_graphs(path, f"{key}: ", value)
-
-
-def _read_npy(file: IO[bytes]) -> Any:
-    """An array; what is pickled in one of objects is read as data."""
-    version = npy.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"NumPy's format {version} is not known")
-    shape, is_fortran, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
-    if dtype.hasobject:
-        return pickles.load(file)
-    content = file.read()
-    expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if len(content) < expected:
-        raise ValueError(f"{len(content)} bytes of {expected}")
-    return np.ndarray(shape, dtype, content, order="F" if is_fortran else "C")
+        if start == NPY:
+            return {"": npz.read_npy(file, size, pickles.load)}
+        if not start.startswith(ZIP):
+            return {"": pickles.load(file)}
+        with zipfile.ZipFile(file) as archive:
+            names = npz.names_in(archive, file)
+            if {"positions", "edges"} <= {*names}:
+                names = [name for name in ARRAYS if name in names]
+            elif len(names) != 1:
+                return dict.fromkeys(names)
+            return {name: npz.read_member(archive, name, pickles.load, LARGEST) for name in names}
 
 
 def _join_graphs(path: Path, where: str, value: Any) -> Skeletons:

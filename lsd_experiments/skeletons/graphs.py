@@ -5,6 +5,7 @@ node's attributes, and of each node's neighbours.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,31 +53,47 @@ def _attribute(path: Path, graph: Foreign, *names: str) -> dict[Any, Any]:
         if isinstance(graph.state.get(name), dict):
             found: dict[Any, Any] = graph.state[name]
             return found
-    raise UserError(f"{path}: its graph has no attribute {' or '.join(names)}, but {sorted(map(str, graph.state))}. "
+    raise UserError(f"{path}: its graph has no attribute {' or '.join(names)}, but {_names(graph.state)}. "
                     "Save it with NetworkX 1, 2 or 3, and a part of a graph as a copy of its own")
 
 
 def _links(path: Path, neighbours: dict[Any, Any], index: dict[Any, int]) -> Iterator[tuple[Any, Any]]:
     for node, others in neighbours.items():
         if not isinstance(others, dict):
-            raise UserError(f"{path}: the neighbours of node {node!r} are a {type(others).__name__}. Fetch or make it again")
+            raise UserError(f"{path}: the neighbours of node {shown(node)} are a {type(others).__name__}. Fetch or make it again")
         for other in others:
             if node not in index or other not in index:
-                raise UserError(f"{path}: an edge leads from node {node!r} to {other!r}, of which one is not there. Fetch or "
-                                "make it again")
+                raise UserError(f"{path}: an edge leads from node {shown(node)} to {shown(other)}, of which one is not there. "
+                                "Fetch or make it again")
             yield node, other
 
 
 def _position(path: Path, node: Any, attributes: Any) -> tuple[float, float, float]:
     """(z, y, x)."""
     if not isinstance(attributes, dict) or POSITION not in attributes:
-        found = sorted(map(str, attributes)) if isinstance(attributes, dict) else type(attributes).__name__
-        raise UserError(f"{path}: node {node!r} has no attribute '{POSITION}' (x, y, z in nm), but {found}. Add it")
+        found = _names(attributes) if isinstance(attributes, dict) else type(attributes).__name__
+        raise UserError(f"{path}: node {shown(node)} has no attribute '{POSITION}' (x, y, z in nm), but {found}. Add it")
     try:
         x, y, z = (float(value) for value in attributes[POSITION])
-    except (TypeError, ValueError):
-        raise UserError(f"{path}: node {node!r}: its {POSITION} is {attributes[POSITION]!r}, not x, y, z in nm. Correct "
-                        "it") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{path}: node {shown(node)}: its {POSITION} is {shown(attributes[POSITION])}, not x, y, z in nm. "
+                        "Correct it") from None
     if not np.isfinite((z, y, x)).all():
-        raise UserError(f"{path}: node {node!r}: its {POSITION} {(x, y, z)} is not finite. Correct it")
+        raise UserError(f"{path}: node {shown(node)}: its {POSITION} {(x, y, z)} is not finite. Correct it")
     return z, y, x
+
+
+def shown(value: Any) -> str:
+    """A short text of a number, of a text, or of some of them; of what else a pickle may hold, its kind alone."""
+    parts = value if isinstance(value, (tuple, list)) and len(value) <= 5 else [value]
+    if all(isinstance(part, (str, int, float, np.number)) and _is_short(part) for part in parts):
+        return repr(value)
+    return f"a {type(value).__name__}"
+
+
+def _is_short(part: Any) -> bool:
+    return len(part) < 60 if isinstance(part, str) else not isinstance(part, int) or abs(part) < LARGEST * 2
+
+
+def _names(attributes: dict[Any, Any]) -> list[str]:
+    return sorted(shown(name).strip("'") for name in islice(attributes, 12))

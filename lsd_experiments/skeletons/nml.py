@@ -25,6 +25,8 @@ def read_nml(path: Path) -> Skeletons:
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise UserError(f"{path}: line {error.lineno}: is no XML ({reason}). Fetch or make it again") from error
+    except (LookupError, ValueError) as error:  # of an encoding that is not known, or not for XML
+        raise UserError(f"{path}: is no XML ({error}). Fetch or make it again") from error
     if document.scale is None:
         raise UserError(f"{path}: has no <scale> among its <parameters>. Add the size of a voxel in nm")
     read = document.nodes.skeletons()

@@ -1,7 +1,11 @@
 """What formats share that have a line for each node: numbers in a text, and parents that become edges."""
 
+import codecs
+import io
+import re
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,9 @@ from lsd_experiments.skeletons.skeleton import Skeletons
 
 ROOT = -1  # the parent of a node without one
 LARGEST = 2**63
+DIGITS = 20  # of such a number, at most
+SHOWN = 60  # characters of a value in a message
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 
 
 @dataclass
@@ -45,34 +52,46 @@ class Nodes:
 
 
 def whole(path: Path, place: str, name: str, text: str | None) -> int:
-    """:raises UserError: if ``text`` is no whole number that 64 bits hold."""
-    try:
-        number = int(text or "")
-        if -LARGEST <= number < LARGEST:
-            return number
-    except ValueError:
-        pass
-    raise UserError(f"{path}: {place}: {name} is {text!r}, not a whole number. Correct it")
+    """The whole number that ``text`` says, also as ``1.0``, as programs write it that know no others.
+
+    :raises UserError: if it is none that 64 bits hold.
+    """
+    if NUMBER.fullmatch(text or ""):
+        number = Decimal(text or "")
+        if number.adjusted() < DIGITS and number == int(number) and -LARGEST <= number < LARGEST:
+            return int(number)
+    raise UserError(f"{path}: {place}: {name} is {shown(text)}, not a whole number. Correct it")
 
 
 def real(path: Path, place: str, name: str, text: str | None) -> float:
     """:raises UserError: if ``text`` is no finite number."""
-    try:
-        number = float(text or "")
-        if np.isfinite(number):
-            return number
-    except ValueError:
-        pass
-    raise UserError(f"{path}: {place}: {name} is {text!r}, not a number. Correct it")
+    if NUMBER.fullmatch(text or "") and np.isfinite(number := float(text or "")):
+        return number
+    raise UserError(f"{path}: {place}: {name} is {shown(text)}, not a number. Correct it")
+
+
+def shown(text: str | None) -> str:
+    """``text``, as messages quote it."""
+    return repr(text) if text is None or len(text) <= SHOWN else f"{text[:SHOWN]!r}..."
 
 
 def lines(path: Path) -> Iterable[tuple[int, str]]:
-    """The lines of a text, numbered from 1.
+    """The lines of a text, numbered from 1. It is UTF-8, UTF-16 with its mark, or else of one byte for a character.
 
     :raises UserError: if it is no text.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline=None) as file:
-            yield from enumerate(file, 1)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is no text ({error.reason} at byte {error.start}). Name a file of skeletons") from error
+    text = _decoded(path.read_bytes())
+    if text is None:
+        raise UserError(f"{path}: is no text. Name a file of skeletons")
+    yield from enumerate(io.StringIO(text, newline=None), 1)
+
+
+def _decoded(data: bytes) -> str | None:
+    encodings = ("utf-16",) if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ("utf-8-sig", "latin-1")
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+            return None if "\0" in text or "\ufeff" in text else text
+        except UnicodeDecodeError:
+            pass
+    return None

@@ -48,6 +48,7 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     add_file_options(parser)
     parser.add_argument("-g", "--graphs", action="extend", nargs="+", default=[], metavar="SKELETONS",
                         help="skeletons to be shown over the volumes: .npz (XPRESS), .swc, .nml or .csv")
+    parser.add_argument("--scale", type=cli.positive_number, metavar="NM", help="nm per unit of SKELETONS (default: 1)")
     parser.add_argument("-n", "--no-browser", action="store_true", help="no browser is opened in any case; the URL is printed")
     add_server_options(parser)
     return parser
@@ -55,8 +56,10 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
 
 def collect(options: argparse.Namespace, data_dir: Path) -> list[View | SkeletonView]:
     """What ``options`` name, skeletons last; if that is nothing, the first volume in ``data_dir``."""
+    if options.scale is not None and not options.graphs:
+        raise UserError("--scale is of skeletons. Name them with --graphs, or leave it out")
     volumes = named_views(named_files(options), options.data_dir)
-    graphs = [SkeletonView(Path(file).stem, read_skeletons(file)) for file in options.graphs]
+    graphs = [SkeletonView(Path(file).stem, read_skeletons(file, options.scale or 1)) for file in options.graphs]
     return [*(volumes if volumes or graphs else data_views(_first(data_dir))), *graphs]
 
 

@@ -88,6 +88,14 @@ def test_failed_blocks_are_retried_reported_and_the_rest_is_done(make_task, tmp_
     np.testing.assert_array_equal(array, right)
 
 
+def test_what_may_pass_is_tried_again(make_task, tmp_path):
+    """An error in each block, once."""
+    task, array = make_task("overloaded", blocks=[*range(9)])
+    run_blockwise(task)
+    np.testing.assert_array_equal(array, expected(array.shape, task.write_shape))
+    assert len(list(tmp_path.glob("tried_*"))) == 9
+
+
 def test_killed_workers_are_replaced(make_task):
     task, array = make_task("die", blocks=[0, 5])
     run_blockwise(task)

@@ -20,6 +20,7 @@ from lsd_experiments.checkpoints import (
     require_same_network,
     save_checkpoint,
 )
+from lsd_experiments.checkpoints.own import optimizer_steps
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Network
 
@@ -150,6 +151,20 @@ for iteration in itertools.count(1):
     save_checkpoint(model, sys.argv[1], NETWORK, iteration, {{}})
     print(iteration, flush=True)
 """
+
+
+def test_damage_to_what_is_read_later_is_named(trained, tmp_path):
+    """The record is whole; layers or the optimizer's steps are not."""
+    for gone in ("layers", "optimizer/vars/0", "layers/conv3d/vars"):
+        path = save_checkpoint(trained, tmp_path, NETWORK, 4, {})
+        with h5py.File(path, "r+") as file:
+            if gone not in file:
+                gone = next(f"layers/{name}/vars" for name, layer in file["layers"].items() if layer["vars"])
+            del file[gone]
+            file[gone] = h5py.Empty("f4")
+        with pytest.raises(UserError, match=r"is not a checkpoint written by train\.py, or damaged") as raised:
+            optimizer_steps(path) if gone.startswith("optimizer") else load_checkpoint(trained, path)
+        assert "\n" not in str(raised.value)
 
 
 def test_killed_while_saving_all_checkpoints_stay_readable(tmp_path):

@@ -98,6 +98,7 @@ class Proxy:
     ranges: list[tuple[str, str | None]] = field(default_factory=list)  # (key, Range) of each GET of an object
     before: Callable[[str], None] = lambda key: None
     spoil: Callable[[str, bytes], Iterator[bytes | None]] = lambda key, body: iter((body,))  # None: the connection breaks
+    statuses: list[int] = field(default_factory=list)  # of the next requests, of any kind; 200 is as usual
     longer: int = 0  # bytes that the bodies of objects have beyond what the listing says
 
     def asked(self, name: str) -> list[str | None]:
@@ -117,6 +118,14 @@ def proxy(bucket) -> Iterator[Proxy]:
 
         def do_GET(self) -> None:
             key = self.path.partition("?")[0]
+            status = proxy.statuses.pop(0) if proxy.statuses else 200
+            if status != 200:
+                body = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>later</Message></Error>"
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                return
             is_object = self.command == "GET" and key.count("/") > 1
             if is_object:
                 proxy.ranges.append((key, self.headers["Range"]))

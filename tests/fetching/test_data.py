@@ -11,7 +11,7 @@ import pytest
 
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.fetching import command, s3, transfer
+from lsd_experiments.fetching import command, s3, stores, transfer
 from lsd_experiments.fetching.plan import make_plan, whole_directory
 from lsd_experiments.fetching.stores import DirectoryStore, Interruption
 from tests.fetching.conftest import BUCKET, FINCH, FIRST, HEMI, cut, files
@@ -21,7 +21,7 @@ TRAINING = "funke/fib25/training"
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch) -> None:
-    monkeypatch.setattr(transfer, "PAUSE", 0.01)
+    monkeypatch.setattr(stores, "PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -322,7 +322,7 @@ def test_no_credentials_are_sent(bucket, fetch, monkeypatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "private")
     store = s3.S3Store(BUCKET, "us-east-1", bucket.url)
     seen = []
-    store._client.meta.events.register("before-send.s3.*", lambda request, **_: seen.append(dict(request.headers)) and None)
+    store._first.meta.events.register("before-send.s3.*", lambda request, **_: seen.append(dict(request.headers)) and None)
     store.check()
     assert len(seen) == 1
     assert not {"authorization", "x-amz-security-token"} & {name.lower() for name in seen[0]}
@@ -333,3 +333,21 @@ def test_the_environment_names_a_server(bucket, fetch, monkeypatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.url)
     assert fetch("--dataset", "hemi").status == 0
     assert os.environ["AWS_ENDPOINT_URL"] == bucket.url
+
+
+def test_an_overloaded_server_is_not_final(bucket, proxy, fetch, tmp_path, tree) -> None:
+    """At first, for a listing, and for an object: 5xx is asked again; one that stays so is an error in words."""
+    proxy.statuses = [503, 503, 503, 500, 200, 502]
+    assert fetch("--dataset", "hemi", url=proxy.url).status == 0
+    path = f"funke/hemi/training/{HEMI}"
+    assert files(tmp_path / "dest" / path) == files(tree / path)
+    assert proxy.statuses == []
+
+
+def test_a_server_that_stays_overloaded(proxy, monkeypatch) -> None:
+    monkeypatch.setattr(s3, "TRIES", 2)
+    store = s3.S3Store(BUCKET, "us-east-1", proxy.url)
+    proxy.statuses = [503] * 99
+    with pytest.raises(UserError, match=r"answers HTTP 503 \(SlowDown\) 2 times\. Try again later: what came is kept"):
+        list(store.objects("funke/"))
+    assert len(proxy.statuses) == 97

@@ -1,5 +1,7 @@
 """``fetch_data.py --dataset xpress``: files at URLs, from a real server that redirects, and may misbehave."""
 
+import datetime
+import email.utils
 import hashlib
 import json
 import signal
@@ -13,10 +15,10 @@ import numpy as np
 import pytest
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.fetching import command, transfer, urls
+from lsd_experiments.fetching import command, stores, transfer, urls
 from lsd_experiments.fetching.catalogue import Release, load_catalogue
 from lsd_experiments.fetching.plan import make_plan, part_path, single_file
-from lsd_experiments.fetching.releases import choose_files
+from lsd_experiments.fetching.releases import choose_files, open_release
 from lsd_experiments.fetching.stores import Interruption
 from lsd_experiments.fetching.urls import UrlStore
 from tests.fetching.conftest import FIRST, ROOT, cut, files
@@ -32,8 +34,7 @@ OURS = {"SHA256SUMS"}
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch):
-    monkeypatch.setattr(transfer, "PAUSE", 0.01)
-    monkeypatch.setattr(urls, "PAUSE", 0.01)
+    monkeypatch.setattr(stores, "PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -518,3 +519,36 @@ def test_a_wrong_release_is_refused(catalogue, change, reason):
 
 def test_it_is_patient_for_less_than_ten_seconds():
     assert urls.PATIENCE < 9
+
+
+def test_an_overloaded_server_is_waited_for(web, xpress, place, monkeypatch):
+    """As long as it asks for, in seconds or until a date."""
+    waited = []
+    for module in (urls, transfer):
+        monkeypatch.setattr(module, "pause", lambda tries, after: waited.append(after) or 0)
+    web.retry_after = "7"
+    web.status[LABELS] = [503, 429, 200, 502]
+    assert xpress("--volume", LABELS).status == 0
+    assert fetched(place) == {LABELS: web.files[LABELS]}
+    assert waited == [7, 7], "once for its length, once for its content"
+    date = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=50))
+    for text, least, most in ((date, 40, 50), ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0), ("soon", 0, 0), ("", 0, 0), ("-5", 0, 0)):
+        assert least <= urls._after(text) <= most
+
+
+def test_pauses_grow_and_are_bounded(monkeypatch):
+    monkeypatch.undo()
+    assert stores.pause(1) <= 0.5
+    for tries in range(1, 30):
+        most = min(stores.LONGEST, 0.5 * 2 ** (tries - 1))
+        assert most / 2 <= stores.pause(tries) <= most
+    assert len({stores.pause(5) for _ in range(10)}) > 1, "not all clients at a time"
+    assert stores.pause(1, after=9) == 9
+    assert stores.pause(1, after=10**9) == stores.PATIENT
+    assert sum(min(stores.LONGEST, 0.5 * 2**tries) for tries in range(stores.TRIES)) < 90
+
+
+def test_names_that_urls_would_misread(catalogue):
+    release = catalogue.releases["xpress"].model_copy(update={"training": ("v1/a#b?c%20[1] ä.h5",)})
+    store = open_release(release, ["a#b?c%20[1] ä.h5"], "http://there", None, 1)
+    assert store._urls == {"xpress/a#b?c%20[1] ä.h5": "http://there/v1/a%23b%3Fc%2520%5B1%5D%20%C3%A4.h5"}

@@ -24,6 +24,7 @@ class Web:
     has_etags: bool = True
     has_md5: bool = True
     status: dict[str, list[int]] = field(default_factory=dict)  # of the next requests for storage, by name; 200 is as usual
+    retry_after: str = ""  # what is said with such a status
     content_type: str = "application/octet-stream"
     before: Callable[[str], None] = lambda name: None
     spoil: Callable[[str, bytes], Iterator[bytes | None]] = lambda name, body: iter((body,))  # None: the connection breaks
@@ -64,7 +65,8 @@ def serving(web: Web) -> Iterator[None]:
             planned = web.status.get(name)
             status = planned.pop(0) if planned else 200
             if name not in web.files or status != 200:
-                return self._end(404 if name not in web.files else status, {})
+                headers = {"Retry-After": web.retry_after} if web.retry_after else {}
+                return self._end(404 if name not in web.files else status, headers)
             self._send(name, web.files[name], is_probe)
 
         def _end(self, status: int, headers: dict[str, str]) -> None:

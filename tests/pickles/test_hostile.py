@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lsd_experiments import writing
-from lsd_experiments.pickles import Foreign, loads, machine
+from lsd_experiments.pickles import Foreign, loads, unpickler
 
 P2, P4, P5 = b"\x80\x02", b"\x80\x04", b"\x80\x05"
 
@@ -105,18 +105,18 @@ def array(dtype: bytes, shape: bytes, content: bytes) -> bytes:
 HUGE = b"\x8a\x08" + (2**62).to_bytes(8, "little")
 HOSTILE = {
     "nothing": (b"", "pickle exhausted"),
-    "a text": (b"hello, this is no pickle\n", "refers to a value 101 that it does not have"),
+    "a text": (b"hello, this is no pickle\n", "Memo value not found at index 101"),
     "an empty stack": (P2 + b".", "pop from empty list"),
     "no mark": (P2 + b"t.", "pop from empty list"),
     "no end": (P2 + b"N", "pickle exhausted"),
-    "an unknown protocol": (b"\x80\x09N.", "it is of protocol 9"),
-    "an unknown memo": (P2 + b"h\x05.", "refers to a value 5"),
+    "an unknown protocol": (b"\x80\x09N.", "unsupported pickle protocol: 9"),
+    "an unknown memo": (P2 + b"h\x05.", "Memo value not found at index 5"),
     "a key that is a list": (P2 + b"}]Ns.", "a key is of type list"),
     "persistent ids": (b"Pabc\n.", "refers to what is outside of it (PERSID)"),
     "persistent ids, binary": (P2 + b"NQ.", "refers to what is outside of it (BINPERSID)"),
     "extensions": (P2 + b"\x82\x01.", "refers to what is outside of it (EXT1)"),
     "buffers": (P5 + b"\x97.", "refers to what is outside of it (NEXT_BUFFER)"),
-    "a call of a number": (P2 + b"K\x01)R.", "calls a value of type int"),
+    "a call of a number": (P2 + b"K\x01)R.", "a Global is asked for where there is a int"),
     "bytes beyond the end": (P4 + b"\x8e" + (2**60).to_bytes(8, "little") + b"ab.", "bytes"),
     "a text beyond the end": (P4 + b"\x8d" + (2**62).to_bytes(8, "little") + b"ab.", "bytes"),
     "a bytearray of a length": (P2 + b"cbuiltins\nbytearray\n" + HUGE + b"\x85R.", "bytes are made of a value of type int"),
@@ -124,7 +124,7 @@ HOSTILE = {
     "a range as a list": (P2 + b"cbuiltins\nlist\ncbuiltins\nrange\n" + HUGE + b"\x85R\x85R.", "there is a Foreign"),
     "a deep key": (deep_key(200_000), "a key is too large"),
     "a wide key": (wide_key(60), "a key is too large"),
-    "copies": (copies(5000), "it copies more than it holds"),
+    "copies": (copies(5000), "it makes more than such a pickle is worth"),
     "an array without content": (array(b"f8", b"\x8a\x05\x00\x00\x00\x00\x01\x85", b"U\x00"), "bytes has 0"),
     "a negative shape": (array(b"u1", b"J\xff\xff\xff\xffJ\xfe\xff\xff\xff\x86", b"U\x02ab"), "an array has no shape"),
     "an array of records": (array(b"V8", b"K\x01\x85", b"U\x08abcdefgh"), "arrays of type 'V8' are not read"),
@@ -184,12 +184,47 @@ def test_arrays_of_objects_in_each_other_are_refused() -> None:
     assert loads(pickle.dumps(inner)).tolist() == [1, None]
 
 
-def test_operations_are_counted(monkeypatch) -> None:
-    data = P2 + b"N0" * 500 + b"N."
-    assert loads(data) is None
-    monkeypatch.setattr(machine, "OPERATIONS", 900)
-    with pytest.raises(ValueError, match="it has more than 900 operations"):
-        loads(data)
+SMALL = 100_000  # bytes of a pickle, of which each makes as much as it can
+GREEDY = {
+    "empty sets": P4 + b"\x8f" * SMALL + b".",
+    "empty dicts": P2 + b"}" * SMALL + b".",
+    "tuples": P2 + b")" + b"\x85" * SMALL + b".",
+    "marks": P2 + b"(" * SMALL,
+    "a memo": P4 + b"N" + b"\x94" * SMALL + b".",
+    "calls": P2 + b"cf\nf\nq\x00" + b"h\x00)R" * (SMALL // 4) + b".",
+    "dicts of one": P2 + b"}NNs" * (SMALL // 4) + b".",
+    "copies of a text": P4 + b"X" + SMALL.to_bytes(4, "little") + b"a" * SMALL + b"q\x000cbuiltins\nbytes\nq\x01("
+    + b"h\x01h\x00\x85R" * 10_000 + b"l.",
+}
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_memory_is_bounded_by_the_pickles_length(name, monkeypatch) -> None:
+    """Refused, or worth it; 19 MB of empty sets would take 4 GB."""
+    monkeypatch.setattr(unpickler, "SLACK", 2**16)
+    tracemalloc.start()
+    with suppress(ValueError):
+        loads(GREEDY[name])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * len(GREEDY[name])
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_graph_of_many_small_parts_is_worth_its_memory(protocol, monkeypatch) -> None:
+    monkeypatch.setattr(unpickler, "SLACK", 0)
+    graph = {node: {node - 1: {}, node + 1: {}} for node in range(1000)}
+    assert loads(pickle.dumps(graph, protocol)) == graph
+
+
+def test_keys_that_collide_are_refused() -> None:
+    """A dict compares each with all before it: of a million it takes days."""
+    spread = {(number, "a"): None for number in range(1100)}
+    assert loads(pickle.dumps(spread)) == spread
+    collide = {number * (2**61 - 1) << 64: None for number in range(1, 1100)}
+    assert len({*map(hash, collide)}) == 1
+    with pytest.raises(ValueError, match="too many of its keys have one hash"):
+        loads(pickle.dumps(collide))
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])

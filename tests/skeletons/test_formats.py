@@ -89,6 +89,75 @@ def test_swc(tmp_path) -> None:
             read_skeletons(path, scale=scale)
 
 
+SWC_ROWS = ["1 0 10 20 30 0.5 -1", "2 0 11 20 30 0.5 1", "3 2 12.5 20 30 0.5 2"]
+
+
+def swc(*rows: str, end: str = "\n") -> bytes:
+    return end.join((*rows, "")).encode()
+
+
+@pytest.mark.parametrize("content", [
+    swc("1.0 0.0 10 20 30 0.5 -1.0", "2.0 0 11 20 30 0.5 1.0", "3.0 2 12.5 20 30 0.5 2.0"),
+    swc("+1 0 1e1 20 30 0.5 -1", "2. 0 11 20 30 0.5 1", "3 2 12.5 20 .3e2 0.5 2"),
+    swc("1 0 10 20 30 0.5 0", *SWC_ROWS[1:]),
+    swc(*(f"{row} 7" for row in SWC_ROWS)),
+    swc(*(f"{row} extra {number}" for number, row in enumerate(SWC_ROWS))),
+    swc(*(row.replace(" ", "\t") for row in SWC_ROWS)),
+    swc(*(row.replace(" ", ", ") for row in SWC_ROWS)),
+    swc(*SWC_ROWS, end="\r\n"),
+    swc(*SWC_ROWS, end="\r"),
+    swc(SWC_ROWS[0], SWC_ROWS[2], SWC_ROWS[1]),
+    swc(*SWC_ROWS).rstrip(),
+    b"\xef\xbb\xbf" + swc("# \u00b5m, caf\u00e9", *SWC_ROWS),
+    "# \u00b5m \u0085 in Latin 1\n".encode("latin-1") + swc(*SWC_ROWS),
+    "# \u30cb\u30e5\u30fc\u30ed\u30f3\n".encode("shift-jis") + swc(*SWC_ROWS),
+    swc("# \u30cb", *SWC_ROWS).decode().encode("utf-16"),
+    b"\xfe\xff" + swc("# \u30cb", *SWC_ROWS).decode().encode("utf-16-be"),
+])
+def test_swc_as_others_write_it(content, tmp_path) -> None:
+    path = tmp_path / "a.swc"
+    path.write_bytes(content)
+    assert equal(read_skeletons(path), Skeletons.of([(30, 20, 10), (30, 20, 11), (30, 20, 12.5)], [(0, 1), (1, 2)], [1, 2, 3]))
+
+
+def test_a_parent_of_0_is_a_node_where_there_is_one(tmp_path) -> None:
+    path = tmp_path / "a.swc"
+    path.write_text("0 0 1 2 3 1 -1\n4 0 1 2 4 1 0\n")
+    assert read_skeletons(path).edges.tolist() == [[0, 1]]
+    path.write_text("5 0 1 2 3 1 0\n4 0 1 2 4 1 0\n6 0 1 2 5 1 4\n")
+    assert read_skeletons(path).edges.tolist() == [[1, 2]]
+    assert read_skeletons(path).components.tolist() == [0, 1, 1]
+
+
+PANDAS = """,id,z,y,x,parent
+0,1.0,3.0,2.0,1.0,{none}
+1,2.0,6.0,5.0,4.0,1.0
+2,3.0,9.0,8.0,7.5,2.0
+"""
+CATMAID = """skeleton_id, treenode_id, parent_treenode_id, x, y, z, r
+"77", "1", "", "1.0", "2.0", "3.0", "-1"
+"77", "2", "1", "4.0", "5.0", "6.0", "0"
+77, 3, 2, 7.5, 8, 9, 0
+"""
+
+
+@pytest.mark.parametrize("text", [
+    *(PANDAS.format(none=none) for none in ("", "-1.0", "NaN", "nan", "None", "<NA>")),
+    PANDAS.format(none="").replace(",id,z,y,x,parent", '"","id","z","y","x","parent"'),
+    PANDAS.format(none="").replace(",", ";"),
+    PANDAS.format(none="").replace(",", "\t"),
+    CATMAID,
+    CATMAID.replace("\n", "\r\n"),
+    "\ufeff" + CATMAID,
+    "node_id,parent_id,x,y,z,radius\n3,2,7.5,8,9,1\n2,1,4,5,6,1\n1,-1,1,2,3,1\n",
+    "ID,X,Y,Z,Parent\n1,1,2,3,-1\n2,4,5,6,1\n3,7.5,8,9,2\n",
+])
+def test_csv_as_others_write_it(text, tmp_path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    assert equal(read_skeletons(path), Skeletons.of([(3, 2, 1), (6, 5, 4), (9, 8, 7.5)], [(0, 1), (1, 2)], [1, 2, 3]))
+
+
 def test_a_directory_of_swc_is_several_skeletons(tmp_path) -> None:
     for name in ("10.swc", "9.SWC"):
         (tmp_path / name).write_text(SWC.replace("12.5", name.split(".")[0]))
@@ -106,6 +175,13 @@ def test_a_directory_of_swc_is_several_skeletons(tmp_path) -> None:
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("2 0 11", "2 0 0 11", r"line 3: has 8 values, not 7 \(id type x y z radius parent\)"),
+    ("2 0 11", "2 0", "line 3: has 6 values, not 7"),
+    ("0.5 2", "0.5 0.5", "line 4: parent is '0.5', not a whole number"),
+    ("2 0 11", "1_0 0 11", "line 3: id is '1_0', not a whole number"),
+    ("2 0 11", "1e400 0 11", "line 3: id is '1e400', not a whole number"),
+    ("12.5", "1_2.5", "line 4: x is '1_2.5', not a number"),
+    ("12.5", "1" * 500, f"line 4: x is '{'1' * 60}'..., not a number"),
+    ("0.5 2", "0.5 -2", "line 4: leads to node -2, which is not there"),
     ("2 0 11", "1 0 11", "line 3: node 1 is there twice"),
     ("0.5 2", "0.5 9", "line 4: leads to node 9, which is not there"),
     ("3e1", "three", "line 4: z is 'three', not a number"),
@@ -176,6 +252,8 @@ def test_csv(tmp_path) -> None:
     ("id,z,y,x,parent\n1,2,3\n", "line 2: has 3 values for 5 columns"),
     ("id,z,y,x,parent\n1,2,3,4,5\n", "line 2: leads to node 5, which is not there"),
     ("id,z,y,x,parent\n1,2,3,4,\n1,2,3,5,\n", "line 3: node 1 is there twice"),
+    ("id,z,y,x,parent\n1,2,3,4,0\n", "line 2: leads to node 0, which is not there"),
+    ("id,node_id,z,y,x,parent_id,parent_node_id\n1,1,2,3,4,,\n", "line 1: needs one column 'parent'"),
     ("id,z,y,x,parent\n1,2,,4,\n", "line 2: y is '', not a number"),
     (f"id,z,y,x,parent\n{2**63},2,3,4,\n", "line 2: id is '9223372036854775808', not a whole number"),
     ("id,z,y,x,parent\n" + "1" * 140_000 + ",2,3,4,\n", "line 2: field larger than field limit"),

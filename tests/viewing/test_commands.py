@@ -72,6 +72,7 @@ def test_each_serves_until_ctrl_c(container, snapshots) -> None:
     ((DATA, "-f", "absent.zarr"), "absent.zarr: no such file or directory"),
     ((DATA, "--datasets", "volumes/raw", "--file", "absent.zarr"), "--datasets volumes/raw: of which file? Name it before"),
     ((DATA, "--graphs", "absent.npz"), "absent.npz: no such file"),
+    ((DATA, "--scale", "1000"), "--scale is of skeletons. Name them with --graphs"),
     ((DATA, "-d", "docs"), "docs: holds no zarr, N5 or HDF5"),
     ((RESULTS,), "nothing to show. Name a config, or containers with -f FILE"),
     ((RESULTS, "-f", "absent.zarr:volumes/raw"), "absent.zarr: no such file or directory"),
@@ -98,6 +99,9 @@ def test_several_files_with_their_datasets_and_skeletons(container, tmp_path) ->
     assert [(view.name, view.visible) for view in views] == [
         ("result raw", True), ("result labels_mask", False), ("other segmentation", True), ("traced", True)]
     assert views[2].volume.container == str(tmp_path / "other.zarr")
+    assert views[3].skeletons.positions.tolist() == skeletons.positions.tolist()
+    scaled = view_data.collect(view_data.make_parser(None).parse_args((*command, "--scale", "1000")), tmp_path)
+    assert scaled[3].skeletons.positions.tolist() == (skeletons.positions * 1000).tolist()
     process = start(DATA, *command)
     try:
         assert process.stdout.readline().startswith("http://127.0.0.1:")

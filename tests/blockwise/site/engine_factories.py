@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsd_experiments.errors import Unavailable, UserError
+from lsd_experiments.errors import Passing, Unavailable, UserError
 from lsd_experiments.geometry import Box
 
 
@@ -48,6 +48,19 @@ def die(settings):
         if block.number in settings["blocks"] and not died.exists():
             died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        process(block)
+    return sometimes
+
+
+def overloaded(settings):
+    """Raise what may pass in the given blocks, once each."""
+    process = fill(settings)
+
+    def sometimes(block):
+        tried = Path(settings["path"]).parent / f"tried_{block.number}"
+        if block.number in settings["blocks"] and not tried.exists():
+            tried.touch()
+            raise Passing("s3://data: HTTP 503")
         process(block)
     return sometimes
 
