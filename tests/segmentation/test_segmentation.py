@@ -3,8 +3,9 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import contingency, evaluate_thresholds
-from lsd_experiments.segmentation import find_segments, part_of, relabel, segments_of, threshold_name, threshold_range
+from lsd_experiments.segmentation import find_segments, part_of, relabel, segment, segments_of, threshold_name, threshold_range
 
 FRAGMENTS = np.array([3, 5, 8, 20, 21], np.uint64)
 U = np.array([3, 5, 8, 20], np.uint64)
@@ -142,3 +143,17 @@ def test_part_of_a_table_evaluates_as_the_whole_one():
     whole, small = (evaluate_thresholds(counted, [(0.5, table)]) for table in (lut, part))
     assert whole == small
     assert small != evaluate_thresholds(counted, [(0.5, part[:, ::2])])
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.0, [3, 5, 8, 20, 21]), (0.5, [3, 3, 3, 20, 20])])
+def test_arrays_in_one_call(threshold, expected):
+    volume = np.array([0, 3, 5, 8, 20, 21], np.uint64).reshape(1, 2, 3)
+    found = segment(volume, U, V, SCORES, threshold)
+    assert found.shape == (1, 2, 3)
+    assert found.ravel().tolist() == [0, *expected]
+    published = segment(volume, U, V, SCORES, threshold, parity=True)
+    assert published[0, 0, 2] != published[0, 1, 1] or threshold > 0
+    assert published[0, 1, 0] == published[0, 1, 1]  # an edge without a score unites
+    with pytest.raises(UserError, match="an edge ends at 21, which is no fragment"):
+        segment(volume[..., :2], U[3:], V[3:], SCORES[3:], threshold)
+    assert not segment(np.zeros((2, 2, 2), np.uint64), U[:0], V[:0], SCORES[:0], threshold).any()
