@@ -1,20 +1,24 @@
-"""Targets with ``parity`` beside the published nodes, gunpowder's and lsds', in the published order and for the published request.
+"""Targets with ``parity`` beside the published nodes, gunpowder's and lsds', in the published order, for the published request.
 
 The published scripts are those of funkelab/lsd_nm_experiments (zebra finch) and funkelab/lsd_experiments (fib25 setups 11 to 18,
 hemi 17 to 26). Both sides read the same crop, and with augmentation draw the same random numbers.
 """
 
+import json
 import runpy
 from dataclasses import replace
 from pathlib import Path
 
 import gunpowder as gp
+import h5py
 import numpy as np
 import pytest
 from lsd.train.gp import AddLocalShapeDescriptor
 
 from lsd_experiments.augmentation.elastic import ElasticAugment
+from lsd_experiments.checkpoints import find_checkpoint
 from lsd_experiments.datasets import DATASETS
+from lsd_experiments.training import beginning, options
 from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, RAW, head_keys
 from lsd_experiments.training.malis import MalisTrain
 from lsd_experiments.training.pipeline import batch_request
@@ -72,7 +76,7 @@ class Seed(gp.BatchFilter):
 
 
 def published(setup, network):
-    """The target nodes of the published script of ``setup``, and whether it asks for weights of descriptors and affinities' mask."""
+    """The published target nodes of ``setup``, and whether it asks for weights of descriptors, and for the affinities' mask."""
     dataset, variant = setup.split("/")
     facts, heads = DATASETS[dataset], {head.name: head.channels for head in network.heads}
     masked = dataset != "fib25" or "malis" in variant
@@ -106,7 +110,7 @@ def load(setup):
 
 
 @pytest.fixture(scope="module")
-def volume():
+def scene():
     """Boxes of labels that touch each other and background, thin ones that the sampling misses, and a mask that cuts them."""
     random = np.random.default_rng(3)
     coarse = random.integers(0, 6, tuple(-(-s // 9) for s in SHAPE))
@@ -165,8 +169,8 @@ def compare(expected, found):
 
 
 @pytest.mark.parametrize("setup", SETUPS)
-def test_a_batch_is_that_of_the_published_nodes(setup, volume):
-    expected, found = both(setup, *volume)
+def test_a_batch_is_that_of_the_published_nodes(setup, scene):
+    expected, found = both(setup, *scene)
     compared = compare(expected, found)
     network, _ = load(setup)
     wanted = {RAW, LABELS, LABELS_MASK}
@@ -178,9 +182,9 @@ def test_a_batch_is_that_of_the_published_nodes(setup, volume):
 
 
 @pytest.mark.parametrize("setup", ["zebrafinch/mtlsd", "fib25/mtlsd", "hemi/mtlsd"])
-def test_without_parity_descriptors_differ_and_affinities_hardly(setup, volume):
+def test_without_parity_descriptors_differ_and_affinities_hardly(setup, scene):
     """The control: labels around the output lose their boundaries, too."""
-    expected, found = both(setup, *volume, parity=False)
+    expected, found = both(setup, *scene, parity=False)
     known = (found[LABELS].data > 0) & (expected[LABELS].data > 0)
     differ = (np.abs(expected[LSDS.target].data - found[LSDS.target].data) > 0.01).any(axis=0)
     assert differ[known].mean() > 0.3
@@ -191,15 +195,15 @@ def test_without_parity_descriptors_differ_and_affinities_hardly(setup, volume):
 
 
 @pytest.mark.parametrize("setup", ["zebrafinch/mtlsd", "zebrafinch/long_range", "fib25/mtlsd", "hemi/mtlsd_malis"])
-def test_with_augmentation_of_the_same_seed(setup, volume):
+def test_with_augmentation_of_the_same_seed(setup, scene):
     """What is asked of the augmentation is what the published nodes ask: the same displacement, of the same labels."""
     dataset = DATASETS[setup.split("/")[0]]
     augment = [lambda: ElasticAugment(dataset.elastic), lambda: gp.SimpleAugment(transpose_only=list(dataset.transpose_axes))]
     if dataset.elastic_after:
         augment.append(lambda: ElasticAugment(dataset.elastic_after))
-    expected, found = both(setup, *volume, augment)
+    expected, found = both(setup, *scene, augment)
     compare(expected, found)
-    plain, _ = both(setup, *volume)
+    plain, _ = both(setup, *scene)
     assert not np.array_equal(plain[LABELS].data, found[LABELS].data)
 
 
@@ -230,7 +234,8 @@ def test_boundaries_where_the_mask_is_0(axes, seed):
     asked = gp.BatchRequest(random_seed=1)
     for key in (LABELS, LABELS_MASK):
         asked[key] = gp.ArraySpec(roi=gp.Roi(OFFSET, labels.shape))
-    expected = build([gp.GrowBoundary(LABELS, LABELS_MASK, only_xy=axes == (1, 2))], Small(labels, mask, unit), asked)[LABELS].data
+    theirs = gp.GrowBoundary(LABELS, LABELS_MASK, only_xy=axes == (1, 2))
+    expected = build([theirs], Small(labels, mask, unit), asked)[LABELS].data
     np.testing.assert_array_equal(published_boundary(labels, mask, axes), expected)
     found = build([GrowBoundary(axes == (1, 2), parity=True)], Small(labels, mask, unit), asked)[LABELS].data
     np.testing.assert_array_equal(found, expected)
@@ -277,3 +282,52 @@ def test_parts_of_an_object_may_be_connected_beside_the_output_in_malis():
         assert weights.shape == (1, 4, 16, 20, 20)
         found[parity] = set(np.unique(weights[0, 3]))
     assert found == {False: {0, 1, 2}, True: {0, 1}}
+
+
+def snapshot(run, name="batch_1.hdf"):
+    """Labels and descriptors that view_batch.py shows, and what the file says of parity."""
+    with h5py.File(run.directory / "snapshots" / name) as file:
+        shown = [file[f"volumes/{dataset}"][:] for dataset in ("labels/neuron_ids", "gt_embedding")]
+        return *shown, json.loads(file.attrs["provenance"])["parameters"]["parity"]
+
+
+def test_training_records_it_and_snapshots_show_its_targets(make_run, dataset):
+    """In the checkpoint and in snapshots; the same seed without it has the same labels, and other descriptors."""
+    shown = {}
+    for parity in (False, True):
+        run, train, _ = make_run(f"parity {parity}", dataset=replace(dataset, sigma=80, parity=parity), iterations=1)
+        assert train() == 0
+        assert find_checkpoint(run.directory).record["provenance"]["parameters"]["parity"] is parity
+        *shown[parity], recorded = snapshot(run)
+        assert recorded is parity
+    labels, lsds = (np.array(pair) for pair in zip(shown[False], shown[True], strict=True))
+    inner = (slice(1, -1),) * 3
+    np.testing.assert_array_equal(labels[0][inner], labels[1][inner])
+    known = (labels[0] > 0) & (labels[1] > 0)
+    assert (np.abs(lsds[0] - lsds[1]) > 0.01).any(axis=0)[known].mean() > 0.1
+
+
+@pytest.mark.parametrize(("asked", "recorded", "of_dataset", "expected"), [
+    ([], None, False, False), ([], None, True, True), (["--parity"], None, False, True), (["--no-parity"], None, True, False),
+    ([], True, False, True), (["--no-parity"], True, False, False), (["--parity"], False, False, True), ([], False, True, False),
+])  # fmt: skip
+def test_it_is_as_asked_for_else_as_before(dataset, asked, recorded, of_dataset, expected):
+    dataset = replace(dataset, parity=of_dataset)
+    given = options.from_arguments(options.parser("", dataset).parse_args(["5", *asked]))
+    checkpoint = None
+    if recorded is not None:
+        record = {"provenance": {"parameters": {"parity": recorded}}}
+        checkpoint = Recorded(record)
+    assert beginning._parity(given.parity, dataset, checkpoint) is expected
+
+
+class Recorded:
+    """A checkpoint's record."""
+
+    def __init__(self, record):
+        self.record = record
+
+
+def test_older_checkpoints_say_nothing_of_it(dataset):
+    assert beginning._parity(None, dataset, Recorded({})) is False
+    assert beginning._parity(None, dataset, Recorded({"scope": "setup01"})) is False
