@@ -54,7 +54,8 @@ class MalisTrain(Train):
         if name != "affs" or not self.in_malis:
             return super().weights(batch, name)
         labels = batch[LABELS]
-        found = gp.Array(np.stack([connected_objects(sample) for sample in labels.data]), labels.spec)
+        spec = gp.ArraySpec(roi=labels.spec.roi, voxel_size=labels.spec.voxel_size)
+        found = gp.Array(np.stack([connected_objects(sample) for sample in labels.data]), spec)
         objects = found.crop(batch[head_keys(name).target].spec.roi).data
         return np.concatenate((channels_first(batch[AFFS_MASK]), objects[:, None]), axis=1, dtype=np.float32)
 

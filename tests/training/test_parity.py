@@ -331,3 +331,15 @@ class Recorded:
 def test_older_checkpoints_say_nothing_of_it(dataset):
     assert beginning._parity(None, dataset, Recorded({})) is False
     assert beginning._parity(None, dataset, Recorded({"scope": "setup01"})) is False
+
+
+def test_malis_trains_with_it(make_run, dataset, network):
+    """Labels of the batch reach one voxel farther, as in the published request; targets do not."""
+    dataset = replace(dataset, sigma=80, parity=True)
+    run, train, _ = make_run(dataset=dataset, network=replace(network, heads=network.heads[1:]), malis_from=1,
+                             targets=lambda example: example.grow_boundary() + example.add_affinities())
+    assert train() == 0
+    with h5py.File(run.directory / "snapshots" / "batch_1.hdf") as file:
+        labels, affs = file["volumes/labels/neuron_ids"], file["volumes/gt_affinities"]
+        assert labels.shape == tuple(size + 1 for size in affs.shape[1:])
+        assert labels.attrs["offset"].tolist() == [a - v for a, v in zip(affs.attrs["offset"], (20, 9, 9), strict=True)]
