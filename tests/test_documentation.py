@@ -2,6 +2,7 @@
 
     ```sh                        run here, in a copy of the repository; a page's blocks in order, each from its root
     ```sh skip="the reason"      not run; its scripts, modules, options and ./setup.sh commands must exist
+    ```python                    run here, in an empty directory, each by itself
     ```text, toml, json          not a command
 """
 
@@ -19,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r'^(?P<language>sh)(?: skip="(?P<reason>[^"]+)")?$|^(?P<quoted>text|toml|json)$')
+FENCE = re.compile(r'^(?P<language>sh)(?: skip="(?P<reason>[^"]+)")?$|^(?P<quoted>python|text|toml|json)$')
 SECONDS = 120  # for one block: what takes longer is tagged
 
 
@@ -30,6 +31,7 @@ class Block:
     place: str
     code: str
     language: str | None
+    quoted: str | None
     reason: str | None
 
 
@@ -44,7 +46,7 @@ def read_blocks(page: Path) -> list[Block]:
         else:
             fence = FENCE.match(info)
             assert fence, f"{page.name}:{begin}: '{info}' is no fence that we know; this file lists them"
-            blocks.append(Block(f"{page.name}:{begin}", "\n".join(lines), fence["language"], fence["reason"]))
+            blocks.append(Block(f"{page.name}:{begin}", "\n".join(lines), fence["language"], fence["quoted"], fence["reason"]))
             begin = None
     assert begin is None, f"{page.name}:{begin}: this fence is not closed"
     return blocks
@@ -56,6 +58,13 @@ def run_blocks(blocks: list[Block], root: Path) -> None:
         if block.language == "sh" and block.reason is None:
             result = _run(["bash", "-euo", "pipefail", "-c", block.code], root, root)
             assert result.returncode == 0, f"{block.place}:\n{block.code}\n{result.stdout}\n{result.stderr}"
+
+
+def run_python(blocks: list[Block]) -> None:
+    """Run what is Python, in this process."""
+    for block in blocks:
+        if block.quoted == "python":
+            exec(compile(block.code, block.place, "exec"), {"__name__": "__main__"})
 
 
 def check_skipped(block: Block, root: Path) -> None:
@@ -126,6 +135,18 @@ def test_commands_that_are_not_run_exist(page: Path, copy: Path) -> None:
     for block in read_blocks(page):
         if block.reason:
             check_skipped(block, copy)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_python(read_blocks(page))
+
+
+def test_python_that_fails_is_found(page: Path) -> None:
+    run_python(_write(page, "python", "assert 1 + 1 == 2"))
+    with pytest.raises(AssertionError):
+        run_python(_write(page, "python", "assert 1 + 1 == 3"))
 
 
 def test_the_readme_has_commands_of_both_kinds() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.agglomeration.functions import scoring_function
+from lsd_experiments.agglomeration.functions import CONTACT_MEAN, scoring_function
 from lsd_experiments.agglomeration.scores import merge_scores
 
 DIRECT = 3  # channels of the direct neighbours, which come first; only they count
@@ -27,6 +27,10 @@ def agglomerate(affs: NDArray[Any], fragments: NDArray[np.uint64], merge_functio
         unite
     :raises UserError: if there is no such merge function
     """
+    if merge_function == CONTACT_MEAN:
+        from lsd_experiments.agglomeration.contacts import mean_scores  # which imports this module
+
+        return mean_scores(affs, fragments)
     scoring = scoring_function(merge_function)
     ids, compact = _renumber(fragments)
     if len(ids) < 2:

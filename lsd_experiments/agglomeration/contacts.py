@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.agglomeration.agglomerating import DIRECT, agglomerate
+from lsd_experiments.agglomeration.agglomerating import DIRECT, Edges, agglomerate
 from lsd_experiments.agglomeration.functions import CONTACT_MEAN
 from lsd_experiments.geometry import Box
 from lsd_experiments.rag.edges import FULL_AFFINITY
@@ -41,6 +41,12 @@ def find_contacts(affs: NDArray[Any], fragments: Ids, own: Box | None = None) ->
     pairs, sums, counts = sum_contacts(direct, np.ascontiguousarray(fragments, np.uint64), own.begin, own.end, scale)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order, 0], pairs[order, 1], sums[order], counts[order]
+
+
+def mean_scores(affs: NDArray[Any], fragments: Ids) -> Edges:
+    """The region graph of whole ``fragments`` with the merge scores of ``contact_mean``; see :func:`find_contacts`."""
+    u, v, sums, counts = find_contacts(affs, fragments)
+    return u, v, 1 - sums / (FULL_AFFINITY * counts)
 
 
 @dataclass(frozen=True)

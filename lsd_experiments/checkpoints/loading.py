@@ -1,15 +1,11 @@
-"""Read and load checkpoints of either format."""
+"""Read checkpoints of either format."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lsd_experiments.checkpoints import own, tensorflow1
 from lsd_experiments.checkpoints.bundle import open_bundle
 from lsd_experiments.checkpoints.checkpoint import Checkpoint, is_published
 from lsd_experiments.errors import UserError
-
-if TYPE_CHECKING:
-    import keras
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -21,16 +17,6 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
     return tensorflow1.read_published(path) if is_published(path) else own.read_own(path)
-
-
-def load_checkpoint(model: "keras.Model", path: str | Path) -> Checkpoint:
-    """Load the weights in ``path`` into ``model``, and the optimizer's state if the model is compiled and it is there.
-
-    :raises UserError: if a layer of the model is not in the checkpoint, or of another shape; it is named.
-    """
-    checkpoint = read_checkpoint(path)
-    (tensorflow1.load_published if checkpoint.published else own.load_own)(model, checkpoint.path)
-    return checkpoint
 
 
 def checkpoint_files(path: str | Path) -> tuple[Path, ...]:

@@ -37,6 +37,7 @@ class Dataset:
     unlabelled voxel are trained towards 0, those between unlabelled ones are left out; ``min_masked`` is of this mask.
     ``loss_divisor``: what the sum of weighted squared errors of a sample is divided by, ``nonzero_weights`` (their number) or
     ``sum_of_weights``.
+    ``parity``: whether targets are as published where ours differ: see :mod:`lsd_experiments.training.targets`.
     ``learning_rate``, ``save_every``, ``snapshot_every``: what train.py takes if nobody says.
     """
 
@@ -58,6 +59,7 @@ class Dataset:
     min_masked: float = 0.5  # the least share of the output that the labels mask must cover
     label_padding: tuple[int, int, int] | None = None  # voxels around the labels that an output may reach; None: computed
     loss_divisor: str = BY_NUMBER
+    parity: bool = False
     raw: str = "volumes/raw"
     labels: str = "volumes/labels/neuron_ids"
     labels_mask: str = "volumes/labels/labels_mask"

@@ -8,3 +8,24 @@ tile the ROI from its first voxel; blocks that reach over its end are clipped, a
     ROI             |------------------------|               default of predict_scan: raw less half the context
     blocks          |--------|--------|--------|             their inputs reach half the context further
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lsd_experiments.checkpoints import load_checkpoint
+    from lsd_experiments.prediction.block import predict_block
+
+__all__ = ["load_checkpoint", "predict_block"]
+
+
+def __getattr__(name: str) -> Any:
+    """The promised names, imported when they are asked for: ``predict.py --help`` needs neither them nor NumPy."""
+    if name == "predict_block":
+        from lsd_experiments.prediction.block import predict_block
+
+        return predict_block
+    if name == "load_checkpoint":
+        from lsd_experiments.checkpoints import load_checkpoint
+
+        return load_checkpoint
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

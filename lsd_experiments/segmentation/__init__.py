@@ -6,7 +6,7 @@ the id of its smallest fragment, so that 0 always is background, and a segment k
 
 from lsd_experiments.segmentation.luts import lut_path, make_mappable, read_lut, threshold_name, write_lut
 from lsd_experiments.segmentation.relabeling import part_of, relabel, segments_of
-from lsd_experiments.segmentation.segments import find_segments, threshold_range
+from lsd_experiments.segmentation.segments import find_segments, segment, threshold_range
 from lsd_experiments.segmentation.streaming import stream_segments
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "part_of",
     "read_lut",
     "relabel",
+    "segment",
     "segments_of",
     "stream_segments",
     "threshold_name",

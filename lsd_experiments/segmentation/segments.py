@@ -1,4 +1,4 @@
-"""Segments at all thresholds, in memory: for graphs that fit. Of larger ones, see :mod:`.streaming`."""
+"""Segments in memory, at one threshold or at all: for graphs that fit. Of larger ones, see :mod:`.streaming`."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,31 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.errors import UserError
 from lsd_experiments.segmentation.forest import Forest, Ids
+from lsd_experiments.segmentation.relabeling import relabel
+
+
+def segment(fragments: Ids, u: Ids, v: Ids, scores: NDArray[np.float64], threshold: float,
+            parity: bool = False) -> NDArray[np.uint64]:
+    """The segmentation of ``fragments`` at one threshold; see :func:`find_segments`.
+
+    :param fragments: [z, y, x], 0 is no fragment
+    :param u: [m], and v, scores: edges, as :func:`~lsd_experiments.agglomeration.agglomerate` gives them
+    :returns: [z, y, x], 0 where there is no fragment; a segment has the id of its smallest fragment
+    :raises UserError: if an edge has an end that is not in ``fragments``
+    """
+    import fastremap
+
+    fragments, u, v = (np.asarray(ids, np.uint64) for ids in (fragments, u, v))
+    ids = fastremap.unique(fragments)
+    ids = ids[ids > 0]
+    ends = np.concatenate([u, v])
+    unknown = ends[~np.isin(ends, ids)]
+    if len(unknown):
+        raise UserError(f"an edge ends at {unknown[0]}, which is no fragment. Give the fragments that these edges are of")
+    _, lut = next(find_segments(ids, u, v, scores, [threshold], parity))
+    return relabel(fragments, lut)
 
 
 def find_segments(fragments: Ids, u: Ids, v: Ids, scores: NDArray[np.float64], thresholds: Sequence[float],

@@ -58,6 +58,7 @@ def _train_alone(
             return 0
     if asked.malis_from is None and malis_from is not None:
         asked = dataclasses.replace(asked, malis_from=_malis_from(malis_from, checkpoint))
+    dataset = dataclasses.replace(dataset, parity=_parity(asked.parity, dataset, checkpoint))
     lsds = _lsd_network(network, asked, directory, checkpoint)
     padding = label_padding(dataset, network, output_shape)
     samples = [
@@ -81,8 +82,19 @@ def _train_alone(
 
 def _malis_from(default: int, checkpoint: Checkpoint | None) -> int:
     """Where the MALIS phase begins if nobody says: where it did in the training that goes on, else at ``default``."""
-    recorded = checkpoint.record.get("provenance", {}).get("parameters", {}).get("malis_from") if checkpoint else None
+    recorded = _recorded(checkpoint, "malis_from")
     return default if recorded is None else int(recorded)
+
+
+def _parity(asked: bool | None, dataset: Dataset, checkpoint: Checkpoint | None) -> bool:
+    """Whether targets are as published: as asked for, else as in the training that goes on, else as the dataset has it."""
+    recorded = _recorded(checkpoint, "parity")
+    return next((bool(value) for value in (asked, recorded) if value is not None), dataset.parity)
+
+
+def _recorded(checkpoint: Checkpoint | None, option: str) -> Any:
+    """What an option was in the training that goes on; None if nobody knows."""
+    return checkpoint.record.get("provenance", {}).get("parameters", {}).get(option) if checkpoint else None
 
 
 def _lsd_network(

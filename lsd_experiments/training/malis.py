@@ -53,8 +53,10 @@ class MalisTrain(Train):
         """Of affinities in the MALIS phase: the edges' mask, and the connected objects, as one more channel."""
         if name != "affs" or not self.in_malis:
             return super().weights(batch, name)
-        labels = batch[LABELS].crop(batch[head_keys(name).target].spec.roi).data
-        objects = np.stack([connected_objects(sample) for sample in labels])
+        labels = batch[LABELS]
+        spec = gp.ArraySpec(roi=labels.spec.roi, voxel_size=labels.spec.voxel_size)
+        found = gp.Array(np.stack([connected_objects(sample) for sample in labels.data]), spec)
+        objects = found.crop(batch[head_keys(name).target].spec.roi).data
         return np.concatenate((channels_first(batch[AFFS_MASK]), objects[:, None]), axis=1, dtype=np.float32)
 
     def gradient(

@@ -42,6 +42,7 @@ class TrainingOptions:
     lsds_checkpoint: int | None = None
     malis_from: int | None = None
     devices: int = 1
+    parity: bool | None = None
 
     def record(self) -> dict[str, Any]:
         """The options as JSON values."""
@@ -98,6 +99,8 @@ def parser(
     add("--num-fmaps", type=positive, help="feature maps at level 0, instead of mknet.py's")
     add("--fmap-inc-factor", type=positive, help="by which they grow per level, instead of mknet.py's")
     add("--input-shape", type=positive, nargs=3, metavar=("Z", "Y", "X"), help="voxels, instead of mknet.py's")
+    text = "make targets as published: docs/differences.md (default: as before, else corrected)"
+    add("--parity", action=argparse.BooleanOptionalAction, help=text)
     if auto_context:
         add("--lsds-setup", metavar="DIRECTORY", help="of the trained network that makes the LSDs (default: ../lsd)")
         add("--lsds-checkpoint", type=positive, metavar="N", help="its checkpoint's iteration (default: the newest)")

@@ -53,11 +53,16 @@ def batch_pipeline(
 
 
 def batch_request(
-    network: Network, input_shape: Sequence[int], dataset: Dataset, raw_shape: Sequence[int] | None = None
+    network: Network,
+    input_shape: Sequence[int],
+    dataset: Dataset,
+    raw_shape: Sequence[int] | None = None,
+    malis: bool = False,
 ) -> gp.BatchRequest:
     """What one step needs, centred on one place: raw and other inputs of the input shape, all else of the output shape.
 
-    ``raw_shape``: of raw, where it is larger since LSDs of the input shape are made of it.
+    ``raw_shape``: of raw, where it is larger since LSDs of the input shape are made of it. ``malis``: with the dataset's parity,
+    labels reach as far as affinities look, since parts of an object may be connected there, as published.
     """
     unit = world_units(dataset.voxel_size)
     output_size = gp.Coordinate(network.output_shape(input_shape)) * unit
@@ -74,12 +79,14 @@ def batch_request(
         request.add(head_keys(head.name).weights, output_size)
     if any(head.name == "affs" for head in network.heads):
         request.add(AFFS_MASK, output_size)
+    if malis and dataset.parity:
+        request[LABELS].roi = request[LABELS].roi.grow(unit, (0, 0, 0))
     return request
 
 
 def _source(dataset: Dataset, sample: Sample, places: Places) -> gp.Pipeline:
     # To [0, 1] by the type's range.
-    pipeline = sample_source(sample, world_units(dataset.voxel_size)) + gp.Normalize(RAW)
+    pipeline = sample_source(sample, world_units(dataset.voxel_size), dataset.parity) + gp.Normalize(RAW)
     # 0 where there is no raw, and no label; where outputs may lie, ``places`` knows.
     for key in (RAW, LABELS, LABELS_MASK, *([UNLABELED] if sample.unlabeled_mask else [])):
         pipeline += gp.Pad(key, None)

@@ -66,13 +66,14 @@ class Run:
         self.lsds = lsds
         self.lsds_record = {"lsds": lsds_record(lsds)} if lsds else {}
         self.raw_shape = raw_shape(lsds.network, input_shape) if lsds else input_shape
-        self.request = batch_request(network, input_shape, dataset, self.raw_shape)
+        self.request = batch_request(network, input_shape, dataset, self.raw_shape, options.malis_from is not None)
         self.made_by: dict[str, Any] = {}
 
     def pipeline(self, samples: Samples, targets: TargetNodes) -> gp.Pipeline:
         """From samples to snapshots."""
         data = [sample.raw.container for sample, _ in samples]
-        self.made_by = provenance("train", self.options.record(), {"dataset": self.dataset.name, "data": data})
+        parameters = self.options.record() | {"parity": self.dataset.parity}
+        self.made_by = provenance("train", parameters, {"dataset": self.dataset.name, "data": data})
         extra = {
             key: self.request[keys.target].roi
             for keys in map(head_keys, self.train.heads)

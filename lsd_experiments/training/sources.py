@@ -55,8 +55,8 @@ class Binary(gp.BatchFilter):
         batch[self.key].data = (batch[self.key].data != 0).astype(np.uint8)
 
 
-def sample_source(sample: Sample, unit: gp.Coordinate) -> gp.BatchProvider:
-    """Raw, labels and their masks of one training volume."""
+def sample_source(sample: Sample, unit: gp.Coordinate, parity: bool = False) -> gp.BatchProvider:
+    """Raw, labels and their masks of one training volume; ``parity``: ids are as they are, however great."""
     labels = VolumeSource(LABELS, sample.labels, sample.shift, unit, interpolatable=False)
     mask = (
         AllLabels(labels)
@@ -64,7 +64,7 @@ def sample_source(sample: Sample, unit: gp.Coordinate) -> gp.BatchProvider:
         else VolumeSource(LABELS_MASK, sample.labels_mask, sample.shift, unit, interpolatable=False)
     )
     raw = VolumeSource(RAW, sample.raw, (0, 0, 0), unit, interpolatable=True)
-    sources = [raw, labels + SmallIds(), mask]
+    sources = [raw, labels if parity else labels + SmallIds(), mask]
     if sample.unlabeled_mask is not None:
         unlabeled = VolumeSource(UNLABELED, sample.unlabeled_mask, sample.shift, unit, interpolatable=False)
         sources.append(unlabeled + Binary(UNLABELED))

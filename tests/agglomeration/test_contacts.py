@@ -132,3 +132,10 @@ def test_functions_of_waterz_score_each_edge_once(volume, merge_function, tmp_pa
 def test_a_block_outside_of_the_arrays_is_ours_to_mend(volume):
     with pytest.raises(AssertionError, match="is not in arrays of shape"):
         find_contacts(*volume, Box((0, 0, 0), (8, 1, 1)))
+
+
+def test_contact_mean_of_arrays_in_one_call(volume):
+    u, v, scores = agglomerate(*volume, "contact_mean")
+    expected = {pair: 1 - affinity / (255 * faces) for pair, (affinity, faces) in brute_force(*volume).items()}
+    assert dict(zip(zip(u.tolist(), v.tolist(), strict=True), scores.tolist(), strict=True)) == expected
+    assert not np.array_equal(scores, agglomerate(*volume, "mean")[2])

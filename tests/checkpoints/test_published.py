@@ -235,3 +235,28 @@ def test_damaged_weights_are_not_loaded_in_silence(make):
     network = read_checkpoint(path).network  # names and shapes are whole
     with pytest.raises(UserError, match="is damaged: the checksum of setup01/unet_up_1_to_0/kernel"):
         load_checkpoint(network.build(network.smallest_input_shape), path)
+
+
+@pytest.mark.parametrize("named", ["prefix", "index", "data", "directory", "ours", "prefix of ours"])
+def test_a_checkpoint_loads_by_its_prefix_or_a_file(make, tmp_path, named):
+    """Prefixes are what TensorFlow calls a checkpoint, and what the file ``checkpoint`` names."""
+    from lsd_experiments.checkpoints import save_checkpoint
+    from lsd_experiments.prediction import load_checkpoint as promised
+
+    index = make(fmaps=(2, 4), factors=((1, 2, 2),), directory=tmp_path / "there")
+    network = read_checkpoint(index).network
+    expected = network.build(network.smallest_input_shape)
+    load_checkpoint(expected, index)
+    ours = save_checkpoint(expected, tmp_path, network, 5, {})
+    prefix = index.with_name("train_net_checkpoint_400000")
+    path = {
+        "prefix": prefix, "index": index, "data": prefix.with_name(f"{prefix.name}.data-00000-of-00001"),
+        "directory": index.parent, "ours": ours, "prefix of ours": tmp_path / "train_net_checkpoint_5",
+    }[named]  # fmt: skip
+    model = network.build(network.smallest_input_shape)
+    assert not np.array_equal(model.get_weights()[0], expected.get_weights()[0])
+    assert promised(model, str(path)).iteration == (5 if "ours" in named else 400000)
+    for found, weight in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, weight)
+    with pytest.raises(UserError, match=r"train_net_checkpoint_7: no such checkpoint\. Name a directory, an \.index or"):
+        load_checkpoint(model, tmp_path / "train_net_checkpoint_7")

@@ -3,8 +3,9 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import contingency, evaluate_thresholds
-from lsd_experiments.segmentation import find_segments, part_of, relabel, segments_of, threshold_name, threshold_range
+from lsd_experiments.segmentation import find_segments, part_of, relabel, segment, segments_of, threshold_name, threshold_range
 
 FRAGMENTS = np.array([3, 5, 8, 20, 21], np.uint64)
 U = np.array([3, 5, 8, 20], np.uint64)
@@ -142,3 +143,40 @@ def test_part_of_a_table_evaluates_as_the_whole_one():
     whole, small = (evaluate_thresholds(counted, [(0.5, table)]) for table in (lut, part))
     assert whole == small
     assert small != evaluate_thresholds(counted, [(0.5, part[:, ::2])])
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.0, [3, 5, 8, 20, 21]), (0.5, [3, 3, 3, 20, 20])])
+def test_arrays_in_one_call(threshold, expected):
+    volume = np.array([0, 3, 5, 8, 20, 21], np.uint64).reshape(1, 2, 3)
+    found = segment(volume, U, V, SCORES, threshold)
+    assert found.shape == (1, 2, 3)
+    assert found.ravel().tolist() == [0, *expected]
+    published = segment(volume, U, V, SCORES, threshold, parity=True)
+    assert published[0, 0, 2] != published[0, 1, 1] or threshold > 0
+    assert published[0, 1, 0] == published[0, 1, 1]  # an edge without a score unites
+    with pytest.raises(UserError, match="an edge ends at 21, which is no fragment"):
+        segment(volume[..., :2], U[3:], V[3:], SCORES[3:], threshold)
+    assert not segment(np.zeros((2, 2, 2), np.uint64), U[:0], V[:0], SCORES[:0], threshold).any()
+
+
+@pytest.mark.parametrize(("merge_function", "scores", "threshold", "in_table", "in_waterz"), [
+    ("mean", [0.75], 0.75, 1, 0),  # waterz joins below the threshold, a table at it
+    ("mean", [0.75], 0.76, 1, 1),
+    ("mean", [0.7515, 0.7505], 0.751, 1, 0),  # of one 256th, the first is above the threshold: waterz stops
+    ("mean", [0.7505, 0.7515], 0.751, 1, 1),
+    ("mean", [0.7515, 0.7505], 0.755, 2, 2),
+    ("hist_quant_75", [0.7515, 0.7505], 0.751, 0, 0),  # scores are centres of these 256ths, and so equal
+    ("hist_quant_75", [0.7505, 0.7515], 0.755, 2, 2),
+])  # fmt: skip
+def test_with_mean_a_table_joins_more_than_waterz_itself(merge_function, scores, threshold, in_table, in_waterz):
+    """As published: docs/differences.md. Pairs of fragments in a row: 1 1|2 2 . 3 3|4 4"""
+    from lsd_experiments.agglomeration import agglomerate
+    from lsd_experiments.agglomeration.agglomerating import unite
+
+    row = np.concatenate([[2 * i + 1] * 2 + [2 * i + 2] * 2 + [0] for i in range(len(scores))]).astype(np.uint64)
+    fragments = row.reshape(1, 1, -1)
+    affs = np.ones((3, *fragments.shape), np.float32)
+    affs[2, 0, 0, 2::5] = 1 - np.array(scores)
+    found = segment(fragments, *agglomerate(affs, fragments, merge_function), threshold)
+    assert len(np.unique(row)) - len(np.unique(found)) == in_table
+    assert len(np.unique(row)) - len(np.unique(unite(affs, fragments, merge_function, threshold))) == in_waterz
