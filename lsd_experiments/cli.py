@@ -59,6 +59,17 @@ def not_negative(text: str) -> int:
     return number
 
 
+def add_raw_range(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--raw-range``, whose words :func:`lsd_experiments.intensity.parse` reads."""
+    parser.add_argument(
+        "--raw-range",
+        nargs="+",
+        metavar="VALUE",
+        help="which raw becomes 0 and which 1: two numbers, two percentiles like 0.1%% 99.9%%, or the word type, for the range of "
+        f"its type (default: {default})",
+    )
+
+
 def _whole(text: str) -> int:
     try:
         return int(text)
