@@ -177,8 +177,8 @@ def check_range(low_high: Range, name: str, values: str = "all that was looked a
     :raises UserError: if both are one
     """
     if not low_high[0] < low_high[1]:
-        raise UserError(f"{name}: {values} is {low_high[0]:g}: raw of one value shows nothing. Name another dataset, or say which "
-                        f"values are 0 and 1 by {REMEDY}")
+        raise UserError(f"{name}: {values} is {low_high[0]:g}: raw of one value shows nothing. Name another dataset, or say "
+                        f"which values are 0 and 1 by {REMEDY}")
     return low_high
 
 
@@ -203,7 +203,7 @@ def noted_range(note: Mapping[str, Any] | None, dtype: DTypeLike, what: str = "r
 def as_before(dtype: DTypeLike, data: Range) -> Range:
     """The range of a checkpoint without a note: the type's, as before, where that was possible; else what the data hold."""
     dtype = np.dtype(dtype)
-    fits = dtype in DIVIDED or (dtype.kind == "f" and 0 <= data[0] and data[1] <= 1)
+    fits = dtype in DIVIDED or (dtype.kind == "f" and 0 <= data[0] <= data[1] <= 1)
     return type_range(dtype) if fits else data
 
 

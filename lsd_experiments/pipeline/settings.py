@@ -30,8 +30,8 @@ ROI = Size
 class PredictSettings(Settings):
     """How the network is applied.
 
-    :param raw_range: the values of raw that are 0 and 1 to the network: two numbers, two percentiles like ``["0.1%", "99.9%"]``, or
-        ``"type"`` (default: as in training)
+    :param raw_range: the values of raw that are 0 and 1 to the network: two numbers, two percentiles like
+        ``["0.1%", "99.9%"]``, or ``"type"`` (default: as in training)
     :param roi_offset: (z, y, x) in nm where the part to predict begins (default: all of raw)
     :param roi_shape: (z, y, x) in nm, its size
     :param input_shape: (z, y, x) in voxels of one block's input (default: that of the setup's config.json)

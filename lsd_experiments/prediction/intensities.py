@@ -51,8 +51,8 @@ class RawRange:
         ours, width = intensity.held(intensity.sample(raw)), self.low_high[1] - self.low_high[0]
         outside = max(self.low_high[0] - ours[0], ours[1] - self.low_high[1]) > OUTSIDE * width
         if outside or ours[1] - ours[0] < FAINT * (theirs[1] - theirs[0]):
-            logger.warning("%s holds %s, the raw that %s was trained on %s (%s are 0 and 1 to the network). Set raw_range if it was "
-                           "recorded otherwise", raw.name, intensity.show(ours), checkpoint.path.name, intensity.show(theirs),
+            logger.warning("%s holds %s, the raw that %s was trained on %s (%s are 0 and 1 to the network). Set raw_range if it "
+                           "was recorded otherwise", raw.name, intensity.show(ours), checkpoint.path.name, intensity.show(theirs),
                            intensity.show(self.low_high))
 
 

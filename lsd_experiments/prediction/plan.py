@@ -15,8 +15,8 @@ from lsd_experiments.fitting import check_raw as check_voxels
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.networks.network import Shape
 from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_network, open_lsds, takes_lsds
-from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
 from lsd_experiments.prediction.intensities import RawRange, find_range
+from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
 from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
@@ -28,7 +28,8 @@ class Plan:
 
     ``settings``: with nothing left open, so that they come to the same plan in another process, and later. ``inputs``: the
     volumes that are read, by the names of the networks' inputs. ``total``: what is predicted. ``passes``: the networks, in the
-    order in which they run. ``raw``: the values of raw that are 0 and 1, if it is read. ``write_shape``: what a block predicts; no larger than it takes to predict ``total`` in one.
+    order in which they run. ``raw``: the values of raw that are 0 and 1, if it is read. ``write_shape``: what a
+    block predicts; no larger than it takes to predict ``total`` in one.
     """
 
     settings: PredictionSettings
@@ -108,7 +109,7 @@ class Plan:
 
 
 def make_plan(settings: PredictionSettings) -> Plan:
-    """Check ``settings`` against what is on disk; nothing but metadata is read, and of raw a sample where its range asks for it.
+    """Check ``settings`` against what is on disk; nothing but metadata is read, and a sample of raw where that says its range.
 
     :raises UserError: if something is missing, does not fit, or leaves nothing to predict.
     """

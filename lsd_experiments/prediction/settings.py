@@ -23,8 +23,8 @@ FETCHED_RAW_DATASETS = {"xpress": "volumes/validation_raw"}  # in it, where that
 class PredictionSettings:
     """What to predict, as JSON values.
 
-    ``setup``: the directory in 02_train. ``raw_file``: None for the volume that 01_data fetched. ``raw_range``: which values are 0
-    and 1 to the network, see :mod:`lsd_experiments.intensity` (None: as the checkpoint says). ``iteration``: of the
+    ``setup``: the directory in 02_train. ``raw_file``: None for the volume that 01_data fetched. ``raw_range``: which values are
+    0 and 1 to the network, see :mod:`lsd_experiments.intensity` (None: as the checkpoint says). ``iteration``: of the
     checkpoint (None: the newest). ``roi_offset`` and ``roi_shape``: nm, in the world; without them all of raw is predicted, or
     with ``shrink`` the part whose context is raw too. ``input_shape``: voxels that a block reads (None: config.json's).
     ``seamless``: see :mod:`lsd_experiments.prediction.passes`.

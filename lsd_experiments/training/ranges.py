@@ -5,7 +5,7 @@ See :mod:`lsd_experiments.intensity`.
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lsd_experiments import intensity

@@ -44,10 +44,7 @@ def _blocks(sample: Sample) -> Iterator[Box]:
     grid = [-(-size // SIDE) for size in sample.labels.shape]
     total = math.prod(grid)
     generator = np.random.default_rng(0)
-    if total <= BLOCKS:
-        numbers = generator.permutation(total)
-    else:
-        numbers = generator.choice(total, BLOCKS, replace=False)
+    numbers = generator.permutation(total) if total <= BLOCKS else generator.choice(total, BLOCKS, replace=False)
     middle = int(np.ravel_multi_index([size // 2 for size in grid], grid))
     for number in dict.fromkeys([middle, *numbers.tolist()]):
         place = [SIDE * int(i) for i in np.unravel_index(number, grid)]
