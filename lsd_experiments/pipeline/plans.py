@@ -136,9 +136,10 @@ def _check_threshold(threshold: float, before: Before) -> None:
     thresholds = before["find_segments"].thresholds if "find_segments" in before else [threshold]
     if not any(math.isclose(threshold, made, abs_tol=1e-9) for made in thresholds):
         nearest = min(thresholds, key=lambda made: abs(made - threshold))
+        step = before["find_segments"].settings.thresholds_step
         raise UserError(f"[extract] threshold = {threshold:g}: [find_segments] makes no look-up table for it, but from "
-                        f"{thresholds[0]:g} to {thresholds[-1]:g} in steps of {before['find_segments'].settings.thresholds_step:g}. "
-                        f"Take {nearest:g}, or other thresholds_minmax and thresholds_step")
+                        f"{thresholds[0]:g} to {thresholds[-1]:g} in steps of {step:g}. Take {nearest:g}, or other "
+                        "thresholds_minmax and thresholds_step")
 
 
 def _affs(config: PipelineSettings, before: Before) -> Volume:

@@ -99,7 +99,7 @@ class Nodes:
         return read_skeletons(self.path, self.scale)
 
     def check(self, fragments: Volume, region: Region | None) -> None:
-        """:raises UserError: if they are not there, cannot be read, or none lies in the region, or that outside of ``fragments``."""
+        """:raises UserError: if they cannot be read, none lies in the region, or that is not inside of ``fragments``."""
         from lsd_experiments.evaluation.skeleton_volumes import skeletons_in
 
         if not self.path.exists():

@@ -54,8 +54,8 @@ def find_places(sample: Sample, output_shape: Sequence[int], padding: Sequence[i
         if _counted(sample) is None or _most(sample, output_shape) < min_masked:
             raise UserError(
                 f"{sample.labels.name}: {tuple(sample.labels.shape)} voxels are too few: they cover at most "
-                f"{_most(sample, output_shape):.0%} of an output of {tuple(output_shape)} voxels, {min_masked:.0%} are needed. Name "
-                "a larger volume, or make the input smaller with --input-shape"
+                f"{_most(sample, output_shape):.0%} of an output of {tuple(output_shape)} voxels, {min_masked:.0%} are needed. "
+                "Name a larger volume, or make the input smaller with --input-shape"
             )
         best = covered.max(initial=0) / math.prod(output_shape)
         raise UserError(
