@@ -11,6 +11,19 @@ from lsd_experiments.writing import check_writable
 OF_DATABASE = {"extract_fragments", "agglomerate"}  # the stages that write to the region graph
 
 
+def check_new_containers(config: PipelineSettings, names: Sequence[str]) -> None:
+    """Before stages are planned, so that it is the container that is named, and not what would lie beside it.
+
+    :raises OSError: if a container that the stages ``names`` make could not be
+    """
+    containers = [Path(config.out_file)] if "predict" in names else []
+    if "extract_fragments" in names:
+        containers.append(Path(config.fragments_place[0]))
+    for container in containers:
+        if not container.exists():
+            _check(container, container)
+
+
 def check_places(config: PipelineSettings, stages: Sequence[Stage]) -> None:
     """Leaves nothing behind.
 
@@ -19,16 +32,20 @@ def check_places(config: PipelineSettings, stages: Sequence[Stage]) -> None:
     """
     names = {stage.name for stage in stages if stage.state.kind != "done"}
     for place, directory in _written(config, names):
-        try:
-            check_writable(directory)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(place)) from error
+        _check(place, directory)
     if names & {*OF_DATABASE, "find_segments"} and is_url(config.db_place):
         database_exists(config.db_place)
     if "evaluate" in names:
         from lsd_experiments.evaluation import check_prefix
 
         check_prefix(config.scores_prefix)
+
+
+def _check(place: Path, directory: Path) -> None:
+    try:
+        check_writable(directory)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(place)) from error
 
 
 def _written(config: PipelineSettings, names: set[str]) -> Iterator[tuple[Path, Path]]:
