@@ -82,9 +82,8 @@ def scale(values: NDArray[Any], low_high: Range, name: str = "raw") -> NDArray[n
     check_finite(values, name)
     low, high = low_high
     exact = np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64
-    scaled = values.astype(exact)
-    scaled -= exact(low)
-    scaled /= exact(high - low)
+    scaled: NDArray[Any] = np.subtract(values, exact(low), dtype=exact)
+    np.divide(scaled, exact(high - low), out=scaled)
     return np.clip(scaled, 0, 1, out=scaled).astype(np.float32, copy=False)
 
 

@@ -98,7 +98,7 @@ def _load(checkpoint: Checkpoint) -> Weights:
 
 
 def _metadata(checkpoint: Checkpoint, format: str, input_shape: Sequence[int] | None) -> dict[str, str]:
-    """What the file says of itself, as JSON by key: ``network``, ``provenance``; ``voxel_size`` in nm and ``raw_range`` if known."""
+    """What the file says of itself, as JSON by key: ``network``, ``provenance``; ``voxel_size`` (nm), ``raw_range`` if known."""
     parameters = {
         "format": format,
         "input_shape": input_shape and list(input_shape),

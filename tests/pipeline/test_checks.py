@@ -44,7 +44,7 @@ CASES = {
     "region outside of the labels": ({"evaluate": f"{LABELS}\nroi_offset = [0, 90, -45]\nroi_shape = [200, 180, 180]"},
                                      "reaches outside of"),
     "labels not there": ({"evaluate": f'{LABELS}\nlabels_dataset = "volumes/label"'}, "no dataset 'volumes/label'"),
-    "labels in x, y, z": ({"evaluate": 'labels_file = "others.zarr"\nlabels_dataset = "volumes/turned"'}, "another order, x, y, z"),
+    "labels in x, y, z": ({"evaluate": 'labels_file = "others.zarr"\nlabels_dataset = "volumes/turned"'}, "order, x, y, z"),
     "labels elsewhere": ({"evaluate": 'labels_file = "others.zarr"\nlabels_dataset = "volumes/far"'}, "do not overlap"),
     "labels of floats": ({"evaluate": 'labels_file = "others.zarr"\nlabels_dataset = "volumes/floats"'}, "labels are integers"),
     "labels of other voxels": ({"evaluate": 'labels_file = "others.zarr"\nlabels_dataset = "volumes/coarse"'}, "(40, 18, 18) nm"),
@@ -98,10 +98,11 @@ def test_what_fits_is_planned(config, out_file, others, capsys, change):
 
 def test_labels_larger_than_the_fragments_are_judged_where_both_are(config, out_file, tmp_path, labels):
     put(tmp_path, "large", np.pad(labels, 3), offset=(140, 63, -72))
-    large, fragments = open_volume(str(tmp_path / "others.zarr"), "volumes/large"), open_volume(str(out_file), "volumes/labels/neuron_ids")
+    large = open_volume(str(tmp_path / "others.zarr"), "volumes/large")
+    fragments = open_volume(str(out_file), "volumes/labels/neuron_ids")
     Labels(large).check(fragments, None)
     Labels(large).check(fragments, (OFFSET, (200, 180, 180)))
-    with pytest.raises(UserError, match="the region reaches outside of what .* share"):
+    with pytest.raises(UserError, match=r"the region reaches outside of what .* share"):
         Labels(large).check(fragments, ((140, 90, -45), (200, 180, 180)))
 
 

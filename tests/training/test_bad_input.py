@@ -40,8 +40,8 @@ VOLUMES = {
     "NaN in raw": ({"raw": NAN}, ["volumes/raw", "is nan"]),
     "raw of one value": ({"raw": np.full(RAW.shape, 700, np.uint16)}, ["volumes/raw: all", "is 700", "--raw-range LOW HIGH"]),
     "no object": ({"labels": np.zeros((24, 60, 56), np.uint64)}, ["neuron_ids: all labels are 0", "--force"]),
-    "one object": ({"labels": np.full((24, 60, 56), 7, np.uint32)}, ["neuron_ids: all labels are 7", "no object ends", "--force"]),
-    "one object where it counts": ({"labels": HALF, "mask": (HALF == 7).astype(np.uint8)}, ["are 7 where the labels mask counts"]),
+    "one object": ({"labels": np.full((24, 60, 56), 7, np.uint32)}, ["all labels are 7", "no object ends", "--force"]),
+    "one object where it counts": ({"labels": HALF, "mask": (HALF == 7).astype(np.uint8)}, ["7 where the labels mask counts"]),
     "labels in x, y, z": ({"labels": np.ones((80, 90, 40), np.uint64), "inside": (0, 0, 0)}, ["another order, x, y, z"]),
     "colours": ({"raw": np.zeros((3, 40, 90, 80), np.uint8)}, ["3 channels", "convert.py", "--channel 0"]),
 }

@@ -40,10 +40,11 @@ def test_an_offset_in_another_order(dataset, write_volume, tmp_path, objects, sh
     """Only where the shapes do not tell: labels of another shape may begin anywhere."""
     import zarr
 
-    path = write_volume(tmp_path / "a.zarr", np.zeros(shape, np.uint8), objects(shape), None, offset=(0, 90, 180), inside=(0, 0, 0))
+    path = write_volume(tmp_path / "a.zarr", np.zeros(shape, np.uint8), objects(shape), None, offset=(0, 90, 180),
+                        inside=(0, 0, 0))
     assert open_sample(dataset, path).shift == (0, 0, 0)
     zarr.open(path)["volumes/labels/neuron_ids"].attrs["offset"] = [180, 90, 0]
-    with pytest.raises(UserError, match=r"\(180, 90, 0\) nm of offset, .* \(0, 90, 180\): its axes are in another order, x, y, z"):
+    with pytest.raises(UserError, match=r"\(180, 90, 0\) nm of offset, .* \(0, 90, 180\): .* in another order, x, y, z"):
         open_sample(dataset, path)
 
 
@@ -118,7 +119,7 @@ def test_float_raw_in_range_passes_and_nan_does_not(dataset, write_volume, tmp_p
         ({"inside": (50, 0, 0)}, "do not overlap"),
         ({"inside": (0.5, 0, 0)}, "lie between"),
         ({"mask": np.ones((24, 60, 55), np.uint8)}, "does not cover the same voxels.*create_masks.py"),
-        ({"raw": np.zeros((3, 40, 90, 80), np.uint8)}, r"3 channels.*convert.py \S*a.zarr volumes/raw OUT.zarr volumes/raw --channel"),
+        ({"raw": np.zeros((3, 40, 90, 80), np.uint8)}, r"convert.py \S*a.zarr volumes/raw OUT.zarr volumes/raw --channel"),
         ({"raw": np.zeros((40, 90, 80), np.complex64)}, "raw of type complex64"),
         ({"labels": objects((80, 90, 40)), "inside": (0, 0, 0)}, r"\(80, 90, 40\) voxels, .* \(40, 90, 80\): .* order, x, y, z"),
         ({"labels": objects((40, 80, 90)), "inside": (0, 0, 0)}, "order, z, x, y"),

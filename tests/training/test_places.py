@@ -88,7 +88,7 @@ def test_an_output_larger_than_the_labels(write_volume, dataset, tmp_path):
     with pytest.raises(UserError, match=r"voxels are too few: they cover at most 6% .* 50% are needed.*--input-shape"):
         find_places(sample, (24, 18, 16), (24, 24, 24), 0.5)
     masked = make_sample(write_volume, dataset, tmp_path, np.ones(SHAPE, np.uint8))
-    with pytest.raises(UserError, match="neuron_ids: .* too few") as error:  # there is nothing to correct in the mask
+    with pytest.raises(UserError, match=r"neuron_ids: .* too few") as error:  # there is nothing to correct in the mask
         find_places(masked, (24, 18, 16), (24, 24, 24), 0.5)
     assert "mask" not in str(error.value)
 

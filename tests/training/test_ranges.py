@@ -102,7 +102,7 @@ def test_raw_of_one_value(samples):
 def test_a_checkpoint_keeps_its_range(samples, make_run, tmp_path):
     """Also where other data come to it; one of before has none, and goes by the type."""
     raw = (GREY * 16).astype(np.uint16)
-    (sample,), note, _ = scaled_samples(samples(raw), None, None, None)
+    _, note, _ = scaled_samples(samples(raw), None, None, None)
     run, train, _ = make_run(iterations=1)
     run.raw_record = {NOTE: note}
     assert train() == 0
