@@ -131,9 +131,10 @@ def _slabs(box: Box) -> Iterator[Box]:
     return (slab.intersect(box) for slab in box.blocks((sections, *box.shape[1:])))
 
 
-def sample(volume: Volume) -> NDArray[Any]:
+def sample(volume: Volume, strict: bool = True) -> NDArray[Any]:
     """Voxels of ``volume``, flat: all of a small one, and of a large one those of boxes at random places, the same each time.
 
+    :param strict: refuse what is not finite; else leave it out, where it is perhaps not read
     :raises UserError: if one is not finite
     """
     boxes = [volume.box]
@@ -144,13 +145,18 @@ def sample(volume: Volume) -> NDArray[Any]:
     parts = []
     for box in boxes:
         values = volume.read(box)
-        check_finite(values, volume.name, box.begin)
+        if strict:
+            check_finite(values, volume.name, box.begin)
+        elif values.dtype.kind == "f":
+            values = values[np.isfinite(values)]
         parts.append(values.ravel())
     return np.concatenate(parts)
 
 
 def held(values: NDArray[Any]) -> Range:
     """The least and the greatest of ``values``, but for a few that lie far from all others: hot and dead voxels."""
+    if not values.size:
+        return 0.0, 0.0
     low, high = float(values.min()), float(values.max())
     usual_low, usual_high = np.quantile(_thin(values), [OUTLIERS, 1 - OUTLIERS]).tolist()
     far = (usual_high - usual_low) / 4

@@ -48,7 +48,7 @@ class RawRange:
         theirs = intensity.noted_range(note, raw.dtype, "held")
         if theirs is None or self.asked:
             return
-        ours, width = intensity.held(intensity.sample(raw)), self.low_high[1] - self.low_high[0]
+        ours, width = intensity.held(intensity.sample(raw, strict=False)), self.low_high[1] - self.low_high[0]
         outside = max(self.low_high[0] - ours[0], ours[1] - self.low_high[1]) > OUTSIDE * width
         if outside or ours[1] - ours[0] < FAINT * (theirs[1] - theirs[0]):
             logger.warning("%s holds %s, the raw that %s was trained on %s (%s are 0 and 1 to the network). Set raw_range if it "
@@ -73,7 +73,7 @@ def find_range(raw: Volume | None, asked: Setting | None, trained: Trained) -> R
         return RawRange(noted, raw, trained, derived=False, asked=False)
     if raw.dtype == "uint8" or (note is None and raw.dtype == "uint16"):
         return RawRange(intensity.type_range(raw.dtype), raw, trained, derived=False, asked=False)
-    data = intensity.held(intensity.sample(raw))
+    data = intensity.held(intensity.sample(raw, strict=False))
     found = data if note else intensity.as_before(raw.dtype, data)
     derived = found == data and found != intensity.type_range(raw.dtype)
     return RawRange(intensity.check_range(found, raw.name), raw, trained, derived=derived, asked=False)
