@@ -1,6 +1,7 @@
 """What all commands share: how they end, and how they say why.
 
-Exit statuses: 0 done, 1 failed (our fault, or some blocks failed), 2 the user's mistake, 130 interrupted, 143 terminated.
+Exit statuses: 0 done, 1 failed (our fault, or some blocks failed), 2 the user's mistake, 130 interrupted, 141 nobody reads
+what is printed any more (``| head``), 143 terminated.
 """
 
 import argparse
@@ -9,11 +10,14 @@ import logging
 import math
 import os
 import re
+import select
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn, TextIO
 
 from lsd_experiments.errors import UserError
 
@@ -29,6 +33,17 @@ REFUSALS = {
     errno.EISDIR,
     errno.EEXIST,
 }
+# The names of what is written beside its place and then renamed: their groups are the name of the place.
+BESIDE = [
+    re.compile(pattern)
+    for pattern in (
+        r"\.(.+?)(?:\.[a-z0-9_]{8}|\.\d+)?\.partial",
+        r"\.?(.+)\.partial-\d+(\..*)?",
+        r"\.(train_net_checkpoint_\d+)\.\d+(\.weights\.h5)",
+        r"\.(.+)\.\d+",
+        r"\.blockwise",
+    )
+]
 
 
 # A URL's password, also of one that is typed as another argument: argparse quotes what it does not understand.
@@ -78,6 +93,17 @@ def not_negative(text: str) -> int:
     return number
 
 
+def add_raw_range(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--raw-range``, whose words :func:`lsd_experiments.intensity.parse` reads."""
+    parser.add_argument(
+        "--raw-range",
+        nargs="+",
+        metavar="VALUE",
+        help="which raw becomes 0 and which 1: two numbers, two percentiles like 0.1%% 99.9%%, or the word type, for the "
+        f"range of its type (default: {default})",
+    )
+
+
 def _whole(text: str) -> int:
     try:
         return int(text)
@@ -95,6 +121,13 @@ def run(
     A :class:`UserError`, and what the file system refuses, becomes one line on the error stream and status 2; with
     ``--debug`` its traceback comes first. An error of ours keeps its traceback.
     """
+    with unread_output():
+        sys.exit(_status(command, parser, arguments))
+
+
+def _status(
+    command: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser, arguments: Sequence[str] | None
+) -> int:
     options = parser.parse_args(arguments)
     # Only our own detail: numba alone logs thousands of lines for each function that it compiles.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s:%(name)s:%(message)s")
@@ -102,16 +135,42 @@ def run(
         logging.getLogger("lsd_experiments").setLevel(logging.DEBUG)
     with refusals(options.debug):
         status = command(options) or 0
-    sys.stdout.flush()
-    sys.exit(status)
+    return status
+
+
+@contextmanager
+def unread_output() -> Iterator[None]:
+    """While open, and at its end, output that nobody reads any more ends the process without a word, with status 141."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_unread(sys.stdout):
+            raise
+        # What is still in the buffer goes nowhere, too, or Python would say so at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether ``stream`` is a pipe, or a socket, whose other end is closed."""
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), 0)
+    except (OSError, ValueError):  # no file
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 @contextmanager
 def described(description: str | None) -> Iterator[None]:
     """For a script without options of its own: parses the command line, and ends the process as :func:`run` does."""
-    options = parser(description).parse_args()
-    with refusals(options.debug):
-        yield
+    with unread_output():
+        options = parser(description).parse_args()
+        with refusals(options.debug):
+            yield
 
 
 @contextmanager
@@ -127,14 +186,29 @@ def refusals(debug: bool = False) -> Iterator[None]:
         remedy = "Name a place that can be written, or make room there"
         if error.errno == errno.ENOENT:
             remedy = "Correct the path, or name another place"
-        status = _refuse(f"{error.filename or 'output'}: {os.strerror(error.errno).lower()}. {remedy}", debug)
+        status = _refuse(f"{_named(error)}: {os.strerror(error.errno).lower()}. {remedy}", debug)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
     else:
         return
-    sys.stdout.flush()
     sys.exit(status)
+
+
+def _named(error: OSError) -> str:
+    """The place that ``error`` is about, by its own name: not that of what is written beside it and then renamed."""
+    within = re.search(r"name = '([^']+)'", str(error))  # HDF5's library
+    path = error.filename or (within and within[1])
+    if not isinstance(path, str):
+        return "output"
+    kept: list[str] = []
+    for part in Path(path).parts:
+        kept.append(part)
+        for pattern in BESIDE:
+            if match := pattern.fullmatch(part):
+                kept[-1] = "".join(group or "" for group in match.groups())
+                return str(Path(*kept))
+    return path
 
 
 def _refuse(message: str, debug: bool) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from gunpowder.nodes.batch_provider import BatchRequestError
 from numpy.typing import NDArray
 
-from lsd_experiments import arrays
+from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
@@ -34,14 +34,22 @@ def world_units(voxel_size: Sequence[float]) -> gp.Coordinate:
 class VolumeSource(gp.BatchProvider):
     """Reads ``volume`` as the array ``key``; each process opens the file for itself.
 
-    ``begin``: where its first voxel lies, in voxels from gunpowder's origin. Float raw must lie in [0, 1].
+    ``begin``: where its first voxel lies, in voxels from gunpowder's origin. ``scaling``: the values that become 0 and 1 (see
+    :mod:`lsd_experiments.intensity`); without one, values stay as they are, and floats must lie in [0, 1].
     """
 
     def __init__(
-        self, key: gp.ArrayKey, volume: Volume, begin: Voxels, unit: gp.Coordinate, interpolatable: bool
+        self,
+        key: gp.ArrayKey,
+        volume: Volume,
+        begin: Voxels,
+        unit: gp.Coordinate,
+        interpolatable: bool,
+        scaling: intensity.Range | None = None,
     ) -> None:
         self.key, self.volume, self.begin = key, volume, begin
-        is_float = volume.dtype.kind == "f"
+        self.scaling = None if intensity.is_divided(volume.dtype, scaling) else scaling
+        is_float = volume.dtype.kind == "f" or self.scaling is not None
         self.array_spec = gp.ArraySpec(
             roi=gp.Roi(begin, volume.shape) * unit,
             voxel_size=unit,
@@ -71,6 +79,8 @@ class VolumeSource(gp.BatchProvider):
         if box.empty:
             return np.empty(box.shape, self.array_spec.dtype)
         values = self.volume.read(box)
+        if self.scaling is not None:
+            return intensity.scale(values, self.scaling, self.volume.name)
         return arrays.to_unit_range(values, name=self.volume.name) if values.dtype.kind == "f" else values
 
 

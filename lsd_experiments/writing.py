@@ -41,6 +41,8 @@ def put_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
         sync_directory(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -166,3 +166,65 @@ def test_passwords_are_not_said_again(text, shown, capsys):
         said = capsys.readouterr().err
         assert shown.split(" dbname")[0] in said
         assert "ret" not in said
+
+
+@pytest.mark.parametrize(("written", "named"), [
+    ("/ro/.out.zarr.a1b2c3d4.partial/volumes/raw/.zarray", "/ro/out.zarr"), ("/ro/.raw.h5.partial", "/ro/raw.h5"),
+    ("/ro/.scores.partial-77.png", "/ro/scores.png"),
+    ("/ro/syn.partial-77.zarr/.zgroup", "/ro/syn.zarr"),
+    ("/ro/.net.onnx.77", "/ro/net.onnx"),
+    ("/ro/.train_net_checkpoint_5.77.weights.h5", "/ro/train_net_checkpoint_5.weights.h5"),
+    ("/ro/.seg_edges_mean_40.npz.77.partial", "/ro/seg_edges_mean_40.npz"),
+    ("/ro/out.zarr/.blockwise/predict", "/ro/out.zarr"), ("/ro/out.zarr", "/ro/out.zarr"),
+    ("/home/me/.cache/a.zarr", "/home/me/.cache/a.zarr"),
+])  # fmt: skip
+def test_errors_name_the_place_and_not_what_is_written_beside_it(capsys, written, named):
+    def command(options):
+        raise PermissionError(errno.EACCES, "Permission denied", written)
+
+    status, shown = end(command, capsys)
+    assert status == 2
+    assert shown.err.startswith(f"error: {named}: permission denied. Name a place")
+
+
+def test_hdf5s_library_names_the_file_in_its_message(capsys, tmp_path):
+    import h5py
+
+    (tmp_path / "file").write_text("")
+
+    def command(options):
+        h5py.File(tmp_path / "file" / "raw.h5", "w")
+
+    status, shown = end(command, capsys)
+    assert (status, shown.err.startswith(f"error: {tmp_path}/file/raw.h5: not a directory.")) == (2, True), shown.err
+
+
+def test_put_text_names_the_file(tmp_path):
+    from lsd_experiments.writing import put_text
+
+    with pytest.raises(FileNotFoundError) as error:
+        put_text(tmp_path / "none" / "a.json", "")
+    assert error.value.filename == str(tmp_path / "none" / "a.json")
+
+
+@pytest.mark.parametrize(("number", "flush"), [(10**6, True), (9, False)], ids=["much", "at the end"])
+@pytest.mark.parametrize("start", ["cli.run(lambda options: say(), cli.parser(None))", "with cli.described(None): say()"])
+def test_output_that_nobody_reads_ends_quietly(number, flush, start):
+    """As of ``| head``: whoever reads has gone before it is written."""
+    code = f"from lsd_experiments import cli\ndef say(): print('a' * {number}, flush={flush})\n{start}"
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, "")
+    read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (read.returncode, len(read.stdout), read.stderr) == (0, number + 1, "")
+
+
+def test_another_broken_pipe_is_an_error_of_ours(capsys):
+    """Negative control: output is read."""
+    def command(options):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        cli.run(command, cli.parser(None), [])

@@ -40,6 +40,7 @@ def describe(contents: Contents) -> str:
         "iteration": "not said" if contents.iteration is None else contents.iteration,
         "optimizer": _optimizer(contents),
         "voxel size": contents.voxel_size and f"{_list(contents.voxel_size)} nm",
+        "raw": ", ".join(f"{kind} {low:g} to {high:g}" for kind, (low, high) in (contents.raw_ranges or {}).items()),
         "fits": _list(contents.fits) or "no directory of 02_train as it is",
         "with other widths": _list(contents.fits_other_widths),
     }

@@ -14,6 +14,7 @@ from lsd_experiments.checkpoints.finding import resolve
 from lsd_experiments.checkpoints.own import optimizer_steps, read_own
 from lsd_experiments.checkpoints.tensorflow1 import find_iteration, layout_of
 from lsd_experiments.errors import UserError
+from lsd_experiments.intensity import NOTE
 from lsd_experiments.networks.layers import parameters
 from lsd_experiments.networks.network import Head, Network, Shape
 
@@ -50,6 +51,7 @@ class Contents:
     optimizer: str | None
     steps: int | None
     voxel_size: tuple[float, ...] | None = None
+    raw_ranges: dict[str, Any] | None = None  # by type of raw, the values that are 0 and 1; of checkpoints that note them
     fits: tuple[str, ...] = ()
     fits_other_widths: tuple[str, ...] = ()
 
@@ -138,6 +140,7 @@ def _own(path: Path, networks: dict[str, Network]) -> Contents:
         optimizer=None if steps is None else "Adam",
         steps=steps,
         voxel_size=tuple(voxel_size) if voxel_size else None,
+        raw_ranges=checkpoint.record.get(NOTE, {}).get("ranges"),
         fits=fits,
         fits_other_widths=similar,
     )

@@ -37,15 +37,26 @@ def nodes_in(volume: "Volume", skeletons: "Skeletons", roi: Roi | None = None, d
     :param downsampling: look at every n-th voxel of the region only, as if it had been sub-sampled so
     :raises UserError: if the region is not in the volume, holds no node, or the volume is no segmentation
     """
+    from lsd_experiments.skeletons import segments_at, voxels_of
+
+    part, inside = skeletons_in(volume, skeletons, roi)
+    return NodesInVolume(inside, segments_at(part, inside, downsampling), voxels_of(part, inside, downsampling))
+
+
+def skeletons_in(volume: "Volume", skeletons: "Skeletons", roi: Roi | None = None) -> "tuple[Volume, Skeletons]":
+    """The region of ``volume``, and what of the skeletons lies in it; no voxel is read.
+
+    :raises UserError: if the region is not in the volume, or holds no node
+    """
     from lsd_experiments.arrays import to_box
-    from lsd_experiments.skeletons import crop, segments_at, voxels_of
+    from lsd_experiments.skeletons import crop
 
     part = volume if roi is None else volume.crop(to_box(volume, *roi))
     inside = crop(skeletons, part.offset, [end - begin for begin, end in zip(part.offset, part.end, strict=True)])
     if not len(inside.ids):
         raise UserError(f"none of the {len(skeletons.ids)} nodes lies in the region of {volume.name}, {_show(part.offset)} to "
                         f"{_show(part.end)} nm{_extent(skeletons)}. Correct the region, or the axes and unit of the skeletons")
-    return NodesInVolume(inside, segments_at(part, inside, downsampling), voxels_of(part, inside, downsampling))
+    return part, inside
 
 
 def _extent(skeletons: "Skeletons") -> str:

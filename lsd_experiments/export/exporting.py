@@ -11,6 +11,7 @@ from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.errors import UserError
 from lsd_experiments.export.onnx_file import write_onnx
 from lsd_experiments.export.weights import Weights, torch_weights, write_safetensors
+from lsd_experiments.intensity import NOTE
 from lsd_experiments.networks.files import to_json
 from lsd_experiments.prediction.loading import sha256
 from lsd_experiments.provenance import provenance
@@ -97,7 +98,7 @@ def _load(checkpoint: Checkpoint) -> Weights:
 
 
 def _metadata(checkpoint: Checkpoint, format: str, input_shape: Sequence[int] | None) -> dict[str, str]:
-    """What the file says of itself, as JSON by key: ``network``, ``provenance``, and ``voxel_size`` in nm if known."""
+    """What the file says of itself, as JSON by key: ``network``, ``provenance``; ``voxel_size`` (nm), ``raw_range`` if known."""
     parameters = {
         "format": format,
         "input_shape": input_shape and list(input_shape),
@@ -110,6 +111,7 @@ def _metadata(checkpoint: Checkpoint, format: str, input_shape: Sequence[int] | 
     values = {
         "network": to_json(checkpoint.network),
         "voxel_size": checkpoint.record.get("voxel_size"),
+        "raw_range": checkpoint.record.get(NOTE),
         "provenance": provenance("export_checkpoint", parameters, inputs),
     }
     return {key: json.dumps(value) for key, value in values.items() if value is not None}

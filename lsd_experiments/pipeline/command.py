@@ -46,6 +46,7 @@ def _status(options: argparse.Namespace) -> None:
 def _run(stage: str, options: argparse.Namespace) -> int:
     from lsd_experiments.blockwise import BlocksFailedError
     from lsd_experiments.pipeline.overview import describe_plan, plan_stages
+    from lsd_experiments.pipeline.places import check_new_containers, check_places
     from lsd_experiments.pipeline.progress import ProgressView
     from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
     from lsd_experiments.pipeline.stages import run_stage
@@ -54,8 +55,11 @@ def _run(stage: str, options: argparse.Namespace) -> int:
     if options.num_workers is not None:
         config = with_num_workers(config, options.num_workers)
     names = _names(stage, config, getattr(options, "first", None))
+    check_new_containers(config, names)
+    stages = plan_stages(config, names, options.overwrite)  # all of them are possible, as far as can be known before the first
+    check_places(config, stages)
     if options.dry_run:
-        print(describe_plan(config, plan_stages(config, names, options.overwrite)))
+        print(describe_plan(config, stages))
         return 0
     with ProgressView(names) as view:
         for name in names:

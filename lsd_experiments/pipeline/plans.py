@@ -3,6 +3,7 @@
 A plan is made from the volumes on disk, or from the plans of the stages before, so that all of a run can be told beforehand.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -114,6 +115,7 @@ def plan_extract_segmentation(config: PipelineSettings, before: Before) -> Stage
     threshold = config.extract.threshold
     if threshold == "best":
         threshold = best_threshold(config, fragments, luts)
+    _check_threshold(threshold, before)
     return plan_extract(fragments, config.agglomerate.merge_function, threshold, luts, config.extract)
 
 
@@ -127,6 +129,17 @@ def stage_names(config: PipelineSettings) -> list[str]:
     """The stages of ``config``: without ``setup`` the affinities are there, without [evaluate] nothing is evaluated."""
     left_out = {"predict": config.setup is None, "evaluate": config.evaluate is None}
     return [name for name in PLANNERS if not left_out.get(name)]
+
+
+def _check_threshold(threshold: float, before: Before) -> None:
+    """:raises UserError: if no look-up table will be made for ``threshold``"""
+    thresholds = before["find_segments"].thresholds if "find_segments" in before else [threshold]
+    if not any(math.isclose(threshold, made, abs_tol=1e-9) for made in thresholds):
+        nearest = min(thresholds, key=lambda made: abs(made - threshold))
+        step = before["find_segments"].settings.thresholds_step
+        raise UserError(f"[extract] threshold = {threshold:g}: [find_segments] makes no look-up table for it, but from "
+                        f"{thresholds[0]:g} to {thresholds[-1]:g} in steps of {step:g}. Take {nearest:g}, or other "
+                        "thresholds_minmax and thresholds_step")
 
 
 def _affs(config: PipelineSettings, before: Before) -> Volume:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
+from lsd_experiments.intensity import Setting, parse
 from lsd_experiments.rag.address import is_url, split_password
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.settings import Settings, load_settings
@@ -29,6 +30,8 @@ ROI = Size
 class PredictSettings(Settings):
     """How the network is applied.
 
+    :param raw_range: the values of raw that are 0 and 1 to the network: two numbers, two percentiles like
+        ``["0.1%", "99.9%"]``, or ``"type"`` (default: as in training)
     :param roi_offset: (z, y, x) in nm where the part to predict begins (default: all of raw)
     :param roi_shape: (z, y, x) in nm, its size
     :param input_shape: (z, y, x) in voxels of one block's input (default: that of the setup's config.json)
@@ -38,6 +41,7 @@ class PredictSettings(Settings):
     :param lsds_on_the_fly: have the network of ``lsds_setup`` (default: ``lsd`` beside ``setup``) make them, of raw
     """
 
+    raw_range: Setting | None = None
     roi_offset: ROI | None = None
     roi_shape: PositiveSize | None = None
     input_shape: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
@@ -48,6 +52,16 @@ class PredictSettings(Settings):
     lsds_on_the_fly: bool = False
     lsds_setup: str | None = None
     lsds_iteration: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("raw_range", mode="before")
+    @classmethod
+    def _is_a_range(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return parse(value if isinstance(value, str | list | tuple) else [value], "it")
+        except UserError as error:
+            raise ValueError(str(error)) from error
 
 
 class EvaluateSettings(Settings):

@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume, to_box
+from lsd_experiments.arrays import Volume, check_labels, overlap, to_box
 from lsd_experiments.blockwise.stage import describe_input
 from lsd_experiments.errors import UserError
+from lsd_experiments.fitting import check_axes
 from lsd_experiments.geometry import Nanometres
+
+if TYPE_CHECKING:
+    from lsd_experiments.skeletons import Skeletons
 
 Luts = Callable[[NDArray[np.uint64]], Iterator[tuple[float, NDArray[np.uint64]]]]  # thresholds, and their tables for these ids
 Region = tuple[Nanometres, Nanometres]  # offset and shape, nm
@@ -52,7 +56,13 @@ class Labels:
         return describe_input(self.volume)
 
     def check(self, fragments: Volume, region: Region | None) -> None:
-        """It is open."""
+        """:raises UserError: if they are no labels, lie otherwise than ``fragments``, or do not cover the region."""
+        check_labels(self.volume)
+        check_axes(self.volume, fragments)
+        shared, _ = overlap(self.volume, fragments)
+        if region and not shared.contains(to_box(self.volume, *region)):
+            raise UserError(f"[evaluate] roi_offset, roi_shape: the region reaches outside of what {self.volume.name} and "
+                            f"{fragments.name} share, voxels {shared.begin} to {shared.end} of the labels. Name a smaller one")
 
     def rows(self, fragments: Volume, luts: Luts, region: Region | None) -> Rows:
         """The scores of all tables."""
@@ -82,12 +92,19 @@ class Nodes:
             digest.update(path.read_bytes() if path.is_file() else b"")
         return {"name": self.path.name, "fingerprint": f"sha256:{digest.hexdigest()[:16]}"}
 
+    @cached_property
+    def _skeletons(self) -> "Skeletons":
+        from lsd_experiments.skeletons import read_skeletons
+
+        return read_skeletons(self.path, self.scale)
+
     def check(self, fragments: Volume, region: Region | None) -> None:
-        """:raises UserError: if they are not there, or the region is not inside of ``fragments``."""
+        """:raises UserError: if they cannot be read, none lies in the region, or that is not inside of ``fragments``."""
+        from lsd_experiments.evaluation.skeleton_volumes import skeletons_in
+
         if not self.path.exists():
             raise UserError(f"{self.path}: no such file. Correct 'skeletons_file' in [evaluate]")
-        if region:
-            to_box(fragments, *region)
+        skeletons_in(fragments, self._skeletons, region)
 
     def rows(self, fragments: Volume, luts: Luts, region: Region | None) -> Rows:
         """The scores of all tables.
@@ -96,7 +113,6 @@ class Nodes:
         """
         from lsd_experiments.evaluation.skeleton_volumes import nodes_in
         from lsd_experiments.evaluation.skeletons import evaluate_luts
-        from lsd_experiments.skeletons import read_skeletons
 
-        found = nodes_in(fragments, read_skeletons(self.path, self.scale), region)
+        found = nodes_in(fragments, self._skeletons, region)
         return evaluate_luts(found.skeletons, found.ids, luts(found.ids), self.parity, found.voxels)

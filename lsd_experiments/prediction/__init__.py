@@ -1,6 +1,6 @@
 """Prediction: from raw and a checkpoint to ``volumes/affs`` and ``volumes/lsds``.
 
-Raw uint8 (or uint16, or float in [0, 1]) [z, y, x] goes to the network in [-1, 1]; each head's output, [c, z, y, x] in [0, 1],
+Raw (scaled as in training) [z, y, x] goes to the network in [-1, 1]; each head's output, [c, z, y, x] in [0, 1],
 is stored as uint8, times 255 and truncated, as published. Volumes are predicted in blocks of the network's output shape that
 tile the ROI from its first voxel; blocks that reach over its end are clipped, and raw outside of its volume is 0::
 

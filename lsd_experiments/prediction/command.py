@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import cli
 from lsd_experiments.cli import positive
+from lsd_experiments.intensity import parse
 from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, RAW, PredictionSettings
 from lsd_experiments.training.options import PRECISIONS
 
@@ -68,6 +69,7 @@ def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
     add("--raw-file", metavar="CONTAINER", help=f"zarr, N5, HDF5, TIFF, s3://... or crop.json{default}")
     raw = FETCHED_RAW_DATASETS.get(setup.parent.name)
     add("--raw-dataset", metavar="DATASET", help=f"default: {f'{raw} of {fetched}, else ' if raw else ''}{RAW}; a TIFF has none")
+    cli.add_raw_range(parser, "as in training; of another type of raw, what the volume holds")
     add("--roi-offset", type=float, **triple, help="nm: where to predict (default: all that there is)")
     add("--roi-shape", type=float, **triple, help="nm: how much")
     add("--checkpoint", type=positive, metavar="N", help="the checkpoint's iteration (default: the newest)")
@@ -91,6 +93,7 @@ def _settings(arguments: argparse.Namespace, setup: Path, shrink: bool) -> Predi
         raw_file=arguments.raw_file,
         out_file=arguments.output,
         raw_dataset=arguments.raw_dataset,
+        raw_range=parse(arguments.raw_range) if arguments.raw_range else None,
         iteration=arguments.checkpoint,
         roi_offset=arguments.roi_offset and tuple(arguments.roi_offset),
         roi_shape=arguments.roi_shape and tuple(arguments.roi_shape),

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments import arrays
-from lsd_experiments.arrays import Volume
 from lsd_experiments.geometry import Box
 from lsd_experiments.prediction.block import predict_block, to_disk_range, to_network_range
 from lsd_experiments.prediction.passes import Pass
@@ -134,7 +133,7 @@ def block_predictor(plan: Plan) -> Callable[[Box], dict[str, NDArray[np.uint8]]]
 
 
 def _pipeline(plan: Plan, models: list["keras.Model"], unit: gp.Coordinate, device: Device) -> gp.Pipeline:
-    pipeline = _sources(plan.grid, plan.inputs, unit)
+    pipeline = _sources(plan, unit)
     for one, model in zip(plan.passes, models, strict=True):
         pipeline += Predict(one, model, unit, device)
     pipeline.setup()
@@ -146,12 +145,14 @@ def _key(name: str) -> gp.ArrayKey:
     return gp.ArrayKey(name.upper())
 
 
-def _sources(grid: Volume, inputs: dict[str, Volume], unit: gp.Coordinate) -> gp.Pipeline:
+def _sources(plan: Plan, unit: gp.Coordinate) -> gp.Pipeline:
     """The volumes, each with zeros around it, together."""
     padded = []
-    for name, volume in inputs.items():
-        in_grid, in_volume = arrays.overlap(grid, volume)
+    for name, volume in plan.inputs.items():
+        in_grid, in_volume = arrays.overlap(plan.grid, volume)
         begin = tuple(g - v for g, v in zip(in_grid.begin, in_volume.begin, strict=True))
-        padded.append(VolumeSource(_key(name), volume, begin, unit, interpolatable=True) + gp.Pad(_key(name), None))
+        scaling = plan.raw.low_high if name == "raw" and plan.raw else None
+        source = VolumeSource(_key(name), volume, begin, unit, interpolatable=True, scaling=scaling)
+        padded.append(source + gp.Pad(_key(name), None))
     together: gp.Pipeline = padded[0] if len(padded) == 1 else tuple(padded) + gp.MergeProvider()
     return together

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lsd_experiments import arrays
+from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise.stage import OutputVolume, describe_input
 from lsd_experiments.datasets.fetched import training_directory
 from lsd_experiments.errors import UserError
+from lsd_experiments.fitting import check_raw as check_voxels
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.networks.network import Shape
 from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_network, open_lsds, takes_lsds
+from lsd_experiments.prediction.intensities import RawRange, find_range
 from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
 from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, OF_LSDS, RAW, PredictionSettings
@@ -28,7 +28,8 @@ class Plan:
 
     ``settings``: with nothing left open, so that they come to the same plan in another process, and later. ``inputs``: the
     volumes that are read, by the names of the networks' inputs. ``total``: what is predicted. ``passes``: the networks, in the
-    order in which they run. ``write_shape``: what a block predicts; no larger than it takes to predict ``total`` in one.
+    order in which they run. ``raw``: the values of raw that are 0 and 1, if it is read. ``write_shape``: what a
+    block predicts; no larger than it takes to predict ``total`` in one.
     """
 
     settings: PredictionSettings
@@ -36,6 +37,7 @@ class Plan:
     total: Box
     passes: tuple[Pass, ...]
     write_shape: Shape
+    raw: RawRange | None = None
 
     @property
     def trained(self) -> Trained:
@@ -96,6 +98,7 @@ class Plan:
             "roi_offset": self.offset,
             "roi_shape": to_nm(self.total.shape, self.grid.voxel_size),
             **({"seamless": True} if self.settings.seamless else {}),
+            **({"raw_range": self.raw.low_high} if self.raw and not self.raw.is_the_types else {}),
         }
         inputs: dict[str, Any] = {"sha256_of_checkpoint": sha256(self.trained.checkpoint.path)}
         for name, volume in self.inputs.items():
@@ -106,7 +109,7 @@ class Plan:
 
 
 def make_plan(settings: PredictionSettings) -> Plan:
-    """Check ``settings`` against what is on disk; nothing but metadata is read.
+    """Check ``settings`` against what is on disk; nothing but metadata is read, and a sample of raw where that says its range.
 
     :raises UserError: if something is missing, does not fit, or leaves nothing to predict.
     """
@@ -114,6 +117,7 @@ def make_plan(settings: PredictionSettings) -> Plan:
     trained = find_trained(settings.setup, settings.iteration, settings.input_shape)
     lsds = _lsd_network(settings, trained)
     inputs = _inputs(settings, trained, lsds)
+    raw = find_range(inputs.get("raw"), settings.raw_range, lsds or trained)
     total = _total(settings, inputs, [margin(one.network) for one in (lsds, trained) if one])
     last, write_shape = _last_pass(settings, trained, _grid(inputs), total)
     passes = (last,) if lsds is None else (_first_pass(settings, lsds, _grid(inputs), last.read(total)), last)
@@ -121,25 +125,27 @@ def make_plan(settings: PredictionSettings) -> Plan:
         _with_raw(settings) if "raw" in inputs else settings,
         iteration=trained.checkpoint.iteration,
         input_shape=last.input_shape,
+        raw_range=raw.low_high if raw else None,
         lsds_iteration=lsds.checkpoint.iteration if lsds else settings.lsds_iteration,
     )
-    return Plan(resolved, inputs, total, passes, write_shape)
+    return Plan(resolved, inputs, total, passes, write_shape, raw)
 
 
 def check_raw(plan: Plan) -> None:
-    """:raises UserError: if raw cannot be brought to the network's range.
+    """Say so if raw is not of the values that the network was trained on.
 
     Float raw of more than ``arrays.SEARCHED`` voxels is checked as it is read, block by block.
+
+    :raises UserError: if a value is not finite
     """
     raw = plan.inputs.get("raw")
-    if raw is None:
+    if raw is None or plan.raw is None:
         return
     reach = _sum(*(one.margin for one in plan.passes))
     read = Box(plan.total.begin, plan.blocks[-1].end).grow(reach).intersect(raw.box)
-    look = raw.dtype.kind == "f" and math.prod(read.shape) <= arrays.SEARCHED
-    values = raw.read(read) if look else np.empty(0, raw.dtype)
-    where = "" if read == raw.box else f" from voxel {read.begin} on"
-    arrays.to_unit_range(values, name=raw.name + where)
+    if math.prod(read.shape) <= arrays.SEARCHED:
+        intensity.check_all_finite(raw, read)
+    plan.raw.say()
 
 
 def _absolute(settings: PredictionSettings) -> PredictionSettings:
@@ -195,8 +201,7 @@ def _open_raw(settings: PredictionSettings) -> Volume:
     if settings.raw_file is None:
         raise UserError("raw: no volume is named, and none was fetched. Name one by --raw-file, or run 01_data/fetch_data.py")
     raw = arrays.open_volume(settings.raw_file, settings.raw_dataset, default=RAW)
-    if raw.channels is not None:
-        raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")
+    check_voxels(raw, RAW)
     return raw
 
 

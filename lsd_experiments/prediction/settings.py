@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsd_experiments.geometry import Nanometres
+from lsd_experiments.intensity import Setting
 from lsd_experiments.networks.network import Shape
 
 RAW = "volumes/raw"  # the dataset, where none is named
@@ -22,7 +23,8 @@ FETCHED_RAW_DATASETS = {"xpress": "volumes/validation_raw"}  # in it, where that
 class PredictionSettings:
     """What to predict, as JSON values.
 
-    ``setup``: the directory in 02_train. ``raw_file``: None for the volume that 01_data fetched. ``iteration``: of the
+    ``setup``: the directory in 02_train. ``raw_file``: None for the volume that 01_data fetched. ``raw_range``: which values are
+    0 and 1 to the network, see :mod:`lsd_experiments.intensity` (None: as the checkpoint says). ``iteration``: of the
     checkpoint (None: the newest). ``roi_offset`` and ``roi_shape``: nm, in the world; without them all of raw is predicted, or
     with ``shrink`` the part whose context is raw too. ``input_shape``: voxels that a block reads (None: config.json's).
     ``seamless``: see :mod:`lsd_experiments.prediction.passes`.
@@ -35,6 +37,7 @@ class PredictionSettings:
     raw_file: str | None
     out_file: str
     raw_dataset: str | None = None
+    raw_range: Setting | None = None
     iteration: int | None = None
     roi_offset: Nanometres | None = None
     roi_shape: Nanometres | None = None

@@ -17,6 +17,8 @@ from lsd_experiments.training import options
 from lsd_experiments.training.data import find_samples
 from lsd_experiments.training.padding import label_padding
 from lsd_experiments.training.places import find_places
+from lsd_experiments.training.ranges import scaled_samples
+from lsd_experiments.training.showing import check_showing
 from lsd_experiments.writing import check_writable
 
 LOCK = ".training.lock"  # of a training in its directory
@@ -61,15 +63,20 @@ def _train_alone(
     dataset = dataclasses.replace(dataset, parity=_parity(asked.parity, dataset, checkpoint))
     lsds = _lsd_network(network, asked, directory, checkpoint)
     padding = label_padding(dataset, network, output_shape)
-    samples = [
-        (sample, find_places(sample, output_shape, padding, dataset.min_masked))
-        for sample in find_samples(dataset, asked.data, directory)
-    ]
+    found = find_samples(dataset, asked.data, directory)
+    placed = []
+    for sample in found:
+        placed.append(find_places(sample, output_shape, padding, dataset.min_masked))
+        if not asked.force:
+            check_showing(sample)
+    scaled, note, said = scaled_samples(found, asked.raw_range, checkpoint, lsds)
     log_dir = Path(asked.log_dir or directory / "log")
     for path in (directory, directory / "snapshots", log_dir):
         check_writable(path)
     where = f"{checkpoint.path.name}" if checkpoint else "the start, as there is no checkpoint"
     print(f"training until iteration {asked.iterations}, from {where}", file=sys.stderr)
+    if said:
+        print(said, file=sys.stderr)
 
     from lsd_experiments import frameworks
 
@@ -77,7 +84,8 @@ def _train_alone(
     from lsd_experiments.training.loop import train
     from lsd_experiments.training.run import Run
 
-    return train(Run(dataset, network, input_shape, asked, checkpoint, directory, log_dir, lsds), samples, targets)
+    run = Run(dataset, network, input_shape, asked, checkpoint, directory, log_dir, lsds, note)
+    return train(run, list(zip(scaled, placed, strict=True)), targets)
 
 
 def _malis_from(default: int, checkpoint: Checkpoint | None) -> int:

@@ -1,17 +1,20 @@
 """The volumes that a training reads, and whether it can train on them."""
 
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from lsd_experiments import arrays
+from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.datasets.fetched import training_directory
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Box, Voxels, to_voxels
+from lsd_experiments.fitting import check_axes, check_raw, say_outside
+from lsd_experiments.geometry import Voxels, to_voxels
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Sample:
     """A training volume: raw, the labels where there is raw, and their masks, on one voxel grid.
 
     ``labels_mask``: None if all labels count. ``unlabeled_mask``: of sparse labels, 1 on labelled voxels. ``shift``: voxels from
-    raw's first to the labels' first. ``probability``: of being drawn, relative to other samples.
+    raw's first to the labels' first. ``probability``: of being drawn, relative to other samples. ``raw_range``: the values of raw
+    that become 0 and 1 (see :mod:`lsd_experiments.intensity`); None: by its type, and floats lie in [0, 1].
     """
 
     raw: Volume
@@ -28,6 +32,7 @@ class Sample:
     shift: Voxels
     probability: float = 1.0
     unlabeled_mask: Volume | None = None
+    raw_range: intensity.Range | None = None
 
     @property
     def masks(self) -> list[Volume]:
@@ -61,8 +66,10 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> S
     """The training volume in ``container``; see :func:`find_samples`."""
     raw = arrays.open_volume(container, dataset.raw)
     labels = arrays.open_volume(container, dataset.labels)
-    arrays.check_voxel_size(raw, dataset.voxel_size, f"that of {dataset.name}")
+    check_raw(raw, dataset.raw)
     arrays.check_labels(labels)
+    check_axes(labels, raw)
+    arrays.check_voxel_size(raw, dataset.voxel_size, f"that of {dataset.name}")
     mask = _open_mask(container, dataset.labels_mask, labels)
     unlabeled = _open_mask(container, dataset.unlabeled_mask, labels) if dataset.unlabeled_mask else None
     if dataset.unlabeled_mask and unlabeled is None:
@@ -71,7 +78,10 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> S
             "01_data/add_labels_mask.py and add_unlabeled_mask.py"
         )
     in_raw, in_labels = arrays.overlap(raw, labels)
-    _check_raw(raw)
+    if outside := say_outside(labels, raw, in_labels):
+        logger.warning("%s", outside)
+    if math.prod(raw.shape) <= arrays.SEARCHED:
+        intensity.check_all_finite(raw)
     return Sample(
         raw,
         labels.crop(in_labels),
@@ -87,6 +97,7 @@ def _open_mask(container: str, name: str, labels: Volume) -> Volume | None:
     if not any(found == name or found.startswith(f"{name}/") for found in arrays.list_datasets(labels.container)):
         return None
     mask = arrays.open_volume(container, name)
+    check_axes(mask, labels)
     arrays.check_voxel_size(mask, labels.voxel_size, f"that of {labels.name}")
     between = [a - b for a, b in zip(mask.offset, labels.offset, strict=True)]
     if mask.shape != labels.shape or mask.channels is not None or to_voxels(between, labels.voxel_size) != (0, 0, 0):
@@ -95,11 +106,3 @@ def _open_mask(container: str, name: str, labels: Volume) -> Volume | None:
             "--overwrite (of XPRESS: add_labels_mask.py, add_unlabeled_mask.py)"
         )
     return mask
-
-
-def _check_raw(raw: Volume) -> None:
-    """Look for values that are not numbers now, where that is quick, rather than in a worker hours later."""
-    if raw.channels is not None:
-        raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset")
-    one_voxel = raw.dtype.kind != "f" or np.prod(raw.shape) > arrays.SEARCHED
-    arrays.to_unit_range(raw.read(Box((0, 0, 0), (1, 1, 1)) if one_voxel else None), name=raw.name)

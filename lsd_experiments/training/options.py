@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsd_experiments import cli
+from lsd_experiments import cli, intensity
 from lsd_experiments.cli import not_negative, positive
 from lsd_experiments.errors import UserError
+from lsd_experiments.intensity import Setting
 from lsd_experiments.networks.network import Network, Shape
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class TrainingOptions:
     malis_from: int | None = None
     devices: int = 1
     parity: bool | None = None
+    raw_range: Setting | None = None
+    force: bool = False
 
     def record(self) -> dict[str, Any]:
         """The options as JSON values."""
@@ -77,6 +80,8 @@ def parser(
         default=[],
         help="training volumes (zarr, HDF5, N5, or a crop.json); default: the dataset's own, in 01_data",
     )
+    cli.add_raw_range(parser, "uint8: its type's; other types: what the volumes hold; a checkpoint's own where one goes on")
+    add("--force", action="store_true", help="train on labels that show no boundary, too")
     add("--batch-size", type=positive, help="samples per batch (default: one for each device)")
     add("--devices", type=positive, default=1, metavar="N", help="train on N GPUs, each with its share of a batch (default: 1)")
     add(
@@ -119,6 +124,7 @@ def from_arguments(arguments: argparse.Namespace) -> TrainingOptions:
         if key in names
     }
     values["data"] = tuple(path if "://" in path else str(Path(path).resolve()) for path in arguments.data)
+    values["raw_range"] = intensity.parse(arguments.raw_range) if arguments.raw_range else None
     values["input_shape"] = values["input_shape"] or None
     values["batch_size"] = arguments.batch_size or arguments.devices
     if values["batch_size"] % arguments.devices:

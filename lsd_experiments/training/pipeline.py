@@ -85,7 +85,7 @@ def batch_request(
 
 
 def _source(dataset: Dataset, sample: Sample, places: Places) -> gp.Pipeline:
-    # To [0, 1] by the type's range.
+    # To [0, 1] by the type's range; raw of another range comes in [0, 1].
     pipeline = sample_source(sample, world_units(dataset.voxel_size), dataset.parity) + gp.Normalize(RAW)
     # 0 where there is no raw, and no label; where outputs may lie, ``places`` knows.
     for key in (RAW, LABELS, LABELS_MASK, *([UNLABELED] if sample.unlabeled_mask else [])):

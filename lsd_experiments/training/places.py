@@ -51,6 +51,12 @@ def find_places(sample: Sample, output_shape: Sequence[int], padding: Sequence[i
     covered = _cover(sample, output_shape, padding)
     needed = min_masked * math.prod(output_shape)
     if covered.size == 0 or covered.max() < needed:
+        if _counted(sample) is None or _most(sample, output_shape) < min_masked:
+            raise UserError(
+                f"{sample.labels.name}: {tuple(sample.labels.shape)} voxels are too few: they cover at most "
+                f"{_most(sample, output_shape):.0%} of an output of {tuple(output_shape)} voxels, {min_masked:.0%} are needed. "
+                "Name a larger volume, or make the input smaller with --input-shape"
+            )
         best = covered.max(initial=0) / math.prod(output_shape)
         raise UserError(
             f"{(_counted(sample) or sample.labels).name}: leaves no place to train on: the mask covers at most {best:.0%} "
@@ -59,6 +65,11 @@ def find_places(sample: Sample, output_shape: Sequence[int], padding: Sequence[i
         )
     origin = tuple(s - p for s, p in zip(sample.shift, padding, strict=True))
     return Places(covered >= needed, origin, tuple(output_shape))
+
+
+def _most(sample: Sample, output_shape: Sequence[int]) -> float:
+    """The share of an output that the labels cover at most, wherever it lies and whatever is masked."""
+    return math.prod(map(min, sample.labels.shape, output_shape)) / math.prod(output_shape)
 
 
 def _counted(sample: Sample) -> Volume | None:

@@ -1,6 +1,7 @@
 """One call of train.py: where it starts, and what it writes."""
 
 import secrets
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from lsd_experiments import frameworks
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.datasets import Dataset
+from lsd_experiments.intensity import NOTE
 from lsd_experiments.networks.network import Network, Shape
 from lsd_experiments.prediction.autocontext import lsds_record, raw_shape
 from lsd_experiments.prediction.loading import Trained
@@ -56,6 +58,7 @@ class Run:
         directory: Path,
         log_dir: Path,
         lsds: Trained | None = None,
+        raw_range: Mapping[str, Any] | None = None,
     ) -> None:
         self.dataset, self.network, self.input_shape = dataset, network, input_shape
         self.options, self.checkpoint, self.directory = options, checkpoint, directory
@@ -64,6 +67,7 @@ class Run:
         self.log = Log(log_dir)
         self.train = self._train_node()
         self.lsds = lsds
+        self.raw_record = {NOTE: raw_range} if raw_range else {}
         self.lsds_record = {"lsds": lsds_record(lsds)} if lsds else {}
         self.raw_shape = raw_shape(lsds.network, input_shape) if lsds else input_shape
         self.request = batch_request(network, input_shape, dataset, self.raw_shape, options.malis_from is not None)
@@ -141,6 +145,7 @@ class Run:
             "input_shape": list(self.input_shape),
             "voxel_size": list(self.dataset.voxel_size),
             "provenance": self.made_by,
+            **self.raw_record,
             **self.lsds_record,
         }
         trainer.save(self.directory, iteration, record)

@@ -63,7 +63,7 @@ def sample_source(sample: Sample, unit: gp.Coordinate, parity: bool = False) -> 
         if sample.labels_mask is None
         else VolumeSource(LABELS_MASK, sample.labels_mask, sample.shift, unit, interpolatable=False)
     )
-    raw = VolumeSource(RAW, sample.raw, (0, 0, 0), unit, interpolatable=True)
+    raw = VolumeSource(RAW, sample.raw, (0, 0, 0), unit, interpolatable=True, scaling=sample.raw_range)
     sources = [raw, labels if parity else labels + SmallIds(), mask]
     if sample.unlabeled_mask is not None:
         unlabeled = VolumeSource(UNLABELED, sample.unlabeled_mask, sample.shift, unit, interpolatable=False)

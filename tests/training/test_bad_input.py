@@ -10,6 +10,8 @@ RAW = np.random.default_rng(0).random((40, 90, 80), np.float32)
 NAN = np.where(np.indices(RAW.shape).sum(axis=0) == 100, np.nan, RAW).astype(np.float32)
 SPARSE = np.zeros((24, 60, 56), np.uint8)
 SPARSE[::4] = 1
+HALF = np.full((24, 60, 56), 7, np.uint64)
+HALF[:, 50:] = 3
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,12 @@ VOLUMES = {
     "empty mask": ({"mask": np.zeros((24, 60, 56), np.uint8)}, ["labels_mask", "leaves no place", "at most 0%"]),
     "mask without room": ({"mask": SPARSE}, ["leaves no place", "50% are needed"]),
     "NaN in raw": ({"raw": NAN}, ["volumes/raw", "is nan"]),
-    "raw out of range": ({"raw": RAW * 255}, ["Scale it to [0, 1]"]),
+    "raw of one value": ({"raw": np.full(RAW.shape, 700, np.uint16)}, ["volumes/raw: all", "is 700", "--raw-range LOW HIGH"]),
+    "no object": ({"labels": np.zeros((24, 60, 56), np.uint64)}, ["neuron_ids: all labels are 0", "--force"]),
+    "one object": ({"labels": np.full((24, 60, 56), 7, np.uint32)}, ["all labels are 7", "no object ends", "--force"]),
+    "one object where it counts": ({"labels": HALF, "mask": (HALF == 7).astype(np.uint8)}, ["7 where the labels mask counts"]),
+    "labels in x, y, z": ({"labels": np.ones((80, 90, 40), np.uint64), "inside": (0, 0, 0)}, ["another order, x, y, z"]),
+    "colours": ({"raw": np.zeros((3, 40, 90, 80), np.uint8)}, ["3 channels", "convert.py", "--channel 0"]),
 }
 
 
@@ -72,6 +79,11 @@ def test_an_illegal_input_shape_names_the_nearest(setup):
     said = refused(setup, *setup.options, "--input-shape", "24", "61", "60")
     assert "y = 61 (nearest: 60 or 64)" in said
     assert "(24, 60, 60)" in said
+
+
+@pytest.mark.parametrize("given", [["1"], ["5", "5"], ["9", "1"], ["1%", "2"], ["nan", "1"], ["1%", "101%"], ["tpye"]])
+def test_a_range_that_is_none(setup, given):
+    assert "--raw-range" in refused(setup, *setup.options, "--raw-range", *given)
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])

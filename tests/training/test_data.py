@@ -9,6 +9,7 @@ import pytest
 from lsd_experiments.datasets import FIB25, ZEBRAFINCH
 from lsd_experiments.errors import UserError
 from lsd_experiments.training.data import find_samples, open_sample
+from tests.training.conftest import objects
 
 
 def test_labels_and_mask_lie_where_they_are_in_raw(dataset, volume):
@@ -18,12 +19,33 @@ def test_labels_and_mask_lie_where_they_are_in_raw(dataset, volume):
     assert sample.probability == 1
 
 
-def test_labels_where_there_is_no_raw_do_not_count(dataset, write_volume, tmp_path, objects):
+def test_labels_where_there_is_no_raw_do_not_count(dataset, write_volume, tmp_path, objects, caplog):
     path = write_volume(tmp_path / "a.zarr", raw=np.zeros((20, 90, 80), np.uint8), inside=(8, -5, 12))
     sample = open_sample(dataset, path)
     assert sample.shift == (8, 0, 12)
     assert sample.labels.shape == sample.labels_mask.shape == (12, 55, 56)
     np.testing.assert_array_equal(sample.labels.read(), objects()[:12, 5:])
+    (said,) = caplog.messages
+    assert "neuron_ids sticks out of" in said
+    assert "along z 12 behind of 24; along y 5 before of 60 voxels (54.2% of its voxels)" in said
+
+
+def test_labels_inside_of_raw_are_not_warned_of(dataset, volume, caplog):
+    open_sample(dataset, volume)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("shape", [(40, 90, 80), (80, 80, 80)])
+def test_an_offset_in_another_order(dataset, write_volume, tmp_path, objects, shape):
+    """Only where the shapes do not tell: labels of another shape may begin anywhere."""
+    import zarr
+
+    path = write_volume(tmp_path / "a.zarr", np.zeros(shape, np.uint8), objects(shape), None, offset=(0, 90, 180),
+                        inside=(0, 0, 0))
+    assert open_sample(dataset, path).shift == (0, 0, 0)
+    zarr.open(path)["volumes/labels/neuron_ids"].attrs["offset"] = [180, 90, 0]
+    with pytest.raises(UserError, match=r"\(180, 90, 0\) nm of offset, .* \(0, 90, 180\): .* in another order, x, y, z"):
+        open_sample(dataset, path)
 
 
 def test_a_crop_keeps_its_mask(dataset, volume, tmp_path, objects):
@@ -97,8 +119,11 @@ def test_float_raw_in_range_passes_and_nan_does_not(dataset, write_volume, tmp_p
         ({"inside": (50, 0, 0)}, "do not overlap"),
         ({"inside": (0.5, 0, 0)}, "lie between"),
         ({"mask": np.ones((24, 60, 55), np.uint8)}, "does not cover the same voxels.*create_masks.py"),
-        ({"raw": np.zeros((2, 40, 90, 80), np.uint8)}, "has 2 channels"),
-        ({"raw": np.zeros((40, 90, 80), np.int32)}, "raw of type int32"),
+        ({"raw": np.zeros((3, 40, 90, 80), np.uint8)}, r"convert.py \S*a.zarr volumes/raw OUT.zarr volumes/raw --channel"),
+        ({"raw": np.zeros((40, 90, 80), np.complex64)}, "raw of type complex64"),
+        ({"labels": objects((80, 90, 40)), "inside": (0, 0, 0)}, r"\(80, 90, 40\) voxels, .* \(40, 90, 80\): .* order, x, y, z"),
+        ({"labels": objects((40, 80, 90)), "inside": (0, 0, 0)}, "order, z, x, y"),
+        ({"mask": np.ones((56, 60, 24), np.uint8)}, r"labels_mask has \(56, 60, 24\) voxels, .*order, x, y, z"),
     ],
 )
 def test_what_cannot_be_trained_on_is_named(dataset, write_volume, tmp_path, changes, message):

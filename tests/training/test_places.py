@@ -85,10 +85,21 @@ def test_draws_are_of_all_places_alike_and_seeded(write_volume, dataset, tmp_pat
 def test_an_output_larger_than_the_labels(write_volume, dataset, tmp_path):
     sample = make_sample(write_volume, dataset, tmp_path, None)
     assert find_places(sample, (8, 9, 8), (9, 9, 9), 0.5).allowed.any()  # covered by 6 / 8
-    with pytest.raises(UserError, match=r"covers at most 6% .* 50% are needed.*--input-shape"):
+    with pytest.raises(UserError, match=r"voxels are too few: they cover at most 6% .* 50% are needed.*--input-shape"):
         find_places(sample, (24, 18, 16), (24, 24, 24), 0.5)
-    with pytest.raises(UserError, match="at most 0%"):
-        find_places(sample, (24, 18, 16), (0, 0, 0), 0.5)
+    masked = make_sample(write_volume, dataset, tmp_path, np.ones(SHAPE, np.uint8))
+    with pytest.raises(UserError, match=r"neuron_ids: .* too few") as error:  # there is nothing to correct in the mask
+        find_places(masked, (24, 18, 16), (24, 24, 24), 0.5)
+    assert "mask" not in str(error.value)
+
+
+def test_one_section_without_a_mask(write_volume, dataset, tmp_path, objects):
+    """It is not told to correct a mask."""
+    one = write_volume(tmp_path / "a.zarr", np.zeros((1, 40, 50), np.uint8), objects((1, 30, 40)), None, inside=(0, 5, 5))
+    with pytest.raises(UserError, match=r"\(1, 30, 40\) voxels are too few: .* 25% .*larger volume") as error:
+        find_places(open_sample(dataset, one), (4, 20, 16), (9, 9, 9), 0.5)
+    assert "mask" not in str(error.value)
+    find_places(open_sample(dataset, one), (1, 20, 16), (9, 9, 9), 0.5)
 
 
 def test_an_empty_mask(write_volume, dataset, tmp_path):
