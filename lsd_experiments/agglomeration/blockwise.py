@@ -12,6 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsd_experiments.agglomeration.contacts import find_block_edges
 from lsd_experiments.agglomeration.functions import CONTACT_MEAN
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
@@ -121,6 +124,10 @@ class AgglomeratePlan:
             stage = store.stage(self.edges)
         assert stage is not None, "it was begun"
         tie_records(self.records, stage[0]["date"])
+
+    def missing_blocks(self, done: NDArray[np.int64]) -> dict[str, list[int]]:
+        """None: nothing tells."""
+        return {}
 
     def finish(self) -> None:
         """Note that all blocks are done."""

@@ -24,11 +24,11 @@ from lsd_experiments.blockwise.stage import (
     describe_input,
     finish_volume,
     in_voxels,
+    missing_blocks,
     now,
     open_output,
     prepare_volume,
     stored_provenance,
-    undone_blocks,
     volume_state,
 )
 from lsd_experiments.blockwise.states import State, container_id, continued, state_of, tie_records
@@ -102,8 +102,7 @@ class FragmentsPlan:
             "affs": (self.affs.container, self.affs.dataset), "fragments": (self.output.container, self.output.dataset),
             "db": self.db, "parity": self.parity, "settings": self.settings.model_dump(mode="json"),
         }, self.output.records, context=self.context, workers=workers,
-            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape),
-            undone=lambda: undone_blocks([self.output]))
+            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape))
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
         """Make ready the volume and the nodes; ``anew``: forget what there is. ``made``: the provenance that they get."""
@@ -118,6 +117,10 @@ class FragmentsPlan:
             nodes = store.stage(NODES)
             assert nodes is not None, "it was begun"
             tie_records(self.output.records, f"{stored_provenance(self.output)['date']} {nodes[0]['date']}")
+
+    def missing_blocks(self, done: NDArray[np.int64]) -> dict[str, list[int]]:
+        """Those whose chunks are not as they wrote them."""
+        return missing_blocks([self.output], done)
 
     def finish(self) -> None:
         """Note that all blocks are done: the nodes first, since the volume is looked at first."""
