@@ -12,6 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsd_experiments.agglomeration.contacts import find_block_edges
 from lsd_experiments.agglomeration.functions import CONTACT_MEAN
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
@@ -27,7 +30,7 @@ from lsd_experiments.blockwise.stage import (
 )
 from lsd_experiments.blockwise.states import State, continued, state_of, tie_records
 from lsd_experiments.errors import UserError
-from lsd_experiments.fragments.blockwise import check_affinities, check_all_there, check_nodes, read_affinities
+from lsd_experiments.fragments.blockwise import check_affinities, check_all_there, check_nodes, missing_in_graph, read_affinities
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.provenance import provenance
 from lsd_experiments.rag import database_exists, open_store
@@ -92,8 +95,7 @@ class AgglomeratePlan:
             "fragments": (self.fragments.container, self.fragments.dataset), "db": self.db,
             "merge_function": self.merge_function,
         }, self.records, context=self.context, workers=workers,
-            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.fragments.box).shape),
-            undone=self._undone)
+            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.fragments.box).shape))
 
     @property
     def current(self) -> dict[str, Any]:
@@ -123,6 +125,10 @@ class AgglomeratePlan:
         assert stage is not None, "it was begun"
         tie_records(self.records, stage[0]["date"])
 
+    def missing_blocks(self, done: NDArray[np.int64]) -> dict[str, list[int]]:
+        """Those whose edges are not in the region graph."""
+        return missing_in_graph(self.db, self.edges, done)
+
     def finish(self) -> None:
         """Note that all blocks are done.
 
@@ -131,11 +137,6 @@ class AgglomeratePlan:
         with open_store(self.db) as store:
             check_all_there(store, self.edges, count_blocks(self.fragments.box, self.write_shape))
             store.finish_stage(self.edges, count=store.count_edges(self.merge_function))
-
-    def _undone(self) -> list[int]:
-        """The blocks whose edges are not in the region graph."""
-        with open_store(self.db) as store:
-            return store.missing_blocks(self.edges, count_blocks(self.fragments.box, self.write_shape))
 
     def report(self) -> str:
         """What was made, in words."""

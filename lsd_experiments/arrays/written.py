@@ -19,6 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from lsd_experiments.writing import put_bytes, put_text, sync_directory
 DIRECTORY = ".blockwise"  # as that of the container, which holds what is known of runs
 CHUNK = np.dtype([("sum", "<u4"), ("size", "<u4"), ("changed", "<i8")])  # changed: when, in ns since 1970; 0 is not trusted
 FRESH = 2 * 10**9  # ns; a file may change so soon after another change without another time
+SYNCS = 8  # files at a time: the disk writes them together
 GZIP_LEAST = 18  # bytes of a header and a trailer
 SOUND, DAMAGED, OTHER = 0, 1, 2  # DAMAGED: gone or cut off; OTHER: whole, and not what was written
 
@@ -81,16 +83,16 @@ class Written:
         self._volume = volume
         self._chunks, self._itemsize = tuple(map(int, array.chunks)), int(array.dtype.itemsize)
         self._grid = tuple(-(-s // c) for s, c in zip(array.shape, self._chunks, strict=True))
-        self._dataset = Path(array.store.path) / array.path
+        self._dataset = Path(str(array.store.path), str(array.path))
         self._directory = self._dataset / DIRECTORY
-        self._separator = getattr(array, "_dimension_separator", None) or "."
+        self._separator = str(getattr(array, "_dimension_separator", None) or ".")
         self._lock = threading.Lock()
         self._log = self._directory / f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}.jsonl"
 
     @property
     def exists(self) -> bool:
         """Whether anything was recorded: versions before did not."""
-        return self._directory.is_dir()
+        return bool(self._directory.is_dir())
 
     def note(self, box: Box) -> None:
         """Record that all chunks of ``box`` were written, as they are now: on the disk when this returns, and so is the record.
@@ -100,17 +102,10 @@ class Written:
         begin = [0] * (len(self._chunks) - 3) + [b // c for b, c in zip(box.begin, self._chunks[-3:], strict=True)]
         stop = [*self._grid[:-3], *(-(-e // c) for e, c in zip(box.end, self._chunks[-3:], strict=True))]
         stop = [min(s, g) for s, g in zip(stop, self._grid, strict=True)]
-        sums, directories = [], set()
-        for index in itertools.product(*map(range, begin, stop)):
-            path = self._path(index)
-            directories.add(path.parent)
-            file = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(file)
-                sums.append(_sum(os.pread(file, 8, max(0, os.fstat(file).st_size - 8)))[0])
-            finally:
-                os.close(file)
-        for directory in directories:
+        paths = [self._path(index) for index in itertools.product(*map(range, begin, stop))]
+        with ThreadPoolExecutor(min(SYNCS, len(paths))) as pool:
+            sums = list(pool.map(_sync_and_sum, paths))
+        for directory in {path.parent for path in paths}:
             sync_directory(directory)
         self._append(json.dumps({"begin": begin, "end": stop, "sums": sums}) + "\n")
 
@@ -163,7 +158,7 @@ class Written:
                 sync_directory(self._dataset)
 
     def _path(self, index: tuple[int, ...]) -> Path:
-        return self._dataset / self._separator.join(map(str, index))
+        return Path(self._dataset, self._separator.join(map(str, index)))
 
     def _look(self, known: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Sum, size and time of each chunk, and whether it is whole; a file of a ``known`` size and time is not opened."""
@@ -253,7 +248,8 @@ def record_all(volume: Volume) -> None:
     written = written_chunks(volume)
     if written is not None:
         with suppress(FileNotFoundError):
-            written.note(volume.box)
+            for slab in volume.box.blocks((volume.array.chunks[-3], *volume.shape[1:])):
+                written.note(slab.intersect(volume.box))
             written.finish()
 
 
@@ -262,6 +258,16 @@ def _place(volume: Volume) -> list[Any]:
     first = [o - f for o, f in zip(volume.offset, to_nm(volume.region.begin, volume.voxel_size), strict=True)]
     return [list(map(int, volume.array.shape)), str(volume.dtype), [round(float(v), 6) for v in volume.voxel_size],
             [round(float(o), 3) for o in first]]
+
+
+def _sync_and_sum(path: Path) -> int:
+    """The checksum of a chunk that is on the disk now."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+        return _sum(os.pread(file, 8, max(0, os.fstat(file).st_size - 8)))[0]
+    finally:
+        os.close(file)
 
 
 def _sum(tail: bytes) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class DoneBlocks:
             (directory / "failures").mkdir(exist_ok=True)
             put_text(directory / "failures" / "zarr.json", json.dumps(_array(grid, "uint32"), indent=1))
             put_text(directory / "zarr.json", json.dumps({"attributes": {}, "node_type": "group", "zarr_format": 3}, indent=1))
-        self._file = os.open(self._path, os.O_RDWR)
+        self._file = self._path.open("r+b", buffering=0)
         self._grid = grid
 
     def mask(self) -> NDArray[np.uint8]:
@@ -54,7 +55,13 @@ class DoneBlocks:
 
     def add(self, number: int) -> None:
         """Record a block as done."""
-        os.pwrite(self._file, b"\1", number)
+        os.pwrite(self._file.fileno(), b"\1", number)
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Record blocks as not done; that is on the disk then."""
+        for number in numbers:
+            os.pwrite(self._file.fileno(), b"\0", number)
+        os.fsync(self._file.fileno())
 
 
 def _is_of(path: Path, grid: Voxels) -> bool:

@@ -26,7 +26,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +34,9 @@ from types import FrameType
 from typing import IO, Any
 
 from lsd_experiments.blockwise import cluster, machine
-from lsd_experiments.blockwise.blocks import grid_shape
 from lsd_experiments.blockwise.disk import full_disk, has_space
 from lsd_experiments.blockwise.launch import SPEC, package_root
-from lsd_experiments.blockwise.records import check_done, failure, last_words, prune_logs, remove, take_back
+from lsd_experiments.blockwise.records import check_done, failure, last_words, prune_logs, remove
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
 from lsd_experiments.blockwise.workers import Workers, check_workers, count_workers
 from lsd_experiments.errors import UserError
@@ -69,7 +68,6 @@ class BlockTask:
     :param cpus: cores that a worker uses, unless ``workers`` says it; None: all of the machine that it runs on
     :param memory: bytes that a worker takes, as far as that can be told; unless ``workers`` says it
     :param threads: blocks in work at a time in one worker process; the block function is called by as many threads
-    :param undone: the numbers of blocks whose results are not there as they were written, whatever the records say of them
     """
 
     name: str
@@ -85,7 +83,6 @@ class BlockTask:
     cpus: int | None = 1
     memory: int | None = None
     threads: int = 1
-    undone: Callable[[], Sequence[int]] | None = None
 
 
 def run_blockwise(task: BlockTask, show: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -104,8 +101,6 @@ def run_blockwise(task: BlockTask, show: Callable[[dict[str, Any]], None] | None
     try:
         with only_run(task.records) as lock:
             _run(task, lock, show)
-            if task.undone is not None and take_back(task.records, grid_shape(task.total, task.write_shape), task.undone()):
-                _run(task, lock, show)
     except OSError as error:
         line = full_disk(error, [task.records])
         if line is None:
@@ -121,8 +116,6 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
     (records / "logs").mkdir(exist_ok=True)
     prune_logs(records / "logs" / task.name)
     check_done(records)
-    if task.undone is not None and (records / "done").exists():
-        take_back(records, grid_shape(task.total, task.write_shape), task.undone())
     cluster.cancel(records)  # of a run that could not
     (records / SPEC).write_text(spec.to_json())
     if task.workers.kind != "local":

@@ -4,14 +4,9 @@ import json
 import logging
 import secrets
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Voxels
-from lsd_experiments.writing import put_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -49,25 +44,6 @@ def check_done(records: Path) -> None:
         if not sound:
             logger.warning("%s was cut off: which blocks are done is not known any more, and all are done again", path)
             return remove(done)
-
-
-def take_back(records: Path, grid: Voxels, numbers: Sequence[int]) -> list[int]:
-    """Record blocks as not done that are held for done though what they wrote is not there; those that were.
-
-    :param grid: blocks along each axis, which the numbers are of
-    """
-    array, marks_file = records / "done" / "done" / "zarr.json", records / "done" / "done" / "c" / "0" / "0" / "0"
-    if not numbers or not marks_file.is_file() or not array.is_file():
-        return []
-    shape = json.loads(array.read_bytes())["shape"]  # of one uncompressed chunk; daisy's covers the context, too
-    marks = np.fromfile(marks_file, np.uint8).reshape(shape)
-    taken = [number for number in numbers if marks[np.unravel_index(number, grid)] == 1]
-    if taken:
-        marks[np.unravel_index(taken, grid)] = 0
-        put_bytes(marks_file, marks.tobytes())
-        logger.warning("%s: %d blocks were done, and what they wrote is gone or not as they wrote it: they are done again (%s)",
-                       records, len(taken), ", ".join(map(str, taken[:10])) + (", ..." if len(taken) > 10 else ""))
-    return taken
 
 
 def prune_logs(directory: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, create_volume, fingerprint, open_volume
 from lsd_experiments.arrays.creating import check_zarr
@@ -147,8 +148,10 @@ def _check(volume: Volume) -> Faults | None:
     return written.check() if written is not None else None
 
 
-def undone_blocks(outputs: Iterable[OutputVolume]) -> list[int]:
-    """The blocks that have not written all of their chunks of ``outputs``, or whose chunks are not what they wrote."""
+def missing_blocks(outputs: Iterable[OutputVolume], done: NDArray[np.int64]) -> dict[str, list[int]]:
+    """Those of the blocks ``done`` that have not written all of their chunks of ``outputs``, or whose chunks are others."""
+    if not len(done):
+        return {}
     found: set[int] = set()
     for output in outputs:
         written = written_chunks(open_volume(output.container, output.dataset))
@@ -158,7 +161,9 @@ def undone_blocks(outputs: Iterable[OutputVolume]) -> list[int]:
         for place in written.blocks(written.unwritten().kinds, output.write_shape):
             begin = tuple(p * w for p, w in zip(place, output.write_shape, strict=True))
             found.add(block_number(box, output.write_shape, begin))
-    return sorted(found)
+    missing = sorted(found.intersection(done.tolist()))
+    names = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+    return {f"what they wrote is gone, or not as they wrote it (blocks {names})": missing}
 
 
 def open_output(container: str, dataset: str) -> tuple[Volume, Callable[[Box], None]]:
@@ -232,7 +237,7 @@ def describe_input(volume: Volume) -> dict[str, Any]:
     """``volume`` as an entry of the inputs in a provenance: its name, and its fingerprint, which alone counts.
 
     The fingerprint of what a stage made is its key, and what changed since it was finished; of anything else it is
-    :func:`~lsd_experiments.arrays.fingerprint`. ``content`` (of what versions before made, which kept no record of its chunks) and
+    :func:`~lsd_experiments.arrays.fingerprint`. ``content`` (of what versions before made, that recorded no chunks) and
     ``files`` tell of changes later, see :func:`~lsd_experiments.blockwise.states.changed_input`.
 
     :raises UserError: if chunks are gone or cut off that were written

@@ -71,7 +71,7 @@ def check_unchanged(name: str, stored: Any, provenance: Mapping[str, Any]) -> No
 
 
 def changed_input(name: str, old: Any, new: Any, meanwhile: bool = False) -> str | None:
-    """What of an input of the same fingerprint changed since its description ``old`` was made, in words; None if nothing is known.
+    """What of an input of the same fingerprint changed since ``old`` described it, in words; None if nothing is known.
 
     Files that are all newer are a copy, unless that is ``meanwhile``: while a stage read them.
     """

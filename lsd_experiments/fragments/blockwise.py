@@ -24,11 +24,11 @@ from lsd_experiments.blockwise.stage import (
     describe_input,
     finish_volume,
     in_voxels,
+    missing_blocks,
     now,
     open_output,
     prepare_volume,
     stored_provenance,
-    undone_blocks,
     volume_state,
 )
 from lsd_experiments.blockwise.states import State, container_id, continued, state_of, tie_records
@@ -102,8 +102,7 @@ class FragmentsPlan:
             "affs": (self.affs.container, self.affs.dataset), "fragments": (self.output.container, self.output.dataset),
             "db": self.db, "parity": self.parity, "settings": self.settings.model_dump(mode="json"),
         }, self.output.records, context=self.context, workers=workers,
-            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape),
-            undone=self._undone)
+            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape))
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
         """Make ready the volume and the nodes; ``anew``: forget what there is. ``made``: the provenance that they get."""
@@ -119,6 +118,10 @@ class FragmentsPlan:
             assert nodes is not None, "it was begun in this connection"
             tie_records(self.output.records, f"{stored_provenance(self.output)['date']} {nodes[0]['date']}")
 
+    def missing_blocks(self, done: NDArray[np.int64]) -> dict[str, list[int]]:
+        """Those whose chunks are not as they wrote them, or whose nodes are not in the region graph."""
+        return {**missing_blocks([self.output], done), **missing_in_graph(self.db, NODES, done)}
+
     def finish(self) -> None:
         """Note that all blocks are done: the nodes first, since the volume is looked at first.
 
@@ -128,12 +131,6 @@ class FragmentsPlan:
             check_all_there(store, NODES, count_blocks(self.affs.box, self.output.write_shape))
             store.finish_stage(NODES, count=store.count_nodes())
         finish_volume(self.output)
-
-    def _undone(self) -> list[int]:
-        """The blocks whose fragments are not in the volume as they were written, or whose nodes are not in the region graph."""
-        with open_store(self.db) as store:
-            missing = store.missing_blocks(NODES, count_blocks(self.affs.box, self.output.write_shape))
-        return sorted({*undone_blocks([self.output]), *missing})
 
     def report(self) -> str:
         """What was made, in words."""
@@ -312,9 +309,15 @@ def _parameters(settings: FragmentsSettings, parity: bool) -> dict[str, Any]:
     return {**settings.model_dump(mode="json", exclude=places), "parity": parity}
 
 
+def missing_in_graph(db: str, stage: str, done: NDArray[np.int64]) -> dict[str, list[int]]:
+    """Those of the blocks ``done`` whose rows the region graph does not hold as they wrote them: why, which."""
+    with open_store(db) as store:
+        return {f"their {stage} are not in {store.name}": store.missing_blocks(stage, done)}
+
+
 def check_all_there(store: RagStore, stage: str, blocks: int) -> None:
     """:raises UserError: if what the ``blocks`` of ``stage`` wrote into the region graph is not all there"""
-    missing = store.missing_blocks(stage, blocks)
+    missing = store.missing_blocks(stage, np.arange(blocks))
     if missing:
         raise UserError(f"{store.name}: what {len(missing)} of {blocks} blocks wrote of {stage} is not there: an older copy of "
                         "the region graph was put in its place, or another program writes to it. Run the same command again")

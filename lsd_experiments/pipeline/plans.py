@@ -4,8 +4,11 @@ A plan is made from the volumes on disk, or from the plans of the stages before,
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import BlockTask, Workers
@@ -45,6 +48,9 @@ class BlockwisePlan(StagePlan, Protocol):
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
         """Make ready the output; ``anew``: forget what there is of it. ``made``: the provenance that it gets."""
+
+    def missing_blocks(self, done: NDArray[np.int64]) -> Mapping[str, Iterable[int]]:
+        """Those of the blocks ``done``, which the scheduler calls so, whose output is not there as it was written: why, which."""
 
     def finish(self) -> None:
         """Note that all blocks are done."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.blockwise import Workers, run_blockwise
+from lsd_experiments.blockwise.marks import run_all
 from lsd_experiments.blockwise.states import check_inputs, made_again
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.locks import only_run
@@ -74,7 +75,7 @@ def _work(name: str, plan: StagePlan, anew: bool, made: dict[str, Any], config: 
     if isinstance(plan, BlockwisePlan):
         task = plan.task(workers_of(plan, config))
         plan.prepare(anew, made)
-        run_blockwise(task, show)
+        run_all(plan, task, lambda: run_blockwise(task, show))
         check_inputs(name, plan.made, PLANNERS[name](config, {}).made)
         plan.finish()
     else:

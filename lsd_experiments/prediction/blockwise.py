@@ -9,16 +9,20 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
+from lsd_experiments.blockwise.marks import run_all
 from lsd_experiments.blockwise.stage import (
     find_volume,
     finish_volume,
+    missing_blocks,
     open_output,
     prepare_volume,
     records_directory,
     stored_provenance,
-    undone_blocks,
     volume_state,
 )
 from lsd_experiments.blockwise.states import REMEDY, State, check_inputs, check_unchanged, continued, made_again, tie_records
@@ -92,7 +96,6 @@ class PredictPlan:
             memory=_memory(plan),
             threads=THREADS,
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
-            undone=lambda: undone_blocks(plan.outputs.values()),
         )
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
@@ -106,6 +109,10 @@ class PredictPlan:
             prepare_volume(output, made, anew)
         tie_records(records_directory(self.plan.settings.out_file, STAGE),
                     " ".join(stored_provenance(output)["date"] for output in outputs))
+
+    def missing_blocks(self, done: NDArray[np.int64]) -> dict[str, list[int]]:
+        """Those whose chunks are not as they wrote them."""
+        return missing_blocks(self.plan.outputs.values(), done)
 
     def finish(self) -> None:
         """Note that all blocks are done."""
@@ -127,7 +134,8 @@ def predict_blockwise(plan: Plan, workers: Workers, overwrite: bool = False) -> 
     stage = PredictPlan(plan)
     if not _prepare(stage, overwrite):
         return False
-    run_blockwise(stage.task(workers))
+    task = stage.task(workers)
+    run_all(stage, task, lambda: run_blockwise(task))
     _finish(stage)
     return True
 

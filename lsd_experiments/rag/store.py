@@ -201,10 +201,9 @@ class RagStore:
         blocks = len(self._ledger(name))
         self._database.transact(note_stage(name, {**stage[0], **facts, **({LEDGER_FACT: blocks} if blocks else {})}, True))
 
-    def missing_blocks(self, name: str, count: int) -> list[int]:
-        """Those of the ``count`` blocks of stage ``name`` whose rows are not in this graph."""
-        found = self._ledger(name)["block"]
-        return [int(block) for block in np.setdiff1d(np.arange(count), found)]
+    def missing_blocks(self, name: str, blocks: NDArray[np.int64]) -> list[int]:
+        """Those of the numbers ``blocks`` of blocks of stage ``name`` that have not written into this graph."""
+        return [int(block) for block in np.setdiff1d(blocks, self._ledger(name)["block"])]
 
     def check(self) -> None:
         """Have the database look at itself, where that is cheap.

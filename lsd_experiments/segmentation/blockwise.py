@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsd_experiments.agglomeration.blockwise import edges_name
 from lsd_experiments.arrays import Volume, open_volume
@@ -20,12 +21,12 @@ from lsd_experiments.blockwise.stage import (
     describe_input,
     finish_volume,
     in_voxels,
+    missing_blocks,
     now,
     open_output,
     prepare_volume,
     read_json,
     stored_provenance,
-    undone_blocks,
     volume_state,
     write_json,
 )
@@ -256,8 +257,7 @@ class ExtractPlan:
         return BlockTask(self.name, self.fragments.box, self.output.write_shape, f"{__name__}:make_worker", {
             "fragments": (self.fragments.container, self.fragments.dataset),
             "segmentation": (self.output.container, self.output.dataset), "lut": str(self.path),
-        }, self.output.records, workers=workers, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(self.output.write_shape),
-            undone=lambda: undone_blocks([self.output]))
+        }, self.output.records, workers=workers, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(self.output.write_shape))
 
     def prepare(self, anew: bool, made: dict[str, Any]) -> None:
         """Make ready the volume; ``anew``: forget what there is. ``made``: the provenance that it gets.
@@ -269,6 +269,10 @@ class ExtractPlan:
         make_mappable(self.path)
         prepare_volume(self.output, made, anew)
         tie_records(self.output.records, stored_provenance(self.output)["date"])
+
+    def missing_blocks(self, done: NDArray[np.int64]) -> dict[str, list[int]]:
+        """Those whose chunks are not as they wrote them."""
+        return missing_blocks([self.output], done)
 
     def finish(self) -> None:
         """Note that all blocks are done."""
