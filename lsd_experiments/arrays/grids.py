@@ -64,15 +64,6 @@ def check_voxel_size(volume: Volume, expected: Sequence[float], source: str = "t
                         "Name another volume or scale level, or resample it")
 
 
-def check_labels(volume: Volume) -> None:
-    """:raises UserError: if ``volume`` cannot be labels: they are integers, without channels."""
-    if volume.dtype.kind not in "ui":
-        raise UserError(f"{volume.name} is of type {volume.dtype}; labels are integers (uint64). Name another dataset, "
-                        "or convert it")
-    if volume.channels is not None:
-        raise UserError(f"{volume.name} has {volume.channels} channels; labels are [z, y, x]. Name another dataset")
-
-
 def show(values: Nanometres | Sequence[float]) -> str:
     """``(1, 2.5, 3)``: without needless decimals."""
     return "(" + ", ".join(f"{v:.10g}" for v in values) + ")"

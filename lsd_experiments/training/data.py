@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.advice import exclude_command, mask_command
+from lsd_experiments.arrays.labels import Command
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.datasets.fetched import training_directory
 from lsd_experiments.errors import UserError
@@ -19,7 +22,8 @@ class Sample:
     """A training volume: raw, the labels where there is raw, and their masks, on one voxel grid.
 
     ``labels_mask``: None if all labels count. ``unlabeled_mask``: of sparse labels, 1 on labelled voxels. ``shift``: voxels from
-    raw's first to the labels' first. ``probability``: of being drawn, relative to other samples.
+    raw's first to the labels' first. ``probability``: of being drawn, relative to other samples. ``command``: what masks negative
+    labels, for messages.
     """
 
     raw: Volume
@@ -28,6 +32,7 @@ class Sample:
     shift: Voxels
     probability: float = 1.0
     unlabeled_mask: Volume | None = None
+    command: Command = exclude_command
 
     @property
     def masks(self) -> list[Volume]:
@@ -72,14 +77,17 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> S
         )
     in_raw, in_labels = arrays.overlap(raw, labels)
     _check_raw(raw)
-    return Sample(
+    sample = Sample(
         raw,
         labels.crop(in_labels),
         mask and mask.crop(in_labels),
         in_raw.begin,
         probability,
         unlabeled and unlabeled.crop(in_labels),
+        partial(mask_command, mask_dataset=dataset.labels_mask),
     )
+    arrays.check_ids(sample.labels, sample.masks, sample.command)
+    return sample
 
 
 def _open_mask(container: str, name: str, labels: Volume) -> Volume | None:
