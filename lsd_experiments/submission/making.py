@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsd_experiments.arrays import Volume, add_volume, check_labels, to_box
+from lsd_experiments.arrays import Volume, add_volume, check_labels, read_ids, to_box
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.arrays.grids import show
 from lsd_experiments.arrays.striding import strided
@@ -43,10 +43,7 @@ def make_submission(segmentation: Volume, path: str | Path, roi: Roi = XPRESS_RO
     with add_volume(new, DATASET, sampled.shape, VOXEL_SIZE, roi[0], "uint64", chunks=chunks, attrs=attrs) as volume:
         for block in tqdm(blocks, desc="sampling", unit="block", leave=False, disable=None):
             box = block.intersect(sampled.box)
-            ids = sampled.read(box)
-            if ids.dtype.kind == "i" and ids.min() < 0:
-                raise UserError(f"{segmentation.name}: holds the id {ids.min()}; ids are not negative. Convert it to uint64")
-            volume.write(box, ids.astype(np.uint64, copy=False))
+            volume.write(box, read_ids(sampled, box).astype(np.uint64, copy=False))
     new.replace(path)
 
 

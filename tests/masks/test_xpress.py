@@ -135,7 +135,7 @@ def test_mistakes_are_one_line(write, labels, tmp_path, monkeypatch, script, nam
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("options", [["--include_zero", "2"], ["--include_zero", "yes"], ["--exclude_labels", "-1"]])
+@pytest.mark.parametrize("options", [["--include_zero", "2"], ["--include_zero", "yes"], ["--exclude_labels", "1.5"]])
 def test_what_is_no_value(container, options):
     with pytest.raises(SystemExit) as ended:
         add_unlabeled_mask(container, *options)
