@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Box, Nanometres, to_voxels
+from lsd_experiments.geometry import Box, Nanometres, to_nm, to_voxels
 
 
 def to_box(volume: Volume, begin: Sequence[float], size: Sequence[float]) -> Box:
@@ -62,6 +62,12 @@ def check_voxel_size(volume: Volume, expected: Sequence[float], source: str = "t
     if any(abs(a - b) > 1e-3 * b for a, b in zip(volume.voxel_size, expected, strict=True)):
         raise UserError(f"{volume.name} has voxels of {show(volume.voxel_size)} nm, not {show(expected)} nm, {source}. "
                         "Name another volume or scale level, or resample it")
+
+
+def show_place(volume: Volume, voxel: Sequence[int]) -> str:
+    """Where ``voxel`` of ``volume`` is, in words: in the array that it is part of, and in the world."""
+    nm = [o + n for o, n in zip(volume.offset, to_nm(voxel, volume.voxel_size), strict=True)]
+    return f"at voxel {tuple(int(v + b) for v, b in zip(voxel, volume.region.begin, strict=True))}, {show(nm)} nm"
 
 
 def show(values: Nanometres | Sequence[float]) -> str:

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays.advice import convert_command, exclude_command
+from lsd_experiments.arrays.grids import show_place
 from lsd_experiments.arrays.values import SEARCHED
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Box, to_nm
+from lsd_experiments.geometry import Box
 
 Command = Callable[[Volume, Collection[int]], str]  # what takes negative ids out, as messages print it
 SLAB = 2**24  # voxels looked at together
@@ -64,8 +65,9 @@ def hide_negative(ids: NDArray[Any], hidden: Callable[[], NDArray[np.bool_]], vo
     if wrong.any():
         found = sorted(map(int, np.unique(ids[wrong])))
         first = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise UserError(f"{volume.name}: holds the id {ids[first]} {_where(volume, box, first)}; ids are not negative. "
-                        f"If it is no object, exclude it: {command(volume, found)}")
+        place = show_place(volume, [b + i for b, i in zip(box.begin, first, strict=True)])
+        raise UserError(f"{volume.name}: holds the id {ids[first]} {place}; ids are not negative. If it is no object, "
+                        f"exclude it: {command(volume, found)}")
     return np.where(negative, ids.dtype.type(0), ids)
 
 
@@ -98,11 +100,3 @@ def as_mask(values: NDArray[Any], name: str = "the mask") -> NDArray[np.bool_]:
 def read_mask(volume: Volume, box: Box | None = None) -> NDArray[np.bool_]:
     """Where the mask ``volume`` counts in ``box``, [z, y, x]; outside of it nothing does. Errors as of :func:`as_mask`."""
     return as_mask(volume.read(box), volume.name)
-
-
-def _where(volume: Volume, box: Box, place: Sequence[int]) -> str:
-    from lsd_experiments.arrays.grids import show
-
-    voxel = [b + i for b, i in zip(box.begin, place, strict=True)]
-    nm = [o + n for o, n in zip(volume.offset, to_nm(voxel, volume.voxel_size), strict=True)]
-    return f"at voxel {tuple(v + b for v, b in zip(voxel, volume.region.begin, strict=True))}, {show(nm)} nm"

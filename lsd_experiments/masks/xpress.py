@@ -62,7 +62,7 @@ def _labels(container: str, dataset: str) -> Volume:
     check_labels(labels)
     if not can_add(container):
         raise UserError(f"{container}: is only read, and its mask is put beside the labels. Convert it to zarr: "
-                        f"{convert_command(labels)}")
+                        f"{convert_command(labels, dataset=dataset or LABELS)}")
     return labels
 
 
