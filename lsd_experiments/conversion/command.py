@@ -2,18 +2,15 @@
 
 import argparse
 import math
-from pathlib import Path
 
 import numpy as np
 
 from lsd_experiments import cli
-from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.grids import show
-from lsd_experiments.arrays.tiff import is_directory_of_sections
 from lsd_experiments.conversion.casting import DTYPES, Cast
-from lsd_experiments.conversion.channels import one_channel, open_colours
+from lsd_experiments.conversion.channels import one_channel
 from lsd_experiments.conversion.view import View
-from lsd_experiments.conversion.writing import check_output, convert, is_converted, is_tiff
+from lsd_experiments.conversion.writing import check_output, convert, is_converted
 from lsd_experiments.masks.command import label_id
 
 NONE = "-"  # in place of a dataset
@@ -56,22 +53,13 @@ def make_view(options: argparse.Namespace) -> View:
     from lsd_experiments.arrays import open_volume
 
     dataset = _dataset(options.input_dataset)
-    source = _colours(options, dataset) or open_volume(options.input, dataset, voxel_size=options.voxel_size)
+    source = open_volume(options.input, dataset, voxel_size=options.voxel_size)
     if options.channel is not None:
         source = one_channel(source, options.channel)
     keep = None if options.keep_labels is None else tuple(sorted({*options.keep_labels}))
     view = View(source, options.downsample, bool(options.transpose), keep, tuple(sorted({*options.exclude})), _cast(options))
     view.check()
     return view
-
-
-def _colours(options: argparse.Namespace, dataset: str | None) -> Volume | None:
-    """The TIFF that is named, if one channel of it is wanted and it has several."""
-    path = Path(options.input)
-    named = is_tiff(options.input) or (path.is_dir() and is_directory_of_sections(path))
-    if options.channel is None or dataset is not None or not named or not path.exists():
-        return None
-    return open_colours(path, options.voxel_size and tuple(options.voxel_size))
 
 
 def _cast(options: argparse.Namespace) -> Cast | None:

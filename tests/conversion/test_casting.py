@@ -223,10 +223,12 @@ def test_the_command_for_what_is_only_read_works(convert, tmp_path):
 def test_the_command_for_a_colour_tiff_works(convert, tmp_path):
     values = np.random.default_rng(0).integers(0, 255, (*SHAPE, 3), np.uint8)
     tifffile.imwrite(tmp_path / "in.tif", values, photometric="rgb")
-    with pytest.raises(UserError, match="Take one channel: ") as caught:
-        open_volume(tmp_path / "in.tif", voxel_size=(40, 8, 4))
+    crop = tmp_path / "crop.json"
+    crop.write_text(json.dumps({"container": "in.tif", "voxel_size": [40, 8, 4]}))
+    with pytest.raises(UserError, match=r"has 3 channels; .* take one channel: ") as caught:
+        check_labels(open_volume(crop))
     arguments = shlex.split(str(caught.value).rpartition("convert.py ")[2])
-    convert(*arguments, "--voxel-size", 40, 8, 4)
+    convert(*arguments)
     np.testing.assert_array_equal(open_volume(arguments[2], arguments[3]).read(), values[..., 0])
 
 
