@@ -97,7 +97,7 @@ class FragmentsPlan:
         """What is done to which blocks."""
         read = Box.of_shape(self.output.write_shape).grow(self.context)
         return BlockTask(STAGE, self.affs.box, self.output.write_shape, f"{__name__}:make_worker", {
-            "affs": (self.affs.container, self.affs.dataset), "fragments": (self.output.container, self.output.dataset),
+            "affs": self.affs.place, "fragments": (self.output.container, self.output.dataset),
             "db": self.db, "parity": self.parity, "settings": self.settings.model_dump(mode="json"),
         }, self.output.records, context=self.context, workers=workers,
             memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape))
