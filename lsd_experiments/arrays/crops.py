@@ -3,7 +3,8 @@
     {"container": "sample.zarr", "dataset": "volumes/raw", "offset": [800, 90, 90], "size": [2000, 900, 900]}
 
 ``offset`` and ``size`` are in nm (z, y, x) and on the voxel grid; both or none. ``dataset`` may be left to who opens
-it. ``voxel_size`` (nm) is for formats that store none. A relative ``container`` is relative to the JSON file, and may be a crop, too.
+it. ``voxel_size`` (nm) is for formats that store none. A relative ``container`` is relative to the JSON file; it
+may be another crop.
 """
 
 import json

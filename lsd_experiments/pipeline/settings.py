@@ -22,7 +22,8 @@ from lsd_experiments.settings import Settings, load_settings
 
 PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "skeletons_file",
          "out_prefix", "scores_db", "lsds_file", "lsds_setup", "image"}
-READ = (("", "raw_file", "raw_dataset"), ("fragments", "affs_file", "affs_dataset"), ("evaluate", "labels_file", "labels_dataset"))
+READ = (("", "raw_file", "raw_dataset"),
+        ("fragments", "affs_file", "affs_dataset"), ("evaluate", "labels_file", "labels_dataset"))
 WRITTEN = ("out_file", "db", "fragments_file", "out_prefix", "scores_db")
 DATABASE = "LSD_DATABASE"  # the environment variable that names the database, where the configuration does not
 ROI = Size

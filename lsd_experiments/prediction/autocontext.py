@@ -92,8 +92,8 @@ def open_lsds(trained: Trained, setup: str | Path | None, container: str | None,
         lsds = open_volume(container, dataset, default=DATASET)
     except UserError as error:
         raise UserError(
-            f"{trained.setup.name} needs LSDs at {container} ({dataset or DATASET}): {error}. Run {command} first, name others by "
-            "--lsds-file, or pass --lsds-on-the-fly"
+            f"{trained.setup.name} needs LSDs at {container} ({dataset or DATASET}): {error}. Run {command} first, name others "
+            "by --lsds-file, or pass --lsds-on-the-fly"
         ) from error
     check_finished(lsds, command)
     expected = next(source.channels for source in trained.network.inputs if source.name == LSDS)

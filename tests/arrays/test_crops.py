@@ -73,13 +73,14 @@ def test_what_is_no_crop(tmp_path) -> None:
 
 def test_a_crop_of_a_crop(write, sample, tmp_path) -> None:
     write(dataset="volumes/raw", **PLACE)
-    (tmp_path / "outer.json").write_text(json.dumps({"container": "crops/part.json", "offset": [200, 60, 32.2], "size": [40, 20, 4.6]}))
+    outer = {"container": "crops/part.json", "offset": [200, 60, 32.2], "size": [40, 20, 4.6]}
+    (tmp_path / "outer.json").write_text(json.dumps(outer))
     for dataset in (None, "", "volumes/raw"):
         volume = open_volume(tmp_path / "outer.json", dataset)
         assert volume.offset == pytest.approx((200, 60, 32.2))
         np.testing.assert_array_equal(volume.read(), sample.raw[2:3, 3:5, 4:5])
     assert list_datasets(tmp_path / "outer.json") == []
-    (tmp_path / "outer.json").write_text(json.dumps({"container": "crops/part.json", "offset": [120, 30, 13.8], "size": [80, 40, 9.2]}))
+    (tmp_path / "outer.json").write_text(json.dumps({**outer, "offset": [120, 30, 13.8], "size": [80, 40, 9.2]}))
     with pytest.raises(UserError, match="reaches outside of"):  # of the inner one
         open_volume(tmp_path / "outer.json")
 

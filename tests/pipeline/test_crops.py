@@ -39,20 +39,21 @@ def test_affinities_labels_and_mask(crop, config, tmp_path, affs, labels, is_nam
     mask *= 256
     create_volume(tmp_path / "out.zarr", "mask", SHAPE, VOXEL_SIZE, OFFSET, np.uint16).array[:] = mask
     part = [o + b * v for o, b, v in zip(OFFSET, BEGIN, VOXEL_SIZE, strict=True)]
-    create_volume(tmp_path / "copy.zarr", "volumes/affs", SIZE, VOXEL_SIZE, part, np.uint8, channels=3).array[:] = affs[:, *INSIDE]
-    create_volume(tmp_path / "copy.zarr", "mask", SIZE, VOXEL_SIZE, part, np.uint16).array[:] = mask[INSIDE]
-    create_volume(tmp_path / "copy.zarr", "volumes/labels/neuron_ids", SIZE, VOXEL_SIZE, part, np.uint64).array[:] = labels[INSIDE]
+    for dataset, values, channels in (("volumes/affs", affs[:, *INSIDE], 3), ("mask", mask[INSIDE], None),
+                                      ("volumes/labels/neuron_ids", labels[INSIDE], None)):
+        made = create_volume(tmp_path / "copy.zarr", dataset, SIZE, VOXEL_SIZE, part, values.dtype, channels=channels)
+        made.array[:] = values
     found = {}
+    settings = "affs_file = '{affs_file}'\nmask_file = '{mask_file}'\n{mask_dataset}\nfragments_file = '{out}'"
     for name in ("crop", "copy"):
         files = {"affs_file": "volumes/affs", "mask_file": "mask", "labels_file": "volumes/labels/neuron_ids"}
         if name == "crop":
             places = {key: crop(f"{key}.json", **({"dataset": dataset} if is_named else {})) for key, dataset in files.items()}
         else:
             places = dict.fromkeys(files, "copy.zarr")
-        out = f"fragments_file = '{name}_out.zarr'"
         mask_dataset = "" if is_named and name == "crop" else "mask_dataset = 'mask'"
         path = config(top=f"db = '{name}.db'", evaluate=f"labels_file = '{places['labels_file']}'\nout_prefix = '{name}'",
-                      fragments=f"affs_file = '{places['affs_file']}'\nmask_file = '{places['mask_file']}'\n{mask_dataset}\n{out}")
+                      fragments=settings.format(**places, mask_dataset=mask_dataset, out=f"{name}_out.zarr"))
         for stage in ("extract_fragments", "agglomerate", "find_segments", "evaluate"):
             run_stage(stage, with_num_workers(load_pipeline(path), 1))
         found[name] = open_volume(tmp_path / f"{name}_out.zarr", "volumes/fragments")
