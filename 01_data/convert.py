@@ -7,7 +7,8 @@
     python convert.py camera.tif - sample.zarr volumes/raw --range 400 3000   # to uint8, or to --dtype
 
 The dtype stays unless it is named, and so does the place of each voxel in the world. The result appears when it is whole;
-interrupted, the command starts again. A container keeps what else it holds, and a dataset that is there is replaced with --overwrite only.
+interrupted, the command starts again. A container keeps what else it holds, and a dataset that is there is replaced with
+--overwrite only.
 """
 
 import sys

@@ -71,7 +71,7 @@ class Cast:
             # The type's end as a float is one beyond it, for 64 bits exactly so.
             numbers = values.astype(np.float64)
             fits = (numbers >= float(info.min)) & (numbers < 2.0 ** (info.bits - (self.dtype.kind == "i")))
-            return ~fits | (np.rint(numbers) != numbers)
+            return np.asarray(~fits | (np.rint(numbers) != numbers))
         found = np.iinfo(values.dtype)
         wrong = np.zeros(values.shape, bool)
         if found.min < info.min:

@@ -154,8 +154,9 @@ def load_pipeline(path: str | Path) -> PipelineSettings:
         if section is not None and (section.roi_offset is None) != (section.roi_shape is None):
             raise UserError(f"{path}: [{name}] needs both roi_offset and roi_shape, or none of them")
     values = _resolve(settings.model_dump(), Path(path).resolve().parent)
-    for section, file, dataset in READ:
-        given, part = getattr(settings, section) if section else settings, values[section] if section else values
+    for key, file, dataset in READ:
+        given: Settings | None = getattr(settings, key) if key else settings
+        part = values[key] if key else values
         if given is not None and dataset not in given.model_fields_set and part[file] is not None and is_one_volume(part[file]):
             part[dataset] = ""  # the default is a name in a tree of datasets
     values["db"] = _without_password(values["db"] or os.environ.get(DATABASE))
