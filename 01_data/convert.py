@@ -4,9 +4,11 @@
     python convert.py seg.zarr volumes/segmentation submission.h5 submission --downsample 3
     python convert.py stack.tif - sample.zarr volumes/raw --voxel-size 40 4 4
     python convert.py sample.zarr volumes/labels picked.tif - --keep-labels 7 9 --transpose
+    python convert.py camera.tif - sample.zarr volumes/raw --range 400 3000   # to uint8, or to --dtype
 
-The dtype stays, and so does the place of each voxel in the world. The result appears when it is whole; interrupted, the command
-starts again. A container keeps what else it holds, and a dataset that is there is replaced with --overwrite only.
+The dtype stays unless it is named, and so does the place of each voxel in the world. The result appears when it is whole;
+interrupted, the command starts again. A container keeps what else it holds, and a dataset that is there is replaced with
+--overwrite only.
 """
 
 import sys

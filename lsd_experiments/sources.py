@@ -72,16 +72,25 @@ class VolumeSource(gp.BatchProvider):
         return batch
 
     def _read(self, box: Box) -> NDArray[np.generic]:
-        if self._opened_by != os.getpid():
-            opened = arrays.open_volume(self.volume.container, self.volume.dataset, voxel_size=self.volume.voxel_size)
-            self.volume = dataclasses.replace(self.volume, array=opened.array)  # a crop stays one
-            self._opened_by = os.getpid()
+        values = self._load(box)
         if box.empty:
-            return np.empty(box.shape, self.array_spec.dtype)
-        values = self.volume.read(box)
+            return values.astype(self.array_spec.dtype)
         if self.scaling is not None:
             return intensity.scale(values, self.scaling, self.volume.name)
         return arrays.to_unit_range(values, name=self.volume.name) if values.dtype.kind == "f" else values
+
+    def _load(self, box: Box) -> NDArray[np.generic]:
+        """What is stored there."""
+        if self._opened_by != os.getpid():
+            self.volume = reopened(self.volume)
+            self._opened_by = os.getpid()
+        return np.empty(box.shape, self.volume.dtype) if box.empty else self.volume.read(box)
+
+
+def reopened(volume: Volume) -> Volume:
+    """``volume``, for another process than the one that opened it."""
+    opened = arrays.open_volume(volume.container, volume.dataset, voxel_size=volume.voxel_size)
+    return dataclasses.replace(volume, array=opened.array)  # a crop stays one
 
 
 def cause_of(error: BaseException) -> BaseException:

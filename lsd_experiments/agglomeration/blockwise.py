@@ -91,7 +91,7 @@ class AgglomeratePlan:
         """What is done to which blocks."""
         read = Box.of_shape(self.write_shape).grow(self.context)
         return BlockTask(f"{STAGE}_{self.merge_function}", self.fragments.box, self.write_shape, f"{__name__}:make_worker", {
-            "affs": (self.affs.container, self.affs.dataset),
+            "affs": self.affs.place,
             "fragments": (self.fragments.container, self.fragments.dataset), "db": self.db,
             "merge_function": self.merge_function,
         }, self.records, context=self.context, workers=workers,

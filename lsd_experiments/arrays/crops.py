@@ -3,11 +3,13 @@
     {"container": "sample.zarr", "dataset": "volumes/raw", "offset": [800, 90, 90], "size": [2000, 900, 900]}
 
 ``offset`` and ``size`` are in nm (z, y, x) and on the voxel grid; both or none. ``dataset`` may be left to who opens
-it. ``voxel_size`` (nm) is for formats that store none. A relative ``container`` is relative to the JSON file.
+it. ``voxel_size`` (nm) is for formats that store none. A relative ``container`` is relative to the JSON file; it
+may be another crop.
 """
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +28,24 @@ def open_crop(path: Path, dataset: str | None, default: str | None, voxel_size: 
 
     :raises UserError: if the file is none, names another dataset than ``dataset``, or a place outside of the volume.
     """
+    _check_ends(path)
     crop = _read(path)
     named = crop.get("dataset")
     if dataset and named and dataset.strip("/") != named.strip("/"):
-        raise UserError(f"{path}: stands for the dataset '{named}', not '{dataset}'. Name that one, or none")
+        raise UserError(f"{path}: stands for the dataset '{named}', not '{dataset}'. Name that one, or leave "
+                        "'dataset' out of the crop")
     if "voxel_size" in crop and voxel_size is None:
         voxel_size = triple(crop["voxel_size"], f"{path}: 'voxel_size'", positive=True)
     volume = open_volume(_container(path, crop["container"]), named or dataset, default=default, voxel_size=voxel_size)
-    if "offset" not in crop:
-        return volume
-    return volume.crop(to_box(volume, triple(crop["offset"], f"{path}: 'offset'"),
-                              triple(crop["size"], f"{path}: 'size'", positive=True)))
+    if "offset" in crop:
+        volume = volume.crop(to_box(volume, triple(crop["offset"], f"{path}: 'offset'"),
+                                    triple(crop["size"], f"{path}: 'size'", positive=True)))
+    return replace(volume, opened_as=(str(path), "" if named else dataset or default or ""))
 
 
 def list_in_crop(path: Path, list_datasets: Callable[[str], list[str]]) -> list[str]:
     """The datasets that the crop file ``path`` may stand for a part of; none if it names the one."""
+    _check_ends(path)
     crop = _read(path)
     return [] if crop.get("dataset") else list_datasets(_container(path, crop["container"]))
 
@@ -48,9 +53,18 @@ def list_in_crop(path: Path, list_datasets: Callable[[str], list[str]]) -> list[
 def _container(path: Path, container: str) -> str:
     if container.startswith("s3://"):
         return container
-    if container.endswith(".json"):
-        raise UserError(f"{path}: its container is '{container}', another crop. Name the volume itself")
     return str(path.parent / container)
+
+
+def _check_ends(path: Path) -> None:
+    """:raises UserError: if a crop stands, by way of others, for itself."""
+    seen = {path.resolve()}
+    place = str(path)
+    while not place.startswith("s3://") and place.lower().endswith(".json"):
+        place = _container(Path(place), _read(Path(place))["container"])
+        if Path(place).resolve() in seen:
+            raise UserError(f"{path}: stands for itself, by its container '{place}'. Name the volume")
+        seen.add(Path(place).resolve())
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Box, Nanometres, to_voxels
+from lsd_experiments.geometry import Box, Nanometres, to_nm, to_voxels
 
 
 def to_box(volume: Volume, begin: Sequence[float], size: Sequence[float]) -> Box:
@@ -64,13 +64,10 @@ def check_voxel_size(volume: Volume, expected: Sequence[float], source: str = "t
                         "Name another volume or scale level, or resample it")
 
 
-def check_labels(volume: Volume) -> None:
-    """:raises UserError: if ``volume`` cannot be labels: they are integers, without channels."""
-    if volume.dtype.kind not in "ui":
-        raise UserError(f"{volume.name} is of type {volume.dtype}; labels are integers (uint64). Name another dataset, "
-                        "or convert it")
-    if volume.channels is not None:
-        raise UserError(f"{volume.name} has {volume.channels} channels; labels are [z, y, x]. Name another dataset")
+def show_place(volume: Volume, voxel: Sequence[int]) -> str:
+    """Where ``voxel`` of ``volume`` is, in words: in the array that it is part of, and in the world."""
+    nm = [o + n for o, n in zip(volume.offset, to_nm(voxel, volume.voxel_size), strict=True)]
+    return f"at voxel {tuple(int(v + b) for v, b in zip(voxel, volume.region.begin, strict=True))}, {show(nm)} nm"
 
 
 def show(values: Nanometres | Sequence[float]) -> str:

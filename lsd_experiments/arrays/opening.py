@@ -58,6 +58,15 @@ def list_datasets(container: str | Path) -> list[str]:
     return list_arrays(_tree(name, writable=False))
 
 
+def is_one_volume(container: str) -> bool:
+    """Whether ``container`` is one volume, without names of datasets: TIFF, or a crop of it or of a dataset that it names."""
+    is_crop = not container.startswith("s3://") and Path(container).suffix.lower() == ".json"
+    try:
+        return (is_crop or _is_images(container)) and not list_datasets(container)
+    except UserError:  # said where it is opened
+        return False
+
+
 def _tree(name: str, writable: bool) -> Hierarchy:
     if name.startswith("s3://"):
         return s3.open_bucket(name)

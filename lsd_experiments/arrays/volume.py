@@ -21,7 +21,8 @@ class Volume:
     """An open array; nothing is read before :meth:`read`.
 
     ``array`` has ``shape``, ``dtype`` and takes slices; ``region`` is the part of it, in voxels, that is this volume.
-    ``channels`` is the length of the channel axis, or None if there is none.
+    ``channels`` is the length of the channel axis, or None if there is none. ``opened_as``: of a crop,
+    its file, and the dataset that was asked for.
     """
 
     container: str
@@ -33,6 +34,12 @@ class Volume:
     channels: int | None = None
     attrs: dict[str, Any] = field(default_factory=dict, repr=False)
     writable: bool = False
+    opened_as: tuple[str, str] | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Container and dataset that open this volume again, in another process: the crop file, where it is a crop."""
+        return self.opened_as or (self.container, self.dataset)
 
     @property
     def name(self) -> str:

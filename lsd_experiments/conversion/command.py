@@ -3,8 +3,12 @@
 import argparse
 import math
 
+import numpy as np
+
 from lsd_experiments import cli
 from lsd_experiments.arrays.grids import show
+from lsd_experiments.conversion.casting import DTYPES, Cast
+from lsd_experiments.conversion.channels import one_channel
 from lsd_experiments.conversion.view import View
 from lsd_experiments.conversion.writing import check_output, convert, is_converted
 from lsd_experiments.masks.command import label_id
@@ -34,7 +38,11 @@ def run(options: argparse.Namespace) -> None:
     with tqdm(total=voxels, desc="converting", unit="voxel", unit_scale=True, leave=False, disable=None) as bar:
         convert(view, container, dataset, options.overwrite, bar.update)
     shape = (*filter(None, [view.source.channels]), *view.shape)
-    print(f"{name}: {show(shape)} {view.source.dtype}, {show(view.voxel_size)} nm each, from {show(view.offset)} nm")
+    print(f"{name}: {show(shape)} {view.dtype}, {show(view.voxel_size)} nm each, from {show(view.offset)} nm")
+    if view.cast is not None and view.cast.limits is not None:
+        low, high = view.cast.limits
+        print(f"{low:g} to {high:g} became all of {view.dtype}; {view.cast.clipped} of {math.prod(shape)} values were outside, "
+              "clipped")
 
 
 def make_view(options: argparse.Namespace) -> View:
@@ -44,11 +52,21 @@ def make_view(options: argparse.Namespace) -> View:
     """
     from lsd_experiments.arrays import open_volume
 
-    source = open_volume(options.input, _dataset(options.input_dataset), voxel_size=options.voxel_size)
+    dataset = _dataset(options.input_dataset)
+    source = open_volume(options.input, dataset, voxel_size=options.voxel_size)
+    if options.channel is not None:
+        source = one_channel(source, options.channel)
     keep = None if options.keep_labels is None else tuple(sorted({*options.keep_labels}))
-    view = View(source, options.downsample, bool(options.transpose), keep)
+    view = View(source, options.downsample, bool(options.transpose), keep, tuple(sorted({*options.exclude})), _cast(options))
     view.check()
     return view
+
+
+def _cast(options: argparse.Namespace) -> Cast | None:
+    if options.dtype is None and options.range is None:
+        return None
+    low, high = options.range or (0.0, 0.0)
+    return Cast(np.dtype(options.dtype or "uint8"), None if options.range is None else (low, high))
 
 
 def _dataset(text: str) -> str | None:
@@ -67,6 +85,12 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         help="reverse z, y, x, their voxel size and offset; channels stay first. Without a value at the end of the line "
              "or before another option (default: 0)")  # fmt: skip
     add("--keep_labels", "--keep-labels", type=label_id, nargs="+", metavar="ID", help="set all other labels to 0")
+    add("--exclude", type=label_id, nargs="+", default=[], metavar="ID", help="set these labels to 0, like -1 of signed types")
+    add("--dtype", choices=DTYPES, help="of the result: values that do not fit are an error, unless --range says what becomes "
+        "of them (default: as it is; with --range uint8)")  # fmt: skip
+    add("--range", type=float, nargs=2, metavar=("LOW", "HIGH"),
+        help="the values that become the least and the greatest of the type (of floats: 0 and 1); what is outside is clipped")
+    add("--channel", type=cli.not_negative, metavar="N", help="take channel N, from 0, of [c, z, y, x] or of a colour TIFF")
     add("--voxel-size", type=cli.positive_number, nargs=3, metavar=("Z", "Y", "X"),
         help="of the input, where it stores none or a wrong one, nm")
     add("--overwrite", action="store_true", help="replace the dataset, or the TIFF file")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, check_labels
 from lsd_experiments.arrays.striding import strided
+from lsd_experiments.conversion.casting import Cast
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels
 from lsd_experiments.masks.masking import has_id
@@ -33,21 +34,36 @@ class View:
     :param stride: n, of every n-th voxel along each spatial axis
     :param transpose: whether z, y, x are reversed; channels stay first
     :param keep: ids of labels that stay, where all others become 0; None: all stay
+    :param exclude: ids of labels that become 0
+    :param cast: to another type; None: it stays
     """
 
     source: Volume
     stride: int = 1
     transpose: bool = False
     keep: tuple[int, ...] | None = None
+    exclude: tuple[int, ...] = ()
+    cast: Cast | None = None
 
     def check(self) -> None:
-        """:raises UserError: if the stride passes the end of the volume, or there are ids to keep of what is no labels."""
+        """Whether that can be written.
+
+        :raises UserError: if the stride passes the end of the volume, ids to keep or exclude are named of what is no labels, or
+            the types do not go together
+        """
         for axis, size in zip("zyx", self.source.shape, strict=True):
             if self.stride > max(1, size):
                 raise UserError(f"{self.source.name} has {size} voxels along {axis}, fewer than a step of {self.stride}. "
                                 "Name a smaller --downsample")  # fmt: skip
-        if self.keep is not None:
+        if self.keep is not None or self.exclude:
             check_labels(self.source)
+        if self.cast is not None:
+            self.cast.check(self.source)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the result."""
+        return self.source.dtype if self.cast is None else self.cast.dtype
 
     @property
     def shape(self) -> Voxels:
@@ -85,7 +101,7 @@ class View:
         if self.stride == 1:
             return self._read(box)
         channels = () if self.source.channels is None else (self.source.channels,)
-        values = np.empty((*channels, *box.shape), self.source.dtype)
+        values = np.empty((*channels, *box.shape), self.dtype)
         shift = [-b for b in box.begin]
         for piece in box.blocks(halve(box.shape, READ_BYTES // self.source_bytes)):
             part = piece.intersect(box)
@@ -94,9 +110,14 @@ class View:
         return values
 
     def _read(self, box: Box) -> NDArray[Any]:
-        values = self._sampled.read(Box(self._turn(box.begin), self._turn(box.end)))
+        begin = self._turn(box.begin)
+        values = self._sampled.read(Box(begin, self._turn(box.end)))
         if self.keep is not None:
             values = values * has_id(values, self.keep)
+        if self.exclude:
+            values = values * ~has_id(values, self.exclude)
+        if self.cast is not None:
+            values = self.cast.apply(values, self.source, begin, self.stride)
         return np.swapaxes(values, -1, -3) if self.transpose else values
 
     @cached_property

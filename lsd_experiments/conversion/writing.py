@@ -58,7 +58,11 @@ def describe(view: View) -> dict[str, Any]:
     """The provenance of the result."""
     source = view.source
     keep = None if view.keep is None else sorted(view.keep)
-    parameters = {"downsample": view.stride, "transpose": view.transpose, "keep_labels": keep}
+    parameters: dict[str, Any] = {"downsample": view.stride, "transpose": view.transpose, "keep_labels": keep}
+    if view.exclude:
+        parameters["exclude"] = sorted(view.exclude)
+    if view.cast is not None:
+        parameters |= {"dtype": str(view.cast.dtype), "range": view.cast.limits and list(view.cast.limits)}
     return provenance(STAGE, parameters, {"volume": {"name": source.name, "fingerprint": fingerprint(source)}})
 
 
@@ -89,11 +93,12 @@ def _output(
     source = view.source
     if dataset is not None:
         return add_volume(
-            container, dataset, view.shape, view.voxel_size, view.offset, source.dtype, chunks=chunks,
+            container, dataset, view.shape, view.voxel_size, view.offset, view.dtype, chunks=chunks,
             channels=source.channels, attrs={"provenance": describe(view)}, overwrite=overwrite)  # fmt: skip
     if source.channels is not None:
-        raise UserError(f"{source.name} has {source.channels} channels; a TIFF stack is [z, y, x]. Write zarr or HDF5")
-    return create_stack(container, view.shape, view.voxel_size, view.offset, source.dtype, overwrite)
+        raise UserError(f"{source.name} has {source.channels} channels; a TIFF stack is [z, y, x]. Write zarr or HDF5, or "
+                        "take one by --channel")
+    return create_stack(container, view.shape, view.voxel_size, view.offset, view.dtype, overwrite)
 
 
 def block_shape(view: View, chunks: Sequence[int]) -> Voxels:

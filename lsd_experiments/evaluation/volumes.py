@@ -17,7 +17,7 @@ def evaluate_volumes(segmentation: "Volume", labels: "Volume", box: Box | None =
     """The scores of a segmentation on disk, where it and its ground truth overlap.
 
     :param box: the part to evaluate, in voxels of ``labels`` from its first, inside the overlap (default: all of it)
-    :raises UserError: if the volumes do not fit each other, are not labels, or no voxel there is labelled
+    :raises UserError: if the volumes do not fit each other, are not labels, hold negative ids, or no voxel there is labelled
     """
     try:
         return scores(volume_contingency(segmentation, labels, box))
@@ -29,7 +29,7 @@ def volume_contingency(segmentation: "Volume", labels: "Volume", box: Box | None
     """The table of a segmentation (or fragments) on disk; arguments and errors as :func:`evaluate_volumes`."""
     from tqdm import tqdm
 
-    from lsd_experiments.arrays import check_labels, overlap
+    from lsd_experiments.arrays import check_labels, overlap, read_ids
 
     check_labels(segmentation)
     check_labels(labels)
@@ -42,7 +42,7 @@ def volume_contingency(segmentation: "Volume", labels: "Volume", box: Box | None
     counter = PairCounter()
     blocks = [block.intersect(box) for block in _aligned(box, labels).blocks(_block_shape(labels, box.shape))]
     for block in tqdm(blocks, desc="comparing", unit="block", leave=False, disable=None):
-        counter.add(segmentation.read(block.shift(shift)), labels.read(block))
+        counter.add(read_ids(segmentation, block.shift(shift)), read_ids(labels, block))
     return counter.contingency()
 
 

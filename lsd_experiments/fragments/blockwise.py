@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask, Workers, count_blocks
 from lsd_experiments.blockwise.stage import (
@@ -99,7 +100,7 @@ class FragmentsPlan:
         """What is done to which blocks."""
         read = Box.of_shape(self.output.write_shape).grow(self.context)
         return BlockTask(STAGE, self.affs.box, self.output.write_shape, f"{__name__}:make_worker", {
-            "affs": (self.affs.container, self.affs.dataset), "fragments": (self.output.container, self.output.dataset),
+            "affs": self.affs.place, "fragments": (self.output.container, self.output.dataset),
             "db": self.db, "parity": self.parity, "settings": self.settings.model_dump(mode="json"),
         }, self.output.records, context=self.context, workers=workers,
             memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape))
@@ -260,8 +261,8 @@ def check_id_budget(total: Box, write_shape: Voxels) -> None:
         raise UserError(f"{needed:.3g} voxels in all blocks: fragment ids would not fit into 63 bits. Segment a part")
 
 
-def read_mask(mask: Volume, affs: Volume, box: Box) -> NDArray[np.generic]:
-    """The mask at ``box`` of the affinities [z, y, x]; outside of the mask is 0.
+def read_mask(mask: Volume, affs: Volume, box: Box) -> NDArray[np.bool_]:
+    """Where the mask counts at ``box`` of the affinities [z, y, x]; outside of the mask is 0.
 
     The voxels of the mask are whole multiples of those of the affinities, see :func:`_open_mask`.
     """
@@ -270,7 +271,7 @@ def read_mask(mask: Volume, affs: Volume, box: Box) -> NDArray[np.generic]:
     inside = box.shift(start)  # in voxels of the affinities from the mask's first
     coarse = Box(tuple(b // f for b, f in zip(inside.begin, factors, strict=True)),
                  tuple(-(-e // f) for e, f in zip(inside.end, factors, strict=True)))
-    values = mask.read(coarse)
+    values = arrays.read_mask(mask, coarse)
     for axis, factor in enumerate(factors):
         values = np.repeat(values, factor, axis=axis)
     return values[inside.shift([-b * f for b, f in zip(coarse.begin, factors, strict=True)]).slices]

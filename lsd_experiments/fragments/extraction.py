@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.agglomeration.agglomerating import unite
+from lsd_experiments.arrays import as_mask
 from lsd_experiments.fragments.watershed import (
     FOREGROUND_THRESHOLD,
     MIN_SEED_DISTANCE,
@@ -35,10 +36,11 @@ def extract_fragments(affs: Affinities, fragments_in_xy: bool, *, mask: NDArray[
     :return: [z, y, x]
     """
     if mask is not None:
-        affs = affs * (mask != 0).astype(affs.dtype)
+        counts = as_mask(mask)
+        affs = np.where(counts, affs, affs.dtype.type(0))
     fragments = watershed_fragments(affs, fragments_in_xy, min_seed_distance, parity, foreground_threshold)
     if mask is not None:
-        fragments[mask == 0] = 0
+        fragments[~counts] = 0
     if filter_fragments > 0:
         mean = affs[:2].mean(axis=0, dtype=np.float32) if parity and fragments_in_xy else \
             mean_affinity(affs, fragments_in_xy, parity)

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.arrays import as_mask
+
 
 class Weights(NamedTuple):
     """The share of each edge in the pairs of a pass, [c, z, y, x] float64; sums to 1, or is 0 if there are no pairs.
@@ -37,7 +39,7 @@ def malis_weights(
     assert affs.size < 2**31, f"{affs.size} edges are more than fit in memory"
     offsets = np.array(neighborhood, np.int64)
     ids = np.ascontiguousarray(labels, np.int64)
-    known = np.ones(affs.shape, bool) if mask is None else np.ascontiguousarray(mask > 0)
+    known = np.ones(affs.shape, bool) if mask is None else np.ascontiguousarray(as_mask(mask))
     kinds = kernels.find_kinds(ids, offsets, known).ravel()
     keys = _sort_keys(np.ascontiguousarray(affs, np.float32)).ravel()
     strides = offsets @ np.array([ids.shape[1] * ids.shape[2], ids.shape[2], 1])

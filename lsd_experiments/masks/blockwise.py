@@ -5,7 +5,7 @@ what is in memory does not depend on the volume's size.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume, add_volume, find_volume, overlap
+from lsd_experiments.arrays import Volume, add_volume, find_volume, overlap, read_mask
 from lsd_experiments.arrays.creating import default_chunks
+from lsd_experiments.arrays.labels import hide_negative
 from lsd_experiments.blockwise.states import check_unchanged
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
-from lsd_experiments.masks.masking import labels_mask, unlabeled_mask
+from lsd_experiments.masks.masking import as_unsigned, has_id, labels_mask, unlabeled_mask
 from lsd_experiments.provenance import provenance
 
 STAGE = "create_masks"
@@ -39,7 +40,7 @@ class MaskRule:
     unlabeled: bool = False
     include_zero: bool = False
 
-    def apply(self, labels: NDArray[np.integer], mask: NDArray[np.integer] | None = None) -> NDArray[np.uint8]:
+    def apply(self, labels: NDArray[np.integer], mask: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
         """The mask of ``labels`` [z, y, x]; ``mask``: their labels mask, for an unlabeled one."""
         if self.unlabeled:
             return unlabeled_mask(labels, self.excluded, self.include_zero, mask)
@@ -47,20 +48,24 @@ class MaskRule:
 
     def record(self) -> dict[str, Any]:
         """The parameters of a provenance."""
-        excluded = sorted(map(int, {*self.excluded}))
+        excluded = sorted({*map(as_unsigned, self.excluded)})
         return {"kind": "unlabeled", "excluded": excluded, "include_zero": self.include_zero} if self.unlabeled else {
             "kind": "labels", "excluded": excluded}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class MaskTask:
-    """The mask ``container:dataset`` of ``labels`` by ``rule``; ``within``: the labels mask of an unlabeled mask."""
+    """The mask ``container:dataset`` of ``labels`` by ``rule``; ``within``: the labels mask of an unlabeled mask.
+
+    ``option``: of the command, that takes further ids out.
+    """
 
     labels: Volume
     rule: MaskRule
     container: str
     dataset: str
     within: Volume | None = None
+    option: str = "--exclude"
 
     @property
     def name(self) -> str:
@@ -72,6 +77,10 @@ class MaskTask:
         for source in (self.labels, self.within):
             if source is not None and source.dataset == self.dataset and self._shares_container(source):
                 raise UserError(f"{self.name}: is what the mask is made from. Name another dataset for the mask")
+
+    def exclude_command(self, volume: Volume, ids: Collection[int]) -> str:
+        """What takes ``ids`` out, too, for messages."""
+        return " ".join(map(str, (self.option, *sorted({*ids, *self.rule.excluded}))))
 
     def provenance(self) -> dict[str, Any]:
         """Where the mask comes from."""
@@ -137,7 +146,15 @@ def _block_function(task: MaskTask, volume: Volume) -> Callable[[Box], int]:
         shift = tuple(m - n for m, n in zip(in_mask.begin, in_labels.begin, strict=True))
 
     def process(box: Box) -> int:
-        mask = task.rule.apply(task.labels.read(box), None if within is None else within.read(box.shift(shift)))
+        counted = None if within is None else read_mask(within, box.shift(shift))
+        labels = task.labels.read(box)
+
+        def hidden() -> NDArray[np.bool_]:
+            excluded = has_id(labels, task.rule.excluded)
+            return excluded if counted is None else excluded | ~counted
+
+        hide_negative(labels, hidden, task.labels, box, task.exclude_command)  # or they are refused
+        mask = task.rule.apply(labels, counted)
         volume.write(box, mask)
         return int(np.count_nonzero(mask))
 

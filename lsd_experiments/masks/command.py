@@ -12,7 +12,7 @@ from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.masks.blockwise import MaskRule, MaskTask, is_made, write_mask
 
 LABELS, MASK, UNLABELED = "volumes/labels/neuron_ids", "volumes/labels/labels_mask", "volumes/labels/unlabeled_mask"
-LAST_ID = 2**64 - 1
+FIRST_ID, LAST_ID = -(2**63), 2**64 - 1
 
 
 def main(description: str | None, data_dir: Path) -> None:
@@ -125,11 +125,11 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def label_id(text: str) -> int:
-    """The id that ``text`` says, for argparse."""
+    """The id that ``text`` says, for argparse; a negative one is what marks "no object" in labels of signed types."""
     try:
         number = int(text)
     except ValueError:
-        number = -1
-    if not 0 <= number <= LAST_ID:
-        raise argparse.ArgumentTypeError(f"{text} is no id, which is a whole number from 0 to {LAST_ID}")
+        number = LAST_ID + 1
+    if not FIRST_ID <= number <= LAST_ID:
+        raise argparse.ArgumentTypeError(f"{text} is no id, which is a whole number from {FIRST_ID} to {LAST_ID}")
     return number

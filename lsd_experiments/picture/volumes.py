@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lsd_experiments.arrays import Volume
 
 KINDS = ("raw", "affs", "lsds", "segmentation", "labels")
+OF_IDS = {"segmentation", "labels"}
 
 
 def write_picture_of_volumes(path: str | Path, volumes: Mapping[str, "Volume"], section: int | None = None,
@@ -21,17 +22,23 @@ def write_picture_of_volumes(path: str | Path, volumes: Mapping[str, "Volume"], 
 
     :param volumes: any of raw, affs, lsds, segmentation and labels
     :param section: along z, from 0, in the shared region (default: its middle)
-    :raises UserError: if none is given, they do not overlap, or there is no such section
+    :raises UserError: if none is given, they do not overlap, there is no such section, or ids are no ids
     """
+    from lsd_experiments.arrays import Volume, check_labels, read_ids
+
     check_suffix(path)
     if not volumes:
         raise UserError("nothing to draw: give raw, affs, lsds, segmentation or labels")
+    for name in OF_IDS & volumes.keys():
+        check_labels(volumes[name])
     boxes = _shared(volumes)
     depth = next(iter(boxes.values())).shape[0]
     section = depth // 2 if section is None else section
     if not 0 <= section < depth:
         raise UserError(f"section {section}: the shared region has sections 0 to {depth - 1}")
-    arrays: dict[str, Any] = {name: volume.read(_one_section(boxes[name], section)) for name, volume in volumes.items()}
+    arrays: dict[str, Any] = {}
+    for name, volume in volumes.items():
+        arrays[name] = (read_ids if name in OF_IDS else Volume.read)(volume, _one_section(boxes[name], section))
     write_picture(path, **arrays, section=0, title=title, voxel_size=next(iter(volumes.values())).voxel_size)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume, open_volume
+from lsd_experiments.arrays import Volume, check_labels, open_volume
 from lsd_experiments.blockwise.stage import check_finished, describe_input, read_json
 from lsd_experiments.blockwise.states import State, state_of
 from lsd_experiments.errors import UserError
@@ -194,7 +194,9 @@ def evaluate_settings(config: PipelineSettings) -> EvaluateSettings:
 def _truths(settings: EvaluateSettings, parity: bool) -> tuple[Truth, ...]:
     truths: list[Truth] = []
     if settings.labels_file is not None:
-        truths.append(Labels(open_volume(settings.labels_file, settings.labels_dataset)))
+        labels = open_volume(settings.labels_file, settings.labels_dataset)
+        check_labels(labels)
+        truths.append(Labels(labels))
     if settings.skeletons_file is not None:
         truths.append(Nodes(Path(settings.skeletons_file), settings.skeletons_scale, parity))
     return tuple(truths)

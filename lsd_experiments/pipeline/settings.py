@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
+from lsd_experiments.arrays.opening import is_one_volume
 from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
@@ -22,6 +23,8 @@ from lsd_experiments.settings import Settings, load_settings
 
 PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "skeletons_file",
          "out_prefix", "scores_db", "lsds_file", "lsds_setup", "image"}
+READ = (("", "raw_file", "raw_dataset"),
+        ("fragments", "affs_file", "affs_dataset"), ("evaluate", "labels_file", "labels_dataset"))
 WRITTEN = ("out_file", "db", "fragments_file", "out_prefix", "scores_db")
 DATABASE = "LSD_DATABASE"  # the environment variable that names the database, where the configuration does not
 ROI = Size
@@ -165,8 +168,15 @@ def load_pipeline(path: str | Path) -> PipelineSettings:
         if section is not None and (section.roi_offset is None) != (section.roi_shape is None):
             raise UserError(f"{path}: [{name}] needs both roi_offset and roi_shape, or none of them")
     values = _resolve(settings.model_dump(), Path(path).resolve().parent)
+    for key, file, dataset in READ:
+        given: Settings | None = getattr(settings, key) if key else settings
+        part = values[key] if key else values
+        if given is not None and dataset not in given.model_fields_set and part[file] is not None and is_one_volume(part[file]):
+            part[dataset] = ""  # the default is a name in a tree of datasets
     values["db"] = _without_password(values["db"] or os.environ.get(DATABASE))
     for key, value in _paths(values):
+        if key in ("out_file", "fragments_file") and value.lower().endswith(".json"):
+            raise UserError(f"{path}: '{key}' is {value}, a crop: nothing is written to one. Name another place")
         if key in WRITTEN and "://" in value and not (key == "db" and is_url(value)):
             raise UserError(f"{path}: '{key}' is a URL, but results are written to files of this machine only. Name a path")
     return PipelineSettings.model_validate(values)

@@ -86,14 +86,14 @@ def open_lsds(trained: Trained, setup: str | Path | None, container: str | None,
     :raises UserError: if they are not there, not finished, or not LSDs; the command that makes them is named.
     """
     setup = _lsd_setup(trained.setup, setup, trained.checkpoint.record.get("lsds"))
-    container, dataset = container or str(setup / PREDICTION), dataset or DATASET
+    container = container or str(setup / PREDICTION)
     command = f"predict_scan.py in {setup}"
     try:
-        lsds = open_volume(container, dataset)
+        lsds = open_volume(container, dataset, default=DATASET)
     except UserError as error:
         raise UserError(
-            f"{trained.setup.name} needs LSDs at {container} ({dataset}): {error}. Run {command} first, name others by "
-            "--lsds-file, or pass --lsds-on-the-fly"
+            f"{trained.setup.name} needs LSDs at {container} ({dataset or DATASET}): {error}. Run {command} first, name others "
+            "by --lsds-file, or pass --lsds-on-the-fly"
         ) from error
     check_finished(lsds, command)
     expected = next(source.channels for source in trained.network.inputs if source.name == LSDS)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume, check_labels
+from lsd_experiments.arrays import Volume, check_labels, read_ids
 from lsd_experiments.arrays.grids import show
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
@@ -44,17 +44,15 @@ def segments_at(volume: Volume, skeletons: Skeletons, stride: int = 1) -> NDArra
     """[n] the id under each node in the segmentation ``volume``, which is read chunk by chunk, only where there are nodes.
 
     :param stride: see :func:`voxels_of`.
-    :raises UserError: if ``volume`` is no segmentation, or a node lies outside of it.
+    :raises UserError: if ``volume`` is no segmentation, holds negative ids there, or a node lies outside of it.
     """
     check_labels(volume)
     voxels = voxels_of(volume, skeletons, stride)
     segments = np.zeros(len(voxels), np.uint64)
     for nodes in _by_chunk(volume, voxels):
         begin, end = voxels[nodes].min(axis=0), voxels[nodes].max(axis=0) + 1
-        ids = volume.read(Box(tuple(begin.tolist()), tuple(end.tolist())))[tuple((voxels[nodes] - begin).T)]
-        if ids.dtype.kind == "i" and ids.min() < 0:
-            raise UserError(f"{volume.name}: holds the id {ids.min()}; ids are not negative. Convert it to uint64")
-        segments[nodes] = ids
+        ids = read_ids(volume, Box(tuple(begin.tolist()), tuple(end.tolist())))
+        segments[nodes] = ids[tuple((voxels[nodes] - begin).T)]
     return segments
 
 

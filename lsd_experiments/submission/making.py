@@ -1,11 +1,14 @@
 """Make a submission of a segmentation: every third voxel of 33 nm, or every one of 99 nm, in the challenge's region."""
 
 import zipfile
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from lsd_experiments.arrays import Volume, add_volume, check_labels, to_box
+from lsd_experiments.arrays import Volume, add_volume, check_labels, read_ids, to_box
+from lsd_experiments.arrays.advice import exclude_command
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.arrays.grids import show
 from lsd_experiments.arrays.striding import strided
@@ -36,6 +39,7 @@ def make_submission(segmentation: Volume, path: str | Path, roi: Roi = XPRESS_RO
     sampled = sample(segmentation, roi)
     made = {**provenance("submission", {"roi_offset": list(roi[0]), "roi_shape": list(roi[1])},
                          {"segmentation": describe_input(segmentation)}), **network_of(segmentation.attrs.get("provenance"))}
+    exclude = partial(_exclude, segmentation)
     new = path.with_name(f".{path.stem}.new.h5")  # a file of its own, so that nothing else is in it
     new.unlink(missing_ok=True)
     chunks, attrs = default_chunks(sampled.shape), {"provenance": made}
@@ -43,11 +47,13 @@ def make_submission(segmentation: Volume, path: str | Path, roi: Roi = XPRESS_RO
     with add_volume(new, DATASET, sampled.shape, VOXEL_SIZE, roi[0], "uint64", chunks=chunks, attrs=attrs) as volume:
         for block in tqdm(blocks, desc="sampling", unit="block", leave=False, disable=None):
             box = block.intersect(sampled.box)
-            ids = sampled.read(box)
-            if ids.dtype.kind == "i" and ids.min() < 0:
-                raise UserError(f"{segmentation.name}: holds the id {ids.min()}; ids are not negative. Convert it to uint64")
-            volume.write(box, ids.astype(np.uint64, copy=False))
+            volume.write(box, read_ids(sampled, box, command=exclude).astype(np.uint64, copy=False))
     new.replace(path)
+
+
+def _exclude(segmentation: Volume, sampled: Volume, ids: Collection[int]) -> str:
+    """What takes ``ids`` out of the ``segmentation`` that was ``sampled``."""
+    return exclude_command(segmentation, ids)
 
 
 def sample(segmentation: Volume, roi: Roi) -> Volume:

@@ -4,10 +4,13 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.advice import exclude_command, mask_command
+from lsd_experiments.arrays.labels import Command
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.datasets.fetched import training_directory
 from lsd_experiments.errors import UserError
@@ -23,7 +26,8 @@ class Sample:
 
     ``labels_mask``: None if all labels count. ``unlabeled_mask``: of sparse labels, 1 on labelled voxels. ``shift``: voxels from
     raw's first to the labels' first. ``probability``: of being drawn, relative to other samples. ``raw_range``: the values of raw
-    that become 0 and 1 (see :mod:`lsd_experiments.intensity`); None: by its type, and floats lie in [0, 1].
+    that become 0 and 1 (see :mod:`lsd_experiments.intensity`); None: by its type, and floats lie in [0, 1]. ``command``: what
+    masks negative labels, for messages.
     """
 
     raw: Volume
@@ -33,6 +37,7 @@ class Sample:
     probability: float = 1.0
     unlabeled_mask: Volume | None = None
     raw_range: intensity.Range | None = None
+    command: Command = exclude_command
 
     @property
     def masks(self) -> list[Volume]:
@@ -82,14 +87,17 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> S
         logger.warning("%s", outside)
     if math.prod(raw.shape) <= arrays.SEARCHED:
         intensity.check_all_finite(raw)
-    return Sample(
+    sample = Sample(
         raw,
         labels.crop(in_labels),
         mask and mask.crop(in_labels),
         in_raw.begin,
         probability,
         unlabeled and unlabeled.crop(in_labels),
+        command=partial(mask_command, mask_dataset=dataset.labels_mask),
     )
+    arrays.check_ids(sample.labels, sample.masks, sample.command)
+    return sample
 
 
 def _open_mask(container: str, name: str, labels: Volume) -> Volume | None:

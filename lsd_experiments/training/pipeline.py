@@ -98,8 +98,7 @@ def compile_kernels(dataset: Dataset, samples: Samples) -> None:
     local_shape_descriptors(np.ones((4, 4, 4), np.uint64), dataset.sigma, dataset.voxel_size, dataset.lsd_downsample)
     box = Box((0, 0, 0), (2, 2, 2))
     still, unmoved = np.zeros((3, 2, 2, 2), np.float32), np.zeros((2, 2), np.float32)
-    masks = {mask.dtype for sample, _ in samples for mask in sample.masks}
-    for dtype in {sample.labels.dtype for sample, _ in samples} | masks | {np.dtype(np.uint8)}:
+    for dtype in {sample.labels.dtype for sample, _ in samples} | {np.dtype(np.uint8)}:  # masks are uint8
         warp(np.zeros((2, 2, 2), dtype), (0, 0, 0), still, unmoved, (2, 2, 2), box, interpolate=False)
     warp(np.zeros((2, 2, 2), np.float32), (0, 0, 0), still, unmoved, (2, 2, 2), box, interpolate=True)
 

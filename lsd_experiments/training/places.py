@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays import Volume, read_mask
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Voxels
 from lsd_experiments.training.data import Sample
@@ -80,7 +80,7 @@ def _counted(sample: Sample) -> Volume | None:
 def _cover(sample: Sample, output_shape: Sequence[int], padding: Sequence[int]) -> NDArray[np.int32]:
     """The voxels that the mask covers in each box of ``output_shape`` within the padded labels."""
     counted = _counted(sample)
-    mask = np.ones(sample.labels.shape, np.int32) if counted is None else (counted.read() > 0).astype(np.int32)
+    mask = np.ones(sample.labels.shape, np.int32) if counted is None else read_mask(counted).astype(np.int32)
     counts = np.pad(mask, [(pad + 1, pad) for pad in padding])  # and a 0 in front, for the sums
     for axis, size in enumerate(output_shape):
         np.cumsum(counts, axis=axis, out=counts)

@@ -2,13 +2,46 @@
 
 import gunpowder as gp
 import numpy as np
+from numpy.typing import NDArray
 
-from lsd_experiments.sources import VolumeSource
+from lsd_experiments import arrays
+from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.labels import hide_negative
+from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.sources import VolumeSource, reopened
 from lsd_experiments.training.data import Sample
 from lsd_experiments.training.keys import LABELS, LABELS_MASK, RAW, UNLABELED
 from lsd_experiments.training.places import Places
 
 LAST_SAFE_ID = 2**31 - 1
+
+
+class LabelsSource(VolumeSource):
+    """The labels of ``sample``: negative ids are 0 where a mask is 0, and an error elsewhere."""
+
+    def __init__(self, sample: Sample, unit: gp.Coordinate) -> None:
+        super().__init__(LABELS, sample.labels, sample.shift, unit, interpolatable=False)
+        self.sample = sample
+
+    def _read(self, box: Box) -> NDArray[np.generic]:
+        ids = self._load(box)
+
+        def hidden() -> NDArray[np.bool_]:  # opened here: this is another process than the one that made the sample
+            masks = [arrays.read_mask(reopened(mask), box) for mask in self.sample.masks]
+            return ~np.logical_and.reduce(masks) if masks else np.zeros(box.shape, bool)
+
+        return hide_negative(ids, hidden, self.volume, box, self.sample.command)
+
+
+class MaskSource(VolumeSource):
+    """A mask of any type, as uint8: 1 where it is not 0, which is what gunpowder's nodes take."""
+
+    def __init__(self, key: gp.ArrayKey, mask: Volume, begin: Voxels, unit: gp.Coordinate) -> None:
+        super().__init__(key, mask, begin, unit, interpolatable=False)
+        self.array_spec.dtype = np.dtype(np.uint8)
+
+    def _read(self, box: Box) -> NDArray[np.generic]:
+        return arrays.as_mask(self._load(box), self.volume.name).view(np.uint8)
 
 
 class AllLabels(gp.BatchProvider):
@@ -44,30 +77,15 @@ class SmallIds(gp.BatchFilter):
             labels.data = fastremap.renumber(labels.data, preserve_zero=True)[0].astype(labels.data.dtype)
 
 
-class Binary(gp.BatchFilter):
-    """1 where a mask is not 0, as gunpowder's AddAffinities takes it."""
-
-    def __init__(self, key: gp.ArrayKey) -> None:
-        self.key = key
-
-    def process(self, batch: gp.Batch, request: gp.BatchRequest) -> None:
-        """In place."""
-        batch[self.key].data = (batch[self.key].data != 0).astype(np.uint8)
-
-
 def sample_source(sample: Sample, unit: gp.Coordinate, parity: bool = False) -> gp.BatchProvider:
     """Raw, labels and their masks of one training volume; ``parity``: ids are as they are, however great."""
-    labels = VolumeSource(LABELS, sample.labels, sample.shift, unit, interpolatable=False)
-    mask = (
-        AllLabels(labels)
-        if sample.labels_mask is None
-        else VolumeSource(LABELS_MASK, sample.labels_mask, sample.shift, unit, interpolatable=False)
-    )
+    labels = LabelsSource(sample, unit)
+    counted = sample.labels_mask
+    mask = AllLabels(labels) if counted is None else MaskSource(LABELS_MASK, counted, sample.shift, unit)
     raw = VolumeSource(RAW, sample.raw, (0, 0, 0), unit, interpolatable=True, scaling=sample.raw_range)
     sources = [raw, labels if parity else labels + SmallIds(), mask]
     if sample.unlabeled_mask is not None:
-        unlabeled = VolumeSource(UNLABELED, sample.unlabeled_mask, sample.shift, unit, interpolatable=False)
-        sources.append(unlabeled + Binary(UNLABELED))
+        sources.append(MaskSource(UNLABELED, sample.unlabeled_mask, sample.shift, unit))
     together: gp.BatchProvider = tuple(sources) + gp.MergeProvider()
     return together
 

@@ -18,6 +18,7 @@ import gunpowder as gp
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.arrays import as_mask
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.descriptors import local_shape_descriptors
 from lsd_experiments.descriptors.published import published_descriptors
@@ -99,7 +100,7 @@ def grow_boundary(labels: NDArray[np.uint64], mask: NDArray[np.uint8], axes: tup
     Neighbours outside of the array, and those where ``mask`` is 0, count as the same label; where ``mask`` is 0 nothing changes.
     """
     keep = np.ones(labels.shape, bool)
-    inside = mask > 0
+    inside = as_mask(mask)
     for axis in axes:
         front, back = [slice(None)] * 3, [slice(None)] * 3
         front[axis], back[axis] = slice(None, -1), slice(1, None)
@@ -173,7 +174,7 @@ class AddLsds(gp.BatchFilter):
         lsds = describe(labels.data, self.dataset.sigma, self.dataset.voxel_size, self.dataset.lsd_downsample, roi=inner)
         z, y, x = roi.shape / labels.spec.voxel_size
         lsds = lsds[:, :z, :y, :x]
-        mask = batch[LABELS_MASK].crop(roi).data > 0
+        mask = as_mask(batch[LABELS_MASK].crop(roi).data)
         if self.dataset.lsd_weight != "labels_mask":
             foreground = labels.crop(roi).data > 0
             mask = foreground if self.dataset.lsd_weight == "foreground" else foreground | ~mask

@@ -53,7 +53,7 @@ def test_a_voxel_size_replaces_the_stored_one(write) -> None:
     ({"offset": [160, 50], "size": [1, 1, 1]}, r"part.json: 'offset' is \[160, 50\]; it must be three numbers"),
     ({"offset": [160, 50, 27.6], "size": [80, 40, -9.2]}, "three positive numbers"),
     ({"offest": [1, 2, 3]}, "unknown key 'offest'; did you mean 'offset'"),
-    ({"container": "part.json"}, "another crop"),
+    ({"container": "part.json"}, "part.json: stands for itself"),
     ({"container": 5}, "no crop, which is a table with a 'container'"),
     ({"container": "absent.zarr"}, "no such file or directory"),
     ({"dataset": 3}, "'dataset' is 3, not a name"),
@@ -69,3 +69,33 @@ def test_what_is_no_crop(tmp_path) -> None:
         open_volume(tmp_path / "broken.json")
     with pytest.raises(UserError, match=r"absent.json: no such file"):
         open_volume(tmp_path / "absent.json")
+
+
+def test_a_crop_of_a_crop(write, sample, tmp_path) -> None:
+    write(dataset="volumes/raw", **PLACE)
+    outer = {"container": "crops/part.json", "offset": [200, 60, 32.2], "size": [40, 20, 4.6]}
+    (tmp_path / "outer.json").write_text(json.dumps(outer))
+    for dataset in (None, "", "volumes/raw"):
+        volume = open_volume(tmp_path / "outer.json", dataset)
+        assert volume.offset == pytest.approx((200, 60, 32.2))
+        np.testing.assert_array_equal(volume.read(), sample.raw[2:3, 3:5, 4:5])
+    assert list_datasets(tmp_path / "outer.json") == []
+    (tmp_path / "outer.json").write_text(json.dumps({**outer, "offset": [120, 30, 13.8], "size": [80, 40, 9.2]}))
+    with pytest.raises(UserError, match="reaches outside of"):  # of the inner one
+        open_volume(tmp_path / "outer.json")
+
+
+def test_crops_that_stand_for_each_other(write, tmp_path) -> None:
+    path = write(container="../other.json")
+    (tmp_path / "other.json").write_text(json.dumps({"container": "crops/part.json"}))
+    for call in (open_volume, list_datasets):
+        with pytest.raises(UserError, match=r"part.json: stands for itself"):
+            call(path)
+
+
+@pytest.mark.parametrize("crop", [{}, {"dataset": "volumes/raw"}])
+def test_what_opens_a_crop_again(write, crop) -> None:
+    volume = open_volume(write(**crop, **PLACE), None if crop else "volumes/raw")
+    again = open_volume(*volume.place)
+    assert (again.region, again.offset, again.dataset) == (volume.region, volume.offset, volume.dataset)
+    assert volume.place != (volume.container, volume.dataset)

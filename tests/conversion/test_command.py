@@ -142,7 +142,7 @@ def test_mistakes_are_one_line_and_leave_nothing(write, values, convert, tmp_pat
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("options", [["--downsample", "0"], ["--transpose", "2"], ["--keep_labels", "-1"], ["--keep-labels"],
+@pytest.mark.parametrize("options", [["--downsample", "0"], ["--transpose", "2"], ["--keep_labels", "1.5"], ["--keep-labels"],
                                      ["--voxel-size", "1", "0", "1"], ["--voxel-size", "1", "nan", "1"], ["--voxel-size", "1"]])
 def test_what_is_no_value(convert, options):
     with pytest.raises(SystemExit) as ended:

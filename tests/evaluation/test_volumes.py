@@ -117,3 +117,18 @@ def test_the_command_refuses_in_one_line(container, tmp_path):
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
         assert message in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("which", ["segmentation", "labels"])
+def test_negative_ids_are_refused_with_their_place_in_the_block_that_holds_them(tmp_path, which):
+    shape, begin = (3, 4, 5), (40.0, 9.0, 18.0)
+    for name in ("segmentation", "labels"):
+        values = np.ones(shape, np.int64)
+        if name == which:
+            values[2, 1, 3] = -1
+        create_volume(tmp_path / f"{name}.zarr", "ids", shape, (20, 9, 9), begin, np.int64).array[:] = values
+    volumes = [open_volume(tmp_path / f"{name}.zarr", "ids") for name in ("segmentation", "labels")]
+    with pytest.raises(UserError, match=rf"{which}.zarr:ids: holds the id -1 at voxel \(2, 1, 3\), \(80, 18, 45\) nm.*convert.py "
+                                        r".*--exclude -1"):
+        evaluate_volumes(*volumes)
+    assert evaluate_volumes(*volumes, Box((0, 0, 0), (2, 4, 5)))["voi_sum"] == 0  # no block there holds it

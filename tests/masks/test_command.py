@@ -199,12 +199,61 @@ def test_the_commands_own_mistakes(tmp_path):
     )
 
 
-@pytest.mark.parametrize("text", [str(2**64), "-1", "foo", "1.5"])
+@pytest.mark.parametrize("text", [str(2**64), str(-(2**63) - 1), "foo", "1.5"])
 def test_what_is_no_id(capsys, text):
     with pytest.raises(SystemExit) as ended:
         masks("--exclude", text)
     assert ended.value.code == 2
-    assert f"argument --exclude: {text} is no id, which is a whole number from 0 to {2**64 - 1}" in capsys.readouterr().err
+    said = f"argument --exclude: {text} is no id, which is a whole number from {-(2**63)} to {2**64 - 1}"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64"])
+@pytest.mark.parametrize("options", [[], ["--unlabeled"]])
+def test_negative_ids_are_refused_unless_excluded(write, dtype, options):
+    """The message names what takes them; what it names works. Nothing is written before."""
+    values = np.ones(SHAPE, dtype)
+    values[0], values[1, 2, 3], values[6] = 0, -1, -2
+    container = write("a.zarr", values)
+    with pytest.raises(UserError, match=rf"a.zarr:{LABELS}: holds the id -1 at voxel \(1, 2, 3\), .* --exclude -2 -1"):
+        masks(container, *options, "--exclude", "-2")
+    assert list_datasets(container) == [LABELS]
+    masks(container, *options, "--exclude", "-2", "-1")
+    np.testing.assert_array_equal(read(container, UNLABELED if options else MASK), values > 0 if options else values >= 0)
+
+
+def test_a_negative_id_is_that_of_its_bits(write):
+    """CREMI's background, 2^64 - 1: an id like any other, unless it is excluded, as -1 or as what it is."""
+    values = np.full(SHAPE, 7, np.uint64)
+    values[2:, 3], values[1] = 2**64 - 1, 2**64 - 2
+    container = write("a.zarr", values)
+    masks(container)
+    assert (read(container) == 1).all()
+    masks(container, "--exclude", "-1", "--overwrite")
+    np.testing.assert_array_equal(read(container), values != 2**64 - 1)
+    masks(container, "--exclude", str(2**64 - 1))  # made like this
+
+
+def test_a_negative_id_outside_of_the_labels_mask_needs_no_option(write):
+    values = np.ones(SHAPE, np.int32)
+    values[1, 2, 3] = -1
+    container = write("a.zarr", values)
+    masks(container, "--exclude", "-1")
+    masks(container, "--unlabeled")
+    np.testing.assert_array_equal(read(container, UNLABELED), values > 0)
+
+
+@pytest.mark.parametrize(("dtype", "one"), [("uint8", 255), ("uint16", 256), ("int64", 2**40), ("bool", True), ("float32", 1)])
+def test_a_labels_mask_of_any_type_counts_where_it_is_not_0(write, labels, dtype, one):
+    import zarr
+
+    container = write("a.zarr")
+    group, mask = zarr.open(container), np.zeros(SHAPE, dtype)
+    mask[:, 4:, 5:] = one
+    group[MASK] = mask
+    group[MASK].attrs.update(group[LABELS].attrs.asdict())
+    masks(container, "--unlabeled")
+    np.testing.assert_array_equal(read(container, UNLABELED), (labels != 0) & (mask != 0))
 
 
 def test_no_volumes(tmp_path):

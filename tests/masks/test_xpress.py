@@ -135,8 +135,25 @@ def test_mistakes_are_one_line(write, labels, tmp_path, monkeypatch, script, nam
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("options", [["--include_zero", "2"], ["--include_zero", "yes"], ["--exclude_labels", "-1"]])
+@pytest.mark.parametrize("options", [["--include_zero", "2"], ["--include_zero", "yes"], ["--exclude_labels", "1.5"]])
 def test_what_is_no_value(container, options):
     with pytest.raises(SystemExit) as ended:
         add_unlabeled_mask(container, *options)
     assert ended.value.code == 2
+
+
+def test_negative_ids_are_refused_unless_excluded(write):
+    values = np.ones(SHAPE, np.int64)
+    values[0], values[1, 2, 3] = 0, -1
+    container = write("a.zarr", values, LABELS)
+    with pytest.raises(UserError, match=r"holds the id -1 at voxel \(1, 2, 3\), .* exclude it: --exclude-labels -1"):
+        add_labels_mask(container)
+    add_labels_mask(container, "--exclude-labels", "-1")
+    np.testing.assert_array_equal(read(container, MASK), values >= 0)
+    add_unlabeled_mask(container)  # it is out of the labels mask
+    np.testing.assert_array_equal(read(container, UNLABELED), values > 0)
+    values[6] = -5
+    other = write("b.zarr", values, LABELS)
+    add_labels_mask(other, "--exclude-labels", "-1", "-5")
+    with pytest.raises(UserError, match="no labels mask 'absent'"):
+        add_unlabeled_mask(other, "--input_ds_mask", "absent")
