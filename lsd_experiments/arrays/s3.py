@@ -74,6 +74,8 @@ def _store(url: str, n5: bool) -> Any:
     """
     import zarr
 
+    from lsd_experiments.arrays.zarr_arrays import repaired
+
     class Bucket(zarr.n5.N5FSStore if n5 else zarr.storage.FSStore):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(url, mode="r", exceptions=(KeyError, FileNotFoundError), fs=_filesystem(os.getpid()))
@@ -83,7 +85,8 @@ def _store(url: str, n5: bool) -> Any:
             return _store, (url, n5)
 
         def __getitem__(self, key: str) -> Any:
-            return self._strictly(super().__getitem__, key)
+            value = self._strictly(super().__getitem__, key)
+            return repaired(value, f"{url}:{key.rpartition('/')[0]}", codecs=not n5) if key.endswith(".zarray") else value
 
         def getitems(self, keys: Any, *, contexts: Any) -> Any:
             return self._strictly(super().getitems, keys, contexts=contexts)
