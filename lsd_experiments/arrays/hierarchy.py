@@ -100,7 +100,7 @@ def clean(dataset: str, container: str) -> str:
     :raises UserError: if it leads out of ``container``.
     """
     parts = [part for part in dataset.replace("\\", "/").split("/") if part not in ("", ".")]
-    if ".." in parts or not parts:
+    if ".." in parts or not parts or parts == [ONLY]:
         raise UserError(f"{container}: '{dataset}' is no dataset's name. Name one inside of the container, like "
                         "volumes/raw")
     return "/".join(parts)

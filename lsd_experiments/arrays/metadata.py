@@ -1,5 +1,6 @@
 """Voxel size and offset from an array's attributes, and lengths as nm."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Nanometres
+
+logger = logging.getLogger(__name__)
 
 Place = tuple[Nanometres | None, Nanometres | None]  # voxel size and offset
 MICROMETRES = "element_size_um"  # of ilastik and EMBL: z, y, x in micrometres
@@ -51,7 +54,9 @@ def world(attrs: Mapping[str, Any], where: str, offset_only: bool = False) -> Pl
 
     ``units`` beside them, if there, is heeded; empty ones are nm. ``offset_only``: the voxel size is not looked at.
 
-    :raises UserError: if they are nonsense, or two of them contradict each other.
+    Where two of them contradict each other, the first is taken, with a warning.
+
+    :raises UserError: if they are nonsense.
     """
     present = {key for key in ("resolution", "voxel_size", "offset") if attrs.get(key) is not None}
     present -= {"resolution", "voxel_size"} if offset_only else set()
@@ -64,8 +69,8 @@ def world(attrs: Mapping[str, Any], where: str, offset_only: bool = False) -> Pl
     sizes = [(key, found[key]) for key in ("resolution", "voxel_size", MICROMETRES) if key in found]
     for key, size in sizes[1:]:
         if not np.allclose(size, sizes[0][1], rtol=1e-3, atol=0):
-            raise UserError(f"{where}: its attributes '{sizes[0][0]}' and '{key}' contradict each other ({sizes[0][1]} and "
-                            f"{size} nm). Correct one, or give the voxel size")
+            logger.warning("%s: its attributes '%s' and '%s' contradict each other (%s and %s nm); the first is taken. Correct one, or "
+                           "give the voxel size", where, sizes[0][0], key, sizes[0][1], size)
     return sizes[0][1] if sizes else None, found.get("offset")
 
 

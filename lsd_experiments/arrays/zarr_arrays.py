@@ -58,7 +58,7 @@ def repaired(metadata: bytes, where: str, directory: Path | None = None, codecs:
     try:
         meta = json.loads(bytes(metadata))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: its .zarray is not valid JSON ({error}). Fetch or make it again") from error
+        raise UserError(f"{where}: its metadata cannot be read ({error}). Fetch or make it again") from error
     if not isinstance(meta, dict):
         raise _nonsense(where, "its .zarray", meta)
     if meta.get("zarr_format") in ("2", 2) and not isinstance(meta.get("zarr_format"), bool):
