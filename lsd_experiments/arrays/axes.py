@@ -74,7 +74,8 @@ def guess_channels(shape: tuple[int, ...], where: str, keep: bool, ours: bool) -
         raise UserError(f"{where} has the shape {tuple(shape)}; volumes are (z, y, x) or (c, z, y, x). Name another "
                         "dataset")
     if len(shape) > 3 and not ours and _is_channels_last(shape[-4:]):
-        raise UserError(f"{where} has the shape {tuple(shape)}, which looks like channels last; volumes are (c, z, y, x). {NAMED}")
+        raise UserError(f"{where} has the shape {tuple(shape)}, which looks like channels last; volumes are (c, z, y, x). "
+                        f"{NAMED}")
     return has_channels
 
 

@@ -62,7 +62,7 @@ numcodecs.register_codec(CheckedBlosc)
 numcodecs.register_codec(CheckedGZip)
 
 
-class Bounded(numcodecs.abc.Codec):  # type: ignore[misc]
+class Bounded(numcodecs.abc.Codec):
     """``codec``, which decodes to at most ``limit`` bytes: a small file may say that it holds gigabytes."""
 
     def __init__(self, codec: Any, limit: int) -> None:

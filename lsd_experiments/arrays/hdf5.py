@@ -100,7 +100,7 @@ def _open(path: str) -> Iterator[Any]:
     except PermissionError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read as HDF5 ({error}). Fetch or make it again") from error
+        raise UserError(f"{path}: cannot be read as HDF5 ({_reason(error)}). Fetch or make it again") from error
     with file:
         yield file
 

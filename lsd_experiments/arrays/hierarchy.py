@@ -46,6 +46,8 @@ def open_in(tree: Hierarchy, dataset: str | None, default: str | None, voxel_siz
     array = tree.array(path)
     assert array is not None, f"{tree.container}: {path} vanished while it was opened"
     where = f"{tree.container}:{path}"
+    if min(array.shape, default=0) < 1:
+        raise UserError(f"{where} has the shape {tuple(array.shape)}: it holds no voxel. Name another dataset")
     names, attrs = tree.axes(path), tree.attrs(path)
     if names is None:
         has_channels = guess_channels(array.shape, where, writable, "provenance" in attrs)

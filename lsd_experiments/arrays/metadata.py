@@ -69,8 +69,8 @@ def world(attrs: Mapping[str, Any], where: str, offset_only: bool = False) -> Pl
     sizes = [(key, found[key]) for key in ("resolution", "voxel_size", MICROMETRES) if key in found]
     for key, size in sizes[1:]:
         if not np.allclose(size, sizes[0][1], rtol=1e-3, atol=0):
-            logger.warning("%s: its attributes '%s' and '%s' contradict each other (%s and %s nm); the first is taken. Correct one, or "
-                           "give the voxel size", where, sizes[0][0], key, sizes[0][1], size)
+            logger.warning("%s: its attributes '%s' and '%s' contradict each other (%s and %s nm); the first is taken. "
+                           "Correct one, or give the voxel size", where, sizes[0][0], key, sizes[0][1], size)
     return sizes[0][1] if sizes else None, found.get("offset")
 
 

@@ -71,8 +71,8 @@ def n5_world(attrs: Mapping[str, Any], where: str, offset_only: bool = False) ->
         factors = _factors(attrs.get(FACTORS), where)
         if factors != (1.0,) * 3:
             resolution = tuple(n * f for n, f in zip(resolution, factors, strict=True))
-            logger.warning("%s: its pixelResolution is taken times its downsamplingFactors: voxels of %s nm. Give the voxel size, "
-                           "if that is not meant", where, resolution)
+            logger.warning("%s: its pixelResolution is taken times its downsamplingFactors: voxels of %s nm. Give the voxel "
+                           "size, if that is not meant", where, resolution)
     return resolution, offset
 
 

@@ -9,7 +9,7 @@ from lsd_experiments.arrays.zarr_arrays import repaired
 from lsd_experiments.errors import UserError
 
 
-class Directory(zarr.N5Store):  # type: ignore[misc]
+class Directory(zarr.N5Store):
     """An N5 directory."""
 
     def __getitem__(self, key: str) -> Any:

@@ -24,7 +24,7 @@ LOOKED_AT = 10_000  # names in an array's directory, at most
 ROOM = 16  # what filters may make of a chunk's size
 
 
-class Directory(zarr.DirectoryStore):  # type: ignore[misc]
+class Directory(zarr.DirectoryStore):
     """A zarr directory."""
 
     def __getitem__(self, key: str) -> Any:
@@ -35,8 +35,10 @@ class Directory(zarr.DirectoryStore):  # type: ignore[misc]
         return repaired(value, where, Path(self.path) / key.rpartition("/")[0])
 
 
-class Array(zarr.Array):  # type: ignore[misc]
+class Array(zarr.Array):
     """An array that decodes no chunk beyond its size; also after it was pickled."""
+
+    _compressor: Any
 
     def _load_metadata_nosync(self) -> None:
         super()._load_metadata_nosync()
@@ -103,7 +105,7 @@ def _lengths(meta: dict[str, Any], key: str, where: str) -> list[int]:
     is_list = isinstance(values, list) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
     if not is_list or not values or not all(0 < v < LONGEST for v in values):
         raise _nonsense(where, f"'{key}'", values)
-    return values
+    return list(values)
 
 
 def _dtype(name: Any, where: str) -> np.dtype[Any]:
@@ -119,12 +121,10 @@ def _dtype(name: Any, where: str) -> np.dtype[Any]:
 def _check_fill(value: Any, dtype: np.dtype[Any], where: str) -> None:
     if value is None or (dtype.kind == "f" and value in ("NaN", "Infinity", "-Infinity")):
         return
-    try:
-        number = isinstance(value, (bool, int, float)) and np.array(value).astype(dtype)
-        is_same = isinstance(value, (bool, int, float)) and (dtype.kind == "f" or bool(number == value))
-    except (ValueError, OverflowError, TypeError):
-        is_same = False
-    if not is_same:
+    is_fitting = isinstance(value, (bool, int, float))
+    if is_fitting and dtype.kind in "ui":
+        is_fitting = value == value // 1 and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+    if not is_fitting:
         raise _nonsense(where, f"'fill_value' of type {dtype}", value)
 
 
@@ -142,7 +142,7 @@ def _separator(directory: Path, axes: int, said: str | None, where: str) -> str:
 
     :raises UserError: if there are both.
     """
-    flat = re.compile(r"\d+(\.\d+){%d}" % (axes - 1))
+    flat = re.compile(rf"\d+(\.\d+){{{axes - 1}}}")
     found = set()
     with os.scandir(directory) as entries:
         for _, entry in zip(range(LOOKED_AT), entries, strict=False):

@@ -79,7 +79,8 @@ class Zarr:
 
 
 # What zarr, numpy and json raise on metadata that is nonsense.
-NONSENSE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, AssertionError, RecursionError, NotImplementedError)
+NONSENSE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, AssertionError, RecursionError,
+            NotImplementedError)
 
 
 class _Readable:
@@ -94,7 +95,7 @@ class _Readable:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         import zarr
 
-        if isinstance(error, NONSENSE) or isinstance(error, zarr.errors.MetadataError):
+        if isinstance(error, (*NONSENSE, zarr.errors.MetadataError)):
             raise UserError(f"{self.where}: its metadata cannot be read ({error}). Fetch or make it again") from error
 
 

@@ -159,8 +159,8 @@ def _views(container: str, prefix: str) -> Iterator[View]:
         yield View(prefix + name.rsplit("/", 1)[-1], volume, kind, visible=is_first and kind is not Kind.MASK)
     if len(errors) == len(named) and errors:
         raise errors[0]
-    for error in errors:
-        logger.warning("not shown: %s", error)  # labels that do not cover a crop of raw, what is damaged
+    for refusal in errors:
+        logger.warning("not shown: %s", refusal)  # labels that do not cover a crop of raw, what is damaged
 
 
 def _first(data_dir: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Hundreds of damaged containers: each gives the right values or one UserError, never another exception."""
 
+import contextlib
 import json
 import random
 import shutil
@@ -43,23 +44,24 @@ def make(path: Path, kind: str) -> None:
 
 def look(path: Path) -> str:
     """Open and read; what came of it."""
+    with contextlib.suppress(UserError):
+        list_datasets(path)
+    volume, message = None, ""
     try:
         volume = open_volume(path, "v/raw")
-        assert len(volume.shape) == 3
-        assert min(volume.shape) > 0
-        if np.prod(volume.shape, dtype=float) > 10**6:
-            return "large"
-        volume.read()
+        is_large = np.prod(volume.shape, dtype=float) > 10**6
+        values = None if is_large else volume.read()
     except UserError as error:
-        assert "\n" not in str(error)
-        assert len(str(error)) < 1000
+        message = str(error)
+    if message:
+        assert "\n" not in message
+        assert len(message) < 1000
         return "refused"
-    finally:
-        try:
-            list_datasets(path)
-        except UserError:
-            pass
-    return "right" if volume.read().shape == (6, 7, 8) and (volume.read() == VALUES).all() else "read"
+    assert volume is not None
+    assert min(volume.shape) > 0
+    if values is None:
+        return "large"
+    return "right" if np.array_equal(values, VALUES) else "read"
 
 
 def mutations(value: object) -> list[object]:
@@ -80,7 +82,8 @@ def mutations(value: object) -> list[object]:
 @pytest.mark.parametrize("kind", ["zarr", "n5", "ome"])
 def test_every_value_of_metadata(tmp_path, kind) -> None:
     make(tmp_path / "a", kind)
-    count, files = 0, sorted(p for p in (tmp_path / "a").rglob("*") if p.name in (".zarray", ".zattrs", ".zgroup", "attributes.json"))
+    names = (".zarray", ".zattrs", ".zgroup", "attributes.json")
+    count, files = 0, sorted(p for p in (tmp_path / "a").rglob("*") if p.name in names)
     assert look(tmp_path / "a") == "right"
     for file in files:
         original = file.read_bytes()

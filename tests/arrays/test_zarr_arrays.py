@@ -72,7 +72,8 @@ def test_chunks_of_both_names(sample) -> None:
 
 @pytest.mark.parametrize("keys", [
     {key: value} for key in ("shape", "chunks")
-    for value in ([0, 7, 9], [-6, 7, 9], [10**12, 7, 9], [5, 7], [5, 7, 9, 1], [5.0, 7, 9], ["5", 7, 9], [True, 7, 9], 5, "5", {}, ...)
+    for value in ([0, 7, 9], [-6, 7, 9], [10**12, 7, 9], [5, 7], [5, 7, 9, 1], [5.0, 7, 9], ["5", 7, 9], [True, 7, 9],
+                  5, "5", {}, ...)
 ] + [{"fill_value": v} for v in ("NaN", "x", -1, 70000, [], {}, 0.5)]
   + [{"dtype": v} for v in ("|O", "<c8", "|S5", "<M8[s]", [["a", "<u2"]], 5, "nonsense", ...)]
   + [{"compressor": v} for v in ({"id": "unknown"}, {}, 5, "gzip", [1], {"id": "blosc", "cname": 5, "x": 1})]
