@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lsd_experiments.arrays import n5
-from lsd_experiments.arrays.creating import check_place, check_zarr, make_groups, plain, put, write_metadata
+from lsd_experiments.arrays.creating import check_place, check_zarr, for_funlib, make_groups, plain, put, write_metadata
 from lsd_experiments.arrays.hdf5_adding import WORK, add_to_hdf5
 from lsd_experiments.arrays.hierarchy import clean
 from lsd_experiments.arrays.opening import HDF5_SUFFIXES, is_n5
@@ -91,7 +91,8 @@ def _add_to_directory(
         shutil.rmtree(partial, ignore_errors=True)
         try:
             store = n5.store(partial) if is_n5(root) else zarr.DirectoryStore(str(partial))
-            stored = n5.turned(attrs) if is_n5(root) else attrs
+            zarrs = {**for_funlib(attrs["resolution"], shape[0] if len(shape) > 3 else None), **attrs}
+            stored = n5.turned(attrs) if is_n5(root) else zarrs
             yield write_metadata(store, tuple(shape), tuple(chunks), dtype, stored)
             check_place(root, target, overwrite)
             put(partial, target)

@@ -47,10 +47,18 @@ def create_volume(container: str | Path, dataset: str, shape: Sequence[int], vox
     leading = () if channels is None else (channels,)
     new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     new.chmod(0o777 & ~_umask())
+    place = {"resolution": [plain(v) for v in voxel_size], "offset": [plain(o) for o in offset]}
     write_metadata(zarr.DirectoryStore(str(new)), (*leading, *shape), (*leading, *(chunks or default_chunks(shape))), dtype,
-                   {"resolution": list(map(plain, voxel_size)), "offset": list(map(plain, offset)), **(attrs or {})})
+                   {**place, **for_funlib(voxel_size, channels), **(attrs or {})})
     put(new, target)
     return open_volume(root, path, writable=True)
+
+
+def for_funlib(voxel_size: Sequence[float], channels: int | None) -> dict[str, Any]:
+    """What funlib.persistence reads in place of ``resolution``; it takes whole numbers only."""
+    names = ["z", "y", "x"] if channels is None else ["c^", "z", "y", "x"]
+    types = ["space"] * 3 if channels is None else ["channel"] + ["space"] * 3
+    return {"voxel_size": [plain(v) for v in voxel_size], "units": ["nm"] * 3, "axis_names": names, "types": types}
 
 
 def put(new: Path, target: Path) -> None:
@@ -118,7 +126,14 @@ def _is_array(directory: Path) -> bool:
     if (directory / ".zarray").is_file():
         return True
     attributes = directory / "attributes.json"
-    return attributes.is_file() and "dimensions" in json.loads(attributes.read_text())
+    return attributes.is_file() and "dimensions" in _loads(attributes)
+
+
+def _loads(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: is not valid JSON ({error}). Fetch or make it again") from error
 
 
 def _is_group(directory: Path) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.arrays.grids import to_box
+from lsd_experiments.arrays.hierarchy import ONLY
 from lsd_experiments.arrays.metadata import triple
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError, nearest
@@ -31,6 +32,7 @@ def open_crop(path: Path, dataset: str | None, default: str | None, voxel_size: 
     _check_ends(path)
     crop = _read(path)
     named = crop.get("dataset")
+    dataset = None if dataset == ONLY and named else dataset
     if dataset and named and dataset.strip("/") != named.strip("/"):
         raise UserError(f"{path}: stands for the dataset '{named}', not '{dataset}'. Name that one, or leave "
                         "'dataset' out of the crop")

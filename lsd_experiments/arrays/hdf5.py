@@ -6,14 +6,17 @@ still being written by another program is not held.
 
 import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from lsd_experiments.arrays.metadata import world
+from lsd_experiments.arrays.axes import clean, spatial
+from lsd_experiments.arrays.metadata import Place, world
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Nanometres
 
+LISTS = ("resolution", "voxel_size", "offset", "units")  # with a number for each axis
+LINKS = 16  # followed on the way to a dataset, at most
 PROVENANCE = "provenance"  # stored as JSON
 
 
@@ -22,13 +25,12 @@ class Hdf5Array:
 
     def __init__(self, path: str, dataset: str) -> None:
         self.path, self.dataset = path, dataset
-        with _open(path) as file:
-            found = file[dataset]
+        with _node(path, dataset) as found:
             self.shape, self.dtype, self.chunks = found.shape, found.dtype, found.chunks
 
     def __getitem__(self, index: Any) -> Any:
         with _open(self.path) as file:
-            return file[self.dataset][index]
+            return _find(file, self.dataset.split("/"), f"{self.path}:{self.dataset}")[index]
 
 
 class Hdf5:
@@ -41,15 +43,13 @@ class Hdf5:
         """The dataset at ``path``, or None if there is none."""
         import h5py
 
-        with _open(self.container) as file:
-            found = file.get(path, getlink=False) if path else None
-            is_numeric = isinstance(found, h5py.Dataset) and found.dtype.kind in "uifb"
+        with _node(self.container, path) as found:
+            is_numeric = path and isinstance(found, h5py.Dataset) and found.dtype.kind in "uifb"
         return Hdf5Array(self.container, path) if is_numeric else None
 
     def attrs(self, path: str) -> dict[str, Any]:
         """The attributes at ``path``, as plain values."""
-        with _open(self.container) as file:
-            node = file.get(path or "/")
+        with _node(self.container, path) as node:
             found = {} if node is None else {key: _plain(value) for key, value in node.attrs.items()}
         if isinstance(found.get(PROVENANCE), str):  # HDF5 has no tables
             with contextlib.suppress(ValueError):
@@ -57,19 +57,28 @@ class Hdf5:
         return found
 
     def children(self, path: str) -> list[str]:
-        """The names in the group at ``path``."""
+        """The names in the group at ``path``; links are not among them, so that each dataset is listed once."""
         import h5py
 
-        with _open(self.container) as file:
-            node = file.get(path or "/")
-            return sorted(node) if isinstance(node, h5py.Group) else []
+        with _node(self.container, path) as node:
+            if not isinstance(node, h5py.Group):
+                return []
+            return sorted(name for name in node if isinstance(node.get(name, getlink=True), h5py.HardLink))
 
-    def world(self, path: str) -> tuple[Nanometres | None, Nanometres | None]:
-        """Voxel size and offset in nm."""
-        return world(self.attrs(path), f"{self.container}:{path}")
+    def world(self, path: str, offset_only: bool = False) -> Place:
+        """Voxel size and offset in nm: in the order of the axes, if they are named."""
+        attrs, names = self.attrs(path), self.axes(path)
+        turned = {key: spatial(value, names) if key in LISTS else value for key, value in attrs.items()}
+        return world(turned, f"{self.container}:{path}", offset_only)
 
-    def channel_axis(self, path: str) -> None:
-        """Not stored."""
+    def axes(self, path: str) -> list[str] | None:
+        """As ``axistags`` (vigra, ilastik), ``DIMENSION_LABELS`` or ``axis_names`` say."""
+        attrs = self.attrs(path)
+        tags, labels = attrs.get("axistags"), attrs.get("DIMENSION_LABELS")
+        if isinstance(tags, str):
+            with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
+                tags = [axis["key"] for axis in json.loads(tags)["axes"]]
+        return next(filter(None, map(clean, (tags, labels, attrs.get("axis_names")))), None)
 
 
 def open_file(container: str) -> Hdf5:
@@ -81,16 +90,66 @@ def open_file(container: str) -> Hdf5:
         return Hdf5(container)
 
 
-def _open(path: str) -> Any:
+@contextlib.contextmanager
+def _open(path: str) -> Iterator[Any]:
+    """The open file; what h5py says of damaged structures, in whatever type, is a :class:`UserError`."""
     import h5py
 
     try:
-        return h5py.File(path, "r", locking=False)
+        file = h5py.File(path, "r", locking=False)
     except PermissionError:
         raise
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read as HDF5 ({error}). Fetch or make it again") from error
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read as HDF5 ({_reason(error)}). Fetch or make it again") from error
+    with file:
+        yield file
+
+
+@contextlib.contextmanager
+def _node(path: str, name: str) -> Iterator[Any]:
+    """The group or dataset ``name`` of the file ``path``, or None if there is none; links to other files are not followed.
+
+    :raises UserError: if it is damaged.
+    """
+    with _open(path) as file:
+        try:
+            yield _find(file, [part for part in name.split("/") if part], f"{path}:{name}")
+        except UserError:
+            raise
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+            raise UserError(f"{path}:{name}: cannot be read as HDF5 ({_reason(error)}). Fetch or make it again") from error
+
+
+def _find(file: Any, parts: list[str], where: str) -> Any:
+    import h5py
+
+    node, followed = file, 0
+    while parts:
+        part, *parts = parts
+        if not isinstance(node, h5py.Group) or not node.id.links.exists(part.encode()):
+            return None
+        link = node.get(part, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise UserError(f"{where}: is a link to another file ({link.filename}), which is not followed. Name that file")
+        if isinstance(link, h5py.SoftLink):
+            followed += 1
+            if followed > LINKS:
+                raise UserError(f"{where}: is a link that leads to itself. Name another dataset")
+            node = file if link.path.startswith("/") else node
+            parts = [p for p in link.path.split("/") if p not in ("", ".")] + parts
+        else:
+            node = node[part]
+    return node
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    """``value`` with texts as str and arrays as lists."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

@@ -1,14 +1,20 @@
 """What zarr, N5 and HDF5 have in common: a tree of groups and arrays, and how a dataset's name finds its array."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from lsd_experiments.arrays.axes import arrange, guess_channels
+from lsd_experiments.arrays.metadata import Place, placed
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.geometry import Box, Nanometres
 
+logger = logging.getLogger(__name__)
+
 LISTED = 30  # datasets named in an error, at most
+ONLY = "-"  # in place of a dataset: the only one that there is
 VISITED = 200  # groups looked into for that, at most: a bucket may hold thousands
 
 
@@ -26,26 +32,31 @@ class Hierarchy(Protocol):
     def children(self, path: str) -> list[str]:
         """The names in the group at ``path``."""
 
-    def world(self, path: str) -> tuple[Nanometres | None, Nanometres | None]:
+    def world(self, path: str, offset_only: bool = False) -> Place:
         """Voxel size and offset (z, y, x) in nm of the array at ``path``, None where not stored."""
 
-    def channel_axis(self, path: str) -> bool | None:
-        """Whether the array at ``path`` has a channel axis; None if that must be guessed from its shape."""
+    def axes(self, path: str) -> list[str] | None:
+        """The names of its axes (see ``axes.py``); None if they must be guessed from its shape."""
 
 
-def open_in(tree: Hierarchy, dataset: str | None, default: str | None, voxel_size: Nanometres | None) -> Volume:
+def open_in(tree: Hierarchy, dataset: str | None, default: str | None, voxel_size: Nanometres | None,
+            writable: bool = False) -> Volume:
     """The volume of ``dataset`` in ``tree``; see :func:`lsd_experiments.arrays.open_volume`."""
     path = find(tree, dataset, default)
     array = tree.array(path)
     assert array is not None, f"{tree.container}: {path} vanished while it was opened"
     where = f"{tree.container}:{path}"
-    stored, offset = tree.world(path)
-    if stored is None and voxel_size is None:
-        raise UserError(f"{where} has no voxel size. Add the attribute 'resolution': [z, y, x] in nm")
-    return Volume(container=tree.container, dataset=path, array=array, attrs=tree.attrs(path),
-                  voxel_size=voxel_size or stored or (), offset=offset or (0.0, 0.0, 0.0),
+    if min(array.shape, default=0) < 1:
+        raise UserError(f"{where} has the shape {tuple(array.shape)}: it holds no voxel. Name another dataset")
+    names, attrs = tree.axes(path), tree.attrs(path)
+    if names is None:
+        has_channels = guess_channels(array.shape, where, writable, "provenance" in attrs)
+    else:
+        array, has_channels = arrange(array, names, where, writable)
+    size, offset = placed(voxel_size, lambda offset_only: tree.world(path, offset_only), where)
+    return Volume(container=tree.container, dataset=path, array=array, attrs=attrs, voxel_size=size, offset=offset,
                   region=Box.of_shape([int(s) for s in array.shape[-3:]]),
-                  channels=_channels(array.shape, tree.channel_axis(path), where))
+                  channels=int(array.shape[-4]) if has_channels else None)
 
 
 def find(tree: Hierarchy, dataset: str | None, default: str | None) -> str:
@@ -53,10 +64,10 @@ def find(tree: Hierarchy, dataset: str | None, default: str | None) -> str:
 
     :raises UserError: if there is none; the datasets that there are get listed.
     """
-    if dataset is None:
+    if dataset in (None, ONLY):
         if tree.array("") is not None:
             return ""
-        dataset = default or _full_resolution(tree, "")
+        dataset = (None if dataset == ONLY else default) or _full_resolution(tree, "") or _only(tree)
     if dataset is not None:
         path = clean(dataset, tree.container)
         if tree.array(path) is not None:
@@ -72,13 +83,26 @@ def find(tree: Hierarchy, dataset: str | None, default: str | None) -> str:
     raise UserError(f"{tree.container}: no dataset '{dataset}'{nearest(dataset, present) or '.'} {holds}")
 
 
+def _only(tree: Hierarchy) -> str | None:
+    """The only array of ``tree``, or the group of the only multiscale image; None if there are several."""
+    present = list_arrays(tree)
+    images = {path.rpartition("/")[0] if _is_level(tree, path) else path for path in present}
+    return images.pop() or None if len(images) == 1 else None
+
+
+def _is_level(tree: Hierarchy, path: str) -> bool:
+    """Whether ``path`` is one of the scales of its group."""
+    group = path.rpartition("/")[0]
+    return path != _full_resolution(tree, "") and _full_resolution(tree, group) is not None
+
+
 def clean(dataset: str, container: str) -> str:
     """``dataset`` without outer slashes.
 
     :raises UserError: if it leads out of ``container``.
     """
     parts = [part for part in dataset.replace("\\", "/").split("/") if part not in ("", ".")]
-    if ".." in parts or not parts:
+    if ".." in parts or not parts or parts == [ONLY]:
         raise UserError(f"{container}: '{dataset}' is no dataset's name. Name one inside of the container, like "
                         "volumes/raw")
     return "/".join(parts)
@@ -94,7 +118,12 @@ def _walk(tree: Hierarchy) -> Iterator[str]:
     for visited, group in enumerate(groups):  # grows while it is read
         if visited == VISITED:
             return
-        if tree.array(group) is not None:
+        try:
+            is_array = tree.array(group) is not None
+        except UserError as error:
+            logger.warning("cannot be read: %s", error)  # it is named; those beside it are good
+            is_array = True
+        if is_array:
             yield group
             continue
         groups += [f"{group}/{name}".lstrip("/") for name in tree.children(group)]
@@ -107,13 +136,3 @@ def _full_resolution(tree: Hierarchy, path: str) -> str | None:
         names.append(tree.attrs(path)["multiscales"][0]["datasets"][0]["path"])
     paths = [f"{path}/{name}".lstrip("/") for name in names if isinstance(name, str) and ".." not in name]
     return next((p for p in paths if tree.array(p) is not None), None)
-
-
-def _channels(shape: tuple[int, ...], has_channels: bool | None, where: str) -> int | None:
-    if has_channels is None:
-        has_channels = len(shape) > 3
-    leading = len(shape) - 3 - has_channels
-    if leading < 0 or any(s != 1 for s in shape[:leading]):
-        raise UserError(f"{where} has the shape {tuple(shape)}; volumes are (z, y, x) or (c, z, y, x). Name another "
-                        "dataset")
-    return int(shape[-4]) if has_channels else None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lsd_experiments.arrays import crops, hdf5, n5, s3, section_files, tiff, zarrs
-from lsd_experiments.arrays.hierarchy import Hierarchy, list_arrays, open_in
+from lsd_experiments.arrays.hierarchy import ONLY, Hierarchy, list_arrays, open_in
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
 
@@ -20,20 +20,20 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
 
     :param container: a zarr, OME-Zarr or N5 directory, an HDF5 file, a TIFF stack or a directory of sections, a crop
         (``.json``), or ``s3://bucket/prefix``. See ``docs/formats.md``.
-    :param dataset: the array in it; a group stands for its full resolution. None or empty: the only one that there is
-        (TIFF, a crop that names its dataset, a zarr that is an array itself), or else ``default``.
+    :param dataset: the array in it; a group stands for its full resolution. ``-``: the only one that there is. None or
+        empty: the container itself (TIFF, a crop that names its dataset, a zarr that is an array), ``default``, or the only one.
     :param voxel_size: (z, y, x) in nm; overrides the stored one, and is needed where none is stored.
     :param writable: only for zarr.
     :raises UserError: if it is missing, is of no known format, or has no voxel size.
     """
-    name = str(container)
+    name, dataset = str(container), dataset or None
     override = None if voxel_size is None else tuple(float(v) for v in voxel_size)
     if not name.startswith("s3://") and Path(name).suffix.lower() == ".json":
-        return crops.open_crop(Path(name), dataset or None, default, override, open_volume)
+        return crops.open_crop(Path(name), dataset, default, override, open_volume)
     if _is_images(name):
         open_images = section_files.open_directory if Path(name).is_dir() else tiff.open_stack
-        return open_images(Path(name), dataset or None, override)
-    volume = open_in(_tree(name, writable), dataset or None, default, override)
+        return open_images(Path(name), None if dataset == ONLY else dataset, override)
+    volume = open_in(_tree(name, writable), dataset, default, override, writable)
     if writable and getattr(volume.array, "read_only", True):
         raise UserError(f"{volume.name}: only zarr is written. Name a .zarr output")
     return replace(volume, writable=writable)
@@ -43,6 +43,8 @@ def find_volume(container: str | Path, dataset: str) -> Volume | None:
     """The volume ``dataset`` of ``container``, or None if there is none."""
     if not ("://" in str(container) or Path(container).exists()):
         return None
+    if dataset == ONLY:
+        return open_volume(container, dataset)
     path = dataset.strip("/")
     is_there = any(found == path or found.startswith(f"{path}/") for found in list_datasets(container))
     return open_volume(container, dataset) if is_there else None

@@ -132,6 +132,8 @@ def _store(url: str, n5: bool) -> Any:
     """
     import zarr
 
+    from lsd_experiments.arrays.zarr_arrays import repaired
+
     class Named(zarr.storage.FSStore):
         def __init__(self, *_: Any, **options: Any) -> None:
             super().__init__(url, mode="r", exceptions=(KeyError, FileNotFoundError), fs=_filesystem(os.getpid()), **options)
@@ -145,7 +147,7 @@ def _store(url: str, n5: bool) -> Any:
             if not found:
                 raise KeyError(key)
             (content,) = found.values()
-            return content
+            return repaired(content, f"{url}:{key.rpartition('/')[0]}") if key.endswith(".zarray") else content
 
         def __contains__(self, key: object) -> bool:
             return bool(self._read([self._normalize_key(key)]))
@@ -209,7 +211,9 @@ def _store(url: str, n5: bool) -> Any:
             return self.fs
 
     class NamedN5(zarr.n5.N5FSStore, Named):
-        pass
+        def __getitem__(self, key: str) -> bytes:
+            content: bytes = super().__getitem__(key)
+            return repaired(content, f"{url}:{key.rpartition('/')[0]}", codecs=False) if key.endswith(".zarray") else content
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # N5 leaves zarr with version 3, which is excluded

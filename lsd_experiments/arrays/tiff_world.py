@@ -68,7 +68,7 @@ def _ome_voxel_size(root: xml.Element, where: str) -> Nanometres | None:
     units = [pixels.attrib.get(f"PhysicalSize{a}Unit", "µm") for a in "ZYX"]
     if {"pixel", "reference frame"} & {*units}:  # OME's words for sizes that are not known
         return None
-    stored = [pixels.attrib[f"PhysicalSize{a}"] for a in "ZYX"]
+    stored = [_number(pixels.attrib[f"PhysicalSize{a}"]) for a in "ZYX"]
     sizes = triple(stored, f"{where}: PhysicalSize of its OME metadata", positive=True)
     return tuple(size * nm_per(unit, f"{where}: OME metadata") for size, unit in zip(sizes, units, strict=True))
 
@@ -86,7 +86,7 @@ def _imagej_voxel_size(file: Any, where: str) -> Nanometres | None:
     if not (ny and nx):
         raise UserError(f"{where}: ImageJ's tags say no pixels per {unit}. Say the voxel size: --voxel-size, or 'voxel_size' in "
                         "a crop file")
-    spacing = _number(metadata["spacing"])
+    spacing = abs(_number(metadata["spacing"]))  # negative in stacks from below
     return triple([spacing * z, dy / ny * y, dx / nx * x], f"{where}: ImageJ's voxel size", positive=True)
 
 
@@ -95,7 +95,8 @@ def _letter(unit: object) -> str:
 
 
 def _number(value: object) -> float:
+    """``value`` as a number, NaN if it is none."""
     try:
-        return abs(float(str(value)))  # ImageJ writes a negative one for stacks from below
+        return float(str(value))
     except ValueError:
         return float("nan")

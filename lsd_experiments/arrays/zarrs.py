@@ -1,13 +1,16 @@
 """zarr 2, plain (attributes ``resolution`` and ``offset`` in nm, z y x) or OME-Zarr."""
 
+import json
 from pathlib import Path
 from typing import Any
 
-from lsd_experiments.arrays import ome
-from lsd_experiments.arrays.metadata import world
+from lsd_experiments.arrays import axes, ome
+from lsd_experiments.arrays.axes import spatial
+from lsd_experiments.arrays.metadata import Place, world
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Nanometres
 
+AXES = ("axis_names", "_ARRAY_DIMENSIONS")  # attributes that name the axes
+LISTS = ("resolution", "voxel_size", "offset", "units")  # those with a number for each axis
 
 class Zarr:
     """The zarr container in ``store``, which is called ``container`` in messages."""
@@ -21,39 +24,43 @@ class Zarr:
         """The array at ``path``, or None if there is none."""
         import zarr
 
-        import lsd_experiments.arrays.codecs  # noqa: F401  (so that damaged chunks are noticed)
+        from lsd_experiments.arrays.zarr_arrays import Array
 
-        if not zarr.storage.contains_array(self.store, path):
-            return None
         with self._readable(path):
-            return zarr.Array(self.store, path=path, read_only=not self.writable)
+            if not zarr.storage.contains_array(self.store, path):
+                return None
+            return Array(self.store, path=path, read_only=not self.writable)
 
     def attrs(self, path: str) -> dict[str, Any]:
         """The attributes of the group or array at ``path``."""
-        import zarr
-
-        node = self.array(path)
-        if node is None and zarr.storage.contains_group(self.store, path):
-            node = zarr.Group(self.store, path=path, read_only=True)
         with self._readable(path):
-            return {} if node is None else dict(node.attrs.asdict())
+            stored = self.store.get(f"{path}/.zattrs".lstrip("/"))
+            attrs = {} if stored is None else json.loads(bytes(stored))
+        if not isinstance(attrs, dict):
+            raise UserError(f"{self.container}:{path}: its attributes are {str(attrs)[:80]}, no table. Correct its .zattrs")
+        return attrs
 
     def children(self, path: str) -> list[str]:
         """The names in the group at ``path``."""
         return [name for name in self.store.listdir(path) if not name.startswith(".")]
 
-    def world(self, path: str) -> tuple[Nanometres | None, Nanometres | None]:
+    def world(self, path: str, offset_only: bool = False) -> Place:
         """Voxel size and offset: from the OME scale level that ``path`` is, or else its attributes."""
         level = ome.level(*self._parent(path))
-        return ome.world(*level) if level else world(self.attrs(path), f"{self.container}:{path}")
+        if level:
+            return ome.world(*level, offset_only)
+        attrs, names = self.attrs(path), self._named(path)
+        turned = {key: spatial(attrs[key], names) if key in LISTS else attrs[key] for key in attrs}
+        return world(turned, f"{self.container}:{path}", offset_only)
 
-    def channel_axis(self, path: str) -> bool | None:
-        """Known for OME scale levels."""
+    def axes(self, path: str) -> list[str] | None:
+        """The names of the axes of the array at ``path``, as OME, funlib.persistence or xarray tell them."""
         level = ome.level(*self._parent(path))
-        array = self.array(path)
-        if not level or array is None:
-            return None
-        return ome.has_channels(level[0], array.shape, f"{self.container}:{path}")
+        return ome.axes(level[0]) if level else self._named(path)
+
+    def _named(self, path: str) -> list[str] | None:
+        attrs = self.attrs(path)
+        return next(filter(None, (axes.clean(attrs.get(key)) for key in AXES)), None)
 
     def _parent(self, path: str) -> tuple[dict[str, Any], str, str]:
         """What :func:`ome.level` needs: the attributes of the group that holds ``path``, its name in it, and where.
@@ -71,6 +78,11 @@ class Zarr:
         return _Readable(f"{self.container}:{path}")
 
 
+# What zarr, numpy and json raise on metadata that is nonsense.
+NONSENSE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, AssertionError, RecursionError,
+            NotImplementedError)
+
+
 class _Readable:
     """Turns what zarr says about broken metadata into a :class:`UserError`."""
 
@@ -83,7 +95,7 @@ class _Readable:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         import zarr
 
-        if isinstance(error, (zarr.errors.MetadataError, ValueError, KeyError, TypeError)):
+        if isinstance(error, (*NONSENSE, zarr.errors.MetadataError)):
             raise UserError(f"{self.where}: its metadata cannot be read ({error}). Fetch or make it again") from error
 
 
@@ -92,11 +104,12 @@ def open_local(container: str, writable: bool = False) -> Zarr:
 
     :raises UserError: if it is none, or of another version.
     """
-    import zarr
+    from lsd_experiments.arrays.zarr_arrays import Directory
 
     if not any((Path(container) / name).is_file() for name in (".zgroup", ".zarray")):
         if (Path(container) / "zarr.json").is_file():
             raise UserError(f"{container}: zarr format 3 is not read. Convert it to format 2")
-        raise UserError(f"{container}: a directory, but neither zarr nor N5 (it has none of .zgroup, .zarray and "
-                        "attributes.json)")
-    return Zarr(container, zarr.DirectoryStore(container), writable)
+        if not any(next(Path(container).glob(f"{below}.zarray"), None) for below in ("*/", "*/*/", "*/*/*/")):
+            raise UserError(f"{container}: a directory, but neither zarr nor N5 (it has none of .zgroup, .zarray and "
+                            "attributes.json)")
+    return Zarr(container, Directory(container), writable)

@@ -150,17 +150,20 @@ def _views(container: str, prefix: str) -> Iterator[View]:
     if not named:
         volume = open_volume(container, default="volumes/raw")
         yield View(prefix + (volume.dataset or "raw"), volume)
+    errors: list[UserError] = []
     for name in named:
         kind = SHOWN[name]
         try:
             volume = open_volume(container, name)
         except UserError as error:
-            if name == named[0]:
-                raise
-            logger.warning("not shown: %s", error)  # labels that do not cover a crop of raw
+            errors.append(error)
             continue
         is_first = kind is not Kind.RAW or name == next(other for other in named if SHOWN[other] is Kind.RAW)
         yield View(prefix + name.rsplit("/", 1)[-1], volume, kind, visible=is_first and kind is not Kind.MASK)
+    if len(errors) == len(named) and errors:
+        raise errors[0]
+    for refusal in errors:
+        logger.warning("not shown: %s", refusal)  # labels that do not cover a crop of raw, what is damaged
 
 
 def _first(data_dir: Path) -> list[str]:

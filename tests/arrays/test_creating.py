@@ -26,7 +26,8 @@ def test_other_programs_can_read_it(tmp_path) -> None:
     volume.write(volume.box, values)
     array = zarr.open(str(tmp_path / "new/out.zarr"), mode="r")["volumes/affs"]
     assert dict(array.attrs) == {"resolution": [40, 10, 4.6], "offset": [120, 30, 9.2],
-                                 "provenance": {"stage": "test"}}
+                                 "voxel_size": [40, 10, 4.6], "units": ["nm"] * 3, "axis_names": ["c^", "z", "y", "x"],
+                                 "types": ["channel", "space", "space", "space"], "provenance": {"stage": "test"}}
     assert isinstance(array.attrs["resolution"][0], int)  # gunpowder 1.4 wants whole numbers to be int
     assert (array.chunks, array.compressor.codec_id, array.compressor.level) == ((3, 5, 64, 9), "gzip", 5)
     np.testing.assert_array_equal(array[:], values)
@@ -145,7 +146,7 @@ def test_nobody_sees_a_dataset_without_its_metadata(tmp_path) -> None:
     done.set()
     looking.join()
     assert seen
-    assert all(attributes == {"resolution", "offset"} for attributes in seen)
+    assert all(attributes == {"resolution", "offset", "voxel_size", "units", "axis_names", "types"} for attributes in seen)
 
 
 def test_buckets_are_not_written(tmp_path, monkeypatch) -> None:
