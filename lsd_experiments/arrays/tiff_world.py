@@ -68,12 +68,12 @@ def _ome_voxel_size(root: xml.Element, where: str) -> Nanometres | None:
     units = [pixels.attrib.get(f"PhysicalSize{a}Unit", "µm") for a in "ZYX"]
     if {"pixel", "reference frame"} & {*units}:  # OME's words for sizes that are not known
         return None
-    stored = [_as_number(pixels.attrib[f"PhysicalSize{a}"]) for a in "ZYX"]
+    stored = [_number(pixels.attrib[f"PhysicalSize{a}"]) for a in "ZYX"]
     sizes = triple(stored, f"{where}: PhysicalSize of its OME metadata", positive=True)
     return tuple(size * nm_per(unit, f"{where}: OME metadata") for size, unit in zip(sizes, units, strict=True))
 
 
-def _as_number(text: str) -> float | str:
+def _number(text: str) -> float | str:
     """``text`` as a number, or as it is if it is none."""
     try:
         return float(text)
