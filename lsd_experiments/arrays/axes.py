@@ -12,6 +12,7 @@ from lsd_experiments.errors import UserError
 
 SPACE = ("z", "y", "x")
 SYNONYMS = {"time": "t", "channel": "c", "channels": "c"}
+MOST_CHANNELS = 32  # of volumes of this field
 NAMED = 'Name its axes with the attribute "axis_names", like ["c^", "z", "y", "x"], or convert it'
 
 
@@ -80,9 +81,9 @@ def guess_channels(shape: tuple[int, ...], where: str, keep: bool, ours: bool) -
 
 
 def _is_channels_last(shape: tuple[int, ...]) -> bool:
-    """Nobody has more channels than voxels along x, nor four voxels along x of many along z and y."""
+    """Whether the last axis is shorter than all others, or than more channels than there are, or of a few voxels beside many."""
     first, *middle, last = shape
-    return last < first or (last <= 4 and 4 * last <= min(middle))
+    return (last < first and (last < min(middle) or first > MOST_CHANNELS)) or (last <= 4 and 4 * last <= min(middle))
 
 
 def spatial(values: Any, names: list[str] | None) -> Any:

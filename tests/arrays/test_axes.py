@@ -75,12 +75,19 @@ def test_a_transposed_volume_reads_its_chunks_only(tmp_path, raw) -> None:
 
 
 @pytest.mark.parametrize(("shape", "message"), [
+    ((40, 40, 3, 24), "looks like channels last"),
     ((24, 40, 40, 3), "looks like channels last"), ((40, 40, 30, 24), "looks like channels last"),
     ((2, 40, 40, 3), "looks like channels last"), ((2, 3, 5, 7, 9), "volumes are"), ((7, 9), "volumes are")])
 def test_axes_without_names_that_are_no_volume(tmp_path, shape, message) -> None:
     zarr.open(str(tmp_path / "a.zarr"), mode="w", shape=shape, dtype="u1").attrs["resolution"] = [40, 10, 5]
     with pytest.raises(UserError, match=message):
         open_volume(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("shape", [(10, 4, 5, 6), (3, 5, 7, 9), (12, 40, 40, 20)])
+def test_channels_first_need_no_names(tmp_path, shape) -> None:
+    zarr.open(str(tmp_path / "a.zarr"), mode="w", shape=shape, dtype="u1").attrs["resolution"] = [40, 10, 5]
+    assert (open_volume(tmp_path / "a.zarr").channels, open_volume(tmp_path / "a.zarr").shape) == (shape[0], shape[1:])
 
 
 def test_channels_last_are_read_if_they_are_named(tmp_path) -> None:
