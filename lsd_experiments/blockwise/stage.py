@@ -254,9 +254,11 @@ def describe_input(volume: Volume) -> dict[str, Any]:
     changed = f", changed {faults.identity}" if faults is not None and faults.identity else ""
     found = f"{key}{changed}{part}" if key else f"{fingerprint(volume)}{changed}"
     described: dict[str, Any] = {"name": f"{Path(volume.container).name}:{volume.dataset}{part}", "fingerprint": found}
-    if key and faults is None and has_chunks(volume):
+    if faults is not None or isinstance(volume.array, _Unmade):
+        return described
+    if key and has_chunks(volume):
         described["content"] = fingerprint(volume)
-    files = look(volume) if faults is None else None
+    files = look(volume)
     return {**described, "files": files} if files else described
 
 
