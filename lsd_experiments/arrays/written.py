@@ -234,7 +234,8 @@ def written_chunks(volume: Volume) -> Written | None:
     import zarr
 
     array = volume.array
-    is_directory = type(getattr(array, "store", None)) is zarr.DirectoryStore
+    store = getattr(array, "store", None)
+    is_directory = isinstance(store, zarr.DirectoryStore) and not isinstance(store, zarr.n5.N5Store)
     if not is_directory or getattr(getattr(array, "compressor", None), "codec_id", "") != "gzip":
         return None
     return Written(volume)
