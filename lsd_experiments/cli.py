@@ -94,7 +94,7 @@ def not_negative(text: str) -> int:
 
 
 def add_raw_range(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add ``--raw-range``, whose words :func:`lsd_experiments.intensity.parse` reads."""
+    """Add ``--raw-range``, whose words :func:`lsd_experiments.raw_range.parse` reads."""
     parser.add_argument(
         "--raw-range",
         nargs="+",

@@ -19,11 +19,10 @@ from numpy.typing import DTypeLike, NDArray
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
+from lsd_experiments.raw_range import Setting
 
 Range = tuple[float, float]
-Setting = str | tuple[float, float] | tuple[str, str]
 
-TYPE = "type"
 DIVIDED = (np.uint8, np.uint16)  # types whose range is what they are divided by: they are left as they are
 WHOLE = 2**24  # voxels up to which all are looked at; of larger volumes a sample, the same each time
 BOXES, SIDE = 64, 64  # of the sample: how many, and voxels along each axis
@@ -31,28 +30,6 @@ THINNED = 2**20  # voxels of a volume that percentiles are taken of
 NOTE = "raw_range"  # in a checkpoint's record
 OUTLIERS = 1e-4  # the share of voxels that may be hot or dead
 REMEDY = "--raw-range LOW HIGH (raw_range = [LOW, HIGH] in [predict])"
-
-
-def parse(given: str | Sequence[float | str], key: str = "--raw-range") -> Setting:
-    """The setting that a command line's words, or a configuration's value, stand for.
-
-    :raises UserError: if they are none, or the first of two is not below the second; ``key`` is how messages call it
-    """
-    parts = [given] if isinstance(given, str) else list(given)
-    if parts == [TYPE]:
-        return TYPE
-    wrong = UserError(f"{key}: {' '.join(map(str, parts))} is neither '{TYPE}', nor two numbers, nor two percentiles like "
-                      "0.1% 99.9%, of which the first is the smaller. Give one of them")
-    percent = [str(part).endswith("%") for part in parts]
-    if len(parts) != 2 or percent[0] != percent[1]:
-        raise wrong
-    try:
-        low, high = (float(str(part).removesuffix("%")) for part in parts)
-    except ValueError:
-        raise wrong from None
-    if not (math.isfinite(low) and math.isfinite(high) and low < high) or (percent[0] and not 0 <= low < high <= 100):
-        raise wrong
-    return (f"{low:g}%", f"{high:g}%") if percent[0] else (low, high)
 
 
 def kind_of(dtype: DTypeLike) -> str:

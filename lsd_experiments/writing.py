@@ -42,6 +42,8 @@ def put_bytes(path: Path, data: bytes) -> None:
         part.replace(path)
         sync_directory(path.parent)
     except OSError as error:
+        if error.errno is None:
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)

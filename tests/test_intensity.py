@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lsd_experiments import intensity
+from lsd_experiments import intensity, raw_range
 from lsd_experiments.arrays import create_volume
 from lsd_experiments.errors import UserError
 
@@ -22,13 +22,13 @@ def make(tmp_path):
     (("0.1%", "99.9%"), ("0.1%", "99.9%")),
 ])
 def test_settings(given, found):
-    assert intensity.parse(given) == found
+    assert raw_range.parse(given) == found
 
 
 @pytest.mark.parametrize("given", ["tpye", [1], [1, 2, 3], [2, 1], [1, 1], ["1%", 2], [1, "x"], ["-1%", "5%"], [0, 1e999], []])
 def test_what_is_none(given):
     with pytest.raises(UserError, match=r"raw_range: .* neither"):
-        intensity.parse(given, "raw_range")
+        raw_range.parse(given, "raw_range")
 
 
 @pytest.mark.parametrize(("dtype", "low_high"), [

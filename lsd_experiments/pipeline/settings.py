@@ -16,8 +16,8 @@ from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
-from lsd_experiments.intensity import Setting, parse
 from lsd_experiments.rag.address import is_url, split_password
+from lsd_experiments.raw_range import Setting, parse
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.settings import Settings, load_settings
 

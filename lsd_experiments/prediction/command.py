@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import cli
 from lsd_experiments.cli import positive
-from lsd_experiments.intensity import parse
 from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, RAW, PredictionSettings
+from lsd_experiments.raw_range import parse
 from lsd_experiments.training.options import PRECISIONS
 
 if TYPE_CHECKING:

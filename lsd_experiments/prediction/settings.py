@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsd_experiments.geometry import Nanometres
-from lsd_experiments.intensity import Setting
 from lsd_experiments.networks.network import Shape
+from lsd_experiments.raw_range import Setting
 
 RAW = "volumes/raw"  # the dataset, where none is named
 OF_LSDS = ("lsds_file", "lsds_dataset", "lsds_on_the_fly", "lsds_setup", "lsds_iteration")

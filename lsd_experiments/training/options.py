@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsd_experiments import cli, intensity
+from lsd_experiments import cli, raw_range
 from lsd_experiments.cli import not_negative, positive
 from lsd_experiments.errors import UserError
-from lsd_experiments.intensity import Setting
 from lsd_experiments.networks.network import Network, Shape
+from lsd_experiments.raw_range import Setting
 
 if TYPE_CHECKING:
     from lsd_experiments.datasets import Dataset
@@ -124,7 +124,7 @@ def from_arguments(arguments: argparse.Namespace) -> TrainingOptions:
         if key in names
     }
     values["data"] = tuple(path if "://" in path else str(Path(path).resolve()) for path in arguments.data)
-    values["raw_range"] = intensity.parse(arguments.raw_range) if arguments.raw_range else None
+    values["raw_range"] = raw_range.parse(arguments.raw_range) if arguments.raw_range else None
     values["input_shape"] = values["input_shape"] or None
     values["batch_size"] = arguments.batch_size or arguments.devices
     if values["batch_size"] % arguments.devices:

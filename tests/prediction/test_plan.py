@@ -125,10 +125,10 @@ def test_only_what_is_read_is_checked(plan, tmp_path):
 
 
 def test_raw_of_a_type_that_is_none(plan, tmp_path):
-    volume = create_volume(tmp_path / "int.zarr", "volumes/raw", (10, 15, 20), (50, 9, 4.6), (0, 0, 0), "complex64")
-    with pytest.raises(UserError, match="raw of type complex64"):
+    with pytest.raises(UserError, match=r"volumes/raw: arrays of type '<c8' are no volumes"):
+        create_volume(tmp_path / "int.zarr", "volumes/raw", (10, 15, 20), (50, 9, 4.6), (0, 0, 0), "complex64")
+    with pytest.raises(UserError, match=r"volumes/raw: arrays of type '<c8' are no volumes"):
         check_raw(plan(tmp_path / "int.zarr"))
-    assert volume.dtype == np.complex64
 
 
 def test_the_dataset_of_raw(make_raw, plan, tmp_path):
