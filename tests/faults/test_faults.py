@@ -72,11 +72,7 @@ def truncate(chunk: Path) -> bytes:
 
 @pytest.mark.parametrize("what", ["raw", "affs"])
 def test_a_truncated_chunk_of_the_input_is_named(scene, reference, tmp_path, what):
-    """It is not read as zeros, and no block that reads it is written; all others are.
-
-    Raw is looked at before anything is made, as small inputs are: status 2. Predicted affinities are known by what made them: the
-    blocks fail that need the chunk, status 1.
-    """
+    """It is refused before anything is made: small inputs are read, and of what was predicted each chunk is on record."""
     directory = tmp_path / "damaged"
     if what == "raw":
         place = shutil.copytree(scene / "raw.zarr", tmp_path / "raw.zarr")
@@ -89,16 +85,12 @@ def test_a_truncated_chunk_of_the_input_is_named(scene, reference, tmp_path, wha
     chunk = place / "volumes" / what / number
     before = truncate(chunk)
     run = Run(config, tmp_path / "log")
-    assert run.wait() == (2 if what == "raw" else 1), run.text()
-    assert f"{place}:volumes/{what}: chunk {number} cannot be read" in run.text()
+    assert run.wait() == 2, run.text()
+    assert f"{place}:volumes/{what}: chunk {number} " in run.text()
     assert "Traceback" not in run.text()
+    assert not (directory / "out.zarr" / "volumes" / made).exists()
 
     chunk.write_bytes(before)
-    if (directory / "out.zarr" / "volumes" / made).exists():
-        written, whole = (open_volume(str(out / "out.zarr"), f"volumes/{made}").read() for out in (directory, reference))
-        damaged = (..., slice(12 if what == "raw" else 16, 24), slice(32, 64), slice(0, 30))
-        assert not written[damaged].any(), "something was made of the damaged chunk"
-        assert (written == whole)[written > 0].all()
     run = Run(config, tmp_path / "log")
     assert run.wait() == 0, run.text()
     assert_same(reference, directory, without="none" if what == "raw" else "/affs/")

@@ -98,7 +98,7 @@ def test_an_older_graph_is_put_back_in_mid_stage(done, path, undisturbed, stage,
     if stage == "extract_fragments":
         volume.array.attrs.pop("finished")
     run(path)
-    assert f"{27 - blocks} blocks were done, and what they wrote is gone" in caplog.text
+    assert f"{27 - blocks} of 27 finished blocks are done again: their {TABLES[stage]} are not in" in caplog.text
     check_equal(done, undisturbed)
 
 
@@ -122,7 +122,7 @@ def test_the_graph_is_put_back_while_blocks_are_worked_on(done, path, undisturbe
 
     monkeypatch.setattr(engine, "_run_server", run_server)
     run(path)
-    assert caplog.text.count("7 blocks were done, and what they wrote is gone") == 2
+    assert caplog.text.count("7 of 27 finished blocks are done again: their edges_hist_quant_50 are not in") == 2
     check_equal(done, undisturbed)
 
 
