@@ -85,7 +85,11 @@ class AgglomeratePlan:
             return State("new")
         with open_store(self.db, readonly=True) as store:
             stage, name = store.stage(self.edges), store.name
-        return State("new") if stage is None else state_of(f"{self.edges} in {name}", stage[0], stage[1], self.made)
+            lost = store.lost_rows(self.edges) if stage is not None and stage[1] else ""
+        if stage is None:
+            return State("new")
+        state = state_of(f"{self.edges} in {name}", stage[0], stage[1], self.made)
+        return State("stale", lost) if state.kind == "done" and lost else state
 
     def task(self, workers: Workers) -> BlockTask:
         """What is done to which blocks."""

@@ -158,13 +158,15 @@ class FragmentsPlan:
             return State("new", "are not there")
         with open_store(self.db, readonly=True) as store:
             stage, name = store.stage(NODES), store.name
+            lost = store.lost_rows(NODES) if stage is not None and stage[1] else ""
         if stage is None:
             return State("new", "are not there")
         place, container = stage[0].get("fragments"), container_id(self.output.container)
         if str(place).rpartition(":")[2] != self.output.dataset or container is None or stage[0].get("container") != container:
             raise UserError(f"{name} holds the region graph of {place}, in another container than {self.output.name}. Name "
                             "another 'db', or remove it yourself")
-        return state_of(name, stage[0], stage[1], self.made)
+        state = state_of(name, stage[0], stage[1], self.made)
+        return State("stale", f"are not all there: {lost}") if state.kind == "done" and lost else state
 
 
 def plan_fragments(affs: Volume, container: str, dataset: str, db: str, settings: FragmentsSettings,

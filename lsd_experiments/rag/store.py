@@ -216,15 +216,23 @@ class RagStore:
         """How many rows the table of edges has: one for each block that knows of an edge."""
         return int(self._database.fetch(f"SELECT count(*) FROM {edges_table(merge_function)}")[0][0])
 
-    def check_count(self, name: str) -> None:
-        """Compare how many rows there are with what the blocks of stage ``name`` wrote.
+    def lost_rows(self, name: str) -> str:
+        """In words, how many rows of a finished stage ``name`` are there of those that its blocks wrote; empty if as many.
 
-        :raises UserError: if these are not as many
+        Nothing is known of stages that a version before finished.
         """
-        written = int(self._ledger(name)["written"].sum())
+        stage, ledger = self._stage(name), self._ledger(name)
+        if stage is None or (LEDGER_FACT not in stage[0] and not len(ledger)):
+            return ""
+        written = int(ledger["written"].sum())
         found = self.count_nodes() if name == NODES else self.count_edge_rows(name.removeprefix("edges_"))
-        if found != written:
-            raise self._changed(name, f"{found} of {written} rows are there")
+        return "" if found == written else f"{found} of {written} rows are there"
+
+    def check_count(self, name: str) -> None:
+        """:raises UserError: if there are not as many rows as the blocks of stage ``name`` wrote"""
+        lost = self.lost_rows(name)
+        if lost:
+            raise self._changed(name, lost)
 
     def checked_nodes(self, batch: int = BATCH) -> Iterator[tuple[Ids, NDArray[np.float64]]]:
         """As :meth:`iterate_nodes`; at the end, all nodes are compared with what the blocks wrote.

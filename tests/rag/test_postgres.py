@@ -64,6 +64,7 @@ def test_a_schema_of_something_else_is_refused(cluster, url):
 
 
 def test_the_password_may_be_in_the_environment_or_a_file(cluster, url, monkeypatch, tmp_path):
+    monkeypatch.delenv("PGPASSWORD", raising=False)  # a configuration that was loaded in this process may have set it
     bare = url.replace(cluster.url, cluster.bare_url)
     with pytest.raises(UserError, match=r"it wants a password\. Set PGPASSWORD, or fill"):
         open_store(bare, create=True)
