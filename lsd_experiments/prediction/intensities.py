@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from lsd_experiments import intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.intensity import NOTE, Range, Setting
+from lsd_experiments.intensity import NOTE, Range
 from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.raw_range import Setting
 
 logger = logging.getLogger(__name__)
 OUTSIDE = 1 / 10  # of the range's width that raw may reach further

@@ -12,8 +12,9 @@ from lsd_experiments import intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.errors import UserError
-from lsd_experiments.intensity import NOTE, Range, Setting
+from lsd_experiments.intensity import NOTE, Range
 from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.raw_range import Setting
 from lsd_experiments.training.data import Sample
 
 logger = logging.getLogger(__name__)
