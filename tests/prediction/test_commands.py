@@ -25,7 +25,8 @@ def files_of(directory):
 
 
 def chunks_of(container):
-    return {path: time for path, time in files_of(container).items() if "/affs/" in path and not Path(path).name.startswith(".")}
+    parts = ((path, time, path.rpartition("/affs/")) for path, time in files_of(container).items())
+    return {path: time for path, time, (_, within, name) in parts if within and not name.startswith(".")}
 
 
 @pytest.fixture(scope="module")
