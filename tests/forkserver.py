@@ -23,8 +23,8 @@ from pathlib import Path
 
 # What our scripts import, but nothing of ours, of which a test may bring another copy.
 LIGHT = ("argparse", "cc3d", "daisy", "fastremap", "h5py", "imagecodecs", "matplotlib.figure", "neuroglancer", "numba", "numpy",
-         "pydantic", "requests", "s3fs", "scipy.ndimage", "scipy.sparse", "scipy.spatial", "sqlite3", "tifffile", "tqdm", "waterz",
-         "zarr")  # fmt: skip
+         "pydantic", "requests", "s3fs", "scipy.ndimage", "scipy.sparse", "scipy.spatial", "sqlite3", "tempfile", "tifffile",
+         "tqdm", "waterz", "zarr")  # fmt: skip
 
 
 def serve(kind: str, server: socket.socket) -> list[str]:

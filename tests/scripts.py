@@ -5,8 +5,8 @@ imported them 0.05. So two servers (:mod:`tests.forkserver`), each started when 
 which has all that a process has: ``frameworks`` has imported these three and run none of them, since what they start when they
 first compute does not outlive a fork; ``light`` has numpy, zarr and the like. Neither has imported our package.
 
-A new interpreter takes their place (``fresh=True``; and where libraries would read another environment at their import) in tests of
-signals and kills, of what is imported, how quickly and with what noise; and each script has at least one test that starts it so.
+A new interpreter takes their place (``fresh=True``; and where libraries would read another environment at their import) in tests
+of signals and kills, of what is imported, how quickly and with what noise; and tests/test_help.py starts each script in one.
 """
 
 import functools
@@ -111,7 +111,7 @@ class Server:
             return subprocess.CompletedProcess([sys.executable, *words], int(status), *(text.result() for text in kept))
 
     def _ask(self, message: bytes, output: list[int]) -> None:
-        with open(os.devnull) as nothing:
+        with Path(os.devnull).open() as nothing:
             sent = socket.send_fds(self.socket, [message], [nothing.fileno(), *output])
         self.socket.sendall(message[sent:])
         for descriptor in output:

@@ -2,11 +2,11 @@
 
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.scripts import run_script
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "02_train/status.py"
@@ -32,7 +32,7 @@ def test_a_row_per_directory_below_its_date_and_machine():
 ])  # fmt: skip
 def test_it_refuses(arguments, message):
     readme = (ROOT / "README.md").read_bytes()
-    ended = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=120)
+    ended = run_script(SCRIPT, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.endswith(message)
     assert ended.stderr.count("\n") == 1

@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from lsd_experiments.pipeline.plans import stage_names
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.rag import open_store
+from tests.scripts import run_script
 
 STAGES = ["extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation"]
 EXTRACT = "threshold = 0.5"
@@ -209,7 +208,7 @@ def test_status_tells_what_is_on_disk(config, done):
     assert re.search(r"^extract_fragments +done +27/27 ", text, re.MULTILINE)
     shutil.rmtree(done / "out.zarr" / "volumes" / "segmentation_50")
     script = Path(lsd_experiments.__file__).parents[1] / "03_predict" / "status.py"
-    told = subprocess.run([sys.executable, script, path], capture_output=True, text=True, check=True).stdout
+    told = run_script(script, path).stdout
     assert re.search(r"^extract_segmentation +to do +0/27 ", told, re.MULTILINE)
 
 

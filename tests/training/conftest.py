@@ -20,6 +20,7 @@ from lsd_experiments import frameworks
 from lsd_experiments.datasets import ZEBRAFINCH
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.training.beginning import LOCK
+from tests.scripts import run_script
 
 frameworks.import_gunpowder()
 
@@ -154,9 +155,7 @@ class Setup:
         return [sys.executable, str(self.directory / script), *map(str, arguments)]
 
     def run(self, script, *arguments):
-        return subprocess.run(
-            self.command(script, *arguments), cwd=self.directory, env=self.environment, capture_output=True, text=True
-        )
+        return run_script(self.directory / script, *arguments, cwd=self.directory, env=self.environment)
 
     def start(self, script, *arguments):
         """In a process group of its own."""

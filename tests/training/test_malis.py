@@ -26,6 +26,9 @@ from lsd_experiments.networks import Head, Network
 from lsd_experiments.training.malis_loss import malis_error
 from lsd_experiments.training.options import TrainingOptions
 from lsd_experiments.training.trainer import Trainer, weighted_error
+from tests.scripts import run_script
+from tests.scripts import run_script
+from tests.scripts import run_script
 with np.load(sys.argv[1]) as arrays:
     raw, targets, usual, known, *weights = (arrays[name] for name in arrays)
 network = Network(1, 1, ((1, 2, 2),), (Head("affs", 3),))
@@ -243,8 +246,7 @@ def test_lsds_keep_their_loss(make_run):
 
 def test_the_option_is_there_for_malis_alone(root):
     def train(directory, *arguments):
-        command = [sys.executable, str(root / "02_train" / directory / "train.py"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True)
+        return run_script(root / "02_train" / directory / "train.py", *arguments)
 
     for variant in ("malis", "mtlsd_malis"):
         for dataset in ("zebrafinch", "fib25"):

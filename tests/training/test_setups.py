@@ -2,8 +2,6 @@
 
 import difflib
 import runpy
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from lsd_experiments.prediction.autocontext import find_lsd_network
 from lsd_experiments.prediction.blockwise import predict_scan
 from lsd_experiments.prediction.plan import make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
+from tests.scripts import run_script
 
 OFFSET = (200.0, 45.0, 63.0)  # of the volumes that conftest writes
 
@@ -77,7 +76,7 @@ def test_mknet_prints_and_writes_both_files(setup, tmp_path):
     from lsd_experiments.networks import read
     from lsd_experiments.networks.layers import parameters
 
-    ran = subprocess.run([sys.executable, str(setup / "mknet.py")], cwd=tmp_path, capture_output=True, text=True)
+    ran = run_script(setup / "mknet.py", cwd=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")
     found = [read(tmp_path / name) for name in ("train_net.json", "config.json")]
     network = load(setup, "mknet")["NETWORK"]
