@@ -1,11 +1,11 @@
-"""Try every experiment on this machine, and write the status table of README.md.
+"""Try every experiment on this machine, and write the status table of docs/status.md.
 
     python status.py --print --only zebrafinch/mtlsd fib25/lsd
 
 Each is tried as a user would, in a copy of 02_train, with feature maps reduced to 2 at each level: mknet.py at full width; a
 checkpoint of TensorFlow 1 (of xpress, a pickle) with the published names is written and loaded; train.py takes a step (two,
 for MALIS, one of each loss) at the published shapes; predict_scan.py predicts a synthetic volume. A directory that fails at one
-of them gets the last line of its error in the table, which goes to the screen with ``--print``, else into README.md.
+of them gets the last line of its error in the table, which goes to the screen with ``--print``, else into docs/status.md.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.networks.layers import parameters
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+STATUS = ROOT / "docs/status.md"
 BEGIN, END = "<!-- status: written by 02_train/status.py -->", "<!-- end of status -->"
 # In this order, since auto-context needs a trained network of LSDs.
 SCOPES = {  # of the published checkpoints; mtlsd_malis was published as a directory only
@@ -54,17 +54,17 @@ def main():
     """The command line."""
     parser = cli.parser(__doc__)
     parser.add_argument("--only", nargs="+", metavar="DATASET/VARIANT", default=EVERYTHING, help="these alone; with --print")
-    parser.add_argument("--print", action="store_true", help="print the table, and leave README.md as it is")
+    parser.add_argument("--print", action="store_true", help="print the table, and leave docs/status.md as it is")
     cli.run(command, parser)
 
 
 def command(options):
-    """Try the experiments of ``--only``, and print the table or put it into README.md."""
+    """Try the experiments of ``--only``, and print the table or put it into docs/status.md."""
     for name in options.only:
         if name not in EVERYTHING:
             raise UserError(f"--only {name}: no such experiment{nearest(name, EVERYTHING)}")
     if options.only != EVERYTHING and not options.print:
-        raise UserError("--only: README.md has all experiments. Pass --print, too")
+        raise UserError("--only: docs/status.md has all experiments. Pass --print, too")
     needed = {f"{name.split('/')[0]}/lsd" for name in options.only if name.endswith(AUTO_CONTEXT)}
     names = [name for name in EVERYTHING if name in needed or name in options.only]
     with tempfile.TemporaryDirectory() as directory:
@@ -76,10 +76,10 @@ def command(options):
     if options.print:
         print(text)
         return
-    before, _, rest = README.read_text().partition(BEGIN)
+    before, _, rest = STATUS.read_text().partition(BEGIN)
     _, found, after = rest.partition(END)
-    assert found, f"{README} has no place for the table: {BEGIN} ... {END}"
-    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    assert found, f"{STATUS} has no place for the table: {BEGIN} ... {END}"
+    STATUS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def row(work, name):

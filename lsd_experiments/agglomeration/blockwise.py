@@ -36,7 +36,7 @@ from lsd_experiments.provenance import provenance
 from lsd_experiments.rag import database_exists, open_store
 
 STAGE = "agglomerate"
-BYTES_PER_VOXEL = 50  # of a worker's memory, for each voxel that a block reads: measured, see docs/scaling.md
+BYTES_PER_VOXEL = 50  # of a worker's memory, for each voxel that a block reads: measured, see docs/performance.md
 
 
 def edges_name(merge_function: str) -> str:

@@ -71,13 +71,13 @@ class EvaluateSettings(Settings):
     """The ground truth: labels, skeletons, or both.
 
     :param labels_file: container of the labels
-    :param skeletons_file: file of skeletons, or directory of SWC files, see docs/skeletons.md
+    :param skeletons_file: file of skeletons, or directory of SWC files, see docs/evaluation.md
     :param skeletons_scale: nm per unit of the skeletons' positions
     :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that is labelled, or fragments cover)
     :param roi_shape: (z, y, x) in nm, its size
     :param best: the score that says which threshold is the best (default: ``xpress_erl_rand`` with skeletons, else ``voi_sum``)
     :param out_prefix: of the files that get the scores (default: ``<out_file without suffix>_<merge function>``)
-    :param scores_db: SQLite file that gets the scores, too: a table over checkpoints, see docs/scores.md
+    :param scores_db: SQLite file that gets the scores, too: a table over checkpoints, see docs/xpress.md
     """
 
     labels_file: str | None = None

@@ -49,7 +49,7 @@ from lsd_experiments.segmentation.segments import threshold_range
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.segmentation.streaming import stream_segments
 
-BYTES_PER_VOXEL = 30  # of an extracting worker's memory, for each voxel of a block: measured, see docs/scaling.md
+BYTES_PER_VOXEL = 30  # of an extracting worker's memory, for each voxel of a block: measured, see docs/performance.md
 Show = Callable[[dict[str, Any]], None]
 
 
