@@ -152,7 +152,7 @@ def test_a_bundle_is_refused_or_right(tmp_path) -> None:
 
     def read(path):
         bundle = open_bundle(index)
-        return read_checkpoint(index).network, {name: bundle.read(name).tolist() for name in bundle.entries}
+        return read_checkpoint(index).network, {name: bundle.read(name).tolist() for name in bundle.shapes}
 
     right = read(index)
     for path in (index, tmp_path / "train_net_checkpoint_7.data-00000-of-00001"):
