@@ -20,6 +20,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from lsd_experiments.arrays.n5 import N5
+from lsd_experiments.arrays.s3_chunks import chunk_names
 from lsd_experiments.arrays.zarrs import Zarr
 from lsd_experiments.errors import Passing, UserError
 
@@ -138,6 +139,7 @@ def _store(url: str, n5: bool) -> Any:
         def __init__(self, *_: Any, **options: Any) -> None:
             super().__init__(url, mode="r", exceptions=(KeyError, FileNotFoundError), fs=_filesystem(os.getpid()), **options)
             self.process = os.getpid()
+            self._named: dict[str, list[tuple[str, bool]]] = {}
 
         def __reduce__(self) -> Any:
             return _store, (url, n5)
@@ -147,7 +149,14 @@ def _store(url: str, n5: bool) -> Any:
             if not found:
                 raise KeyError(key)
             (content,) = found.values()
-            return repaired(content, f"{url}:{key.rpartition('/')[0]}") if key.endswith(".zarray") else content
+            array, _, name = key.rpartition("/")
+            return repaired(content, f"{url}:{array}", lambda meta: self._names(array, meta)) if name == ".zarray" else content
+
+        def _names(self, array: str, meta: dict[str, Any]) -> list[tuple[str, bool]]:
+            if array not in self._named:
+                path = self.map._key_to_str(array).rstrip("/")
+                self._named[array] = patiently(url, lambda: chunk_names(self._connected(), path, meta), PATIENCE)
+            return self._named[array]
 
         def __contains__(self, key: object) -> bool:
             return bool(self._read([self._normalize_key(key)]))
