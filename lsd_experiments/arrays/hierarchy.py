@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from lsd_experiments.arrays.axes import arrange, guess_channels
 from lsd_experiments.arrays.metadata import Place, placed
 from lsd_experiments.arrays.volume import Volume
-from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.errors import Passing, UserError, nearest
 from lsd_experiments.geometry import Box, Nanometres
 
 logger = logging.getLogger(__name__)
@@ -118,15 +118,33 @@ def _walk(tree: Hierarchy) -> Iterator[str]:
     for visited, group in enumerate(groups):  # grows while it is read
         if visited == VISITED:
             return
+        below: list[str] = []
         try:
             is_array = tree.array(group) is not None
         except UserError as error:
             logger.warning("cannot be read: %s", error)  # it is named; those beside it are good
             is_array = True
+        try:
+            below = [] if is_array else tree.children(group)
+        except UserError as error:
+            if not group:
+                raise
+            logger.warning("cannot be read: %s", error)
+            is_array = True
         if is_array:
             yield group
-            continue
-        groups += [f"{group}/{name}".lstrip("/") for name in tree.children(group)]
+        groups += [f"{group}/{name}".lstrip("/") for name in below]
+
+
+def holds(tree: Hierarchy, path: str) -> bool:
+    """Whether ``tree`` has something at ``path``, be it damaged, or no array at all."""
+    group, _, name = path.rpartition("/")
+    try:
+        return tree.array(path) is not None or name in tree.children(group)
+    except Passing:
+        raise
+    except UserError:  # said where it is opened
+        return True
 
 
 def _full_resolution(tree: Hierarchy, path: str) -> str | None:

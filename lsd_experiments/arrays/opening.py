@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lsd_experiments.arrays import crops, hdf5, n5, s3, section_files, tiff, zarrs
-from lsd_experiments.arrays.hierarchy import ONLY, Hierarchy, list_arrays, open_in
+from lsd_experiments.arrays.hierarchy import ONLY, Hierarchy, holds, list_arrays, open_in
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
 
@@ -58,6 +58,11 @@ def list_datasets(container: str | Path) -> list[str]:
     if not name.startswith("s3://") and Path(name).suffix.lower() == ".json":
         return crops.list_in_crop(Path(name), list_datasets)
     return list_arrays(_tree(name, writable=False))
+
+
+def has_dataset(container: str | Path, dataset: str) -> bool:
+    """Whether ``container``, which is no crop, has something of this name, also if it cannot be read; images have no names."""
+    return not _is_images(str(container)) and holds(_tree(str(container), writable=False), dataset.strip("/"))
 
 
 def is_one_volume(container: str) -> bool:

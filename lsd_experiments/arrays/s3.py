@@ -133,6 +133,7 @@ def _store(url: str, n5: bool) -> Any:
     """
     import zarr
 
+    from lsd_experiments.arrays.n5_store import table
     from lsd_experiments.arrays.zarr_arrays import repaired
 
     class Named(zarr.storage.FSStore):
@@ -220,6 +221,9 @@ def _store(url: str, n5: bool) -> Any:
             return self.fs
 
     class NamedN5(zarr.n5.N5FSStore, Named):
+        def _load_n5_attrs(self, path: str) -> dict[str, Any]:
+            return table(super()._load_n5_attrs(path), f"{url}:{path.rpartition('/')[0]}")
+
         def __getitem__(self, key: str) -> bytes:
             content: bytes = super().__getitem__(key)
             return repaired(content, f"{url}:{key.rpartition('/')[0]}", codecs=False) if key.endswith(".zarray") else content

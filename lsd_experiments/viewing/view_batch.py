@@ -1,6 +1,7 @@
 """The command behind 02_train/*/*/view_batch.py: all arrays of training snapshots (``snapshots/batch_<n>.hdf``)."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from lsd_experiments import cli
@@ -9,6 +10,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.viewing.layers import View
 from lsd_experiments.viewing.server import add_server_options, serve
 
+logger = logging.getLogger(__name__)
 SHOWN_FIRST = ("volumes/raw", "volumes/labels/neuron_ids")
 PREDICTIONS = ("pred_affinities", "pred_embedding", "pred_lsds")  # the first that there is, is visible over raw
 
@@ -40,7 +42,8 @@ def newest(directory: Path) -> str:
 
 def batch_views(files: list[str]) -> list[View]:
     """All arrays of the snapshots ``files``; raw and one prediction are visible."""
-    views = []
+    views: list[View] = []
+    errors: list[UserError] = []
     for file in files:
         datasets = list_datasets(file)
         first = [name for name in SHOWN_FIRST if name in datasets]
@@ -48,5 +51,12 @@ def batch_views(files: list[str]) -> list[View]:
         prediction = next((name for name in PREDICTIONS if f"volumes/{name}" in datasets), None)
         for dataset in [*first, *(name for name in datasets if name not in first)]:
             name = dataset.rsplit("/", 1)[-1]
-            views.append(View(prefix + name, open_volume(file, dataset), visible=name in ("raw", prediction)))
+            try:
+                views.append(View(prefix + name, open_volume(file, dataset), visible=name in ("raw", prediction)))
+            except UserError as error:
+                errors.append(error)
+    if errors and not views:
+        raise errors[0]
+    for refusal in errors:
+        logger.warning("not shown: %s", refusal)
     return views

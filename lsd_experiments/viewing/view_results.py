@@ -62,11 +62,16 @@ def _volumes(name: str) -> Iterator[Volume]:
     datasets = list_datasets(name)
     if not any(datasets):
         yield open_volume(name)
+    errors = []
     for dataset in filter(None, datasets):
         try:
             yield open_volume(name, dataset)
         except UserError as error:
-            logger.warning("not shown: %s", error)
+            errors.append(error)
+    if errors and len(errors) == len(datasets):
+        raise errors[0]
+    for refusal in errors:
+        logger.warning("not shown: %s", refusal)
 
 
 def _title(volume: Volume) -> str:
