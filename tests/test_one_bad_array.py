@@ -72,8 +72,8 @@ def kind_of_text(path, bad):
 
 DAMAGE = {
     ".zarr": [text(".zarray", "{"), text(".zarray", ""), text(".zarray", "5"), said(".zarray", shape=[-12, 15, 18]),
-              said(".zarray", dtype="|O"), said(".zarray", compressor={"id": "nobody's"}), text(".zattrs", "{"), text(".zattrs", "5"),
-              said(".zattrs", resolution="x"), chunks_of_both_names],
+              said(".zarray", dtype="|O"), said(".zarray", compressor={"id": "nobody's"}), text(".zattrs", "{"),
+              text(".zattrs", "5"), said(".zattrs", resolution="x"), chunks_of_both_names],
     ".n5": [text("attributes.json", "{"), text("attributes.json", "[]"), text("attributes.json", '{"dimensions": [1, 2]}'),
             said("attributes.json", dimensions=[18, 15, -12]), said("attributes.json", resolution=5)],
     ".h5": [head, kind_of_text],

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from lsd_experiments.arrays.n5 import N5
 from lsd_experiments.arrays.s3_chunks import chunk_names
-from lsd_experiments.arrays.zarrs import Zarr
+from lsd_experiments.arrays.zarrs import Zarr, third_format
 from lsd_experiments.errors import Passing, UserError
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 4, 4  # seconds; the second is how long a server may send nothing
@@ -45,6 +45,8 @@ def open_bucket(url: str) -> Zarr:
     if not path:
         raise UserError(f"{url}: names no bucket. Write s3://bucket/prefix")
     mark = next((mark for mark in MARKS if _is_there(url, mark)), None)
+    if mark is None and _is_there(url, "zarr.json"):
+        raise third_format(url)
     if mark is None:
         raise UserError(f"{url}: no such bucket, no zarr or N5 there (none of {', '.join(MARKS)}), or not for all to "
                         "read. Name the container itself")

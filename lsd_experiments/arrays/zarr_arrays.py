@@ -137,7 +137,8 @@ def _check_codec(config: Any, where: str) -> None:
     try:
         numcodecs.get_codec(dict(config))
     except Exception as error:  # whatever numcodecs' constructors make of foreign settings
-        raise UserError(f"{where}: its codec {str(config)[:80]} is not known ({str(error)[:80]}). Convert it") from error
+        raise UserError(f"{where}: its codec {str(config)[:80]} is not known ({str(error)[:80]}). Write the array "
+                        "again with one that numcodecs knows, such as gzip, by the program that made it") from error
 
 
 def _names(directory: Path) -> Iterator[tuple[str, bool]]:

@@ -99,6 +99,12 @@ class _Readable:
             raise UserError(f"{self.where}: its metadata cannot be read ({error}). Fetch or make it again") from error
 
 
+def third_format(container: str) -> UserError:
+    """Of a container of zarr 3, which this package's zarr 2 cannot read, so that no command of it can convert it."""
+    return UserError(f"{container}: zarr format 3 is not read. Write it again in format 2, N5 or HDF5 by the program that made "
+                     "it (in zarr-python 3: zarr.create_array(..., zarr_format=2))")
+
+
 def open_local(container: str, writable: bool = False) -> Zarr:
     """The zarr directory ``container``.
 
@@ -108,7 +114,7 @@ def open_local(container: str, writable: bool = False) -> Zarr:
 
     if not any((Path(container) / name).is_file() for name in (".zgroup", ".zarray")):
         if (Path(container) / "zarr.json").is_file():
-            raise UserError(f"{container}: zarr format 3 is not read. Convert it to format 2")
+            raise third_format(container)
         if not any(next(Path(container).glob(f"{below}.zarray"), None) for below in ("*/", "*/*/", "*/*/*/")):
             raise UserError(f"{container}: a directory, but neither zarr nor N5 (it has none of .zgroup, .zarray and "
                             "attributes.json)")

@@ -244,3 +244,11 @@ def test_names_are_no_patterns(bucket, raw) -> None:
         assert list_datasets(f"s3://data/{name}.zarr") == [f"volumes/{name}"]
     with pytest.raises(UserError, match="no zarr or N5 there"):
         open_volume("s3://data/a?b.zarr", "volumes/a5b")
+
+
+def test_zarr_3_is_said(bucket, raw) -> None:
+    put(bucket, raw, "a.zarr")
+    bucket.objects |= {"b.zarr/zarr.json": b"{}", "a.zarr/zarr.json": b"{}"}
+    with pytest.raises(UserError, match=r"s3://data/b.zarr: zarr format 3 is not read\. Write it again in format 2"):
+        open_volume("s3://data/b.zarr", "volumes/raw")
+    np.testing.assert_array_equal(open_volume("s3://data/a.zarr", "volumes/raw").read(), raw)
