@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lsd_experiments.arrays.axes import clean, spatial
+from lsd_experiments.arrays.hdf5_chunks import read
 from lsd_experiments.arrays.metadata import Place, world
 from lsd_experiments.errors import UserError
 
@@ -30,7 +31,7 @@ class Hdf5Array:
 
     def __getitem__(self, index: Any) -> Any:
         with _open(self.path) as file:
-            return _find(file, self.dataset.split("/"), f"{self.path}:{self.dataset}")[index]
+            return read(_find(file, self.dataset.split("/"), f"{self.path}:{self.dataset}"), index)
 
 
 class Hdf5:
