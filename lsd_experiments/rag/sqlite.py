@@ -20,7 +20,7 @@ from lsd_experiments.rag.ledger import BLOCKS, CREATE_BLOCKS
 from lsd_experiments.rag.stages import create_tables
 
 WAIT = 600.0  # seconds for other writers
-CHECKED = 2**28  # bytes of a file that is looked at whole before a stage: a second
+CHECKED = 2**28  # bytes of a file that is looked at whole before a stage: two seconds
 DAMAGED = "the database is damaged. Name another 'db', or remove it and run extract_fragments again"
 LOST = ("no such table", "no such column", "malformed")  # what SQLite says if its own tables were damaged
 APPLICATION_ID = 0x4C534452  # marks the file as ours: "LSDR"
@@ -101,8 +101,9 @@ class SqliteDatabase(Database):
             raise UserError(f"{self.name}: {DAMAGED}")
 
     def _is_sound(self) -> bool:
+        """Unlike quick_check, which takes half as long, this compares indices with their tables."""
         try:
-            return self._connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+            return self._connection.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
         except sqlite3.Error:
             return False
 

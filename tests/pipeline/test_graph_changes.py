@@ -8,12 +8,15 @@ import shutil
 import pytest
 
 from lsd_experiments.arrays import open_volume
-from lsd_experiments.blockwise import engine
 from lsd_experiments.errors import UserError
+from lsd_experiments.pipeline import stages
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.rag import open_store
 from tests.pipeline.graphs import EDGES, TABLES, Graph
+from tests.pipeline.here import blocks_here, run_here
+
+pytestmark = pytest.mark.usefixtures(blocks_here.__name__)
 
 STAGES = ("extract_fragments", "agglomerate", "find_segments")
 PLACE = r"(out\.db|\?schema=graph_\d+)"  # what messages call the databases here
@@ -64,15 +67,13 @@ def test_an_older_graph_is_put_back_after_the_stage(graph, path, undisturbed, st
 def test_the_graph_is_put_back_while_blocks_are_worked_on(graph, path, undisturbed, monkeypatch, caplog):
     """When the last block is done, the first ones are not there any more: the stage goes on before it is called finished."""
     graph.put_back("agglomerate", 20)
-    whole = engine._run_server
 
-    def run_server(*arguments):
-        problem = whole(*arguments)
-        monkeypatch.setattr(engine, "_run_server", whole)
+    def disturbed(task, show=None):
+        run_here(task)
+        monkeypatch.setattr(stages, "run_blockwise", run_here)
         graph.put_back("agglomerate", 20)
-        return problem
 
-    monkeypatch.setattr(engine, "_run_server", run_server)
+    monkeypatch.setattr(stages, "run_blockwise", disturbed)
     run(path)
     assert caplog.text.count("7 of 27 finished blocks are done again: their edges_hist_quant_50 are not in") == 2
     graph.check_equal(undisturbed)
@@ -133,6 +134,13 @@ def test_the_graph_of_a_version_that_noted_nothing_is_taken(graph, path, undistu
         with open_store(graph.place) as store:
             store.clear_edges("hist_quant_50")
     assert [report.startswith("up to date") for report in run(path)] == [True, edges_too, False]
+    graph.check_equal(undisturbed)
+
+
+@pytest.mark.parametrize("stage", TABLES)
+def test_a_table_that_was_dropped_is_made_anew(graph, path, undisturbed, stage):
+    graph.execute(f"DROP TABLE {TABLES[stage]}")
+    assert [report.startswith("up to date") for report in run(path)][:2] == [stage == "agglomerate", False]
     graph.check_equal(undisturbed)
 
 
