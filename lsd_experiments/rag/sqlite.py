@@ -22,7 +22,7 @@ from lsd_experiments.rag.stages import create_tables
 WAIT = 600.0  # seconds for other writers
 CHECKED = 2**28  # bytes of a file that is looked at whole before a stage: two seconds
 DAMAGED = "the database is damaged. Name another 'db', or remove it and run extract_fragments again"
-LOST = ("no such table", "no such column", "malformed")  # what SQLite says if its own tables were damaged
+LOST = ("no such table", "no such column", "malformed", "Could not decode")  # what is said if SQLite's own tables were damaged
 APPLICATION_ID = 0x4C534452  # marks the file as ours: "LSDR"
 
 # What the user can mend, by SQLite's primary error codes.
@@ -168,6 +168,8 @@ class SqliteDatabase(Database):
         """While open, errors that the user can mend become a UserError."""
         try:
             yield
+        except UnicodeDecodeError as error:  # names in damaged tables
+            raise Unavailable(f"{self.name}: {DAMAGED}") from error
         except sqlite3.Error as error:
             remedy = REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
             if remedy is None and (str(error).startswith(LOST) or not self._is_sound()):

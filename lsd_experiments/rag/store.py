@@ -254,6 +254,8 @@ class RagStore:
         tally = Tally()
         for nodes in self._iterate_nodes(NODE, batch):
             tally.add(nodes)
+            if any(np.isnan(nodes[f"center_{axis}"]).any() for axis in "zyx"):
+                raise self._changed(NODES, "some hold other values")
             yield _ids_and_centers(nodes)
         self._compare(NODES, tally)
 
@@ -265,8 +267,8 @@ class RagStore:
         tally = Tally()
         for parts in self._iterate_parts(merge_function, batch):
             tally.add(parts)
-            if np.any(np.add.reduceat(parts["scored"], first_of_pairs(parts)) > 1):
-                break  # the rows are not those that were written: sum_parts would not have them
+            if np.any(np.add.reduceat(parts["scored"], first_of_pairs(parts)) > 1) or np.isnan(parts["affinity_sum"]).any():
+                raise self._changed(edges_table(merge_function), "some hold other values")  # that nothing could be made of
             yield sum_parts(parts)
         self._compare(edges_table(merge_function), tally)
 
