@@ -123,8 +123,8 @@ class AgglomeratePlan:
         with open_store(self.db) as store:
             if anew or store.stage(self.edges) is None:
                 store.clear_edges(self.merge_function)
-                store.create_edges(self.merge_function)
                 store.begin_stage(self.edges, {**made, "date": now()})
+            store.create_edges(self.merge_function)
             stage = store.stage(self.edges)
         assert stage is not None, "it was begun"
         tie_records(self.records, stage[0]["date"])

@@ -130,7 +130,7 @@ class LutsPlan:
                 stream_segments(self.fragments.container, self.merge_function, (ids for ids, _ in store.checked_nodes()),
                                 store.checked_edges(self.merge_function), self.thresholds, self.parity, written)
         except GraphChangedError as error:
-            raise UserError(f"{error}. {self._remedy(error.stage)}") from error
+            raise UserError(f"{error.what}. {self._remedy(error.stage)}") from error
         write_json(written_tables(self.about), {path.name: table_state(path) for path in map(self._path, self.thresholds)})
         write_json(self.about, {**made, "finished": now()})
 

@@ -13,6 +13,7 @@ from lsd_experiments.datasets.dataset import DIRECT
 from lsd_experiments.malis import connected_objects, edge_weights, malis_weights
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.training.malis import MalisTrain
+from tests.scripts import run_script
 
 AFFS_ONLY = Network(1, 2, ((1, 2, 2),), (Head("affs", 3),))
 
@@ -26,9 +27,6 @@ from lsd_experiments.networks import Head, Network
 from lsd_experiments.training.malis_loss import malis_error
 from lsd_experiments.training.options import TrainingOptions
 from lsd_experiments.training.trainer import Trainer, weighted_error
-from tests.scripts import run_script
-from tests.scripts import run_script
-from tests.scripts import run_script
 with np.load(sys.argv[1]) as arrays:
     raw, targets, usual, known, *weights = (arrays[name] for name in arrays)
 network = Network(1, 1, ((1, 2, 2),), (Head("affs", 3),))
