@@ -79,7 +79,8 @@ def test_a_database_that_cannot_be_had(url, way, config, tmp_path, out_file, sil
 MISPLACED = [("", "raw_file"), ("", "raw_dataset"), ("", "setup"), ("fragments", "affs_file"), ("fragments", "affs_dataset"),
              ("fragments", "mask_file"), ("fragments", "fragments_file"), ("", "databse"),
              ("evaluate", "labels_file"), ("evaluate", "labels_dataset"), ("evaluate", "skeletons_file"),
-             ("evaluate", "scores_db"), ("evaluate", "out_prefix"), ("evaluate", "best"), ("agglomerate", "merge_function"), ("extract", "threshold")]
+             ("evaluate", "scores_db"), ("evaluate", "out_prefix"), ("evaluate", "best"),
+             ("agglomerate", "merge_function"), ("extract", "threshold")]
 
 
 @pytest.mark.parametrize(("section", "key"), MISPLACED)

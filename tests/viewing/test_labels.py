@@ -78,7 +78,7 @@ def test_raw_is_shown_beside_labels_that_are_none(path, values, message, caplog)
     if values.dtype.kind == "i":
         assert [view.name for view in view_results.result_views([str(path)])] == ["raw"]
         assert [view.name for view in view_batch.batch_views([str(path)])] == ["raw"]
-    with pytest.raises(UserError, match="labels are integers|holds the id -1"):
+    with pytest.raises(UserError, match=r"labels are integers|holds the id -1"):
         checked(View("labels", open_volume(path, LABELS), Kind.LABELS))
 
 
