@@ -126,7 +126,7 @@ def test_a_database_that_goes_away(scene, reference, tmp_path, stage, returns):
         run = Run(config, tmp_path / "away.log", delays=DELAYS, **({} if returns else {RETRY_VARIABLE: "3"}))
         assert wait_until(lambda: progress.done(stage) >= SOME, run), run.text()
         assert progress.done(stage) < progress.total(stage), "too late"
-        commands = [process.cmdline() for process in run.descendants()]
+        commands = run.commands()
         database.server.stop()
         if returns:
             time.sleep(2)
