@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from lsd_experiments.arrays.n5 import N5
 from lsd_experiments.arrays.s3_chunks import chunk_names
 from lsd_experiments.arrays.zarrs import Zarr, third_format
-from lsd_experiments.errors import Passing, UserError
+from lsd_experiments.errors import Passing, UserError, without_passwords
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 4, 4  # seconds; the second is how long a server may send nothing
 OPENING = 6  # seconds for which what cannot be reached is tried again at first, so that it is an error after ten
@@ -105,11 +105,11 @@ def _is_broken(error: Exception) -> bool:
 def _reason(error: Exception) -> str:
     status = _status(error)
     text = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return f"HTTP {status}: {re.sub(r'^.Errno .*?. ', '', text)}" if status else text
+    return without_passwords(f"HTTP {status}: {re.sub(r'^.Errno .*?. ', '', text)}" if status else text)
 
 
 def _unreachable(url: str, error: Exception) -> str:
-    server = os.environ.get("AWS_ENDPOINT_URL", "Amazon S3")
+    server = without_passwords(os.environ.get("AWS_ENDPOINT_URL", "Amazon S3"))
     return (f"{url}: cannot be read from {server} ({_reason(error)}). Check the name and the network; AWS_ENDPOINT_URL names "
             "another server")
 

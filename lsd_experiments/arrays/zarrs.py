@@ -1,6 +1,8 @@
 """zarr 2, plain (attributes ``resolution`` and ``offset`` in nm, z y x) or OME-Zarr."""
 
 import json
+import os
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,10 @@ class Zarr:
     def children(self, path: str) -> list[str]:
         """The names in the group at ``path``."""
         return [name for name in self.store.listdir(path) if not name.startswith(".")]
+
+    def identity(self, path: str) -> Hashable:
+        """Where the group or array at ``path`` lies, links followed."""
+        return path if "://" in self.container else os.path.realpath(f"{self.container}/{path}")
 
     def world(self, path: str, offset_only: bool = False) -> Place:
         """Voxel size and offset: from the OME scale level that ``path`` is, or else its attributes."""

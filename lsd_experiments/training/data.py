@@ -11,7 +11,6 @@ from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.advice import exclude_command, mask_command
 from lsd_experiments.arrays.labels import Command
-from lsd_experiments.arrays.opening import has_dataset
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.datasets.fetched import training_directory
 from lsd_experiments.errors import UserError
@@ -103,7 +102,7 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> S
 
 def _open_mask(container: str, name: str, labels: Volume) -> Volume | None:
     """The mask ``name`` next to ``labels``, or None if there is none."""
-    if not has_dataset(labels.container, name):
+    if not arrays.has_dataset(labels.container, name):
         return None
     mask = arrays.open_volume(container, name)
     check_axes(mask, labels)

@@ -7,7 +7,7 @@ from pathlib import Path
 from lsd_experiments import cli
 from lsd_experiments.arrays import list_datasets, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.viewing.layers import View
+from lsd_experiments.viewing.layers import View, checked
 from lsd_experiments.viewing.server import add_server_options, serve
 
 logger = logging.getLogger(__name__)
@@ -41,18 +41,19 @@ def newest(directory: Path) -> str:
 
 
 def batch_views(files: list[str]) -> list[View]:
-    """All arrays of the snapshots ``files``; raw and one prediction are visible."""
+    """All arrays of the snapshots ``files``, but for those that cannot be shown; raw and one prediction are visible."""
     views: list[View] = []
     errors: list[UserError] = []
     for file in files:
-        datasets = list_datasets(file)
+        datasets = list_datasets(file) or [""]  # a crop of one dataset
         first = [name for name in SHOWN_FIRST if name in datasets]
         prefix = f"{Path(file).stem} " if len(files) > 1 else ""
         prediction = next((name for name in PREDICTIONS if f"volumes/{name}" in datasets), None)
         for dataset in [*first, *(name for name in datasets if name not in first)]:
-            name = dataset.rsplit("/", 1)[-1]
             try:
-                views.append(View(prefix + name, open_volume(file, dataset), visible=name in ("raw", prediction)))
+                volume = open_volume(file, dataset)
+                name = volume.dataset.rsplit("/", 1)[-1]
+                views.append(checked(View(prefix + name, volume, visible=name in ("raw", prediction))))
             except UserError as error:
                 errors.append(error)
     if errors and not views:
