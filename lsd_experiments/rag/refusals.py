@@ -58,8 +58,8 @@ def refusal(name: str, error: Exception, waited: float | None = None) -> Excepti
     if remedy is not None:
         return Unavailable(f"{name}: {remedy}")
     if code in CHANGED:
-        return Unavailable(f"{name}: the region graph was damaged, or another program changed it: {text}. Drop its schema and run "
-                         "extract_fragments again, or name another 'db'")
+        return Unavailable(f"{name}: the region graph was damaged, or another program changed it: {text}. Drop its schema and "
+                         "run extract_fragments again, or name another 'db'")
     if code is None and isinstance(error, psycopg2.OperationalError):
         if 'database "' in text and "does not exist" in text:
             return Unavailable(f"{name}: {REMEDIES['3D000']}")

@@ -77,8 +77,9 @@ class Graph:
                 rows = store._database.read(f"SELECT {columns} FROM {table}", (), kind)
                 other._database.transact([Rows(table, rows)])
             for table, count in (("stages", 3), (BLOCKS, 4)):
+                insert = f"INSERT INTO {table} VALUES ({', '.join('?' * count)})"
                 rows_of_text = store._database.fetch(f"SELECT * FROM {table}")
-                other._database.transact([(f"INSERT INTO {table} VALUES ({', '.join('?' * count)})", row) for row in rows_of_text])
+                other._database.transact([(insert, row) for row in rows_of_text])
         return Graph(self.directory, url)
 
     def content(self) -> list[dict[Any, Any]]:

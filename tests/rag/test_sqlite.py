@@ -193,7 +193,8 @@ def test_a_damaged_index_loses_no_rows_and_is_made_anew_on_doubt(lame):
 
 
 @pytest.mark.parametrize("change", [
-    "UPDATE stages SET provenance = CAST(x'ff' AS TEXT)", "UPDATE edges_mean SET u = 'x'", "UPDATE edges_mean SET contacts = 1e30"])
+    "UPDATE stages SET provenance = CAST(x'ff' AS TEXT)", "UPDATE edges_mean SET u = 'x'",
+    "UPDATE edges_mean SET contacts = 1e30"])
 def test_values_of_other_kinds_are_damage(lame, change):
     with closing(sqlite3.connect(lame)) as database:
         database.execute(f"DROP INDEX {INDEX}")
