@@ -19,6 +19,10 @@ class Unavailable(UserError):
     """What all blocks need is not there, like a database: a run ends at once, instead of going on with other blocks."""
 
 
+class NotListed(UserError):
+    """A server gives what is asked for by name, and does not tell what is there."""
+
+
 class Passing(UserError):
     """What may be over in a while, like a server that is overloaded: a block that ends in it is tried again."""
 

@@ -19,7 +19,8 @@ from lsd_experiments.arrays import n5
 from lsd_experiments.arrays.creating import check_place, check_zarr, for_funlib, make_groups, plain, put, write_metadata
 from lsd_experiments.arrays.hdf5_adding import WORK, add_to_hdf5
 from lsd_experiments.arrays.hierarchy import clean
-from lsd_experiments.arrays.opening import HDF5_SUFFIXES, is_n5
+from lsd_experiments.arrays.local import is_n5
+from lsd_experiments.arrays.opening import HDF5_SUFFIXES
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.arrays.written import record_all
 from lsd_experiments.geometry import Box

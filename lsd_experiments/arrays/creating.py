@@ -13,7 +13,8 @@ from numpy.typing import DTypeLike
 
 from lsd_experiments.arrays import n5
 from lsd_experiments.arrays.hierarchy import clean
-from lsd_experiments.arrays.opening import is_n5, open_volume
+from lsd_experiments.arrays.local import is_n5
+from lsd_experiments.arrays.opening import open_volume
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
 

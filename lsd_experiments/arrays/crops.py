@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lsd_experiments.arrays.addresses import is_address
 from lsd_experiments.arrays.grids import to_box
 from lsd_experiments.arrays.hierarchy import ONLY
 from lsd_experiments.arrays.metadata import triple
@@ -61,7 +62,7 @@ def has_in_crop(path: Path, dataset: str, has_dataset: Callable[[str, str], bool
 
 
 def _container(path: Path, container: str) -> str:
-    if container.startswith("s3://"):
+    if is_address(container):
         return container
     return str(path.parent / container)
 
@@ -73,7 +74,7 @@ def end_of(path: Path) -> str:
     """
     seen = {path.resolve()}
     place = str(path)
-    while not place.startswith("s3://") and place.lower().endswith(".json"):
+    while not is_address(place) and place.lower().endswith(".json"):
         place = _container(Path(place), _read(Path(place))["container"])
         if Path(place).resolve() in seen:
             raise UserError(f"{path}: stands for itself, by its container '{place}'. Name the volume")

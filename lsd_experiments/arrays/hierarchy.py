@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 from lsd_experiments.arrays.axes import arrange, guess_channels
 from lsd_experiments.arrays.metadata import Place, placed
+from lsd_experiments.arrays.precomputed import Precomputed
+from lsd_experiments.arrays.tensor_arrays import TensorArray
 from lsd_experiments.arrays.volume import Volume
-from lsd_experiments.errors import Passing, UserError, nearest
+from lsd_experiments.errors import NotListed, Passing, UserError, nearest
 from lsd_experiments.geometry import Box, Nanometres
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ def open_in(tree: Hierarchy, dataset: str | None, default: str | None, voxel_siz
     array = tree.array(path)
     assert array is not None, f"{tree.container}: {path} vanished while it was opened"
     where = f"{tree.container}:{path}"
+    if isinstance(array, TensorArray):
+        array.check()
     if min(array.shape, default=0) < 1:
         raise UserError(f"{where} has the shape {tuple(array.shape)}: it holds no voxel. Name another dataset")
     names, attrs = tree.axes(path), tree.attrs(path)
@@ -78,12 +82,22 @@ def find(tree: Hierarchy, dataset: str | None, default: str | None) -> str:
         finer = _full_resolution(tree, path)
         if finer is not None:
             return finer
-    present = list_arrays(tree)
+    present = _listed(tree, dataset)
     listed = ", ".join(present[:LISTED]) + (", ..." if len(present) > LISTED else "")
     holds = f"It holds {listed}" if any(present) else "It is one array itself" if present else "It holds no dataset"
     if dataset is None:
         raise UserError(f"{tree.container}: name one of its datasets. {holds}")
     raise UserError(f"{tree.container}: no dataset '{dataset}'{nearest(dataset, present) or '.'} {holds}")
+
+
+def _listed(tree: Hierarchy, dataset: str | None) -> list[str]:
+    """What there is, for the message that says that ``dataset`` is not."""
+    try:
+        return list_arrays(tree)
+    except NotListed as error:
+        if dataset is None:
+            raise
+        raise UserError(f"{tree.container}: no dataset '{dataset}', and its server does not list what is there") from error
 
 
 def _only(tree: Hierarchy) -> str | None:
@@ -113,7 +127,7 @@ def clean(dataset: str, container: str) -> str:
 
 def list_arrays(tree: Hierarchy) -> list[str]:
     """The paths of the arrays in ``tree``, sorted by level and name; what is linked several times is there once."""
-    return list(_walk(tree))
+    return list(tree.names) if isinstance(tree, Precomputed) else list(_walk(tree))
 
 
 def _walk(tree: Hierarchy) -> Iterator[str]:
@@ -150,6 +164,8 @@ def holds(tree: Hierarchy, path: str) -> bool:
         return tree.array(path) is not None or name in tree.children(group)
     except Passing:
         raise
+    except NotListed:
+        return _full_resolution(tree, path) is not None
     except UserError:  # said where it is opened
         return True
 

@@ -112,14 +112,14 @@ def _transform(value: Any, where: str) -> tuple[Nanometres, Nanometres]:
             tuple(t * u for t, u in zip(translation, units, strict=True)))
 
 
-def open_local(container: str) -> N5:
-    """The N5 directory ``container``.
+def open_local(container: str, name: str | None = None) -> N5:
+    """The N5 directory ``container``, which messages call ``name``.
 
     :raises UserError: if it holds no attributes.json.
     """
     if not (Path(container) / "attributes.json").is_file() and not any(Path(container).glob("*/")):
         raise UserError(f"{container}: no N5 container (it is empty)")
-    return N5(container, store(container))
+    return N5(name or container, store(container))
 
 
 def store(directory: str | Path) -> Any:

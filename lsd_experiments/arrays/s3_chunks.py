@@ -19,14 +19,15 @@ def chunk_names(filesystem: Any, path: str, meta: dict[str, Any]) -> list[tuple[
     try:
         found = filesystem.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, Delimiter="/", MaxKeys=LISTED)
     except PermissionError:
-        return _probe(filesystem, path, meta)
+        return probe(filesystem, path, meta)
     except FileNotFoundError:
         return []
     files = [(entry["Key"].removeprefix(prefix), False) for entry in found.get("Contents", ())]
     return files + [(entry["Prefix"].removeprefix(prefix).rstrip("/"), True) for entry in found.get("CommonPrefixes", ())]
 
 
-def _probe(filesystem: Any, path: str, meta: dict[str, Any]) -> list[tuple[str, bool]]:
+def probe(filesystem: Any, path: str, meta: dict[str, Any]) -> list[tuple[str, bool]]:
+    """The names of some chunks all over the array at ``path``, of those that are there."""
     grid = [-(-length // chunk) for length, chunk in zip(meta["shape"], meta["chunks"], strict=True)]
     numbers = {round(n * (math.prod(grid) - 1) / (PROBED - 1)) for n in range(PROBED)}
     places = [tuple(map(str, np.unravel_index(number, grid))) for number in sorted(numbers)]

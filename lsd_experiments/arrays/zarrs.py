@@ -9,7 +9,7 @@ from typing import Any
 from lsd_experiments.arrays import axes, ome
 from lsd_experiments.arrays.axes import spatial
 from lsd_experiments.arrays.metadata import Place, world
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import NotListed, UserError
 
 AXES = ("axis_names", "_ARRAY_DIMENSIONS")  # attributes that name the axes
 LISTS = ("resolution", "voxel_size", "offset", "units")  # those with a number for each axis
@@ -43,8 +43,14 @@ class Zarr:
         return attrs
 
     def children(self, path: str) -> list[str]:
-        """The names in the group at ``path``."""
-        return [name for name in self.store.listdir(path) if not name.startswith(".")]
+        """The names in the group at ``path``; where a server lists nothing, those that metadata tell."""
+        try:
+            return [name for name in self.store.listdir(path) if not name.startswith(".")]
+        except NotListed:
+            told = self._told(path)
+            if not told:
+                raise
+            return told
 
     def identity(self, path: str) -> Hashable:
         """Where the group or array at ``path`` lies, links followed."""
@@ -67,6 +73,22 @@ class Zarr:
     def _named(self, path: str) -> list[str] | None:
         attrs = self.attrs(path)
         return next(filter(None, (axes.clean(attrs.get(key)) for key in AXES)), None)
+
+    def _told(self, path: str) -> list[str]:
+        """What is in the group at ``path`` by consolidated metadata and scale levels."""
+        known = self._consolidated()
+        paths = [key.rpartition("/")[0] if key.rpartition("/")[2].startswith(".") else key
+                 for key in (known if isinstance(known, dict) else ())]
+        paths = [p.removeprefix(f"{path}/" if path else "") for p in paths if p.startswith(f"{path}/" if path else "") and p]
+        for image in ome.tables(self.attrs(path).get("multiscales"), f"{self.container}:{path}: 'multiscales'"):
+            paths += [str(level.get("path")) for level in ome.tables(image.get("datasets"), f"{self.container}:{path}: 'datasets'")]
+        return sorted({p.partition("/")[0] for p in paths} - {"", ".", ".."})
+
+    def _consolidated(self) -> Any:
+        """The metadata of all that there is, by path, if one file tells them."""
+        with self._readable(""):
+            stored = self.store.get(".zmetadata")
+            return None if stored is None else json.loads(bytes(stored)).get("metadata")
 
     def _parent(self, path: str) -> tuple[dict[str, Any], str, str]:
         """What :func:`ome.level` needs: the attributes of the group that holds ``path``, its name in it, and where.
@@ -105,23 +127,15 @@ class _Readable:
             raise UserError(f"{self.where}: its metadata cannot be read ({error}). Fetch or make it again") from error
 
 
-def third_format(container: str) -> UserError:
-    """Of a container of zarr 3, which this package's zarr 2 cannot read, so that no command of it can convert it."""
-    return UserError(f"{container}: zarr format 3 is not read. Write it again in format 2, N5 or HDF5 by the program that made "
-                     "it (in zarr-python 3: zarr.create_array(..., zarr_format=2))")
+def open_local(container: str, writable: bool = False, name: str | None = None) -> Zarr:
+    """The zarr directory ``container``, which messages call ``name``.
 
-
-def open_local(container: str, writable: bool = False) -> Zarr:
-    """The zarr directory ``container``.
-
-    :raises UserError: if it is none, or of another version.
+    :raises UserError: if it is none, of this version.
     """
     from lsd_experiments.arrays.zarr_arrays import Directory
 
     if not any((Path(container) / name).is_file() for name in (".zgroup", ".zarray")):
-        if (Path(container) / "zarr.json").is_file():
-            raise third_format(container)
         if not any(next(Path(container).glob(f"{below}.zarray"), None) for below in ("*/", "*/*/", "*/*/*/")):
-            raise UserError(f"{container}: a directory, but neither zarr nor N5 (it has none of .zgroup, .zarray and "
-                            "attributes.json)")
-    return Zarr(container, Directory(container), writable)
+            raise UserError(f"{container}: a directory, but neither zarr, N5 nor precomputed (it has none of .zgroup, .zarray, "
+                            "zarr.json, attributes.json and info)")
+    return Zarr(name or container, Directory(container), writable)

@@ -9,7 +9,7 @@ import pytest
 import zarr
 from moto.server import ThreadedMotoServer
 
-from lsd_experiments.arrays import list_datasets, open_volume, s3
+from lsd_experiments.arrays import list_datasets, open_volume, patience, s3
 from lsd_experiments.errors import UserError
 from lsd_experiments.fetching.s3 import S3Store
 from lsd_experiments.geometry import Box
@@ -110,7 +110,7 @@ def test_a_failure_is_not_taken_for_a_missing_chunk(bucket, monkeypatch) -> None
 
 def test_a_missing_bucket_or_container(bucket) -> None:
     for url in ("s3://absent/samples/sample.zarr", "s3://data/samples/absent.zarr"):
-        with pytest.raises(UserError, match=f"{url}: no such bucket, no zarr or N5 there"):
+        with pytest.raises(UserError, match=f"{url}: no such bucket, no zarr, N5 or precomputed there"):
             open_volume(url, "volumes/raw")
     bucket.put_object(Bucket="data", Key="private.zarr/.zgroup", Body=b"{}")
     with pytest.raises(UserError, match="or not for all to read"):
@@ -133,7 +133,7 @@ def test_nobody_listens(monkeypatch) -> None:
 
 def test_the_password_of_a_server_is_not_told(monkeypatch) -> None:
     """Messages are logged by workers, too, not only printed."""
-    monkeypatch.setattr(s3, "OPENING", 0)
+    monkeypatch.setattr(patience, "OPENING", 0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://ann:hush@127.0.0.1:{unused_port()}")
     with pytest.raises(UserError, match=r"cannot be read from http://ann:\*\*\*@127.0.0.1") as caught:
         open_volume("s3://data/sample.zarr", "volumes/raw")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 
-from lsd_experiments.arrays import list_datasets, open_volume, s3
+from lsd_experiments.arrays import list_datasets, open_volume, patience, s3
 from lsd_experiments.blockwise.worker import _is_final
 from lsd_experiments.errors import Passing, UserError
 
@@ -86,8 +86,8 @@ def bucket(monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     s3._filesystem.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setattr(s3, "PAUSE", 0.01)
-    monkeypatch.setattr(s3, "PATIENCE", 5)
+    monkeypatch.setattr(patience, "PAUSE", 0.01)
+    monkeypatch.setattr(patience, "PATIENCE", 5)
     yield bucket
     server.shutdown()
     server.server_close()
@@ -123,7 +123,7 @@ def test_a_server_that_stays_overloaded_is_an_error_that_may_pass(bucket, raw, m
     put(bucket, raw, "a.zarr")
     volume = open_volume("s3://data/a.zarr", "volumes/raw")
     bucket.plan = {"raw/0.1.0": [503] * 1000}
-    monkeypatch.setattr(s3, "PATIENCE", 0.3)
+    monkeypatch.setattr(patience, "PATIENCE", 0.3)
     with pytest.raises(Passing, match=r"a.zarr: cannot be read from http:.* \(HTTP 503: SlowDown, said the server\)") as raised:
         volume.read()
     assert "s3://data/a.zarr: HTTP 503: SlowDown, said the server: tried again for 0.3 s" in caplog.text
@@ -144,20 +144,20 @@ def test_pauses_grow_and_are_not_alike(monkeypatch) -> None:
         pauses.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(s3.time, "sleep", sleep)
-    monkeypatch.setattr(s3.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(patience.time, "sleep", sleep)
+    monkeypatch.setattr(patience.time, "monotonic", lambda: clock[0])
 
     def fails():
         raise ConnectionError("reset")
 
     with pytest.raises(Passing, match="reset"):
-        s3.patiently("s3://data", fails, s3.PATIENCE)
-    longest = [min(s3.LONGEST, s3.PAUSE * 2**n) for n in range(len(pauses))]
+        patience.patiently("s3://data", fails, patience.PATIENCE)
+    longest = [min(patience.LONGEST, patience.PAUSE * 2**n) for n in range(len(pauses))]
     assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
-    assert sum(pauses) <= s3.PATIENCE
+    assert sum(pauses) <= patience.PATIENCE
     assert len(pauses) > 10
     with pytest.raises(UserError, match="wrong") as raised:
-        s3.patiently("s3://data", lambda: {}["wrong"], s3.PATIENCE)
+        patience.patiently("s3://data", lambda: {}["wrong"], patience.PATIENCE)
     assert not isinstance(raised.value, Passing)
 
 
