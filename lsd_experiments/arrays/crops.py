@@ -17,6 +17,7 @@ from lsd_experiments.arrays.addresses import is_address
 from lsd_experiments.arrays.grids import to_box
 from lsd_experiments.arrays.hierarchy import ONLY
 from lsd_experiments.arrays.metadata import triple
+from lsd_experiments.arrays.public import address_of
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.geometry import Nanometres
@@ -62,9 +63,8 @@ def has_in_crop(path: Path, dataset: str, has_dataset: Callable[[str, str], bool
 
 
 def _container(path: Path, container: str) -> str:
-    if is_address(container):
-        return container
-    return str(path.parent / container)
+    named = address_of(container, path.parent)
+    return named if is_address(named) else str(path.parent / container)
 
 
 def end_of(path: Path) -> str:

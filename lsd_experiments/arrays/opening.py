@@ -7,6 +7,7 @@ from pathlib import Path
 from lsd_experiments.arrays import crops, hdf5, local, section_files, tiff
 from lsd_experiments.arrays.addresses import is_address, parse
 from lsd_experiments.arrays.hierarchy import ONLY, Hierarchy, clean, holds, list_arrays, open_in
+from lsd_experiments.arrays.public import address_of
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
 
@@ -41,7 +42,7 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
 
 def find_volume(container: str | Path, dataset: str) -> Volume | None:
     """The volume ``dataset`` of ``container``, or None if there is none."""
-    if not (is_address(str(container)) or Path(container).exists()):
+    if not (is_address(_plain(str(container))) or Path(container).exists()):
         return None
     if dataset == ONLY:
         return open_volume(container, dataset)
@@ -87,8 +88,8 @@ def is_one_volume(container: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """``name``, or the path that it says: ``file:///data/raw.zarr``; messages and other processes get what is returned."""
-    address = parse(name)
+    """``name``, or the address of a public volume, or the path of ``file:///data/raw.zarr``; messages and other processes get what is returned."""
+    address = parse(address_of(name))
     is_told = address.scheme == "file" and address.kind in (None, local.kind_of(Path(address.path)))
     return address.path if is_told else address.name
 

@@ -105,12 +105,12 @@ class TensorArray:
 
 def check_metadata(shape: Any, chunks: Any, dtype: Any, where: str) -> None:
     """:raises UserError: if these are none of an array that can be read; ``chunks`` are as they are stored, or shards' parts"""
-    if dtype not in TYPES:
+    if not isinstance(dtype, str) or dtype not in TYPES:
         raise UserError(f"{where}: arrays of type {str(dtype)[:40]!r} are no volumes. Name another dataset")
     for key, values in (("shape", shape), ("chunks", chunks)):
         is_list = isinstance(values, (list, tuple)) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
         if not is_list or not values or not all(0 < v < LONGEST for v in values):
-            raise UserError(f"{where}: its {key} is {str(values)[:80]}, in its metadata. It is damaged: fetch or make it again")
+            raise UserError(f"{where}: '{key}' is {str(values)[:80]}, in its metadata. It is damaged: fetch or make it again")
     if len(shape) != len(chunks):
         raise UserError(f"{where}: its chunks {chunks} have not as many axes as its shape {shape}. Fetch or make it again")
     if np.prod(chunks, dtype=object) * np.dtype(dtype).itemsize >= LONGEST:

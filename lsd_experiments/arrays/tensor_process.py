@@ -58,7 +58,7 @@ def read_error(text: str) -> ReadError:
 def _first(text: str) -> str:
     """``text`` in a line, without tensorstore's codes and the description of what was opened."""
     text = " ".join(re.sub(r" *\[(tensorstore_spec|source locations)=.*", "", text, flags=re.S).split())
-    return re.sub(r"^[A-Z_]+: ", "", text)[:400]
+    return re.sub(r"^[A-Z_]+: |All \d+ retry attempts failed: | \[(HTTP code \d+|curl_code='\d+')\]", "", text)[:400]
 
 
 class Process:

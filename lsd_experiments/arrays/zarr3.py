@@ -62,10 +62,12 @@ class Zarr3(Zarr):
         where = f"{self.container}:{path}"
         with self._readable(path):
             stored = self.store.get(f"{path}/{METADATA}".lstrip("/"))
-            meta = {} if stored is None else json.loads(bytes(stored))
-        if not isinstance(meta, dict) or (meta and meta.get("node_type") not in ("array", "group")):
+            meta = None if stored is None else json.loads(bytes(stored))
+        if stored is None:
+            return {}
+        if not isinstance(meta, dict) or meta.get("node_type") not in ("array", "group"):
             raise UserError(f"{where}: its {METADATA} is {str(meta)[:80]}, of no array or group. Fetch or make it again")
-        if meta and meta.get("zarr_format") != 3:
+        if meta.get("zarr_format") != 3:
             raise UserError(f"{where}: 'zarr_format' is {str(meta.get('zarr_format'))[:80]}, in its {METADATA}. It is damaged: fetch "
                             "or make it again")
         return meta

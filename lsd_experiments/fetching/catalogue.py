@@ -106,13 +106,23 @@ class Release(Settings):
         return (*self.training, *self.further, *self.on_request, *self.checkpoints.values())
 
 
+class PublicVolume(Settings):
+    """A whole volume that is read where it lies; ``voxel_size`` is (z, y, x) in nm, of its full resolution."""
+
+    description: str
+    licence: str
+    voxel_size: tuple[float, float, float]
+    address: str
+
+
 class Catalogue(Settings):
-    """All that was published: in the bucket, and as releases. No dataset is both."""
+    """All that was published: in the bucket, and as releases (no dataset is both); and whole volumes elsewhere."""
 
     bucket: Bucket
     images: Images
     datasets: dict[str, Entry]
     releases: dict[str, Release] = pydantic.Field(default_factory=dict)
+    volumes: dict[str, PublicVolume] = pydantic.Field(default_factory=dict)
 
     def entry(self, dataset: str) -> Entry:
         """The entry of ``dataset``, or a UserError that names those there are."""

@@ -17,6 +17,7 @@ from lsd_experiments.arrays.opening import is_crop, is_one_volume
 from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
+from lsd_experiments.arrays.public import address_of
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
 from lsd_experiments.rag.address import is_url, split_password
 from lsd_experiments.raw_range import Setting, parse
@@ -25,6 +26,7 @@ from lsd_experiments.settings import Settings, load_settings
 
 PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "skeletons_file",
          "out_prefix", "scores_db", "lsds_file", "lsds_setup", "image"}
+PUBLIC = {"raw_file", "labels_file", "mask_file"}  # may be names of public volumes
 READ = (("", "raw_file", "raw_dataset"),
         ("fragments", "affs_file", "affs_dataset"), ("evaluate", "labels_file", "labels_dataset"))
 WRITTEN = ("out_file", "db", "fragments_file", "out_prefix", "scores_db")
@@ -242,6 +244,7 @@ def _resolve(values: dict[str, Any], directory: Path) -> dict[str, Any]:
     for key, value in values.items():
         if isinstance(value, dict):
             resolved[key] = _resolve(value, directory)
-        elif key in PATHS and value is not None and "://" not in value:
-            resolved[key] = os.path.normpath(directory / value)
+        elif key in PATHS and value is not None:
+            named = address_of(value, directory) if key in PUBLIC else value
+            resolved[key] = named if "://" in named else os.path.normpath(directory / named)
     return resolved

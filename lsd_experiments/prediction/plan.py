@@ -8,6 +8,8 @@ from typing import Any
 
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.addresses import is_address
+from lsd_experiments.arrays.public import address_of
 from lsd_experiments.blockwise.stage import OutputVolume, describe_input
 from lsd_experiments.datasets.fetched import training_directory
 from lsd_experiments.errors import UserError
@@ -149,10 +151,10 @@ def check_raw(plan: Plan) -> None:
 
 
 def _absolute(settings: PredictionSettings) -> PredictionSettings:
-    """``settings`` with all paths absolute; URLs stay as they are."""
+    """``settings`` with all paths absolute; URLs, and names of public volumes, are addresses."""
     paths = {key: getattr(settings, key) for key in ("setup", "out_file", "raw_file", "lsds_file", "lsds_setup")}
-    local = {key: path for key, path in paths.items() if path is not None and "://" not in path}
-    absolute: dict[str, Any] = {key: str(Path(path).absolute()) for key, path in local.items()}
+    named = {key: path if key not in ("raw_file", "lsds_file") else address_of(path) for key, path in paths.items() if path is not None}
+    absolute: dict[str, Any] = {key: path if is_address(path) else str(Path(path).absolute()) for key, path in named.items()}
     return dataclasses.replace(settings, **absolute)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lsd_experiments import cli
 from lsd_experiments.arrays import has_dataset, list_datasets, open_volume
+from lsd_experiments.arrays.local import kind_of
 from lsd_experiments.arrays.opening import HDF5_SUFFIXES
 from lsd_experiments.checkpoints import SUFFIX
 from lsd_experiments.datasets.fetched import fetched_volumes
@@ -90,7 +91,7 @@ def dataset_views(file: str, datasets: Sequence[str], titled: bool = False) -> l
 
 
 def containers_in(directory: Path) -> list[str]:
-    """``directory`` itself if it is no directory of containers, or else the zarr, N5 and HDF5 in it and below.
+    """``directory`` itself if it is no directory of containers, or else the zarr, N5, precomputed and HDF5 in it and below.
 
     In the order of their names, in which numbers count as numbers.
 
@@ -115,8 +116,7 @@ def _is_hdf5(name: str) -> bool:
 
 
 def _is_container(directory: Path) -> bool:
-    marks = (".zgroup", ".zarray", "attributes.json")
-    return directory.suffix in (".zarr", ".n5") or any((directory / mark).is_file() for mark in marks)
+    return directory.suffix in (".zarr", ".n5") or kind_of(directory) is not None
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

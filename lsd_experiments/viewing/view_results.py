@@ -57,7 +57,8 @@ def _newest(views: list[View]) -> View | None:
 def _views(name: str) -> Iterator[View]:
     """The volume ``container:dataset``, or all of ``container``."""
     container, _, dataset = name.rpartition(":")
-    if container and not dataset.startswith("//") and not Path(name).exists():
+    is_address = dataset.startswith("//") or re.search("https?://[^/]*$", container)  # its ":", or that of a server's port
+    if container and not is_address and not Path(name).exists():
         yield _view(open_volume(container, dataset))
         return
     datasets = list_datasets(name)

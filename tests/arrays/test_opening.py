@@ -96,14 +96,15 @@ def test_metadata_that_is_no_json(sample) -> None:
 @pytest.mark.parametrize(("name", "message"), [
     ("absent.zarr", "no such file or directory"),
     ("notes.txt", "of no known format"),
-    ("empty", "neither zarr nor N5"),
-    ("third.zarr", r"zarr format 3 is not read\. Write it again in format 2, N5 or HDF5"),
+    ("empty", "neither zarr, N5 nor precomputed"),
+    ("third.zarr", r"third.zarr:volumes/raw: its zarr.json is \{\}, of no array or group"),
 ])
 def test_what_is_no_container(tmp_path, name, message) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "third.zarr").mkdir()
-    (tmp_path / "third.zarr/zarr.json").write_text("{}")
+    (tmp_path / "third.zarr/volumes/raw").mkdir(parents=True)
+    for directory in ("third.zarr", "third.zarr/volumes/raw"):
+        (tmp_path / directory / "zarr.json").write_text("{}")
     with pytest.raises(UserError, match=message):
         open_volume(tmp_path / name, "volumes/raw")
 

@@ -171,10 +171,10 @@ def test_a_bucket_that_is_read_but_not_listed(bucket, raw) -> None:
     volume = open_volume("s3://data/a.zarr", "volumes/raw")
     np.testing.assert_array_equal(volume.read(), expected)
     for message, name in (("may be read, but its server does not list what is there. Name the dataset", None),
-                          ("may be read, but its server does not list", "volumes/labels")):
+                          ("no dataset 'volumes/labels', and its server does not list what is there", "volumes/labels")):
         with pytest.raises(UserError, match=message):
             open_volume("s3://data/a.zarr", name)
-    with pytest.raises(UserError, match="no zarr or N5 there"):
+    with pytest.raises(UserError, match="no zarr, N5 or precomputed there"):
         open_volume("s3://data/absent.zarr", "volumes/raw")
     with pytest.raises(UserError, match="does not list"):
         list_datasets("s3://data/a.zarr")
@@ -242,13 +242,13 @@ def test_names_are_no_patterns(bucket, raw) -> None:
         volume = open_volume(f"s3://data/{name}.zarr", f"volumes/{name}")
         np.testing.assert_array_equal(volume.read(), raw)
         assert list_datasets(f"s3://data/{name}.zarr") == [f"volumes/{name}"]
-    with pytest.raises(UserError, match="no zarr or N5 there"):
+    with pytest.raises(UserError, match="no zarr, N5 or precomputed there"):
         open_volume("s3://data/a?b.zarr", "volumes/a5b")
 
 
-def test_zarr_3_is_said(bucket, raw) -> None:
+def test_zarr_2_comes_before_what_is_called_zarr_3(bucket, raw) -> None:
     put(bucket, raw, "a.zarr")
-    bucket.objects |= {"b.zarr/zarr.json": b"{}", "a.zarr/zarr.json": b"{}"}
-    with pytest.raises(UserError, match=r"s3://data/b.zarr: zarr format 3 is not read\. Write it again in format 2"):
+    bucket.objects |= {f"{name}.zarr/{group}zarr.json": b"{}" for name in "ab" for group in ("", "volumes/raw/")}
+    with pytest.raises(UserError, match=r"s3://data/b.zarr:.*: its zarr.json is \{\}, of no array or group"):
         open_volume("s3://data/b.zarr", "volumes/raw")
     np.testing.assert_array_equal(open_volume("s3://data/a.zarr", "volumes/raw").read(), raw)
