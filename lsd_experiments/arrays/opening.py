@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lsd_experiments.arrays import crops, hdf5, local, section_files, tiff
+from lsd_experiments.arrays import crops, hdf5, local, section_files, single_files, tiff
 from lsd_experiments.arrays.addresses import is_address, parse
 from lsd_experiments.arrays.hierarchy import ONLY, Hierarchy, clean, holds, list_arrays, open_in
 from lsd_experiments.arrays.public import address_of
@@ -19,8 +19,8 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
                 voxel_size: Sequence[float] | None = None, writable: bool = False) -> Volume:
     """Open a volume; nothing but metadata is read.
 
-    :param container: a zarr, OME-Zarr, N5 or precomputed directory, an HDF5 file, a TIFF stack or a directory of sections, a crop
-        (``.json``), or an address: ``s3://bucket/prefix``, ``precomputed://gs://...``. See ``docs/formats.md``.
+    :param container: a zarr, OME-Zarr, N5 or precomputed directory, an HDF5 file, a TIFF stack, MRC, NRRD, NIfTI or npy, a directory of sections, a
+        crop (``.json``), or an address: ``s3://bucket/prefix``, ``precomputed://gs://...``. See ``docs/formats.md``.
     :param dataset: the array in it; a group stands for its full resolution. ``-``: the only one that there is. None or
         empty: the container itself (TIFF, a crop that names its dataset, a zarr that is an array), ``default``, or the only one.
     :param voxel_size: (z, y, x) in nm; overrides the stored one, and is needed where none is stored.
@@ -32,7 +32,8 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
     if is_crop(name):
         return crops.open_crop(Path(name), dataset, default, override, open_volume)
     if _is_images(name):
-        open_images = section_files.open_directory if Path(name).is_dir() else tiff.open_stack
+        is_directory, is_tiff = Path(name).is_dir(), Path(name).suffix.lower() in TIFF_SUFFIXES
+        open_images = section_files.open_directory if is_directory else tiff.open_stack if is_tiff else single_files.open_file
         return open_images(Path(name), None if dataset == ONLY else dataset, override)
     volume = open_in(_tree(name, writable), dataset, default, override, writable)
     if writable and getattr(volume.array, "read_only", True):
@@ -107,16 +108,16 @@ def _tree(name: str, writable: bool) -> Hierarchy:
         return local.open_directory(address, writable)
     if path.suffix.lower() in HDF5_SUFFIXES:
         return hdf5.open_file(name)
-    raise UserError(f"{name}: of no known format. Name a zarr, N5 or precomputed directory, or a file ending in .h5, .hdf, .tif or "
-                    ".json")
+    raise UserError(f"{name}: of no known format. Name a zarr, N5 or precomputed directory, or a file ending in .h5, .hdf, .tif, "
+                    ".mrc, .nrrd, .nii, .npy or .json")
 
 
 def _is_images(name: str) -> bool:
-    """Whether ``name`` is a TIFF file or a directory of sections, whatever the directory is called."""
+    """Whether ``name`` is a file of one volume (TIFF, MRC, ...), or a directory of sections, whatever it is called."""
     if is_address(name):
         return False
     path = Path(name)
     if not path.is_dir():
-        return path.suffix.lower() in TIFF_SUFFIXES
+        return path.suffix.lower() in TIFF_SUFFIXES or single_files.format_of(name) is not None
     is_marked = path.suffix in (".n5", ".zarr") or local.kind_of(path) is not None
     return not is_marked and section_files.is_directory_of_sections(path)
