@@ -19,8 +19,8 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
                 voxel_size: Sequence[float] | None = None, writable: bool = False) -> Volume:
     """Open a volume; nothing but metadata is read.
 
-    :param container: a zarr, OME-Zarr, N5 or precomputed directory, an HDF5 file, a TIFF stack, MRC, NRRD, NIfTI or npy, a directory of sections, a
-        crop (``.json``), or an address: ``s3://bucket/prefix``, ``precomputed://gs://...``. See ``docs/formats.md``.
+    :param container: a zarr, OME-Zarr, N5 or precomputed directory, an HDF5 file, a TIFF stack, MRC, NRRD, NIfTI
+        or npy, a directory of sections, a crop (``.json``), or an address: ``s3://bucket/prefix``, ``precomputed://gs://...``. See ``docs/formats.md``.
     :param dataset: the array in it; a group stands for its full resolution. ``-``: the only one that there is. None or
         empty: the container itself (TIFF, a crop that names its dataset, a zarr that is an array), ``default``, or the only one.
     :param voxel_size: (z, y, x) in nm; overrides the stored one, and is needed where none is stored.
@@ -89,7 +89,8 @@ def is_one_volume(container: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """``name``, or the address of a public volume, or the path of ``file:///data/raw.zarr``; messages and other processes get what is returned."""
+    """``name``, or the address of a public volume, or the path of ``file:///data/raw.zarr``: what messages and
+    other processes get."""
     address = parse(address_of(name))
     is_told = address.scheme == "file" and address.kind in (None, local.kind_of(Path(address.path)))
     return address.path if is_told else address.name

@@ -1,6 +1,6 @@
 """neuroglancer's precomputed volumes: a directory with ``info``, and one for each scale.
 
-Metadata are in x, y, z: ``resolution`` in nm, ``voxel_offset`` in voxels of its scale. Here that is z, y, x, and the offset in nm.
+Metadata are in x, y, z: ``resolution`` in nm, ``voxel_offset`` in voxels of its scale. Here all is z, y, x, in nm.
 The container itself stands for its full resolution, the first scale; the others are datasets, named by their ``key``.
 """
 
@@ -35,10 +35,11 @@ class Precomputed:
         if number is None:
             return None
         scale, where = self.scales[number], f"{self.container}:{self.names[number]}"
-        chunk = (scale.get("chunk_sizes") or [None])[0] if isinstance(scale.get("chunk_sizes"), list) else None
+        listed = scale.get("chunk_sizes")
+        chunk = listed[0] if isinstance(listed, list) and listed else None
         size, channels, dtype = scale.get("size"), self.info.get("num_channels", 1), str(self.info.get("data_type")).lower()
-        stored = [*size, channels] if isinstance(size, list) else size
-        chunks = [*chunk, channels] if isinstance(chunk, list) else chunk
+        stored = [*size, channels] if isinstance(size, list) else []
+        chunks = [*chunk, channels] if isinstance(chunk, list) else []
         check_metadata(stored, chunks, dtype, where)
         if len(stored) != 4:
             raise UserError(f"{where}: its size is {size}, which is not x, y, z. It is damaged: fetch or make it again")
@@ -96,7 +97,7 @@ def is_precomputed(path: Path) -> bool:
 def _info(stored: Any, container: str) -> dict[str, Any]:
     """:raises UserError: if it is none of a volume"""
     try:
-        info = json.loads(bytes(stored)) if stored is not None else None
+        info: Any = json.loads(bytes(stored)) if stored is not None else None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{container}: its info cannot be read ({error}). Fetch or make it again") from error
     if info is None:
@@ -110,7 +111,7 @@ def _info(stored: Any, container: str) -> dict[str, Any]:
     scales = info.get("scales")
     if not isinstance(scales, list) or not scales or not all(isinstance(scale, dict) for scale in scales):
         raise UserError(f"{container}: 'scales' of its info is {str(scales)[:80]}, not a list of tables. Fetch or make it again")
-    return info
+    return dict(info)
 
 
 def _name(scale: dict[str, Any], number: int) -> str:

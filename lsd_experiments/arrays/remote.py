@@ -43,7 +43,8 @@ def _kind(address: Address, server: Server) -> str:
     found: set[str] = set()
 
     def ask() -> None:
-        answers: list[Any] = server.files().cat_ranges([f"{address.place}/{mark}" for mark in missing], None, None, on_error="return")
+        paths = [f"{address.place}/{mark}" for mark in missing]
+        answers: list[Any] = server.files().cat_ranges(paths, None, None, on_error="return")
         for mark, answer in zip(list(missing), answers, strict=True):
             found.update([mark] if isinstance(answer, bytes) else [])
             if not isinstance(answer, Exception) or isinstance(answer, (FileNotFoundError, PermissionError)):
@@ -57,6 +58,7 @@ def _kind(address: Address, server: Server) -> str:
     if kind is None:
         names = {"zarr2": "zarr", "zarr3": "zarr", "n5": "N5", "precomputed": "precomputed"}
         kinds = " or ".join(", ".join(dict.fromkeys(names[kind] for kind in wanted.values())).rsplit(", ", 1))
-        raise UserError(f"{address.name}: no such {'bucket' if address.scheme in ('s3', 'gs') else 'place'}, no {kinds} there (none of "
+        place = "bucket" if address.scheme in ("s3", "gs") else "place"
+        raise UserError(f"{address.name}: no such {place}, no {kinds} there (none of "
                         f"{', '.join(wanted)}), or not for all to read. Name the container itself")
     return kind

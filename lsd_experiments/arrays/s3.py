@@ -44,9 +44,12 @@ class Amazon:
     def denies(self, path: str, name: str) -> bool:
         """Whether the bucket of ``path`` may be listed."""
         bucket, key, _ = self.files().split_path(path)
+
+        def ask() -> Any:
+            return self.files().call_s3("list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
+
         try:
-            patience.patiently(f"s3://{path}", lambda: self.files().call_s3("list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1),
-                               patience.PATIENCE)
+            patience.patiently(f"s3://{path}", ask, patience.PATIENCE)
         except (PermissionError, FileNotFoundError):
             return False
         return True

@@ -136,7 +136,7 @@ def _load_mrc(path: Path) -> Content:
         origin = [_rounded(header["origin"][axis] / 10) for axis in "zyx"]
         starts = [int(header[f"n{axis}start"]) * size for axis, size in zip("zyx", sizes, strict=True)]
         is_said = all(size > 0 and math.isfinite(size) for size in sizes)
-        return Content(values, None, tuple(sizes) if is_said else None, tuple(origin if any(origin) else starts) if is_said else None)
+        return Content(values, None, tuple(sizes), tuple(origin if any(origin) else starts)) if is_said else Content(values)
 
 
 def _load_nrrd(path: Path) -> Content:
@@ -182,8 +182,10 @@ def _nrrd_world(header: Any, spatial: list[int]) -> Place:
     if sizes is None or len(factors) != 3 or not np.isfinite([*factors, *sizes]).all() or not (sizes > 0).all():
         return None, None
     origin = header.get("space origin")
-    begin = tuple(float(o * f) for o, f in zip(origin, factors, strict=True))[::-1] if origin is not None and is_straight else None
-    return tuple(float(s * f) for s, f in zip(sizes, factors, strict=True))[::-1], begin
+    voxel_size = tuple(float(s * f) for s, f in zip(sizes, factors, strict=True))[::-1]
+    if origin is None or not is_straight:
+        return voxel_size, None
+    return voxel_size, tuple(float(o * f) for o, f in zip(origin, factors, strict=True))[::-1]
 
 
 def _load_nifti(path: Path) -> Content:

@@ -47,8 +47,8 @@ class TensorArray:
         except PermissionError as error:
             raise refusal(self.where) from error
         if (tuple(found["shape"]), found["dtype"]) != (self.shape, self.dtype.name):
-            raise UserError(f"{self.where}: tensorstore finds {found['dtype']} of shape {tuple(found['shape'])}, its metadata say "
-                            f"{self.dtype} of {self.shape}. Fetch or make it again")
+            raise UserError(f"{self.where}: tensorstore finds {found['dtype']} of shape {tuple(found['shape'])}, its metadata "
+                            f"say {self.dtype} of {self.shape}. Fetch or make it again")
 
     def __getitem__(self, index: tuple[Any, ...]) -> NDArray[Any]:
         ranges = [range(*i.indices(n)) if isinstance(i, slice) else range(i, i + 1)
@@ -65,7 +65,8 @@ class TensorArray:
             _, (content,) = self._ask("read", box=box)
         except PermissionError as error:
             return self._read_what_is_there(box, error)
-        return content.view(self.dtype).reshape(shape)
+        values: NDArray[Any] = content.view(self.dtype).reshape(shape)
+        return values
 
     def _read_what_is_there(self, box: list[tuple[int, int]], error: Exception) -> NDArray[Any]:
         """Chunk by chunk, where a server says 403 of chunks that were never written."""

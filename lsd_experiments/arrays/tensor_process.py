@@ -87,7 +87,8 @@ class Process:
                 raise
 
     def _exchange(self, child: subprocess.Popen[bytes], request: dict[str, Any]) -> tuple[Any, list[NDArray[np.uint8]]]:
-        assert child.stdin and child.stdout
+        assert child.stdin is not None
+        assert child.stdout is not None
         text = memoryview(json.dumps(request).encode() + b"\n")
         while text:
             text = text[child.stdin.write(text):]

@@ -14,7 +14,7 @@ from lsd_experiments.arrays.tensor_process import PROCESS, ReadError, read_error
 METADATA = {".zgroup", ".zarray", ".zattrs", ".zmetadata", "attributes.json", "zarr.json", "info"}
 
 
-class WebFiles(AbstractFileSystem):  # type: ignore[misc]
+class WebFiles(AbstractFileSystem):
     """The files below an address, of which ``paths`` are URLs."""
 
     cachable = False
@@ -82,6 +82,6 @@ def _lists(address: Address) -> bool:
     url = settings["base_url"] + "/" + address.path.partition("/")[0]
 
     def ask() -> bool:
-        return requests.get(url, params={"max-keys": "1"}, timeout=(4, 6)).status_code == 200
+        return bool(requests.get(url, params={"max-keys": "1"}, timeout=(4, 6)).status_code == 200)
 
     return patience.patiently(address.place, ask, patience.PATIENCE)

@@ -12,6 +12,7 @@ from lsd_experiments.arrays.zarrs import Zarr
 from lsd_experiments.errors import UserError
 
 METADATA = "zarr.json"
+MOST = 2**27  # chunks in a shard, whose index holds 16 bytes of each
 
 
 class Zarr3(Zarr):
@@ -68,22 +69,21 @@ class Zarr3(Zarr):
         if not isinstance(meta, dict) or meta.get("node_type") not in ("array", "group"):
             raise UserError(f"{where}: its {METADATA} is {str(meta)[:80]}, of no array or group. Fetch or make it again")
         if meta.get("zarr_format") != 3:
-            raise UserError(f"{where}: 'zarr_format' is {str(meta.get('zarr_format'))[:80]}, in its {METADATA}. It is damaged: fetch "
-                            "or make it again")
+            raise UserError(f"{where}: 'zarr_format' is {str(meta.get('zarr_format'))[:80]}, in its {METADATA}. It is damaged: "
+                            "fetch or make it again")
         return meta
 
 
 def _chunks(meta: dict[str, Any]) -> Any:
     """What is read at once: of shards, their parts."""
-    grid = meta.get("chunk_grid")
-    chunks = _configured(grid).get("chunk_shape")
+    chunks: Any = _configured(meta.get("chunk_grid")).get("chunk_shape")
     codecs = meta.get("codecs")
     first = codecs[0] if isinstance(codecs, list) and codecs else None
-    is_sharded = isinstance(first, dict) and first.get("name") == "sharding_indexed"
-    inner = _configured(first).get("chunk_shape") if is_sharded else None
-    if not _is_lengths(inner) or not _is_lengths(chunks) or math.prod(chunks) // math.prod(inner) >= 2**27:
-        return chunks if not is_sharded else None
-    return inner
+    if not isinstance(first, dict) or first.get("name") != "sharding_indexed":
+        return chunks
+    inner: Any = _configured(first).get("chunk_shape")
+    is_good = _is_lengths(inner) and _is_lengths(chunks) and math.prod(chunks) // math.prod(inner) < MOST
+    return inner if is_good else None
 
 
 def _configured(value: Any) -> dict[str, Any]:

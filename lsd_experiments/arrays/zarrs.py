@@ -80,8 +80,9 @@ class Zarr:
         paths = [key.rpartition("/")[0] if key.rpartition("/")[2].startswith(".") else key
                  for key in (known if isinstance(known, dict) else ())]
         paths = [p.removeprefix(f"{path}/" if path else "") for p in paths if p.startswith(f"{path}/" if path else "") and p]
-        for image in ome.tables(self.attrs(path).get("multiscales"), f"{self.container}:{path}: 'multiscales'"):
-            paths += [str(level.get("path")) for level in ome.tables(image.get("datasets"), f"{self.container}:{path}: 'datasets'")]
+        where = f"{self.container}:{path}"
+        for image in ome.tables(self.attrs(path).get("multiscales"), f"{where}: 'multiscales'"):
+            paths += [str(level.get("path")) for level in ome.tables(image.get("datasets"), f"{where}: 'datasets'")]
         return sorted({p.partition("/")[0] for p in paths} - {"", ".", ".."})
 
     def _consolidated(self) -> Any:
@@ -134,8 +135,8 @@ def open_local(container: str, writable: bool = False, name: str | None = None) 
     """
     from lsd_experiments.arrays.zarr_arrays import Directory
 
-    if not any((Path(container) / name).is_file() for name in (".zgroup", ".zarray")):
-        if not any(next(Path(container).glob(f"{below}.zarray"), None) for below in ("*/", "*/*/", "*/*/*/")):
-            raise UserError(f"{container}: a directory, but neither zarr, N5 nor precomputed (it has none of .zgroup, .zarray, "
-                            "zarr.json, attributes.json and info)")
+    is_marked = any((Path(container) / name).is_file() for name in (".zgroup", ".zarray"))
+    if not is_marked and not any(next(Path(container).glob(f"{below}.zarray"), None) for below in ("*/", "*/*/", "*/*/*/")):
+        raise UserError(f"{container}: a directory, but neither zarr, N5 nor precomputed (it has none of .zgroup, .zarray, "
+                        "zarr.json, attributes.json and info)")
     return Zarr(name or container, Directory(container), writable)

@@ -76,7 +76,7 @@ def _dataset(text: str) -> str | None:
 def _parser(description: str | None) -> argparse.ArgumentParser:
     parser = cli.parser(description)
     add = parser.add_argument
-    add("input", metavar="INPUT", help="zarr, N5, HDF5, TIFF or crop (.json); s3://bucket/prefix")
+    add("input", metavar="INPUT", help="zarr, N5, precomputed, HDF5, TIFF, MRC, ... or crop (.json), or its address: s3://bucket/prefix")
     add("input_dataset", metavar="INPUT_DATASET", help="like volumes/raw; - for TIFF, and where there is one only")
     add("output", metavar="OUTPUT", help="a .zarr, .n5, .h5 or .tif; what else it holds stays")
     add("output_dataset", metavar="OUTPUT_DATASET", help="like volumes/training_raw; - for TIFF")

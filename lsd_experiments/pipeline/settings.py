@@ -14,10 +14,10 @@ from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import crops
 from lsd_experiments.arrays.hierarchy import ONLY
 from lsd_experiments.arrays.opening import is_crop, is_one_volume
+from lsd_experiments.arrays.public import address_of
 from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
-from lsd_experiments.arrays.public import address_of
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
 from lsd_experiments.rag.address import is_url, split_password
 from lsd_experiments.raw_range import Setting, parse

@@ -66,7 +66,7 @@ def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
     default = f" (default: {fetched} of 01_data)" if fetched else ""
     triple: dict[str, Any] = {"nargs": 3, "metavar": ("Z", "Y", "X")}
     add = parser.add_argument
-    add("--raw-file", metavar="CONTAINER", help=f"zarr, N5, HDF5, TIFF, s3://... or crop.json{default}")
+    add("--raw-file", metavar="CONTAINER", help=f"zarr, N5, HDF5, TIFF, precomputed://gs://..., hemibrain, or crop.json{default}")
     raw = FETCHED_RAW_DATASETS.get(setup.parent.name)
     add("--raw-dataset", metavar="DATASET", help=f"default: {f'{raw} of {fetched}, else ' if raw else ''}{RAW}; a TIFF has none")
     cli.add_raw_range(parser, "as in training; of another type of raw, what the volume holds")

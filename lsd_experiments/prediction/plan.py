@@ -153,7 +153,7 @@ def check_raw(plan: Plan) -> None:
 def _absolute(settings: PredictionSettings) -> PredictionSettings:
     """``settings`` with all paths absolute; URLs, and names of public volumes, are addresses."""
     paths = {key: getattr(settings, key) for key in ("setup", "out_file", "raw_file", "lsds_file", "lsds_setup")}
-    named = {key: path if key not in ("raw_file", "lsds_file") else address_of(path) for key, path in paths.items() if path is not None}
+    named = {key: address_of(path) if key in ("raw_file", "lsds_file") else path for key, path in paths.items() if path}
     absolute: dict[str, Any] = {key: path if is_address(path) else str(Path(path).absolute()) for key, path in named.items()}
     return dataclasses.replace(settings, **absolute)
 

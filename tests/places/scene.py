@@ -90,6 +90,39 @@ class Scene:
             shutil.copytree(self.copy("copy.zarr") / self.dataset, path)
         return path
 
+    def zarr3(self) -> Path:
+        """zarr 3 of one chunk, which is bytes as they are."""
+        path, meta = self.directory / "copy3.zarr", {"zarr_format": 3, "attributes": {}}
+        array = path / self.dataset
+        chunk = array / "/".join(["c", *"0" * self.part.ndim])
+        if not path.exists():
+            chunk.parent.mkdir(parents=True)
+            (path / "zarr.json").write_text(json.dumps({**meta, "node_type": "group"}))
+            (array.parent / "zarr.json").write_text(json.dumps({**meta, "node_type": "group"}))
+            shape = list(self.part.shape)
+            (array / "zarr.json").write_text(json.dumps({
+                **meta, "node_type": "array", "shape": shape, "data_type": self.part.dtype.name, "fill_value": 0,
+                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shape}},
+                "chunk_key_encoding": {"name": "default"}, "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+                "attributes": {"resolution": self.voxel_size, "offset": self.begin}}))
+            chunk.write_bytes(np.ascontiguousarray(self.part).tobytes())
+        return path
+
+    def precomputed(self) -> Path:
+        """neuroglancer's format, of one chunk; all in x, y, z, channel."""
+        path = self.directory / "precomputed"
+        if not path.exists():
+            begin = [round(b / v) for b, v in zip(self.begin, self.voxel_size, strict=True)][::-1]
+            size = SIZE[::-1]
+            scale = {"key": "8_10_40", "size": size, "chunk_sizes": [size], "resolution": self.voxel_size[::-1],
+                     "voxel_offset": begin, "encoding": "raw"}
+            (path / "8_10_40").mkdir(parents=True)
+            (path / "info").write_text(json.dumps({"type": "image", "data_type": self.part.dtype.name,
+                                                   "num_channels": self.channels or 1, "scales": [scale]}))
+            name = "_".join(f"{b}-{b + s}" for b, s in zip(begin, size, strict=True))
+            (path / "8_10_40" / name).write_bytes(np.ascontiguousarray(self.part).tobytes())
+        return path
+
     def loop(self) -> Path:
         """HDF5 with a group that holds itself, and the dataset under a second name."""
         path = self.directory / "loop.h5"
@@ -144,6 +177,9 @@ FORMS = {
     "HDF5": (lambda scene: scene.copy("copy.h5"), "-"),
     "HDF5 with loops": (Scene.loop, "-"),
     "TIFF": (Scene.stack, "-"),
+    "zarr 3": (Scene.zarr3, "-"),
+    "precomputed": (Scene.precomputed, "-"),
 }
 OF_TIFF = {"TIFF", "crop of a TIFF"}  # without channels
-ALONE = ["crop that names its dataset", "crop of a crop", "crop of a TIFF", "zarr that is an array", "TIFF"]  # need no dataset
+# Those that need no dataset.
+ALONE = ["crop that names its dataset", "crop of a crop", "crop of a TIFF", "zarr that is an array", "TIFF", "precomputed"]

@@ -15,6 +15,7 @@ from lsd_experiments.arrays import create_volume, open_volume, s3
 from lsd_experiments.blockwise import Workers
 from lsd_experiments.geometry import Box
 from lsd_experiments.prediction.blockwise import predict_blockwise, predict_scan
+from tests.remote.server import Server
 
 SHAPE = (4, 9, 11)
 RESOLUTION, OFFSET = [50, 9, 4.6], [100, -27, 13.8]
@@ -155,6 +156,25 @@ def test_s3(make_raw, wanted, plan, read, tmp_path, monkeypatch):
     finally:
         server.stop()
         s3._filesystem.cache_clear()
+    given = read(tmp_path / "prediction.zarr")
+    for name, prediction in wanted.items():
+        np.testing.assert_array_equal(given[name], prediction)
+
+
+def test_a_part_of_a_whole_volume_on_a_server(values, wanted, plan, read, tmp_path):
+    """Precomputed, by a worker, which opens it again: of a petavoxel, the part that is asked for."""
+    begin = [round(o / r) for o, r in zip(OFFSET, RESOLUTION, strict=True)]
+    scale = {"key": "s", "size": [99999] * 3, "chunk_sizes": [[64, 64, 64]], "resolution": RESOLUTION[::-1], "encoding": "raw",
+             "voxel_offset": [b - 64 * 800 for b in begin[::-1]]}
+    chunk = np.zeros((64, 64, 64), np.uint8)
+    chunk[:SHAPE[0], :SHAPE[1], :SHAPE[2]] = values
+    (tmp_path / "raw/s").mkdir(parents=True)
+    (tmp_path / "raw/info").write_text(json.dumps({"type": "image", "data_type": "uint8", "num_channels": 1, "scales": [scale]}))
+    name = "_".join(f"{b}-{b + s}" for b, s in zip(begin[::-1], chunk.shape[::-1], strict=True))
+    (tmp_path / "raw/s" / name).write_bytes(chunk.tobytes())
+    roi = {"roi_offset": tuple(OFFSET), "roi_shape": tuple(s * r for s, r in zip(SHAPE, RESOLUTION, strict=True))}
+    with Server(tmp_path) as server:
+        assert predict_blockwise(plan(f"precomputed://{server.url}/raw", **roi), Workers(num_workers=1))
     given = read(tmp_path / "prediction.zarr")
     for name, prediction in wanted.items():
         np.testing.assert_array_equal(given[name], prediction)

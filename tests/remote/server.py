@@ -55,4 +55,6 @@ class Server:
         if wanted is None:
             return None
         begin, _, end = wanted.removeprefix("bytes=").partition("-")
-        return range(int(begin), min(length, int(end) + 1 if end else length)) if begin else range(max(0, length - int(end)), length)
+        if not begin:
+            return range(max(0, length - int(end)), length)
+        return range(int(begin), min(length, int(end) + 1 if end else length))

@@ -62,8 +62,8 @@ def mutations(value):
         yield from ({k: v for k, v in value.items() if k != key} for key in value)
 
 
-@pytest.mark.parametrize(("name", "dataset", "file"), [("sharded3", "volumes/raw", "volumes/raw/zarr.json"), ("sharded", "", "info"),
-                                                       ("ome", "em", "em/zarr.json")])
+@pytest.mark.parametrize(("name", "dataset", "file"), [
+    ("sharded3", "volumes/raw", "volumes/raw/zarr.json"), ("sharded", "", "info"), ("ome", "em", "em/zarr.json")])
 def test_metadata_that_is_nonsense(copy, name, dataset, file) -> None:
     path = copy(name) / file
     root, metadata = path.parents[file.count("/")], json.loads(path.read_text())
@@ -84,8 +84,9 @@ def test_metadata_that_is_nonsense(copy, name, dataset, file) -> None:
 def test_what_is_no_volume(copy, tmp_path) -> None:
     info = copy("raw") / "info"
     stored = json.loads(info.read_text())
-    for change, message in (({"@type": "neuroglancer_legacy_mesh"}, "info is of a 'neuroglancer_legacy_mesh', not of a volume"),
-                            ({"graph": {}}, "a graphene volume"), ({"data_type": "complex64"}, "of type 'complex64' are no volumes"),
+    for change, message in (({"@type": "neuroglancer_legacy_mesh"}, "of a 'neuroglancer_legacy_mesh', not of a volume"),
+                            ({"graph": {}}, "a graphene volume"),
+                            ({"data_type": "complex64"}, "of type 'complex64' are no volumes"),
                             ({"scales": [{**stored["scales"][0], "key": "gone"}]}, "its directory .*gone is not there")):
         info.write_text(json.dumps(stored | change))
         with pytest.raises(UserError, match=message):

@@ -16,8 +16,8 @@ from lsd_experiments.arrays.opening import is_one_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 
-DATASETS = {"zarr3": "volumes/raw", "sharded3": "volumes/raw", "turned3": "volumes/raw", "ome": "em", "raw": "", "jpeg": "", "png": "",
-            "segmentation": "", "sharded": ""}
+DATASETS = {"zarr3": "volumes/raw", "sharded3": "volumes/raw", "turned3": "volumes/raw", "ome": "em", "raw": "", "jpeg": "",
+            "png": "", "segmentation": "", "sharded": ""}
 KINDS = {name: "zarr3" if name.endswith("3") or name == "ome" else "precomputed" for name in DATASETS}
 
 
@@ -25,8 +25,8 @@ def check(volume, raw, name) -> None:
     wanted = raw.astype(np.uint64) << 40 if name == "segmentation" else raw
     tolerance = {"atol": 12} if name == "jpeg" else {"atol": 0}
     assert (volume.voxel_size, volume.offset) == ((40, 10, 4.6), (120, 30, 0))
-    assert (volume.shape, volume.dtype, volume.chunks, volume.channels) == (raw.shape, wanted.dtype, (2, 3 + (KINDS[name] == "zarr3"),
-                                                                            4 - (KINDS[name] == "zarr3")), None)
+    assert (volume.shape, volume.dtype, volume.channels) == (raw.shape, wanted.dtype, None)
+    assert volume.chunks == ((2, 4, 3) if KINDS[name] == "zarr3" else (2, 3, 4))
     values = volume.read(Box((-1, 2, 3), (4, 5, 9)), fill=1)
     assert (values[0] == 1).all()
     assert (values[..., 4:] == 1).all()
@@ -121,7 +121,8 @@ def test_amazon(amazon, raw, name, monkeypatch) -> None:
 def test_a_part_of_a_huge_volume(google, trees, raw) -> None:
     """An exavoxel, of which one chunk was ever written: opening asks for metadata, reading for the chunks of the box."""
     info = json.loads((trees / "raw/info").read_text())
-    info["scales"] = [info["scales"][0] | {"size": [2**20] * 3, "chunk_sizes": [[64] * 3], "key": "there", "voxel_offset": [0, 0, 0]}]
+    place = {"size": [2**20] * 3, "chunk_sizes": [[64] * 3], "key": "there", "voxel_offset": [0, 0, 0]}
+    info["scales"] = [info["scales"][0] | place]
     (trees / "huge/there").mkdir(parents=True)
     (trees / "huge/info").write_text(json.dumps(info))
     chunk = np.arange(64**3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 64)
@@ -157,7 +158,8 @@ def test_chunks_that_a_program_wrote_by_hand(tmp_path) -> None:
     meta = {"zarr_format": 3, "node_type": "array", "shape": [2, 3, 4], "data_type": "int16", "fill_value": 7,
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 3, 4]}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-            "codecs": [{"name": "bytes", "configuration": {"endian": "big"}}], "attributes": {"voxel_size": [30, 5, 4], "units": ["nm"] * 3}}
+            "codecs": [{"name": "bytes", "configuration": {"endian": "big"}}],
+            "attributes": {"voxel_size": [30, 5, 4], "units": ["nm"] * 3}}
     (tmp_path / "plain/c/1/0").mkdir(parents=True)
     (tmp_path / "plain/zarr.json").write_text(json.dumps(meta))
     (tmp_path / "plain/c/1/0/0").write_bytes(np.arange(12, dtype=">i2").tobytes())
@@ -188,5 +190,5 @@ def test_zarr_2_and_n5_by_their_own_library(older, trees, google, raw) -> None:
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(volume)).read(), raw)
     zarr.consolidate_metadata(zarr.DirectoryStore(str(trees / "old.zarr")))
     assert list_datasets("gs://old.zarr") == ["volumes/raw"]
-    with pytest.raises(UserError, match="gs://old_n5: may be read, but its server does not list what is there. Name the dataset"):
+    with pytest.raises(UserError, match=r"gs://old_n5: may be read, but its server does not list what is there. Name the d"):
         open_volume("n5://gs://old_n5")

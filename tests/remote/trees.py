@@ -36,8 +36,8 @@ def precomputed(path: Path, values: np.ndarray, scale: dict, factor: int = 1) ->
     """``values`` [z, y, x] as a scale with voxels ``factor`` times as large along y and x."""
     resolution = [4.6 * factor, 10 * factor, 40]
     stored = values.transpose()[..., None]
-    metadata = {"size": list(stored.shape[:3]), "chunk_size": [4, 3, 2], "resolution": resolution, "voxel_offset": [0, 3 // factor, 3],
-                "key": f"scale{factor}", **scale}
+    metadata = {"size": list(stored.shape[:3]), "chunk_size": [4, 3, 2], "resolution": resolution,
+                "voxel_offset": [0, 3 // factor, 3], "key": f"scale{factor}", **scale}
     write(path, "neuroglancer_precomputed", stored, scale_metadata=metadata,
           multiscale_metadata={"type": "image", "data_type": values.dtype.name, "num_channels": 1})
 
