@@ -88,8 +88,8 @@ def parse(name: str) -> Address:
 
 def _check(shown: str, name: str, scheme: str, path: str) -> None:
     if shown != name:
-        raise UserError(f"{shown}: an address with a password or a query, left out here. Leave it out, too; credentials stand in the "
-                        "environment (AWS_NO_SIGN_REQUEST=NO with the usual AWS settings, GOOGLE_APPLICATION_CREDENTIALS)")
+        raise UserError(f"{shown}: an address with a password or a query, left out here. Leave it out, too; credentials stand in "
+                        "the environment (AWS_NO_SIGN_REQUEST=NO with the usual AWS settings, GOOGLE_APPLICATION_CREDENTIALS)")
     if scheme == "file" and not path.startswith("/"):
         raise UserError(f"{shown}: what follows on '://' is a path from the root. Write '/...', or the plain path without a "
                         "format, where that is told by what lies there")

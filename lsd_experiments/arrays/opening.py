@@ -20,7 +20,8 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
     """Open a volume; nothing but metadata is read.
 
     :param container: a zarr, OME-Zarr, N5 or precomputed directory, an HDF5 file, a TIFF stack, MRC, NRRD, NIfTI
-        or npy, a directory of sections, a crop (``.json``), or an address: ``s3://bucket/prefix``, ``precomputed://gs://...``. See ``docs/formats.md``.
+        or npy, a directory of sections, a crop (``.json``), the name of a public volume, or an address:
+        ``s3://bucket/prefix``, ``precomputed://gs://...``. See ``docs/formats.md``.
     :param dataset: the array in it; a group stands for its full resolution. ``-``: the only one that there is. None or
         empty: the container itself (TIFF, a crop that names its dataset, a zarr that is an array), ``default``, or the only one.
     :param voxel_size: (z, y, x) in nm; overrides the stored one, and is needed where none is stored.
