@@ -9,6 +9,7 @@ from lsd_experiments.targets.losses import Loss, SquaredError
 from lsd_experiments.targets.lsds import LocalShapeDescriptors
 from lsd_experiments.targets.target import Target
 
-KNOWN: tuple[type[Target], ...] = (LocalShapeDescriptors, Affinities)  # in the order of the heads in a published network
+Kind = type[LocalShapeDescriptors] | type[Affinities]
+KNOWN: tuple[Kind, ...] = (LocalShapeDescriptors, Affinities)  # in the order of the heads in a published network
 
 __all__ = ["DIRECT", "KNOWN", "Affinities", "LocalShapeDescriptors", "Loss", "Offsets", "SquaredError", "Target"]

@@ -20,7 +20,7 @@ class AddLsds(gp.BatchFilter):
     """
 
     def __init__(self, lsds: LocalShapeDescriptors, voxel_size: Sequence[float], parity: bool) -> None:
-        self.lsds, self.voxel_size, self.parity = lsds, voxel_size, parity
+        self.lsds, self.voxel_size, self.parity = lsds, tuple(voxel_size), parity
         self.keys = head_keys(lsds.name)
 
     def setup(self) -> None:

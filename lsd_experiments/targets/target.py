@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 class Target(Protocol):
     """What one head of a network is trained towards.
 
-    ``name``: of the head. ``activation``: the head's. ``has_mask``: whether its nodes make a mask of what is known, too.
+    ``activation``: the head's. ``has_mask``: whether its nodes make a mask of what is known, too.
     ``snapshot_name``: what snapshots call it; None: as the published checkpoints call the head, which is ``name`` or one of
     ``published_names``. ``named``: a regular expression that is found in the names of its datasets.
     ``views``: the layers that show it, by what is added to its name: three channels as red, green and blue, or one in colours.
     """
 
-    name: str
-    loss: Loss
     activation: ClassVar[str]
     has_mask: ClassVar[bool]
     snapshot_name: ClassVar[str | None]
@@ -31,8 +29,16 @@ class Target(Protocol):
     views: ClassVar[Mapping[str, tuple[int, ...]]]
 
     @property
+    def name(self) -> str:
+        """Of the head."""
+
+    @property
     def channels(self) -> int:
         """Of the head."""
+
+    @property
+    def loss(self) -> Loss:
+        """Of the head, but for phases that have another one."""
 
     def context(self, voxel_size: Sequence[float]) -> Voxels:
         """Voxels (z, y, x) of labels that the target needs around the output, on each side."""
