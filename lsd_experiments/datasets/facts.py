@@ -82,10 +82,10 @@ def load_dataset(path: str | Path) -> Dataset:
     """
     file = Path(path) if Path(path).name == FILE else find_file(path)
     if file is None:
-        raise UserError(f"{path}: which dataset it is for is not known: neither it nor the directory around it has a {FILE}. Copy "
-                        f"the one of its dataset to {Path(os.path.abspath(path)).parent}")
+        raise UserError(f"{path}: neither it nor the directory around it has a {FILE}, which says what the data are. Copy that of "
+                        f"its dataset to {_normal(path).parent}")
     found = load_settings(file, Dataset)
-    return found.model_copy(update={"directory": file.resolve().parent / found.directory})
+    return found.model_copy(update={"directory": _normal(file.resolve().parent / found.directory)})
 
 
 def find_dataset(setup: str | Path) -> Dataset | None:
@@ -99,6 +99,11 @@ def find_dataset(setup: str | Path) -> Dataset | None:
 
 def find_file(setup: str | Path) -> Path | None:
     """The ``dataset.toml`` of an experiment's directory: in it, in the one around it, or around the one that it links to."""
-    directory = Path(os.path.abspath(setup))
+    directory = _normal(setup)
     places = (directory, directory.parent, directory.resolve().parent)
     return next((place / FILE for place in places if (place / FILE).is_file()), None)
+
+
+def _normal(path: str | Path) -> Path:
+    """``path``, absolute and without ``..``; links stay."""
+    return Path(os.path.normpath(Path(path).absolute()))
