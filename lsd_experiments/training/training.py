@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import checkpoints, frameworks, networks
 from lsd_experiments.checkpoints import Checkpoint
-from lsd_experiments.datasets import DATASETS, Dataset
+from lsd_experiments.datasets.facts import Dataset, load_dataset
 from lsd_experiments.intensity import NOTE
 from lsd_experiments.locks import only_run
 from lsd_experiments.networks.network import Network, Shape
@@ -83,9 +83,10 @@ def prepare(
     experiment.check_network(network)
     experiment, options = decided(experiment, options, checkpoint)
     first = _first_network(experiment, options, directory, checkpoint)
-    dataset = DATASETS[(directory / experiment.dataset).resolve().parent.name]
+    named = directory / experiment.dataset
+    dataset = load_dataset(named if named.is_file() else directory)
     padding = label_padding(experiment, dataset.voxel_size, output_shape)
-    found = find_samples(dataset, options.data, directory)
+    found = find_samples(dataset, options.data)
     places = []
     for sample in found:
         places.append(find_places(sample, output_shape, padding, experiment.min_masked))

@@ -10,8 +10,8 @@ import pytest
 
 from lsd_experiments import frameworks, networks
 from lsd_experiments.checkpoints import find_checkpoint, load_checkpoint
-from lsd_experiments.checkpoints.haiku import haiku_names, read_haiku
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.xpress.haiku import haiku_names, read_haiku
 from lsd_experiments.networks import Head, Network
 
 NETWORK = Network(2, 2, ((2, 2, 2), (2, 2, 2)), (Head("affs", 4, predicted=3),), architecture="funlib")

@@ -9,7 +9,7 @@ from lsd_experiments import cli
 from lsd_experiments.errors import UserError
 
 if TYPE_CHECKING:
-    from lsd_experiments.checkpoints.haiku import HaikuCheckpoint
+    from lsd_experiments.families.xpress.haiku import HaikuCheckpoint
     from lsd_experiments.networks import Network
 
 
@@ -29,8 +29,9 @@ def import_checkpoint(options: argparse.Namespace, experiments: Path) -> None:
     :raises UserError: if it cannot be read, is of another network, or a checkpoint of its iteration is there
     """
     from lsd_experiments import networks
-    from lsd_experiments.checkpoints import checkpoint_path, haiku
+    from lsd_experiments.checkpoints import checkpoint_path
     from lsd_experiments.datasets import DATASETS
+    from lsd_experiments.families.xpress import haiku
 
     setup = Path(options.setup) if Path(options.setup).is_dir() else experiments / options.setup
     described = networks.read(setup / "train_net.json")
