@@ -82,8 +82,8 @@ def load_dataset(path: str | Path) -> Dataset:
     """
     file = Path(path) if Path(path).name == FILE else find_file(path)
     if file is None:
-        raise UserError(f"{path}: neither it nor the directory around it has a {FILE}, which says what the data are. Copy that of "
-                        f"its dataset to {_normal(path).parent}")
+        raise UserError(f"{path}: neither it nor the directory around it has a {FILE}, which says what the data are. Copy that "
+                        f"of its dataset to {_normal(path).parent}")
     found = load_settings(file, Dataset)
     return found.model_copy(update={"directory": _normal(file.resolve().parent / found.directory)})
 
@@ -102,6 +102,11 @@ def find_file(setup: str | Path) -> Path | None:
     directory = _normal(setup)
     places = (directory, directory.parent, directory.resolve().parent)
     return next((place / FILE for place in places if (place / FILE).is_file()), None)
+
+
+def datasets_below(experiments: Path) -> dict[str, Path]:
+    """Each ``dataset.toml`` of ``experiments``, 02_train, by the name of its directory."""
+    return {path.parent.name: path for path in sorted(experiments.glob(f"*/{FILE}"))}
 
 
 def _normal(path: str | Path) -> Path:
