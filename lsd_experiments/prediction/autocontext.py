@@ -22,12 +22,13 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network, Shape
 from lsd_experiments.prediction.block import predict_block, to_disk_range
 from lsd_experiments.prediction.loading import Trained, find_trained, sha256
+from lsd_experiments.targets import LocalShapeDescriptors
 
 if TYPE_CHECKING:
     import keras
 
 logger = logging.getLogger(__name__)
-LSDS = "lsds"  # the input, and the head of the first network, by name
+LSDS = LocalShapeDescriptors.name  # the input, and the head of the first network, by name
 SETUP = "../lsd"  # of the first network, beside the second's
 PREDICTION, DATASET = "test_prediction.zarr", "volumes/lsds"  # what its predict_scan.py writes
 

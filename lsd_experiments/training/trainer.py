@@ -1,13 +1,11 @@
 """One step of training, in Keras, on any of its backends.
 
-The loss of a head is the published one, ``sum(w * (prediction - target)^2) / #(w != 0)`` (TensorFlow's
-SUM_BY_NONZERO_WEIGHTS), or ``/ sum(w)``, of each sample; a batch's is the mean of its samples' (published batches have one). The
-losses of several heads add up without coefficients. Adam as published: beta_1 0.95, beta_2 0.999, epsilon 1e-8, added to
-sqrt(v) before the bias correction, which is how Keras does it too. In half precision the loss is scaled, by a factor that
-halves when a gradient is not finite, and that step is skipped, and doubles after 1000 steps without one.
+The losses of several heads add up without coefficients; that of a batch is the mean of its samples' (published batches have one).
+In half precision the loss is scaled, by a factor that halves when a gradient is not finite, and that step is skipped, and doubles
+after 1000 steps without one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +18,14 @@ from numpy.typing import NDArray
 
 from lsd_experiments import checkpoints, frameworks
 from lsd_experiments.checkpoints import Checkpoint
-from lsd_experiments.datasets.dataset import BY_NUMBER
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network
+from lsd_experiments.targets.losses import KerasLoss
+from lsd_experiments.training.experiment import Adam
 from lsd_experiments.training.options import TrainingOptions
 from lsd_experiments.training.parallel import Devices, KerasDevices, find_devices
 
 Arrays = Mapping[str, NDArray[Any]]
-Loss = Callable[[Any, Any], Any]
 LOSS_SCALE, GROWTH_STEPS = 2.0**15, 1000  # of the published half precision
 
 
@@ -45,7 +43,8 @@ class Trainer:
         network: Network,
         input_shape: Sequence[int],
         options: TrainingOptions,
-        loss: Loss,
+        adam: Adam,
+        losses: Mapping[str, KerasLoss],
         seed: int,
         checkpoint: Checkpoint | None,
     ) -> "Trainer":
@@ -58,9 +57,8 @@ class Trainer:
         devices = find_devices(options.devices)
         with devices.scope():
             model = network.build(input_shape, options.precision, quick=options.devices == 1)
-            optimizer = _adam(options)
-            losses = {head.name: loss for head in network.heads}
-            model.compile(optimizer, loss=losses, jit_compile=_is_compiled(options))
+            optimizer = _with_loss_scale(adam.in_keras(options.learning_rate), options.precision)
+            model.compile(optimizer, loss=dict(losses), jit_compile=_is_compiled(options))
             optimizer.build(model.trainable_variables)
             if checkpoint is not None:
                 with _own_adam(model):
@@ -69,15 +67,17 @@ class Trainer:
                 _set_loss_scale(optimizer, checkpoint.record.get("loss_scale"))
         return cls(network, model, devices)
 
-    def use_loss(self, head: str, loss: Loss) -> None:
-        """Another loss of a head from the next step on; weights and the optimizer's state stay."""
-        losses = {**self.model.loss, head: loss}
-        self.model.compile(self.model.optimizer, loss=losses, jit_compile=self.model.jit_compile)
+    def use_losses(self, losses: Mapping[str, KerasLoss]) -> None:
+        """Other losses of the heads from the next step on; weights and the optimizer's state stay."""
+        self.model.compile(self.model.optimizer, loss=dict(losses), jit_compile=self.model.jit_compile)
 
-    def step(self, inputs: Arrays, targets: Arrays, weights: Arrays) -> dict[str, float]:
-        """Update the weights; returns the loss before that, in all and of each head (``loss``, ``<head>_loss``)."""
+    def step(self, inputs: Arrays, targets: Arrays, knowledge: Arrays) -> dict[str, float]:
+        """Update the weights; returns the loss before that, in all and of each head (``loss``, ``<head>_loss``).
+
+        ``knowledge``: what each loss is told beside the target, such as weights.
+        """
         truth = {
-            head.name: _last(np.concatenate((targets[head.name], weights[head.name]), axis=1, dtype=np.float32))
+            head.name: _last(np.concatenate((targets[head.name], knowledge[head.name]), axis=1, dtype=np.float32))
             for head in self.network.heads
         }
         logs = self.devices.step(self.model, self._inputs(inputs), truth)
@@ -105,24 +105,10 @@ class Trainer:
         return {source.name: _last(inputs[source.name]) for source in self.network.inputs}
 
 
-def weighted_error(divisor: str) -> Loss:
-    """The loss of one head; its truth: targets and weights, in this order, on the last axis. ``divisor``: the dataset's."""
-    of_sample = (1, 2, 3, 4)
-
-    def error(truth: Any, prediction: Any) -> Any:
-        targets, weights = ops.split(truth, 2, axis=-1)
-        errors = ops.sum(weights * ops.square(prediction - targets), axis=of_sample)
-        counted = ops.cast(ops.not_equal(weights, 0), errors.dtype) if divisor == BY_NUMBER else weights
-        return ops.mean(ops.divide_no_nan(errors, ops.sum(counted, axis=of_sample)))
-
-    return error
-
-
-def _adam(options: TrainingOptions) -> keras.optimizers.Optimizer:
-    adam = keras.optimizers.Adam(options.learning_rate, beta_1=0.95, beta_2=0.999, epsilon=1e-8)
-    if options.precision != "float16":
-        return adam
-    return keras.optimizers.LossScaleOptimizer(adam, initial_scale=LOSS_SCALE, dynamic_growth_steps=GROWTH_STEPS)
+def _with_loss_scale(optimizer: keras.optimizers.Optimizer, precision: str) -> keras.optimizers.Optimizer:
+    if precision != "float16":
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=LOSS_SCALE, dynamic_growth_steps=GROWTH_STEPS)
 
 
 @contextmanager
