@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lsd_experiments import checkpoints, networks
 from lsd_experiments.checkpoints import Checkpoint
-from lsd_experiments.datasets.facts import find_dataset
+from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Nanometres
 from lsd_experiments.networks.network import Network, Shape

@@ -9,7 +9,7 @@ from typing import Any
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise.stage import OutputVolume, describe_input
-from lsd_experiments.datasets.facts import find_dataset
+from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_raw as check_voxels
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 import tifffile
 
 from lsd_experiments.arrays import create_volume, list_datasets, open_volume
-from lsd_experiments.datasets import HEMI
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.masks import command
@@ -162,7 +161,7 @@ def test_training_takes_it(write, labels):
     """And refuses one that is not of these labels, in words that are true: made again, it fits."""
     container = write("hemi/training/a.zarr")
     raw = create_volume(container, "volumes/raw", SHAPE, VOXEL_SIZE, OFFSET, np.uint8)
-    dataset = replace(HEMI, voxel_size=VOXEL_SIZE)
+    dataset = load_dataset(EXPERIMENTS / "hemi" / "dataset.toml").model_copy(update={"voxel_size": VOXEL_SIZE})
     create_volume(container, MASK, (7, 11, 12), VOXEL_SIZE, OFFSET, np.uint8)
     with pytest.raises(UserError, match=r"Make it again with create_masks.py --overwrite"):
         open_sample(dataset, container)
