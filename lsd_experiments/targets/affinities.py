@@ -10,7 +10,7 @@ from lsd_experiments.targets.losses import PUBLISHED, Loss
 if TYPE_CHECKING:
     import gunpowder as gp
 
-    from lsd_experiments.datasets.facts import Dataset
+    from lsd_experiments.datasets import Dataset
 
 Offsets = tuple[tuple[int, int, int], ...]
 DIRECT: Offsets = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))

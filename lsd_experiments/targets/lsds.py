@@ -12,7 +12,7 @@ from lsd_experiments.targets.losses import PUBLISHED, Loss
 if TYPE_CHECKING:
     import gunpowder as gp
 
-    from lsd_experiments.datasets.facts import Dataset
+    from lsd_experiments.datasets import Dataset
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from lsd_experiments.targets.losses import Loss
 if TYPE_CHECKING:
     import gunpowder as gp
 
-    from lsd_experiments.datasets.facts import Dataset
+    from lsd_experiments.datasets import Dataset
 
 
 class Target(Protocol):

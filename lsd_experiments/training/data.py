@@ -10,7 +10,7 @@ from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.advice import exclude_command, mask_command
 from lsd_experiments.arrays.labels import Command
-from lsd_experiments.datasets.facts import Dataset
+from lsd_experiments.datasets import Dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_axes, check_raw, say_outside
 from lsd_experiments.geometry import Voxels, to_voxels

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import gunpowder as gp
 
-from lsd_experiments.datasets.facts import Dataset
+from lsd_experiments.datasets import Dataset
 from lsd_experiments.networks.network import Shape
 from lsd_experiments.sources import cause_of, world_units
 from lsd_experiments.training.boundaries import GrowBoundary

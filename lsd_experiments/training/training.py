@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import checkpoints, frameworks, networks
 from lsd_experiments.checkpoints import Checkpoint
-from lsd_experiments.datasets.facts import Dataset, load_dataset
+from lsd_experiments.datasets import Dataset, load_dataset
 from lsd_experiments.intensity import NOTE
 from lsd_experiments.locks import only_run
 from lsd_experiments.networks.network import Network, Shape

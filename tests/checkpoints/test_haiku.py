@@ -2,6 +2,7 @@
 stand-ins, read as data, and equal to what JAX computes of them."""
 
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -171,6 +172,7 @@ def test_the_command_imports_what_gives_the_published_networks_output(arrays, ma
     pytest.importorskip("jax")
     setup = tmp_path / "xpress" / "baseline"
     setup.mkdir(parents=True)
+    shutil.copy("02_train/xpress/dataset.toml", setup.parent)
     networks.write(NETWORK, "train_net", NETWORK.smallest_input_shape, setup)
     pickled = make_pickle(arrays)
     command = [sys.executable, COMMAND, str(setup), str(pickled)]

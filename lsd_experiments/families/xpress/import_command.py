@@ -30,14 +30,14 @@ def import_checkpoint(options: argparse.Namespace, experiments: Path) -> None:
     """
     from lsd_experiments import networks
     from lsd_experiments.checkpoints import checkpoint_path
-    from lsd_experiments.datasets import DATASETS
+    from lsd_experiments.datasets import load_dataset
     from lsd_experiments.families.xpress import haiku
 
     setup = Path(options.setup) if Path(options.setup).is_dir() else experiments / options.setup
     described = networks.read(setup / "train_net.json")
-    dataset = DATASETS.get(setup.resolve().parent.name)
-    if dataset is None or described.network.architecture != "funlib":
+    if described.network.architecture != "funlib":
         raise UserError(f"{setup}: no published checkpoint of this network is a pickle; those of XPRESS's baseline are")
+    dataset = load_dataset(setup)
     iteration = options.iteration or _iteration(options.file)
     path = checkpoint_path(setup, iteration)
     if path.exists() and not options.overwrite:
