@@ -13,7 +13,7 @@ import pytest
 from lsd_experiments import networks
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.checkpoints import find_checkpoint, save_checkpoint
-from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.lsd import isotropic, serial_sections
 from lsd_experiments.families.xpress import tomography
