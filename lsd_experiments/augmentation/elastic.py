@@ -38,7 +38,7 @@ class ElasticAugment(gp.BatchFilter):
         """Compile, or load, what runs compiled, so that workers that are forked after this need not."""
         box = Box((0, 0, 0), (2, 2, 2))
         still, unmoved = np.zeros((3, 2, 2, 2), np.float32), np.zeros((2, 2), np.float32)
-        for spec in self.spec.array_specs.values():
+        for spec in (spec for spec in self.spec.array_specs.values() if spec.dtype is not None):
             zeros, smooth = np.zeros((2, 2, 2), spec.dtype), bool(spec.interpolatable)
             warp(zeros, (0, 0, 0), still, unmoved, (2, 2, 2), box, interpolate=smooth)
 

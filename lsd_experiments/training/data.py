@@ -53,7 +53,8 @@ def find_samples(dataset: Dataset, containers: Sequence[str]) -> list[Sample]:
     found = dataset.training_volumes()
     if not found:
         raise UserError(
-            f"{dataset.directory}: no training volumes ({', '.join(dataset.volumes)}). Run 01_data/fetch_data.py, or name some with --data"
+            f"{dataset.directory}: no training volumes ({', '.join(dataset.volumes)}). Run 01_data/fetch_data.py, or name some "
+            "with --data"
         )
     return [open_sample(dataset, str(path), probability) for path, probability in found]
 

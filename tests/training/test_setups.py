@@ -13,11 +13,16 @@ import pytest
 from lsd_experiments import networks
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.checkpoints import find_checkpoint, save_checkpoint
-from lsd_experiments.datasets import DATASETS
+from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.errors import UserError
+from lsd_experiments.families.lsd import isotropic, serial_sections
+from lsd_experiments.families.xpress import tomography
 from lsd_experiments.prediction.autocontext import find_lsd_network
 from lsd_experiments.prediction.blockwise import predict_scan
 from lsd_experiments.prediction.plan import make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
+from lsd_experiments.targets import LocalShapeDescriptors, SquaredError
+from lsd_experiments.training import Adam, FirstNetwork, Malis, Phase
 
 OFFSET = (200.0, 45.0, 63.0)  # of the volumes that conftest writes
 
@@ -41,13 +46,14 @@ MORE = {  # than the baseline: zebrafinch's are published; layers that differ ha
     "baseline": 0, "malis": 0, "lsd": 91, "long_range": 117, "mtlsd": 2_860, "mtlsd_malis": 2_860, "aclsd": 2_916,
     "acrlsd": 3_240,
 }  # fmt: skip
-# What each is trained towards; False and None: by the dataset's rules.
-GROW, LSDS, AFFS = ("grow_boundary", None), ("lsds", None), ("affs", False)
-TARGETS = {
-    "baseline": [GROW, AFFS], "long_range": [GROW, AFFS], "aclsd": [GROW, AFFS], "acrlsd": [GROW, AFFS], "malis": [GROW, AFFS],
-    "lsd": [GROW, LSDS], "mtlsd": [GROW, LSDS, AFFS], "mtlsd_malis": [GROW, LSDS, AFFS],
-    "zebrafinch/lsd": [LSDS], "fib25/malis": [GROW, ("affs", True)],
-    "fib25/mtlsd_malis": [GROW, ("lsds", "foreground"), ("affs", True)],
+# As in the published scripts: sigma in nm, where the descriptors' loss looks, whether affinities are masked.
+SIGMA = {"zebrafinch": 120, "synthetic": 120, "fib25": 80, "hemi": 80}
+COUNTED = {"zebrafinch": "labels_mask", "synthetic": "labels_mask", "fib25": "foreground_or_masked_out", "hemi": "foreground",
+           "fib25/mtlsd_malis": "foreground"}  # fmt: skip
+NOT_MASKED = {f"fib25/{variant}" for variant in VARIANTS} - {"fib25/malis", "fib25/mtlsd_malis"}
+FAR = {  # voxels of the long-range affinities along z, y and x
+    "zebrafinch": [(3, 3, 3), (5, 9, 9), (15, 27, 27)], "fib25": [(3, 3, 3), (5, 5, 5), (13, 13, 13)],
+    "hemi": [(3, 3, 3), (5, 5, 5), (13, 13, 13)], "xpress": [(3, 3, 3), (9, 9, 9), (27, 27, 27)],
 }  # fmt: skip
 
 
@@ -112,37 +118,61 @@ def test_inputs_and_heads_fit_the_dataset_and_the_checkpoints_names(setup):
         assert network.num_fmaps_out is None
 
 
-class Recorded:
-    """In place of ``Targets``: what a directory's function asks for, in order."""
-
-    def grow_boundary(self):
-        return [("grow_boundary", None)]
-
-    def add_lsds(self, weight=None):
-        return [("lsds", weight)]
-
-    def add_affinities(self, masked=False):
-        return [("affs", masked)]
-
-
 def test_its_targets(setup):
-    """As in the published scripts: boundaries of zebrafinch's lsd are not grown, fib25's MALIS variants are masked."""
-    expected = TARGETS.get("/".join(setup.parts[-2:]), TARGETS[setup.name])
-    assert load(setup, "train")["targets"](Recorded()) == expected
+    """Those of its network's heads; boundaries of zebrafinch's lsd are not grown, fib25's MALIS variants are masked."""
+    experiment, name = load(setup, "train")["EXPERIMENT"], "/".join(setup.parts[-2:])
+    experiment.check_network(load(setup, "mknet")["NETWORK"])
+    for target in experiment.targets:
+        if isinstance(target, LocalShapeDescriptors):
+            assert (target.sigma, target.downsample) == (SIGMA[setup.parent.name], 2)
+            assert target.counted == COUNTED.get(name, COUNTED[setup.parent.name])
+        else:
+            assert target.masked == (name not in NOT_MASKED)
+            far = FAR[setup.parent.name] if target.channels == 12 else []
+            steps = [(axis, size) for sizes in [(1, 1, 1), *far] for axis, size in enumerate(sizes)]
+            offsets = [tuple(-size * (axis == k) for k in range(3)) for axis, size in steps]
+            assert list(target.neighborhood) == offsets
+        assert target.loss == SquaredError("sum_of_weights" if setup.parent.name == "xpress" else "nonzero_weights")
+    sections = setup.parent.name in ("zebrafinch", "synthetic")
+    assert experiment.boundary_axes == (() if name == "zebrafinch/lsd" else (1, 2) if sections else (0, 1, 2))
 
 
-def test_it_trains_on_its_own_dataset(setup):
-    dataset = DATASETS[setup.parent.name]
-    if setup.parts[-2:] == ("hemi", "acrlsd"):
-        dataset = replace(dataset, transpose_axes=(1, 2))
-    assert load(setup, "train")["DATASET"] == dataset
+def test_how_it_is_trained(setup):
+    """The published numbers, the directory of the LSDs, and the iteration after which MALIS comes."""
+    experiment, xpress = load(setup, "train")["EXPERIMENT"], setup.parent.name == "xpress"
+    assert experiment.optimizer == Adam(2.5e-5 if xpress else 0.5e-4, beta_1=0.95, beta_2=0.999, epsilon=1e-8)
+    assert (experiment.save_every, experiment.snapshot_every) == ((20_000, 5_000) if xpress else (10_000, 1_000))
+    assert (experiment.min_masked, experiment.label_padding) == ((0.1, (32, 32, 32)) if xpress else (0.5, None))
+    assert experiment.parity is False
+    first = FirstNetwork("../lsd", LocalShapeDescriptors(SIGMA[setup.parent.name])) if setup.name in INPUTS else None
+    assert experiment.first_network == first
+    malis = setup.name.endswith("malis")
+    assert experiment.phases == ((Phase(10_000, "affs", Malis()),) if malis else ())
 
 
-def test_only_these_use_other_networks_or_losses(setup):
-    """The published directory of the LSDs, and the published iteration of the switch."""
-    text = (setup / "train.py").read_text()
-    assert ('lsds_setup="../lsd"' in text) == (setup.name in INPUTS)
-    assert ("malis_from=10_000" in text) == setup.name.endswith("malis")
+def test_how_its_samples_vary(setup):
+    """Each family's function, with the published numbers; tests/training/test_pipeline.py has its nodes."""
+    name = "/".join(setup.parts[-2:])
+    function = {"fib25": isotropic, "hemi": isotropic, "xpress": tomography}.get(setup.parent.name, serial_sections)
+    changes = {
+        "synthetic/mtlsd": {"control_point_spacing": (4, 40, 40), "jitter_sigma": (0, 1, 1)},
+        "hemi/acrlsd": {"transpose_only": (1, 2)},
+    }.get(name, {})
+    found = load(setup, "train")["EXPERIMENT"].sampling
+    assert (getattr(found, "func", found), getattr(found, "keywords", {})) == (function, changes)
+
+
+def test_targets_that_do_not_fit_the_network():
+    experiment, network = (load(ROOT / "02_train" / "fib25" / "aclsd", name)[what] for name, what in
+                           (("train", "EXPERIMENT"), ("mknet", "NETWORK")))
+    experiment.check_network(network)
+    for wrong, message in (
+        (replace(network, heads=(networks.Head("affs", 12),)),
+         r"train_net.json: the network has the heads affs \(12 channels\), train.py says affs \(3 channels\). Correct mknet.py"),
+        (replace(network, inputs=(networks.Input(),)), r"takes, beside raw, nothing, train.py says lsds \(10 channels\)"),
+    ):
+        with pytest.raises(UserError, match=message):
+            experiment.check_network(wrong)
 
 
 def narrow(network):
@@ -152,18 +182,17 @@ def narrow(network):
 def test_a_step_and_a_block(setup, make_run, write_volume, tmp_path):
     """Of a narrow network at the smallest shape; MALIS from the first iteration."""
     network = narrow(load(setup, "mknet")["NETWORK"])
-    module = load(setup, "train")
-    dataset = module["DATASET"]
+    experiment, dataset = load(setup, "train")["EXPERIMENT"], load_dataset(setup)
     container = write_volume(tmp_path / "own.zarr", voxel_size=dataset.voxel_size, dataset=dataset)
     lsds = lsd_network(setup.parent / "lsd", tmp_path, dataset) if setup.name in INPUTS else None
-    malis = {"malis_from": 1} if setup.name.endswith("malis") else {}
-    run, train, _ = make_run(
+    malis = setup.name.endswith("malis")
+    run, train = make_run(
         name=setup.name, data=container, dataset=dataset, network=network, input_shape=network.smallest_input_shape,
-        targets=module["targets"], iterations=2 if malis else 1, lsds=lsds, **malis,
+        experiment=experiment.with_malis_from(1), iterations=2 if malis else 1, first=lsds,
     )  # fmt: skip
     assert train() == 0
-    assert np.isfinite(run.train.logs["loss"])
-    assert ("malis_loss" in run.train.logs) == bool(malis)
+    assert np.isfinite(run.step.logs["loss"])
+    assert ("malis_loss" in run.step.logs) == malis
     assert find_checkpoint(run.directory).network == network
     predicts_a_block(run.directory, network, container, dataset.raw, tmp_path)
 

@@ -5,11 +5,12 @@ import pytest
 
 from lsd_experiments import frameworks
 from lsd_experiments.networks import Head, Input, Network
-from lsd_experiments.training.nodes import gradient
+from lsd_experiments.targets import Affinities, SquaredError
+from lsd_experiments.training import Adam
 from lsd_experiments.training.options import TrainingOptions
 
 frameworks.import_keras()
-from lsd_experiments.training.trainer import Trainer, weighted_error  # noqa: E402
+from lsd_experiments.training.trainer import Trainer  # noqa: E402
 
 NETWORK = Network(1, 2, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), num_fmaps_out=2)
 ONE_HEAD = Network(1, 2, ((1, 2, 2),), (Head("affs", 3),))
@@ -27,7 +28,12 @@ def batch(network, seed, size=1):
 
 def start(network, learning_rate=0.01, seed=1, precision="float32", checkpoint=None):
     options = TrainingOptions(iterations=1, learning_rate=learning_rate, precision=precision)
-    return Trainer.start(network, network.smallest_input_shape, options, weighted_error("nonzero_weights"), seed, checkpoint)
+    losses = {head.name: weighted_error("nonzero_weights") for head in network.heads}
+    return Trainer.start(network, network.smallest_input_shape, options, Adam(), losses, seed, checkpoint)
+
+
+def weighted_error(divisor):
+    return SquaredError(divisor).in_keras(Affinities())
 
 
 def loss(prediction, target, weights):
@@ -110,7 +116,7 @@ def test_gradient_is_the_derivative_of_the_loss(divisor):
     random = np.random.default_rng(9)
     prediction, target = random.random((2, 3, 4, 4, 4)), random.random((2, 3, 4, 4, 4))
     weights = random.random(target.shape) * (random.random(target.shape) < 0.5)
-    found = gradient(prediction, target, weights, divisor)
+    found = SquaredError(divisor).gradient(Affinities(), prediction, target, weights)
     for index in [(0, 0, 1, 2, 3), (1, 2, 0, 0, 0), (1, 1, 3, 3, 3)]:
         moved = prediction.copy()
         moved[index] += 1e-4
