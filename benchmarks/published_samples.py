@@ -5,7 +5,7 @@ import math
 import gunpowder as gp
 from lsd.train.gp import AddLocalShapeDescriptor
 
-from lsd_experiments.datasets.facts import Dataset
+from lsd_experiments.datasets import Dataset
 from lsd_experiments.sources import world_units
 from lsd_experiments.targets import DIRECT
 from lsd_experiments.training.keys import LABELS, LABELS_MASK, RAW, head_keys

@@ -24,7 +24,7 @@ from common import FIB25, fib25_labels, machine, take_turns
 from networks_common import NETWORKS, TRAINING
 
 from lsd_experiments import frameworks
-from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.datasets import load_dataset
 
 SETUP = Path(__file__).resolve().parent.parent / "02_train" / "zebrafinch" / "mtlsd"
 ZEBRAFINCH, EXPERIMENT = load_dataset(SETUP), runpy.run_path(str(SETUP / "train.py"))["EXPERIMENT"]

@@ -1,4 +1,4 @@
-"""02_train/new.py: an experiment on data of one's own trains, predicts and is in the status table, by files in its directory alone."""
+"""02_train/new.py: an experiment on one's own data trains, predicts and has a row, by files in its directory alone."""
 
 import shutil
 import subprocess
@@ -64,7 +64,7 @@ def test_it_trains_predicts_and_has_a_row(experiments, tmp_path):
         made.stderr
     assert "are those of synthetic/mtlsd, for voxels of 20 x 9 x 9 nm, not 16 x 8 x 8" in made.stderr
     row = run(tmp_path, experiments / "status.py", "--print", "--only", "mylab/first").stdout.splitlines()[-1]
-    assert row == "| mylab | first | 0.2 M parameters, 20x60x60 and 32x124x124 | - | one, 40x100x100 | " \
+    assert row == "| mylab | first | 0.3 M parameters, 20x60x60 and 32x124x124 | - | one, 40x100x100 | " \
                   "10x96x128x128, 3x96x128x128 |"
 
     moved = tmp_path / "elsewhere" / "second"

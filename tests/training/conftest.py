@@ -16,7 +16,7 @@ import pytest
 import zarr
 
 from lsd_experiments import frameworks
-from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.families.lsd import serial_sections
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.training.data import find_samples, open_sample
 from tests.training.conftest import objects

@@ -16,7 +16,7 @@ import pytest
 from lsd.train.gp import AddLocalShapeDescriptor
 
 from lsd_experiments.checkpoints import find_checkpoint
-from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.training import Malis, Phase, options
 from lsd_experiments.training.boundaries import GrowBoundary, published_boundary
 from lsd_experiments.training.keys import FIRST_PREDICTION, LABELS, LABELS_MASK, RAW, head_keys

@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 from lsd_experiments.augmentation.elastic import ElasticAugment
-from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.families.lsd import isotropic, serial_sections
 from lsd_experiments.families.xpress import tomography
 from lsd_experiments.sources import world_units

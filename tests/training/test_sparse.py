@@ -8,7 +8,7 @@ import gunpowder as gp
 import numpy as np
 import pytest
 
-from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.sources import world_units

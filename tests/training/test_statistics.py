@@ -15,7 +15,7 @@ import zarr
 from scipy.stats import ks_2samp
 
 from lsd_experiments.augmentation.elastic import ElasticAugment
-from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 from lsd_experiments.training import Experiment

@@ -6,7 +6,7 @@ import gunpowder as gp
 import numpy as np
 import pytest
 
-from lsd_experiments.datasets.facts import load_dataset
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.descriptors import local_shape_descriptors
 from lsd_experiments.geometry import Box
 from lsd_experiments.targets import DIRECT, Affinities, LocalShapeDescriptors
