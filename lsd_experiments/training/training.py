@@ -23,7 +23,7 @@ from lsd_experiments.datasets import Dataset, load_dataset
 from lsd_experiments.intensity import NOTE
 from lsd_experiments.locks import only_run
 from lsd_experiments.networks.network import Network, Shape
-from lsd_experiments.prediction.autocontext import find_lsd_network, lsds_record, raw_shape
+from lsd_experiments.prediction.autocontext import LSDS, find_lsd_network, lsds_record, raw_shape
 from lsd_experiments.prediction.loading import Trained
 from lsd_experiments.provenance import provenance
 from lsd_experiments.targets import Loss
@@ -92,7 +92,7 @@ def prepare(
         places.append(find_places(sample, output_shape, padding, experiment.min_masked))
         if not options.force:
             check_showing(sample)
-    scaled, note, said = scaled_samples(found, options.raw_range, checkpoint, first)
+    scaled, note, said = scaled_samples(found, options.raw_range, checkpoint, first, dataset.raw_range)
     samples = list(zip(scaled, places, strict=True))
     training = Training(
         experiment, dataset, network, input_shape, options, directory, samples, checkpoint, first, raw_range=note
@@ -130,7 +130,7 @@ def _first_network(
     """The frozen network of which this one takes the prediction, if it takes any."""
     if experiment.first_network is None:
         return None
-    record = checkpoint.record.get("lsds") if checkpoint else None
+    record = checkpoint.record.get(LSDS) if checkpoint else None
     return find_lsd_network(directory, options.lsds_setup, options.lsds_checkpoint, record)
 
 
@@ -287,7 +287,7 @@ class Training:
             "voxel_size": list(self.dataset.voxel_size),
             "provenance": self.made_by,
             **({NOTE: self.raw_range} if self.raw_range else {}),
-            **({"lsds": lsds_record(self.first)} if self.first else {}),
+            **({LSDS: lsds_record(self.first)} if self.first else {}),
         }
         logger.info("saved %s", trainer.save(self.directory, iteration, record))
 
