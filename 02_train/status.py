@@ -3,7 +3,7 @@
     python status.py --print --only zebrafinch/mtlsd fib25/lsd
 
 All directories of 02_train with a mknet.py are found, and tried as a user would, in a copy, with feature maps reduced to 2 at a
-level: mknet.py at full width; if there is a published.toml, a checkpoint of TensorFlow 1 (of xpress, a pickle) with the published
+level: mknet.py at full width; if expected.toml names one, a checkpoint of TensorFlow 1 (of xpress, a pickle) with the published
 names is written and loaded; train.py takes a step (two, for MALIS, one of each loss) at the directory's shapes; predict_scan.py
 predicts a synthetic volume. A directory that fails at one of them gets the last line of its error in the table, which goes to the
 screen with ``--print``, else into README.md.
@@ -80,20 +80,20 @@ def command(options):
 
 
 def found():
-    """The experiments that there are, ``<dataset>/<variant>``: of each dataset those first that were published, in that order."""
+    """The experiments that there are, ``<dataset>/<variant>``: of a dataset those of its expected.toml first."""
     names = [path.parent.relative_to(EXPERIMENTS).as_posix() for path in sorted(EXPERIMENTS.glob("*/*/mknet.py"))]
 
     def place(name):
         dataset, variant = name.split("/")
-        order = [*published(EXPERIMENTS / dataset)]
+        order = [*expected_of(EXPERIMENTS / dataset)]
         return dataset, order.index(variant) if variant in order else len(order), variant
 
     return sorted(names, key=place)
 
 
-def published(directory):
-    """What ``published.toml`` in a dataset's directory says, by variant; nothing, if there is none."""
-    file = directory / "published.toml"
+def expected_of(directory):
+    """What ``expected.toml`` in a dataset's directory says, by variant; nothing, if there is none."""
+    file = directory / "expected.toml"
     return tomllib.loads(file.read_text()) if file.is_file() else {}
 
 
@@ -135,22 +135,22 @@ def row(work, name):
 
 
 def builds(work, setup):
-    """mknet.py writes both files: the parameters, and the shapes of their outputs; as published, if they were."""
+    """mknet.py writes both files: the parameters, and the shapes of their outputs; those of expected.toml, if it says any."""
     run(setup, "mknet.py")
     files = {name: networks.read(setup / f"{name}.json") for name in ("train_net", "config")}
     count = parameters(files["train_net"].network)
     shapes = {name: [list(file.input_shape), list(file.network.output_shape(file.input_shape))] for name, file in files.items()}
-    expected = published(setup.parent).get(setup.name, {})
+    expected = expected_of(setup.parent).get(setup.name, {})
     for key, value in ({"parameters": count} | shapes).items():
         if value != expected.get(key, value):
-            raise Failed(f"{key} {value}, published were {expected[key]}")
+            raise Failed(f"{key} {value}, expected.toml says {expected[key]}")
     outputs = ["x".join(map(str, output)) for _, output in shapes.values()]
     return f"{count / 1e6:.1f} M parameters, {outputs[0]} and {outputs[1]}"
 
 
 def loads(work, setup):
     """A checkpoint with the published names and the directory's layers, of reduced width; a dash where none was published."""
-    scope = published(setup.parent).get(setup.name, {}).get("checkpoint")
+    scope = expected_of(setup.parent).get(setup.name, {}).get("checkpoint")
     if scope is None:
         return "-"
     if scope == "haiku":

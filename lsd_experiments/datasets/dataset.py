@@ -35,7 +35,7 @@ class Dataset(Settings):
     :param unlabeled_mask: of sparse labels, 1 on labelled voxels; no volume may lack it
     :param background_ids: labels that are no objects, beside 0, and are left out of a labels mask
     :param raw_range: which values of raw are 0 and 1, as ``train.py --raw-range`` (default: by its type, or what volumes hold)
-    :param predicted: the volume that predict.py takes if none is named; ``predicted_raw``: its raw, if that is another dataset
+    :param predicted: the volume that predict.py takes if none is named; ``predicted_raw``: its raw (default: ``raw``)
     """
 
     name: str = pydantic.Field(min_length=1)

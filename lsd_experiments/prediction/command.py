@@ -65,7 +65,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     triple: dict[str, Any] = {"nargs": 3, "metavar": ("Z", "Y", "X")}
     add = parser.add_argument
     add("--raw-file", metavar="CONTAINER", help="zarr, N5, HDF5, TIFF, s3://... or crop.json (default: dataset.toml's predicted)")
-    add("--raw-dataset", metavar="DATASET", help=f"default: of that file predicted_raw, else {RAW}; a TIFF has none")
+    add("--raw-dataset", metavar="DATASET", help=f"default: of that file dataset.toml's, else {RAW}; a TIFF has none")
     cli.add_raw_range(parser, "as in training; of another type of raw, what the volume holds")
     add("--roi-offset", type=float, **triple, help="nm: where to predict (default: all that there is)")
     add("--roi-shape", type=float, **triple, help="nm: how much")

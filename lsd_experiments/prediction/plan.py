@@ -214,7 +214,8 @@ def _with_raw(settings: PredictionSettings) -> PredictionSettings:
         return settings
     usual = facts.directory / facts.predicted
     raw_file = settings.raw_file or (str(usual) if usual.exists() else None)
-    return dataclasses.replace(settings, raw_file=raw_file, raw_dataset=settings.raw_dataset or facts.predicted_raw)
+    dataset = settings.raw_dataset or facts.predicted_raw or (facts.raw if facts.raw != RAW else None)
+    return dataclasses.replace(settings, raw_file=raw_file, raw_dataset=dataset)
 
 
 def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: list[Shape]) -> Box:

@@ -4,6 +4,7 @@ import difflib
 import runpy
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,25 +28,10 @@ from lsd_experiments.training import Adam, FirstNetwork, Malis, Phase
 OFFSET = (200.0, 45.0, 63.0)  # of the volumes that conftest writes
 
 ROOT = Path(__file__).parents[2]
-SETUPS = sorted(path.parent.relative_to(ROOT / "02_train").as_posix() for path in (ROOT / "02_train").glob("*/*/mknet.py"))
+FOUND = sorted(path.parent.relative_to(ROOT / "02_train").as_posix() for path in (ROOT / "02_train").glob("*/*/mknet.py"))
+EXPECTED = {f"{file.parent.name}/{variant}": values for file in (ROOT / "02_train").glob("*/expected.toml")
+            for variant, values in tomllib.loads(file.read_text()).items()}  # fmt: skip
 VARIANTS = ["baseline", "mtlsd", "lsd", "aclsd", "acrlsd", "long_range", "malis", "mtlsd_malis"]
-EXPECTED = {f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in VARIANTS}
-EXPECTED |= {"xpress/baseline", "synthetic/mtlsd"}
-TRAIN = {  # input -> output, of train_net.json
-    "zebrafinch": ((84, 268, 268), (48, 56, 56)), "fib25": ((196,) * 3, (92,) * 3), "hemi": ((196,) * 3, (92,) * 3),
-    "xpress": ((132,) * 3, (40,) * 3),
-}  # fmt: skip
-CONFIG = {  # of config.json
-    "zebrafinch": ((96, 484, 484), (60, 272, 272)), "fib25": ((268,) * 3, (164,) * 3), "hemi": ((352,) * 3, (248,) * 3),
-    "xpress": ((284,) * 3, (192,) * 3),
-}  # fmt: skip
-CONFIG_OF_AUTO_CONTEXT = {**CONFIG, "fib25": ((364,) * 3, (260,) * 3), "hemi": ((304,) * 3, (200,) * 3)}
-BASELINE_PARAMETERS = {"zebrafinch": 95_853_495, "fib25": 263_722_527, "hemi": 263_722_527,
-                       "xpress": 27_852_876}  # as published
-MORE = {  # than the baseline: zebrafinch's are published; layers that differ have 12 or 14 maps in all datasets alike
-    "baseline": 0, "malis": 0, "lsd": 91, "long_range": 117, "mtlsd": 2_860, "mtlsd_malis": 2_860, "aclsd": 2_916,
-    "acrlsd": 3_240,
-}  # fmt: skip
 # As in the published scripts: sigma in nm, where the descriptors' loss looks, whether affinities are masked.
 SIGMA = {"zebrafinch": 120, "synthetic": 120, "fib25": 80, "hemi": 80}
 COUNTED = {"zebrafinch": "labels_mask", "synthetic": "labels_mask", "fib25": "foreground_or_masked_out", "hemi": "foreground",
@@ -58,11 +44,20 @@ FAR = {  # voxels of the long-range affinities along z, y and x
 
 
 def test_the_expected_setups_are_there():
-    assert set(SETUPS) == EXPECTED
+    published = {f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in VARIANTS}
+    assert set(EXPECTED) == published | {"xpress/baseline", "synthetic/mtlsd"}
+    assert set(EXPECTED) <= set(FOUND)
+
+
+@pytest.fixture(params=FOUND)
+def setup(request):
+    """Any experiment that is there."""
+    return ROOT / "02_train" / request.param
 
 
 @pytest.fixture(params=sorted(EXPECTED))
-def setup(request):
+def known(request):
+    """One that is ours."""
     return ROOT / "02_train" / request.param
 
 
@@ -72,7 +67,7 @@ def load(setup, name):
 
 def test_its_files(setup):
     names = ["mknet.py", "predict.py", "predict_scan.py", "train.py", "view_batch.py"]
-    assert sorted(path.name for path in setup.glob("*.py")) == names
+    assert {path.name for path in setup.glob("*.py")} >= {*names}
     for name in names:
         text = (setup / name).read_text()
         compile(text, name, "exec")
@@ -88,77 +83,75 @@ def test_mknet_prints_and_writes_both_files(setup, tmp_path):
     found = [read(tmp_path / name) for name in ("train_net.json", "config.json")]
     network = load(setup, "mknet")["NETWORK"]
     assert found[0].network == found[1].network == network
-    shapes = [(f.input_shape, f.network.output_shape(f.input_shape)) for f in found]
-    dataset, variant = setup.parts[-2:]
-    config = CONFIG_OF_AUTO_CONTEXT if variant in INPUTS else CONFIG
-    assert shapes == ([TRAIN[dataset], config[dataset]] if dataset in TRAIN else shapes)
+    shapes = [[[*f.input_shape], [*f.network.output_shape(f.input_shape)]] for f in found]
     for _, output in shapes:
         assert f"-> {' x '.join(map(str, output))}, context" in ran.stdout
-    if dataset in BASELINE_PARAMETERS:
-        assert parameters(network) == BASELINE_PARAMETERS[dataset] + MORE[variant]
+    values = {"train_net": shapes[0], "config": shapes[1], "parameters": parameters(network)}
+    expected = EXPECTED.get("/".join(setup.parts[-2:]), {})
+    assert values == {key: expected.get(key, value) for key, value in values.items()}
 
 
 INPUTS = {"aclsd": [("lsds", 10)], "acrlsd": [("raw", 1), ("lsds", 10)]}
 
 
-def test_inputs_and_heads_fit_the_dataset_and_the_checkpoints_names(setup):
-    network = load(setup, "mknet")["NETWORK"]
-    assert [(source.name, source.channels) for source in network.inputs] == INPUTS.get(setup.name, [("raw", 1)])
+def test_inputs_and_heads_fit_the_dataset_and_the_checkpoints_names(known):
+    network = load(known, "mknet")["NETWORK"]
+    assert [(source.name, source.channels) for source in network.inputs] == INPUTS.get(known.name, [("raw", 1)])
     heads = [(head.name, head.channels, head.published_name) for head in network.heads]
-    lsds = "embedding" if setup.parent.name == "zebrafinch" or setup.name == "lsd" else "lsds"
+    lsds = "embedding" if known.parent.name == "zebrafinch" or known.name == "lsd" else "lsds"
     expected = {"lsd": [("lsds", 10, lsds)], "long_range": [("affs", 12, "affs")]}
-    if setup.parent.name == "xpress":
+    if known.parent.name == "xpress":
         expected["baseline"] = [("affs", 12, "affs")]
         assert network.heads[0].predicted_channels == 3
-    if setup.name.startswith("mtlsd"):
+    if known.name.startswith("mtlsd"):
         assert heads == [("lsds", 10, lsds), ("affs", 3, "affs")]
-        assert network.num_fmaps_out == 14 or setup.parent.name == "synthetic"
+        assert network.num_fmaps_out == 14 or known.parent.name == "synthetic"
     else:
-        assert heads == expected.get(setup.name, [("affs", 3, "affs")])
+        assert heads == expected.get(known.name, [("affs", 3, "affs")])
         assert network.num_fmaps_out is None
 
 
-def test_its_targets(setup):
+def test_its_targets(known):
     """Those of its network's heads; boundaries of zebrafinch's lsd are not grown, fib25's MALIS variants are masked."""
-    experiment, name = load(setup, "train")["EXPERIMENT"], "/".join(setup.parts[-2:])
-    experiment.check_network(load(setup, "mknet")["NETWORK"])
+    experiment, name = load(known, "train")["EXPERIMENT"], "/".join(known.parts[-2:])
+    experiment.check_network(load(known, "mknet")["NETWORK"])
     for target in experiment.targets:
         if isinstance(target, LocalShapeDescriptors):
-            assert (target.sigma, target.downsample) == (SIGMA[setup.parent.name], 2)
-            assert target.counted == COUNTED.get(name, COUNTED[setup.parent.name])
+            assert (target.sigma, target.downsample) == (SIGMA[known.parent.name], 2)
+            assert target.counted == COUNTED.get(name, COUNTED[known.parent.name])
         else:
             assert target.masked == (name not in NOT_MASKED)
-            far = FAR[setup.parent.name] if target.channels == 12 else []
+            far = FAR[known.parent.name] if target.channels == 12 else []
             steps = [(axis, size) for sizes in [(1, 1, 1), *far] for axis, size in enumerate(sizes)]
             offsets = [tuple(-size * (axis == k) for k in range(3)) for axis, size in steps]
             assert list(target.neighborhood) == offsets
-        assert target.loss == SquaredError("sum_of_weights" if setup.parent.name == "xpress" else "nonzero_weights")
-    sections = setup.parent.name in ("zebrafinch", "synthetic")
+        assert target.loss == SquaredError("sum_of_weights" if known.parent.name == "xpress" else "nonzero_weights")
+    sections = known.parent.name in ("zebrafinch", "synthetic")
     assert experiment.boundary_axes == (() if name == "zebrafinch/lsd" else (1, 2) if sections else (0, 1, 2))
 
 
-def test_how_it_is_trained(setup):
+def test_how_it_is_trained(known):
     """The published numbers, the directory of the LSDs, and the iteration after which MALIS comes."""
-    experiment, xpress = load(setup, "train")["EXPERIMENT"], setup.parent.name == "xpress"
+    experiment, xpress = load(known, "train")["EXPERIMENT"], known.parent.name == "xpress"
     assert experiment.optimizer == Adam(2.5e-5 if xpress else 0.5e-4, beta_1=0.95, beta_2=0.999, epsilon=1e-8)
     assert (experiment.save_every, experiment.snapshot_every) == ((20_000, 5_000) if xpress else (10_000, 1_000))
     assert (experiment.min_masked, experiment.label_padding) == ((0.1, (32, 32, 32)) if xpress else (0.5, None))
     assert experiment.parity is False
-    first = FirstNetwork("../lsd", LocalShapeDescriptors(SIGMA[setup.parent.name])) if setup.name in INPUTS else None
+    first = FirstNetwork("../lsd", LocalShapeDescriptors(SIGMA[known.parent.name])) if known.name in INPUTS else None
     assert experiment.first_network == first
-    malis = setup.name.endswith("malis")
+    malis = known.name.endswith("malis")
     assert experiment.phases == ((Phase(10_000, "affs", Malis()),) if malis else ())
 
 
-def test_how_its_samples_vary(setup):
+def test_how_its_samples_vary(known):
     """Each family's function, with the published numbers; tests/training/test_pipeline.py has its nodes."""
-    name = "/".join(setup.parts[-2:])
-    function = {"fib25": isotropic, "hemi": isotropic, "xpress": tomography}.get(setup.parent.name, serial_sections)
+    name = "/".join(known.parts[-2:])
+    function = {"fib25": isotropic, "hemi": isotropic, "xpress": tomography}.get(known.parent.name, serial_sections)
     changes = {
         "synthetic/mtlsd": {"control_point_spacing": (4, 40, 40), "jitter_sigma": (0, 1, 1)},
         "hemi/acrlsd": {"transpose_only": (1, 2)},
     }.get(name, {})
-    found = load(setup, "train")["EXPERIMENT"].sampling
+    found = load(known, "train")["EXPERIMENT"].sampling
     assert (getattr(found, "func", found), getattr(found, "keywords", {})) == (function, changes)
 
 
@@ -184,8 +177,9 @@ def test_a_step_and_a_block(setup, make_run, write_volume, tmp_path):
     network = narrow(load(setup, "mknet")["NETWORK"])
     experiment, dataset = load(setup, "train")["EXPERIMENT"], load_dataset(setup)
     container = write_volume(tmp_path / "own.zarr", voxel_size=dataset.voxel_size, dataset=dataset)
-    lsds = lsd_network(setup.parent / "lsd", tmp_path, dataset) if setup.name in INPUTS else None
-    malis = setup.name.endswith("malis")
+    first = experiment.first_network
+    lsds = lsd_network(setup / first.directory, tmp_path, dataset) if first else None
+    malis = experiment.malis_from is not None
     run, train = make_run(
         name=setup.name, data=container, dataset=dataset, network=network, input_shape=network.smallest_input_shape,
         experiment=experiment.with_malis_from(1), iterations=2 if malis else 1, first=lsds,
@@ -194,7 +188,7 @@ def test_a_step_and_a_block(setup, make_run, write_volume, tmp_path):
     assert np.isfinite(run.step.logs["loss"])
     assert ("malis_loss" in run.step.logs) == malis
     assert find_checkpoint(run.directory).network == network
-    predicts_a_block(run.directory, network, container, dataset.raw, tmp_path)
+    predicts_a_block(run.directory, network, container, dataset.raw, tmp_path, bool(first))
 
 
 def lsd_network(setup, tmp_path, dataset):
@@ -208,14 +202,14 @@ def lsd_network(setup, tmp_path, dataset):
     return find_lsd_network(tmp_path / "aclsd", None, None, None)
 
 
-def predicts_a_block(directory, network, container, raw, tmp_path):
+def predicts_a_block(directory, network, container, raw, tmp_path, on_the_fly):
     shape = network.smallest_input_shape
     networks.write(network, "config", shape, directory)
     size = [o * v for o, v in zip(network.output_shape(shape), open_volume(container, raw).voxel_size, strict=True)]
     plan = make_plan(PredictionSettings(
         str(directory), container, str(tmp_path / "prediction.zarr"), roi_offset=OFFSET, roi_shape=tuple(size),
         raw_dataset=raw,
-        lsds_on_the_fly=directory.name in INPUTS,
+        lsds_on_the_fly=on_the_fly,
     ))  # fmt: skip
     assert predict_scan(plan)
     for head in network.heads:
