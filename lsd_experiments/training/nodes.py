@@ -17,7 +17,7 @@ from lsd_experiments.training.keys import FIRST_PREDICTION, RAW, channels_first,
 from lsd_experiments.training.snapshots import write_snapshot
 
 if TYPE_CHECKING:
-    from lsd_experiments.training.trainer import Trainer
+    from lsd_experiments.training.trainable import TrainableModel
 
 Arrays = Mapping[str, NDArray[Any]]
 Observer = Callable[[int, Arrays], None]
@@ -32,11 +32,11 @@ class TrainingStep(gp.BatchFilter):
     """
 
     def __init__(
-        self, experiment: Experiment, start: "Callable[[dict[str, Loss]], Trainer]", iteration: int = 0
+        self, experiment: Experiment, start: "Callable[[dict[str, Loss]], TrainableModel]", iteration: int = 0
     ) -> None:
         self.experiment, self.start, self.iteration = experiment, start, iteration
         self.losses: dict[str, Loss] = {}
-        self.trainer: Trainer | None = None
+        self.model: TrainableModel | None = None
         self.logs: dict[str, float] = {}
 
     def setup(self) -> None:
@@ -54,30 +54,30 @@ class TrainingStep(gp.BatchFilter):
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
         """Train on ``batch``, with the losses of its phase."""
         targets = self.experiment.targets
-        trainer = self._trainer_in_phase()
-        inputs = _inputs(batch, trainer.network)
+        model = self._model_in_phase()
+        inputs = _inputs(batch, model.network)
         truth = {target.name: channels_first(batch[head_keys(target.name).target]) for target in targets}
         knowledge = {target.name: self.losses[target.name].knowledge(target, batch) for target in targets}
         outputs = gp.Batch()
         if any(head_keys(target.name).prediction in request for target in targets):
-            self._add_predictions(outputs, batch, trainer.predict(inputs), truth, knowledge)
-        logs = trainer.step(inputs, truth, knowledge)
+            self._add_predictions(outputs, batch, model.predict(inputs), truth, knowledge)
+        logs = model.step(inputs, truth, knowledge)
         labels = {f"{target.name}_loss": self.losses[target.name].label(target) for target in targets}
         self.logs = {labels.get(name, name): value for name, value in logs.items()}
         outputs.loss = self.logs["loss"]
         self.iteration += 1
         return outputs
 
-    def _trainer_in_phase(self) -> "Trainer":
-        """The trainer, started if need be, with the losses of the next step."""
+    def _model_in_phase(self) -> "TrainableModel":
+        """The model, built if need be, with the losses of the next step."""
         losses = self.experiment.losses(self.iteration)
-        if self.trainer is None:
-            self.trainer = self.start(losses)
+        if self.model is None:
+            self.model = self.start(losses)
         elif losses != self.losses:
             logger.info("from iteration %d on, losses are %s", self.iteration + 1, losses)
-            self.trainer.use_losses(self.experiment.in_keras(losses))
+            self.model.use_losses(self.experiment.in_keras(losses))
         self.losses = losses
-        return self.trainer
+        return self.model
 
     def _add_predictions(
         self, outputs: gp.Batch, batch: gp.Batch, predictions: Arrays, truth: Arrays, knowledge: Arrays

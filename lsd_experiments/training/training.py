@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import gunpowder as gp
 
     from lsd_experiments.training.nodes import TrainingStep
-    from lsd_experiments.training.trainer import Trainer
+    from lsd_experiments.training.trainable import TrainableModel
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class Training:
         self.request = batch_request(
             self.experiment, self.dataset, self.input_shape, self.network.output_shape(self.input_shape), self.raw_shape
         )
-        self.step = TrainingStep(self.experiment, self._start_trainer, self.start)
+        self.step = TrainingStep(self.experiment, self._start_model, self.start)
         data = [sample.raw.container for sample, _ in self.samples]
         parameters = self.options.record() | {"parity": self.experiment.parity}
         self.made_by = provenance("train", parameters, {"dataset": self.dataset.name, "data": data})
@@ -273,10 +273,10 @@ class Training:
 
         :raises NotFinite: if a weight is not finite.
         """
-        trainer = self.step.trainer
-        if trainer is None:
+        model = self.step.model
+        if model is None:
             return
-        if not trainer.is_finite():
+        if not model.is_finite():
             raise NotFinite(
                 f"the weights after iteration {iteration} are not all finite: training stopped, no checkpoint of them was "
                 "saved. Lower --learning-rate"
@@ -289,17 +289,17 @@ class Training:
             **({NOTE: self.raw_range} if self.raw_range else {}),
             **({LSDS: lsds_record(self.first)} if self.first else {}),
         }
-        logger.info("saved %s", trainer.save(self.directory, iteration, record))
+        logger.info("saved %s", model.save(self.directory, iteration, record))
 
-    def _start_trainer(self, losses: dict[str, Loss]) -> "Trainer":
+    def _start_model(self, losses: dict[str, Loss]) -> "TrainableModel":
         from lsd_experiments.training.parallel import prepare_backend
 
         prepare_backend(self.options.devices)
         frameworks.import_keras()
-        from lsd_experiments.training.trainer import Trainer
+        from lsd_experiments.training.trainable import TrainableModel
 
         logger.info("the network is built, for input of %s voxels", self.input_shape)
-        return Trainer.start(
+        return TrainableModel.start(
             self.network, self.input_shape, self.options, self.experiment.optimizer, self.experiment.in_keras(losses),
             self.seed, self.checkpoint,
         )  # fmt: skip

@@ -68,9 +68,9 @@ def test_the_network_gets_the_quantized_lsds_of_its_raw(network, lsds, second, m
         seen.update(inputs)
         return {"loss": 0.0}
 
-    from lsd_experiments.training.trainer import Trainer
+    from lsd_experiments.training.trainable import TrainableModel
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(TrainableModel, "step", step)
     run, train = make_run(network=network, experiment=second, first=lsds, iterations=1)
     batches = []
     run.log.images = lambda iteration, arrays: batches.append(arrays)

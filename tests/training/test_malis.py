@@ -27,11 +27,11 @@ from lsd_experiments.networks import Head, Network
 from lsd_experiments.targets import Affinities, SquaredError
 from lsd_experiments.training import Adam, Malis
 from lsd_experiments.training.options import TrainingOptions
-from lsd_experiments.training.trainer import Trainer
+from lsd_experiments.training.trainable import TrainableModel
 with np.load(sys.argv[1]) as arrays:
     raw, targets, usual, known, *weights = (arrays[name] for name in arrays)
 network = Network(1, 1, ((1, 2, 2),), (Head("affs", 3),))
-trainer = Trainer.start(network, network.smallest_input_shape, TrainingOptions(1, learning_rate=0.01),
+trainer = TrainableModel.start(network, network.smallest_input_shape, TrainingOptions(1, learning_rate=0.01),
                         Adam(), {"affs": SquaredError().in_keras(Affinities())}, 1, None)
 trainer.model.set_weights(weights)
 losses = [trainer.step({"raw": raw}, {"affs": targets}, {"affs": usual})["loss"]]

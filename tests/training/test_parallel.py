@@ -31,7 +31,7 @@ import keras
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.targets import Affinities, SquaredError
 from lsd_experiments.training import Adam, Malis
-from lsd_experiments.training.trainer import Trainer
+from lsd_experiments.training.trainable import TrainableModel
 network = Network(4, 2, ((1, 2, 2),), (Head("affs", 3),), architecture="funlib")
 shape = network.output_shape(network.smallest_input_shape)
 arrays = {}
@@ -39,7 +39,7 @@ for name, run in runs.items():
     if run.get("devices", 1) == 1 and keras.backend.backend() == "jax":
         keras.distribution.set_distribution(None)
     options = TrainingOptions(1, learning_rate=0.01, precision=run.get("precision", "float32"), devices=run.get("devices", 1))
-    trainer = Trainer.start(network, network.smallest_input_shape, options, Adam(),
+    trainer = TrainableModel.start(network, network.smallest_input_shape, options, Adam(),
                             {"affs": SquaredError("sum_of_weights").in_keras(Affinities())}, 1, None)
     random, losses = np.random.default_rng(1), []
     for step in range(4):

@@ -10,7 +10,7 @@ from lsd_experiments.training import Adam
 from lsd_experiments.training.options import TrainingOptions
 
 frameworks.import_keras()
-from lsd_experiments.training.trainer import Trainer  # noqa: E402
+from lsd_experiments.training.trainable import TrainableModel  # noqa: E402
 
 NETWORK = Network(1, 2, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), num_fmaps_out=2)
 ONE_HEAD = Network(1, 2, ((1, 2, 2),), (Head("affs", 3),))
@@ -29,7 +29,7 @@ def batch(network, seed, size=1):
 def start(network, learning_rate=0.01, seed=1, precision="float32", checkpoint=None):
     options = TrainingOptions(iterations=1, learning_rate=learning_rate, precision=precision)
     losses = {head.name: weighted_error("nonzero_weights") for head in network.heads}
-    return Trainer.start(network, network.smallest_input_shape, options, Adam(), losses, seed, checkpoint)
+    return TrainableModel.start(network, network.smallest_input_shape, options, Adam(), losses, seed, checkpoint)
 
 
 def weighted_error(divisor):

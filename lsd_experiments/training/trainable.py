@@ -30,7 +30,7 @@ LOSS_SCALE, GROWTH_STEPS = 2.0**15, 1000  # of the published half precision
 
 
 @dataclass(frozen=True)
-class Trainer:
+class TrainableModel:
     """A network in training. Arrays in and out are batches, channels first: [b, c, z, y, x]."""
 
     network: Network
@@ -47,7 +47,7 @@ class Trainer:
         losses: Mapping[str, KerasLoss],
         seed: int,
         checkpoint: Checkpoint | None,
-    ) -> "Trainer":
+    ) -> "TrainableModel":
         """Build and compile the model, with weights and optimizer state of ``checkpoint``, or fresh ones from ``seed``.
 
         :raises UserError: if the backend cannot do this on these devices
