@@ -1,4 +1,4 @@
-"""Try every experiment on this machine, and write the status table of README.md.
+"""Try every experiment on this machine, and write the status table of docs/status.md.
 
     python status.py --print --only zebrafinch/mtlsd fib25/lsd
 
@@ -6,7 +6,7 @@ All directories of 02_train with a mknet.py are found, and tried as a user would
 level: mknet.py at full width; if expected.toml names one, a checkpoint of TensorFlow 1 (of xpress, a pickle) with the published
 names is written and loaded; train.py takes a step (two, for MALIS, one of each loss) at the directory's shapes; predict_scan.py
 predicts a synthetic volume. A directory that fails at one of them gets the last line of its error in the table, which goes to the
-screen with ``--print``, else into README.md.
+screen with ``--print``, else into docs/status.md.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ from lsd_experiments.synthetic import synthesize
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "02_train"
-README = ROOT / "README.md"
+STATUS = ROOT / "docs/status.md"
 BEGIN, END = "<!-- status: written by 02_train/status.py -->", "<!-- end of status -->"
 WIDTH = ("--num-fmaps", "2", "--fmap-inc-factor", "1")
 VOLUME = (96, 128, 128)  # voxels
@@ -51,19 +51,19 @@ def main():
     """The command line."""
     parser = cli.parser(__doc__)
     parser.add_argument("--only", nargs="+", metavar="DATASET/VARIANT", help="these alone; with --print")
-    parser.add_argument("--print", action="store_true", help="print the table, and leave README.md as it is")
+    parser.add_argument("--print", action="store_true", help="print the table, and leave docs/status.md as it is")
     cli.run(command, parser)
 
 
 def command(options):
-    """Try the experiments of ``--only``, and print the table or put it into README.md."""
+    """Try the experiments of ``--only``, and print the table or put it into docs/status.md."""
     there = found()
     asked = options.only or there
     for name in asked:
         if name not in there:
             raise UserError(f"--only {name}: no such experiment{nearest(name, there)}")
     if options.only and not options.print:
-        raise UserError("--only: README.md has all experiments. Pass --print, too")
+        raise UserError("--only: docs/status.md has all experiments. Pass --print, too")
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
         for name in there:
@@ -73,10 +73,10 @@ def command(options):
     if options.print:
         print(text)
         return
-    before, _, rest = README.read_text().partition(BEGIN)
+    before, _, rest = STATUS.read_text().partition(BEGIN)
     _, found_end, after = rest.partition(END)
-    assert found_end, f"{README} has no place for the table: {BEGIN} ... {END}"
-    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    assert found_end, f"{STATUS} has no place for the table: {BEGIN} ... {END}"
+    STATUS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def found():

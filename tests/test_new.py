@@ -1,8 +1,7 @@
 """02_train/new.py: an experiment on one's own data trains, predicts and has a row, by files in its directory alone."""
 
+import json
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from lsd_experiments.datasets import find_dataset, load_dataset, new_command
 from lsd_experiments.datasets.dataset import FILE
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import load_pipeline
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[1]
 VOXEL_SIZE, OFFSET, SHAPE = (16, 8, 8), (32, -16, 24), (30, 70, 80)
@@ -31,8 +31,8 @@ def write(path, raw="em/raw", labels="cells/gt_ids", mask=None, voxel_size=VOXEL
     return path
 
 
-def run(directory, *command):
-    done = subprocess.run([sys.executable, *map(str, command)], cwd=directory, capture_output=True, text=True)
+def run(directory, script, *arguments):
+    done = run_script(script, *arguments, cwd=directory)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -54,8 +54,8 @@ def experiments(tmp_path):
     return directory
 
 
-def test_it_trains_predicts_and_has_a_row(experiments, tmp_path):
-    """And so does a variant that is only copied, in a directory that lies elsewhere."""
+def test_it_builds_trains_predicts_and_has_a_row(experiments, tmp_path):
+    """Of the status table, which nobody has told of it."""
     write(tmp_path / "a.zarr")
     made = run(tmp_path, experiments / "new.py", "mylab/first", "--like", "synthetic/mtlsd", "--data", "a.zarr")
     setup = experiments / "mylab" / "first"
@@ -67,18 +67,22 @@ def test_it_trains_predicts_and_has_a_row(experiments, tmp_path):
     assert row == "| mylab | first | 0.3 M parameters, 20x60x60 and 32x124x124 | - | one, 40x100x100 | " \
                   "10x96x128x128, 3x96x128x128 |"
 
-    moved = tmp_path / "elsewhere" / "second"
-    shutil.copytree(setup, moved)
-    shutil.copy(setup.parent / FILE, moved.parent)
+
+def test_it_works_anywhere_with_its_dataset_beside_it(experiments, tmp_path):
+    """And says what it lacks, without."""
+    new(experiments, "mylab/first", "--like", "synthetic/mtlsd", "--data", write(tmp_path / "a.zarr"))
+    moved = tmp_path / "elsewhere" / "02_train" / "second"
+    shutil.copytree(experiments / "mylab" / "first", moved)
+    shutil.copy(experiments / "mylab" / FILE, moved.parent)
     run(moved, "train.py", 2, *NARROW)
     run(moved, "predict_scan.py", "--input-shape", 24, 60, 60)
     predicted = open_volume(str(moved / "test_prediction.zarr"), "volumes/affs")
     assert predicted.voxel_size == VOXEL_SIZE
     assert predicted.read().any()
     (moved.parent / FILE).unlink()
-    lost = subprocess.run([sys.executable, "train.py", "3", *map(str, NARROW)], cwd=moved, capture_output=True, text=True)
+    lost = run_script("train.py", 3, *NARROW, cwd=moved)
     assert (lost.returncode, lost.stderr.count("\n")) == (2, 1)
-    assert "has a dataset.toml, which says what the data are. Copy that of its dataset to " in lost.stderr
+    assert f"has a dataset.toml, which says what the data are. Copy that of its dataset to {moved.parent}" in lost.stderr
 
 
 def test_what_is_written(experiments, tmp_path):
@@ -86,13 +90,15 @@ def test_what_is_written(experiments, tmp_path):
     names = {"raw": "x/y", "labels": "x/z", "mask": "x/w"}
     for name in ("a*.zarr", "b/c.zarr"):
         write(tmp_path / "data" / name, **names)
+    crop = tmp_path / "data" / "b" / "crop.json"
+    crop.write_text(json.dumps({"container": "c.zarr", "offset": OFFSET, "size": (480, 560, 640)}))
     given = ("--raw", "x/y", "--labels", "x/z", "--labels-mask", "x/w", "--voxel-size", *VOXEL_SIZE)
     place = tmp_path / "there" / "mine" / "wide"
     new(experiments, place, "--like", ROOT / "02_train/fib25/mtlsd", *given, "--data",
-        tmp_path / "data" / "a*.zarr", tmp_path / "data" / "b" / "c.zarr")  # fmt: skip
+        tmp_path / "data" / "a*.zarr", crop)  # fmt: skip
     dataset = load_dataset(place)
     assert (dataset.name, repr(dataset.voxel_size), dataset.directory) == ("mine", "(16, 8, 8)", tmp_path / "data")
-    assert [path.name for path, _ in dataset.training_volumes()] == ["a*.zarr", "c.zarr"]
+    assert [path.name for path, _ in dataset.training_volumes()] == ["a*.zarr", "crop.json"]
     assert (dataset.raw, dataset.labels, dataset.labels_mask, dataset.predicted) == ("x/y", "x/z", "x/w", "a*.zarr")
     assert "mine voxels are (16, 8, 8) nm." in (place / "mknet.py").read_text()
     assert "Numbers: those of fib25/mtlsd. Axes are (z, y, x)." in (place / "train.py").read_text()

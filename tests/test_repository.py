@@ -47,7 +47,7 @@ def test_the_scripts_that_users_know_are_there(directory: str) -> None:
 
 def test_the_step_table_has_every_script_and_no_other() -> None:
     """A row without a place ("same") stands for the directories of 02_train."""
-    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| `python (\w+)\.py", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| `python (\w+)\.py", (ROOT / "docs/README.md").read_text(), flags=re.MULTILINE)
     listed = {(where.strip("`/") if where.startswith("`") else "", script) for where, script in rows}
     listed = {("02_train" if where.startswith("02_train") or not where else where, script) for where, script in listed}
     assert listed == {(directory.split("/")[0], script) for directory, scripts in SCRIPTS.items() for script in scripts}
@@ -74,7 +74,7 @@ def test_an_experiment_has_a_dataset_beside_it() -> None:
 
 
 def test_the_status_table_has_a_row_per_published_experiment_and_none_that_failed() -> None:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/status.md").read_text()
     table = text[text.index("<!-- status: written by 02_train/status.py -->"):text.index("<!-- end of status -->")]
     rows = {"/".join(row) for row in re.findall(r"^\| (\w+) \| (\w+) \|(?: [^|]+\|){4}$", table, flags=re.MULTILINE)}
     published = {f"{file.parent.name}/{variant}" for file in (ROOT / "02_train").glob("*/expected.toml")

@@ -95,7 +95,7 @@ def fitting(network: Network, networks: dict[str, Network], published: bool) -> 
 def _published(path: Path, networks: dict[str, Network]) -> Contents:
     bundle = open_bundle(path)
     layout = layout_of(bundle)
-    slots = find_slots(bundle.entries, layout.scope, layout.shapes)
+    slots = find_slots(bundle.shapes, layout.scope, layout.shapes)
     iteration = find_iteration(bundle)
     try:
         fits, similar = fitting(layout.network, networks, published=True)

@@ -57,7 +57,7 @@ def load_published(model: "keras.Model", path: Path) -> Checkpoint:
 
 
 def _load_optimizer(model: "keras.Model", bundle: Bundle, layout: Layout, names: dict[str, str], iteration: int) -> None:
-    slots = find_slots(bundle.entries, layout.scope, layout.shapes)
+    slots = find_slots(bundle.shapes, layout.scope, layout.shapes)
     if slots is None:
         logger.warning("%s: has no state of the optimizer: Adam starts afresh", bundle.path)
         return
@@ -70,7 +70,7 @@ def _load_optimizer(model: "keras.Model", bundle: Bundle, layout: Layout, names:
 
 def layout_of(bundle: Bundle) -> Layout:
     """See :func:`~lsd_experiments.checkpoints.layout.find_layout`."""
-    return find_layout(bundle.path, {name: entry.shape for name, entry in bundle.entries.items()})
+    return find_layout(bundle.path, bundle.shapes)
 
 
 def find_iteration(bundle: Bundle) -> int | None:
@@ -81,7 +81,7 @@ def find_iteration(bundle: Bundle) -> int | None:
     prefix = bundle.path.name.removesuffix(INDEX)
     numbers = re.findall(r"\d+$", prefix)
     named = int(numbers[0]) if numbers else None
-    if ITERATION not in bundle.entries:
+    if ITERATION not in bundle.shapes:
         return named
     written = round(float(bundle.read(ITERATION).ravel()[0]))
     if named is not None and named != written and prefix.startswith(PREFIX):

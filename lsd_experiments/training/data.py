@@ -94,7 +94,7 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> S
 
 def _open_mask(container: str, name: str, labels: Volume) -> Volume | None:
     """The mask ``name`` next to ``labels``, or None if there is none."""
-    if not any(found == name or found.startswith(f"{name}/") for found in arrays.list_datasets(labels.container)):
+    if not arrays.has_dataset(labels.container, name):
         return None
     mask = arrays.open_volume(container, name)
     check_axes(mask, labels)

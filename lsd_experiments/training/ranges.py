@@ -10,6 +10,7 @@ from typing import Any
 
 from lsd_experiments import intensity
 from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.advice import convert_command
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE, Range
@@ -67,8 +68,9 @@ def _held(volumes: Sequence[Volume], asked: Setting | None) -> Range:
     low, high = min(low for low, _ in each), max(high for _, high in each)
     for volume, (least, most) in zip(volumes, each, strict=True):
         if most - least < FAINT * (high - low):
-            logger.warning("%s holds %s, all volumes of its type %s: it will be faint. Scale it by 01_data/convert.py --range",
-                           volume.name, intensity.show((least, most)), intensity.show((low, high)))
+            logger.warning("%s holds %s, all volumes of its type %s: it will be faint. Scale it: %s",
+                           volume.name, intensity.show((least, most)), intensity.show((low, high)),
+                           convert_command(volume, "--range", f"{least:.17g}", f"{most:.17g}", "--dtype", "uint8"))
     return low, high
 
 

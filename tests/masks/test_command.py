@@ -18,6 +18,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.masks import command
 from lsd_experiments.training.data import open_sample
+from tests.scripts import run_script
 
 from .conftest import LABELS, NO_NEURON, OFFSET, SHAPE, VOXEL_SIZE
 
@@ -27,9 +28,7 @@ MASK, UNLABELED = "volumes/labels/labels_mask", "volumes/labels/unlabeled_mask"
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, ROOT / "01_data/create_masks.py", *map(str, arguments)], capture_output=True, text=True
-    )
+    return run_script(ROOT / "01_data/create_masks.py", *arguments)
 
 
 def masks(*arguments, data_dir=Path("nowhere")):

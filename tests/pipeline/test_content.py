@@ -8,41 +8,16 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import open_volume
-from lsd_experiments.blockwise.stage import OutputVolume, finish_volume, open_output, prepare_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline import stages
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.stages import run_stage
-from lsd_experiments.provenance import provenance
 from lsd_experiments.rag import open_store
-from tests.pipeline.conftest import OFFSET, SHAPE, VOXEL_SIZE
+from tests.pipeline.conftest import EXTRACT
 from tests.pipeline.test_resume import files
 
 STAGES = ["extract_fragments", "agglomerate", "find_segments", "extract_segmentation"]
-EXTRACT = "threshold = 0.5"
 AFFS, FRAGMENTS, SEGMENTATION = "volumes/affs", "volumes/fragments", "volumes/segmentation_50"
-
-
-@pytest.fixture(scope="module")
-def once_run(tmp_path_factory, affs, make_config):
-    """A run on affinities that say of themselves what predict says."""
-    directory = tmp_path_factory.mktemp("run")
-    output = OutputVolume(str(directory / "out.zarr"), AFFS, SHAPE, VOXEL_SIZE, OFFSET, "uint8", (10, 16, 14), channels=3)
-    prepare_volume(output, provenance("predict", {}, {}))
-    volume, note = open_output(output.container, output.dataset)
-    for box in volume.box.blocks(output.write_shape):
-        inside = box.intersect(volume.box)
-        volume.write(inside, affs[(..., *inside.slices)])
-        note(inside)
-    finish_volume(output)
-    run(make_config(directory, evaluate="", extract=EXTRACT))
-    return directory
-
-
-@pytest.fixture
-def done(once_run, tmp_path):
-    shutil.copytree(once_run, tmp_path, dirs_exist_ok=True)
-    return tmp_path
 
 
 @pytest.fixture

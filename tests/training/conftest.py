@@ -22,6 +22,7 @@ from lsd_experiments.networks import Head, Network
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 from lsd_experiments.training import Experiment
 from lsd_experiments.training.training import LOCK
+from tests.scripts import run_script
 
 frameworks.import_gunpowder()
 
@@ -160,9 +161,7 @@ class Setup:
         return [sys.executable, str(self.directory / script), *map(str, arguments)]
 
     def run(self, script, *arguments):
-        return subprocess.run(
-            self.command(script, *arguments), cwd=self.directory, env=self.environment, capture_output=True, text=True
-        )
+        return run_script(self.directory / script, *arguments, cwd=self.directory, env=self.environment)
 
     def start(self, script, *arguments):
         """In a process group of its own."""

@@ -121,7 +121,7 @@ def test_float_raw_in_range_passes_and_nan_does_not(dataset, write_volume, tmp_p
         ({"inside": (50, 0, 0)}, "do not overlap"),
         ({"inside": (0.5, 0, 0)}, "lie between"),
         ({"mask": np.ones((24, 60, 55), np.uint8)}, "does not cover the same voxels.*create_masks.py"),
-        ({"raw": np.zeros((3, 40, 90, 80), np.uint8)}, r"convert.py \S*a.zarr volumes/raw OUT.zarr volumes/raw --channel"),
+        ({"raw": np.zeros((3, 40, 90, 80), np.uint8)}, r"convert.py \S*a.zarr volumes/raw \S+.zarr volumes/raw --channel 0"),
         ({"raw": np.zeros((40, 90, 80), np.complex64)}, "volumes/raw: arrays of type '<c8' are no volumes"),
         ({"labels": objects((80, 90, 40)), "inside": (0, 0, 0)}, r"\(80, 90, 40\) voxels, .* \(40, 90, 80\): .* order, x, y, z"),
         ({"labels": objects((40, 80, 90)), "inside": (0, 0, 0)}, "order, z, x, y"),

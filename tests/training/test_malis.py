@@ -14,6 +14,7 @@ from lsd_experiments.malis import connected_objects, edge_weights, malis_weights
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.targets import DIRECT, Affinities, SquaredError
 from lsd_experiments.training import Malis, Phase
+from tests.scripts import run_script
 
 AFFS, AFFS_ONLY = Affinities(), Network(1, 2, ((1, 2, 2),), (Head("affs", 3),))
 
@@ -246,8 +247,7 @@ def test_lsds_keep_their_loss(make_run, experiment):
 
 def test_the_option_is_there_for_malis_alone(root):
     def train(directory, *arguments):
-        command = [sys.executable, str(root / "02_train" / directory / "train.py"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True)
+        return run_script(root / "02_train" / directory / "train.py", *arguments)
 
     for variant in ("malis", "mtlsd_malis"):
         for dataset in ("zebrafinch", "fib25"):

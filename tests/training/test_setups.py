@@ -2,8 +2,6 @@
 
 import difflib
 import runpy
-import subprocess
-import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from lsd_experiments.prediction.plan import make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
 from lsd_experiments.targets import LocalShapeDescriptors, SquaredError
 from lsd_experiments.training import Adam, FirstNetwork, Malis, Phase
+from tests.scripts import run_script
 
 OFFSET = (200.0, 45.0, 63.0)  # of the volumes that conftest writes
 
@@ -78,7 +77,7 @@ def test_mknet_prints_and_writes_both_files(setup, tmp_path):
     from lsd_experiments.networks import read
     from lsd_experiments.networks.layers import parameters
 
-    ran = subprocess.run([sys.executable, str(setup / "mknet.py")], cwd=tmp_path, capture_output=True, text=True)
+    ran = run_script(setup / "mknet.py", cwd=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")
     found = [read(tmp_path / name) for name in ("train_net.json", "config.json")]
     network = load(setup, "mknet")["NETWORK"]
