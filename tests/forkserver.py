@@ -30,8 +30,9 @@ LIGHT = ("argparse", "cc3d", "daisy", "fastremap", "h5py", "imagecodecs", "matpl
 def serve(kind: str, server: socket.socket) -> list[str]:
     """Fork a child for each request until nobody can ask any more; in the child, return the words to run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the children
+    del sys.path[0]  # this directory, whose secrets.py would be taken for Python's
     import_all(kind)
-    base = sys.path[1:]
+    base = [*sys.path]
     gc.collect()
     gc.freeze()  # or the first collection of each child would copy what it shares
     while True:

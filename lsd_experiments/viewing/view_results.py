@@ -10,11 +10,13 @@ from pathlib import Path
 from lsd_experiments import cli
 from lsd_experiments.arrays import Volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.targets import KNOWN
 from lsd_experiments.viewing.layers import View, checked
 from lsd_experiments.viewing.server import add_server_options, serve
 
 # The layers' order, by the last part of their datasets' names; what fits none comes last.
-ORDER = (r"raw", r"(pred_)?aff.*", r"(pred_)?(lsds|embedding).*", r"fragments.*", r"seg.*", r"(neuron_ids|labels)", r".*mask")
+PREDICTED = (rf"(pred_)?({target.named}).*" for target in reversed(KNOWN))
+ORDER = (r"raw", *PREDICTED, r"fragments.*", r"seg.*", r"(neuron_ids|labels)", r".*mask")
 VISIBLE = (r"raw", r"seg.*", r"(neuron_ids|labels)")  # the newest of each; of the last two, only one
 
 logger = logging.getLogger(__name__)

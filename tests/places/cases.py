@@ -221,7 +221,7 @@ CASES = {
 }
 # By a test of their own: they take several datasets of a container, each by a name of its own.
 SEVERAL = {("train.py", "data"), ("add_unlabeled_mask.py", "input_ds_label"), ("add_unlabeled_mask.py", "input_ds_mask"),
-           }
+           *(("new.py", name) for name in ("data", "raw", "labels", "labels_mask", "unlabeled_mask"))}
 READ = {name for case in CASES.values() for name in case.names} | SEVERAL
 
 

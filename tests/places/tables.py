@@ -19,6 +19,7 @@ OTHER_FILES = {
     # checkpoints, setups and images
     "setup", "lsds_setup", "predict.lsds_setup", ("export_checkpoint.py", "source"), ("inspect_checkpoint.py", "path"),
     ("import_checkpoint.py", "setup"), ("import_checkpoint.py", "file"), ("download_images.py", "image"),
+    ("new.py", "experiment"), ("new.py", "like"),
     # skeletons
     ("evaluate_skeletons.py", "skeletons"), ("evaluate_skeletons.py", "skeleton_file"), ("view_data.py", "graphs"),
     "evaluate.skeletons_file",

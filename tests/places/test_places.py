@@ -1,6 +1,5 @@
 """A crop stands wherever a container does, and ``-`` for the only dataset, in every command and configuration key."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from lsd_experiments.arrays import create_volume, find_volume
 from lsd_experiments.arrays.creating import check_zarr
-from lsd_experiments.datasets import FIB25
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.training.data import find_samples
@@ -89,11 +88,12 @@ def test_a_training_volume_is_a_crop_of_a_container(tmp_path):
             made.write(made.box, values)
     scenes["raw"].crop("part.json", "all.zarr")
     scenes["raw"].crop("outer.json", "part.json", is_part=False)
-    dataset = replace(FIB25, voxel_size=scenes["raw"].voxel_size)
+    dataset = load_dataset(Path(__file__).parents[2] / "02_train/fib25/dataset.toml")
+    dataset = dataset.model_copy(update={"voxel_size": scenes["raw"].voxel_size})
 
     def samples(name):
         volumes = options("02_train/fib25/mtlsd/train.py", 1, "--data", tmp_path / name).data
-        sample, = find_samples(dataset, volumes, tmp_path)
+        sample, = find_samples(dataset, volumes)
         return [found(volume) for volume in (sample.raw, sample.labels, sample.labels_mask)], sample.shift
 
     assert samples("part.json") == samples("outer.json") == samples("part.zarr") != samples("all.zarr")
