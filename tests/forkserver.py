@@ -4,7 +4,7 @@
                                   |  fork           imports are shared; all else is made as a new interpreter has it
                                   v
                                 script              argv, environment, directory, streams; it ends as Python ends
-    tests.scripts <-- socket -- forkserver.py      its process id; at its end its status and CPU seconds
+    tests.scripts <-- socket -- forkserver.py      its process id; at its end its status, and all CPU seconds so far
 """
 
 import gc
@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import random
+import resource
 import runpy
 import signal
 import socket
@@ -49,8 +50,9 @@ def serve(kind: str, server: socket.socket) -> list[str]:
         for stream in streams:
             os.close(stream)
         server.sendall(b"%d\n" % pid)
-        _, status, used = os.wait4(pid, 0)
-        server.sendall(f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime}\n".encode())
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        used = [resource.getrusage(whom) for whom in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        server.sendall(f"{status} {sum(each.ru_utime + each.ru_stime for each in used)}\n".encode())
 
 
 def import_all(kind: str) -> None:
@@ -76,24 +78,28 @@ def begin(words: list[str], directory: str, environment: dict[str, str], without
     sys.modules["tempfile"].tempdir = None
     random.seed()
     sys.modules["numpy"].random.seed()
-    own = "" if words[0] == "-m" else Path(words[0]).parent.resolve()
-    sys.path[:] = [str(own or Path.cwd()), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *base]
+    own = {"-c": "", "-m": str(Path.cwd())}.get(words[0], str(Path(words[0]).parent.resolve()))
+    sys.path[:] = [own, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *base]
     sys.modules.update(dict.fromkeys(without))  # None: its import fails
     sys.orig_argv = [sys.executable, *words]
     return words
 
 
 def run(words: list[str]) -> None:
-    """Run a script, or a module, as ``__main__``."""
+    """Run a script, ``-m`` and a module, or ``-c`` and code, as ``__main__``."""
     sys.excepthook = lambda kind, error, trace: sys.__excepthook__(kind, error.with_traceback(of_script(trace)), trace)
     if words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         return
-    sys.argv, script = words, Path(words[0]).absolute()
     main = sys.modules["__main__"] = types.ModuleType("__main__")
-    vars(main).update(__file__=str(script), __builtins__=__builtins__)
-    exec(compile(script.read_bytes(), script, "exec"), vars(main))
+    vars(main).update(__builtins__=__builtins__)
+    if words[0] == "-c":
+        sys.argv, code = ["-c", *words[2:]], compile(words[1], "<string>", "exec")
+    else:
+        sys.argv, main.__file__ = words, str(Path(words[0]).absolute())
+        code = compile(Path(words[0]).read_bytes(), main.__file__, "exec")
+    exec(code, vars(main))
 
 
 def of_script(trace: types.TracebackType | None) -> types.TracebackType | None:

@@ -21,6 +21,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORKS = {"train.py", "predict.py", "predict_scan.py", "export_checkpoint.py", "import_checkpoint.py"}  # of 02_train
@@ -39,17 +40,20 @@ def run_script(
     env: Mapping[str, str] | None = None,
     timeout: float = 300,
     without: Sequence[str] = (),
+    frameworks: bool | None = None,
     fresh: bool = False,
 ) -> Ended:
-    """Run ``script`` (or ``-m`` and a module) to its end, with nothing to read; its output is kept.
+    """Run ``script`` (or ``-m`` and a module, ``-c`` and code) to its end, with nothing to read; its output is kept.
 
     :param env: default: :func:`environment`
     :param without: modules that it must not import: where it does, it fails
+    :param frameworks: whether what it needs of them is imported (default: as its name says)
     :param fresh: in a new interpreter
     """
     words, env, place = [str(script), *map(str, arguments)], environment() if env is None else env, Path(cwd or Path.cwd())
     if not fresh:
-        frameworks = not without and Path(script).name in FRAMEWORKS and "02_train" in (place / script).resolve().parts
+        if frameworks is None:
+            frameworks = not without and Path(script).name in FRAMEWORKS and "02_train" in (place / script).resolve().parts
         server = _server("frameworks" if frameworks else "light")
         if server.environment == _read_at_import(env):
             return server.run(words, place, env, timeout, without)
@@ -64,9 +68,9 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def cpu_seconds() -> float:
-    """Of this process, of those that it has waited for, and of the scripts that the servers have run."""
+    """Of this process, of those that it has waited for, and of the servers and the scripts that they have run."""
     used = [resource.getrusage(whom) for whom in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used) + Server.used
+    return sum(each.ru_utime + each.ru_stime for each in used) + sum(Server.used.values())
 
 
 @functools.cache
@@ -81,10 +85,10 @@ def _read_at_import(env: Mapping[str, str]) -> dict[str, str]:
 class Server:
     """One that runs until this process ends, however that ends."""
 
-    used = 0.0  # CPU seconds of the scripts of all servers
+    used: ClassVar[dict[str, float]] = {}  # CPU seconds by kind, of what they ran, and their own
 
     def __init__(self, kind: str) -> None:
-        self.environment = _read_at_import(os.environ)
+        self.kind, self.environment = kind, _read_at_import(os.environ)
         self.lock, (self.socket, theirs) = threading.Lock(), socket.socketpair()
         with theirs:
             command = [sys.executable, str(Path(__file__).with_name("forkserver.py")), kind, str(theirs.fileno())]
@@ -107,7 +111,7 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
                 answer.result()
                 raise subprocess.TimeoutExpired(list(words), timeout) from None
-            Server.used += float(used)
+            Server.used[self.kind] = float(used)
             return subprocess.CompletedProcess([sys.executable, *words], int(status), *(text.result() for text in kept))
 
     def _ask(self, message: bytes, output: list[int]) -> None:

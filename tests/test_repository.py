@@ -27,6 +27,8 @@ SCRIPTS = {
                    "import_graph"},
     **{f"02_train/{name}": {"mknet", "train", "predict", "predict_scan", "view_batch"} for name in EXPERIMENTS},
 }
+STAGES = {"predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation", "run", "train"}
+HEAVY = {"tensorflow", "keras", "gunpowder", "daisy", "h5py", "matplotlib", "neuroglancer", "numba", "scipy", "waterz", "zarr"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -53,9 +55,10 @@ def test_the_step_table_has_every_script_and_no_other() -> None:
     assert listed == {(directory.split("/")[0], script) for directory, scripts in SCRIPTS.items() for script in scripts}
 
 
-@pytest.mark.parametrize("script", [f"{place}/{name}.py" for place in ("01_data", "02_train", "containers")
+@pytest.mark.parametrize("script", [f"{place}/{name}.py" for place in ("01_data", "02_train", "containers", "03_predict",
+                                                                       "02_train/fib25/mtlsd", "02_train/fib25/malis")
                                     for name in sorted(SCRIPTS[place])])
-def test_a_script_runs_in_a_checkout_that_is_not_installed(script: str, tmp_path: Path) -> None:
+def test_a_script_runs_in_a_checkout_that_is_not_installed_and_its_help_is_quick(script: str, tmp_path: Path) -> None:
     """With the libraries of the environment, but without its .pth files, by which this package is installed."""
     environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
 
@@ -64,8 +67,14 @@ def test_a_script_runs_in_a_checkout_that_is_not_installed(script: str, tmp_path
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     assert "No module named 'lsd_experiments'" in python("-c", "import lsd_experiments").stderr, "the control"
-    ended = python(str(ROOT / script), "--help")
+    ended = python("-X", "importtime", str(ROOT / script), "--help")
     assert ended.returncode == 0, ended.stderr
+    assert f"python {Path(script).name} " in ended.stdout
+    lines = ended.stderr.splitlines()
+    imported = {line.split("|")[-1].strip() for line in lines if line.startswith("import time:")}
+    assert "argparse" in imported  # so that the next line looks at something
+    assert not imported & (HEAVY | ({"numpy", "pydantic"} if Path(script).stem in STAGES else set()))
+    assert not [line for line in lines if not line.startswith("import time:")]
 
 
 def test_an_experiment_has_a_dataset_beside_it() -> None:

@@ -83,6 +83,14 @@ def test_what_it_must_not_import(tmp_path):
     assert (refused.returncode, "import of zarr halted" in refused.stderr) == (1, True)
 
 
+def test_code(tmp_path):
+    code = "import sys; print(sys.argv, sys.path[0] == '', __name__, '__file__' in globals()); 1 // 0"
+    forked, new = (run_script("-c", code, "a b", cwd=tmp_path, fresh=fresh) for fresh in (False, True))
+    assert forked.stdout == new.stdout == "['-c', 'a b'] True __main__ False\n"
+    assert forked.stderr == new.stderr
+    assert new.stderr.endswith("ZeroDivisionError: integer division or modulo by zero\n")
+
+
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "KERAS_BACKEND", "HOME", "PYTHONWARNINGS", "CUDA_VISIBLE_DEVICES"])
 def test_another_environment_of_libraries_takes_a_new_interpreter(tmp_path, name):
     path = script(tmp_path, f"import os, sys; print(os.environ['{name}'], 'zarr' in sys.modules)")
