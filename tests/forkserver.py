@@ -7,8 +7,11 @@
     tests.scripts <-- socket -- forkserver.py      its process id; at its end its status, and all CPU seconds so far
 """
 
+import atexit
+import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import random
@@ -17,6 +20,7 @@ import runpy
 import signal
 import socket
 import sys
+import threading
 import time
 import types
 import warnings
@@ -87,7 +91,6 @@ def begin(words: list[str], directory: str, environment: dict[str, str], without
 
 def run(words: list[str]) -> None:
     """Run a script, ``-m`` and a module, or ``-c`` and code, as ``__main__``."""
-    sys.excepthook = lambda kind, error, trace: sys.__excepthook__(kind, error.with_traceback(of_script(trace)), trace)
     if words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
@@ -102,12 +105,46 @@ def run(words: list[str]) -> None:
     exec(code, vars(main))
 
 
-def of_script(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """``trace`` without what is above the script."""
-    while trace and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
-        trace = trace.tb_next
-    return trace
+def status_of(words: list[str]) -> int:
+    """Run the script; what it ends with, once what that is to be said of it was said."""
+    try:
+        run(words)
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return (ended.code or 0) & 0xFF
+        print(ended.code, file=sys.stderr)
+        return 1
+    except BaseException as error:
+        trace = error.__traceback__
+        while trace and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    return 0
+
+
+def end(status: int, shared: set[str]) -> None:
+    """End as Python does, but leave the modules that were there before as they are: to take them down would copy them all."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for file in [each for each in gc.get_objects() if type(each) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)]:
+        with contextlib.suppress(OSError, ValueError):  # closed, or not to be written
+            file.flush()
+    for name in ["__main__", *(sys.modules.keys() - shared)]:
+        del sys.modules[name]
+    gc.collect()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        status = 120
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    run(serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2]))))
+    __name__ = "forkserver"  # warnings about __main__ are shown, and there is another one from here on
+    WORDS = serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
+    SHARED = set(sys.modules)
+    end(status_of(WORDS), SHARED)

@@ -80,6 +80,8 @@ def check_skipped(block: Block, root: Path) -> None:
             known = _run(["./setup.sh", "help"], directory, root).stdout
             asked = set(command[1:2])
         elif command[0] == "python":
+            if command[1] == "-":  # what it reads follows
+                continue
             target = command[1:3] if command[1] == "-m" else command[1:2]
             result = _help(directory, *target)
             assert result.returncode == 0, f"{block.place}: {shlex.join(command)}:\n{result.stderr}"
@@ -111,7 +113,7 @@ def _commands(code: str, directory: Path) -> Iterator[tuple[Path, list[str]]]:
 @cache
 def _help(directory: Path, *target: str) -> subprocess.CompletedProcess[str]:
     """What ``python target --help`` says."""
-    return run_script(*target, "--help", cwd=directory)
+    return run_script(*target, "--help", cwd=directory, frameworks=False)
 
 
 def _run(command: list[str], directory: Path, root: Path) -> subprocess.CompletedProcess[str]:

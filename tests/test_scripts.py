@@ -60,6 +60,10 @@ def test_it_sees_what_a_new_interpreter_sees(tmp_path, name):
     ("f(", 1, "was never closed\n"),
     ("import threading, sys, time\ndef late(): time.sleep(0.1); print('late', file=sys.stderr)\n"
      "threading.Thread(target=late).start()", 0, "late\n"),
+    ("import sys\nclass A:\n    def __del__(self): print('gone', file=sys.stderr)\na = A()", 0, "gone\n"),
+    ("import sys, types\nm = sys.modules['m'] = types.ModuleType('m')\nm.f = open('/proc/self/fd/2', 'w')\n"
+     "m.f.write('kept\\n')\nm.m = m", 0, "kept\n"),
+    ("import sys\nsys.excepthook = lambda *_: print('hooked', file=sys.stderr)\n1 // 0", 1, "hooked\n"),
 ])  # fmt: skip
 def test_it_ends_as_python_ends(tmp_path, text, status, said):
     path = script(tmp_path, text)
