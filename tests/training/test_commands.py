@@ -11,6 +11,7 @@ import pytest
 
 from lsd_experiments.checkpoints import find_checkpoint
 
+pytestmark = pytest.mark.kills
 LAST = 50
 
 
