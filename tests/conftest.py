@@ -3,6 +3,7 @@
 import itertools
 import signal
 import tomllib
+from collections import Counter
 
 import pytest
 
@@ -26,7 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("costs"):
         budgets = tomllib.loads((costs.TESTS / "budgets.toml").read_text())
-        config.pluginmanager.register(costs.Costs(budgets["rest" if config.getoption("rest") else "test"]))
+        parts = ["rest"] if config.getoption("rest") else ["test", "rest"] if config.getoption("all") else ["test"]
+        config.pluginmanager.register(costs.Costs(sum((Counter(budgets[part]) for part in parts), Counter())))
 
 
 @pytest.hookimpl(trylast=True)

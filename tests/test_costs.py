@@ -65,5 +65,6 @@ def test_a_directory_that_outgrew_its_budget_fails(run):
     assert (status, "4 passed" in text) == (1, True)
     assert "error: busy: 1 CPU seconds, and its budget is 0.5. Make its tests quicker" in text
     assert run("--costs", "--rest", busy=0.5)[0] == 0
+    assert run("--costs", "--all", busy=0.5, rest=0.3)[0] == 1
     assert run("--costs", "--rest", rest=0.1)[0] == 1
     assert run(busy=0.1)[0] == 0

@@ -130,9 +130,9 @@ def test_frameworks_were_imported_and_not_run(tmp_path):
 
 def test_servers_end_with_the_tests(tmp_path):
     """Even killed."""
-    text = ("import os, signal\nfrom tests.scripts import _server, run_script\n"
+    text = ("import os, signal\nfrom tests.scripts import Server, run_script\n"
             f"assert run_script({str(script(tmp_path, 'print(3)'))!r}).stdout == '3\\n'\n"
-            "print(_server('light').process.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)")  # fmt: skip
+            "print(Server.started[0].process.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)")  # fmt: skip
     ended = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     process = psutil.Process(int(ended.stdout)) if psutil.pid_exists(int(ended.stdout)) else None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lsd_experiments.errors import UserError
-from tests.scripts import environment, run_script
+from tests.scripts import of_backend, run_script
 
 RUNS = {  # in this order: TensorFlow has two logical devices for a start, or none
     "two": {"devices": 2},
@@ -66,8 +66,7 @@ def trained(request, tmp_path_factory):
     pytest.importorskip(request.param)
     path = tmp_path_factory.mktemp("parallel") / "trained.npz"
     runs = {name: run for name, run in RUNS.items() if request.param == "tensorflow" or "malis" not in name}
-    jax = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0"} if request.param == "jax" else {}
-    ran = run_script("-c", SCRIPT, path, json.dumps(runs), env=environment(**jax), frameworks=True)
+    ran = run_script("-c", SCRIPT, path, json.dumps(runs), env=of_backend(request.param), frameworks=True)
     assert ran.returncode == 0, ran.stderr
     found = {name: {} for name in runs}
     with np.load(path) as arrays:
