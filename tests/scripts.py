@@ -1,12 +1,12 @@
 """Run a script or a module of the package as a user does: in a process, with its own streams, environment and status.
 
 An interpreter that imports Keras, TensorFlow and gunpowder takes 9 CPU seconds until its script begins, a fork of one that has
-imported them 0.05. So two servers (:mod:`tests.forkserver`), each started when it is first asked, fork a child for each script,
-which has all that a process has: ``frameworks`` has imported these three and run none of them, since what they start when they
-first compute does not outlive a fork; ``light`` has numpy, zarr and the like. Neither has imported our package.
+imported them 0.05. So two servers (tests/support/forkserver.py), each started when it is first asked, fork a child for each
+script, which has all that a process has: ``frameworks`` has imported these three and run none of them, since what they start
+when they first compute does not outlive a fork; ``light`` has numpy, zarr and the like. Neither has imported our package.
 
 A new interpreter takes their place (``fresh=True``; and where libraries would read another environment at their import) in tests
-of signals and kills, of what is imported, how quickly and with what noise; and tests/test_help.py starts each script in one.
+of signals and kills, of what is imported, how quickly and with what noise; tests/test_repository.py starts each script in one.
 """
 
 import json
@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parents[1]
-FRAMEWORKS = {"train.py", "predict.py", "predict_scan.py", "export_checkpoint.py", "import_checkpoint.py"}  # of 02_train
+FRAMEWORKS = {"train.py", "predict.py", "predict_scan.py", "export_checkpoint.py", "import_checkpoint.py",
+              "inspect_checkpoint.py"}  # of 02_train
 # Variables that are read when they are needed, or that libraries set when they are imported.
 READ_LATE = ("AWS_", "LSD_", "PG", "PYTEST_", "SLURM_", "TPU_")
 READ_LATE_NAMES = {"COLUMNS", "ENABLE_RUNTIME_UPTIME_TELEMETRY", "HDF5_PLUGIN_PATH", "OLDPWD", "PATH", "PWD", "PYTHONPATH",
@@ -104,7 +105,7 @@ class Server:
         env = {name: value for name, value in env.items() if name != "PYTHONPATH"}
         self.lock, (self.socket, theirs) = threading.Lock(), socket.socketpair()
         with theirs:
-            command = [sys.executable, str(Path(__file__).with_name("forkserver.py")), kind, str(theirs.fileno())]
+            command = [sys.executable, str(ROOT / "tests" / "support" / "forkserver.py"), kind, str(theirs.fileno())]
             # Its output is a pipe, as that of most children is.
             self.process = subprocess.Popen(command, env=env, cwd="/", stdin=subprocess.DEVNULL,
                                             stdout=subprocess.PIPE, pass_fds=[theirs.fileno()])

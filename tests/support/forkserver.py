@@ -5,6 +5,8 @@
                                   v
                                 script              argv, environment, directory, streams; it ends as Python ends
     tests.scripts <-- socket -- forkserver.py      its process id; at its end its status, and all CPU seconds so far
+
+It is alone in its directory, since that is where Python looks first for modules.
 """
 
 import atexit
@@ -63,7 +65,7 @@ def import_all(kind: str) -> None:
     for name in LIGHT:
         importlib.import_module(name)
     if kind == "frameworks":
-        ours = runpy.run_path(str(Path(__file__).parents[1] / "lsd_experiments" / "frameworks.py"))
+        ours = runpy.run_path(str(Path(__file__).parents[2] / "lsd_experiments" / "frameworks.py"))
         ours["import_gunpowder"]()
         ours["import_keras"]()
 
