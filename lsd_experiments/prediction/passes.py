@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
-from lsd_experiments.networks.network import Network, Shape
+from lsd_experiments.networks.protocols import NetworkLike
+from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.loading import Trained
 
 
@@ -45,19 +46,19 @@ class Pass:
         return Box.of_shape(self.output_shape, [b - a for b, a in zip(asked.begin, self.lead, strict=True)])
 
 
-def margin(network: Network) -> Shape:
+def margin(network: NetworkLike) -> Shape:
     """Voxels of context on each side."""
     z, y, x = network.context
     return (z // 2, y // 2, x // 2)
 
 
-def lead_of(network: Network, begin: Sequence[int]) -> Shape:
+def lead_of(network: NetworkLike, begin: Sequence[int]) -> Shape:
     """The lead of an output that is asked for from ``begin`` on, in voxels from the world's origin."""
     z, y, x = (b % s for b, s in zip(begin, network.stride, strict=True))
     return (z, y, x)
 
 
-def seamless_shape(network: Network, input_shape: Shape, lead: Shape) -> Shape:
+def seamless_shape(network: NetworkLike, input_shape: Shape, lead: Shape) -> Shape:
     """The voxels that a seamless block of ``input_shape`` writes: the most that are multiples of the stride.
 
     :raises UserError: if there are none.
@@ -72,7 +73,7 @@ def seamless_shape(network: Network, input_shape: Shape, lead: Shape) -> Shape:
     return (z, y, x)
 
 
-def seamless_input_for(network: Network, wanted: Sequence[int], lead: Shape) -> Shape:
+def seamless_input_for(network: NetworkLike, wanted: Sequence[int], lead: Shape) -> Shape:
     """The smallest input shape of a seamless block that writes at least ``wanted`` voxels."""
     whole = [-(-w // s) * s + a for w, s, a in zip(wanted, network.stride, lead, strict=True)]
     return network.input_shape_for(whole)

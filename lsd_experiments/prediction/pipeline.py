@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gunpowder as gp
 import numpy as np
@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 
 from lsd_experiments import arrays
 from lsd_experiments.geometry import Box
-from lsd_experiments.prediction.block import predict_block, to_disk_range, to_network_range
+from lsd_experiments.networks.protocols import Model
+from lsd_experiments.prediction.block import to_disk_range, to_network_range
 from lsd_experiments.prediction.passes import Pass
 from lsd_experiments.prediction.plan import Plan
 from lsd_experiments.sources import VolumeSource, cause_of, world_units
-
-if TYPE_CHECKING:
-    import keras
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class Predict(gp.BatchFilter):
     ``unit``: the voxel size in world units.
     """
 
-    def __init__(self, one: Pass, model: "keras.Model", unit: gp.Coordinate, device: Device) -> None:
+    def __init__(self, one: Pass, model: Model, unit: gp.Coordinate, device: Device) -> None:
         self.one, self.model, self.unit, self.device = one, model, unit, device
         self.inputs = {source.name: _key(source.name) for source in one.trained.network.inputs}
         self.outputs = {head.name: _key(head.name) for head in one.trained.network.heads}
@@ -86,7 +84,7 @@ class Predict(gp.BatchFilter):
         read = self._roi(self.one.read(asked))
         inputs = {name: TO_NETWORK[name](batch[key].crop(read).data) for name, key in self.inputs.items()}
         with self.device.running():
-            predicted = predict_block(self.model, inputs)
+            predicted = self.model.predict(inputs)
         outputs = gp.Batch()
         for name, key in self.outputs.items():
             if key in request:
@@ -132,7 +130,7 @@ def block_predictor(plan: Plan) -> Callable[[Box], dict[str, NDArray[np.uint8]]]
     return predict
 
 
-def _pipeline(plan: Plan, models: list["keras.Model"], unit: gp.Coordinate, device: Device) -> gp.Pipeline:
+def _pipeline(plan: Plan, models: list[Model], unit: gp.Coordinate, device: Device) -> gp.Pipeline:
     pipeline = _sources(plan, unit)
     for one, model in zip(plan.passes, models, strict=True):
         pipeline += Predict(one, model, unit, device)

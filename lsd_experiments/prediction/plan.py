@@ -16,7 +16,7 @@ from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.networks.network import Shape
 from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_network, open_lsds, takes_lsds
 from lsd_experiments.prediction.intensities import RawRange, find_range
-from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
+from lsd_experiments.prediction.loading import Trained, find_trained, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
 from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
@@ -94,7 +94,7 @@ class Plan:
             "iteration": self.trained.checkpoint.iteration,
             "input_shape": self.input_shape,
             "precision": self.settings.precision,
-            "keras_backend": keras_backend(),
+            **self.trained.made_by,
             "roi_offset": self.offset,
             "roi_shape": to_nm(self.total.shape, self.grid.voxel_size),
             **({"seamless": True} if self.settings.seamless else {}),

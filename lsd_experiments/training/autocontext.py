@@ -1,17 +1,13 @@
 """The node that gives an auto-context network in training the LSDs of the frozen first one."""
 
-from typing import TYPE_CHECKING
-
 import gunpowder as gp
 import numpy as np
 
-from lsd_experiments.networks.network import Shape
+from lsd_experiments.networks.protocols import Model
+from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.autocontext import predict_lsds
 from lsd_experiments.prediction.loading import Trained
 from lsd_experiments.training.keys import PREDICTED_LSDS, RAW
-
-if TYPE_CHECKING:
-    import keras
 
 
 class PredictLsds(gp.BatchFilter):
@@ -22,7 +18,7 @@ class PredictLsds(gp.BatchFilter):
 
     def __init__(self, lsds: Trained, raw_shape: Shape, precision: str) -> None:
         self.lsds, self.raw_shape, self.precision = lsds, raw_shape, precision
-        self.model: keras.Model | None = None
+        self.model: Model | None = None
 
     def setup(self) -> None:
         """Announce the LSDs, wherever there is raw around them."""

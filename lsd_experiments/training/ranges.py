@@ -11,6 +11,7 @@ from typing import Any
 from lsd_experiments import intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE, Range
 from lsd_experiments.prediction.loading import Trained
@@ -67,7 +68,8 @@ def _held(volumes: Sequence[Volume], asked: Setting | None) -> Range:
     return low, high
 
 
-def _range(volumes: Sequence[Volume], data: Range, asked: Setting | None, before: Checkpoint | None) -> tuple[Range, str]:
+def _range(volumes: Sequence[Volume], data: Range, asked: Setting | None, before: Checkpoint | TorchCheckpoint | None
+           ) -> tuple[Range, str]:
     """The range of volumes of one type, and in words where it comes from; nothing of uint8's own, which nobody doubts."""
     dtype = volumes[0].dtype
     if asked is not None:
