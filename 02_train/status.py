@@ -25,10 +25,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsd_experiments import arrays, checkpoints, cli, frameworks, networks
-from lsd_experiments.checkpoints import haiku
 from lsd_experiments.checkpoints.comparing import weight_shapes
 from lsd_experiments.datasets import DATASETS
 from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.families.xpress import haiku
 from lsd_experiments.networks.layers import parameters
 
 ROOT = Path(__file__).resolve().parent.parent

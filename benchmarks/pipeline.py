@@ -152,6 +152,7 @@ def train(work: Path, iterations: int) -> Path:
 
     setup = work / "setup"
     shutil.copytree(ROOT / "02_train/fib25/baseline", setup, ignore=lambda _, names: [n for n in names if not n.endswith(".py")])
+    shutil.copy(ROOT / "02_train/fib25/dataset.toml", work)
     for command in (["mknet.py"], ["train.py", str(iterations), "--data", str(work / "train.zarr"), *NETWORK,
                                    "--learning-rate", "3e-3", "--seed", "0", "--num-workers", "1"]):
         subprocess.run([sys.executable, *command], cwd=setup, check=True, stdout=subprocess.DEVNULL,

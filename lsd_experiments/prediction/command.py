@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import cli
 from lsd_experiments.cli import positive
-from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, RAW, PredictionSettings
+from lsd_experiments.prediction.settings import RAW, PredictionSettings
 from lsd_experiments.raw_range import parse
 from lsd_experiments.training.options import PRECISIONS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def scan_main() -> None:
     """Predict a volume in this process; by default the part of raw whose context is raw too, as published."""
     setup, description = _caller()
-    parser = _parser(description, setup)
+    parser = _parser(description)
     parser.add_argument("--pad", action="store_true", help="predict all of raw; what its context lacks is 0")
 
     def command(arguments: argparse.Namespace) -> None:
@@ -35,7 +35,7 @@ def scan_main() -> None:
 def blockwise_main() -> None:
     """Predict all of a volume by daisy workers."""
     setup, description = _caller()
-    parser = _parser(description, setup)
+    parser = _parser(description)
     parser.add_argument("--num-workers", type=positive, default=1, help="processes that predict (default: 1)")
 
     def command(arguments: argparse.Namespace) -> int:
@@ -60,15 +60,12 @@ def _caller() -> tuple[Path, str]:
     return Path(names["__file__"]).resolve().parent, names["__doc__"]
 
 
-def _parser(description: str, setup: Path) -> argparse.ArgumentParser:
+def _parser(description: str) -> argparse.ArgumentParser:
     parser = cli.parser(description)
-    fetched = FETCHED_RAW.get(setup.parent.name)
-    default = f" (default: {fetched} of 01_data)" if fetched else ""
     triple: dict[str, Any] = {"nargs": 3, "metavar": ("Z", "Y", "X")}
     add = parser.add_argument
-    add("--raw-file", metavar="CONTAINER", help=f"zarr, N5, HDF5, TIFF, s3://... or crop.json{default}")
-    raw = FETCHED_RAW_DATASETS.get(setup.parent.name)
-    add("--raw-dataset", metavar="DATASET", help=f"default: {f'{raw} of {fetched}, else ' if raw else ''}{RAW}; a TIFF has none")
+    add("--raw-file", metavar="CONTAINER", help="zarr, N5, HDF5, TIFF, s3://... or crop.json (default: dataset.toml's predicted)")
+    add("--raw-dataset", metavar="DATASET", help=f"default: of that file predicted_raw, else {RAW}; a TIFF has none")
     cli.add_raw_range(parser, "as in training; of another type of raw, what the volume holds")
     add("--roi-offset", type=float, **triple, help="nm: where to predict (default: all that there is)")
     add("--roi-shape", type=float, **triple, help="nm: how much")

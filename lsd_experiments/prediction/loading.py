@@ -10,7 +10,7 @@ from typing import Any
 from lsd_experiments import checkpoints
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint, find_weights
-from lsd_experiments.datasets import DATASETS
+from lsd_experiments.datasets.facts import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.frameworks import import_keras
 from lsd_experiments.geometry import Nanometres
@@ -44,15 +44,16 @@ class Trained:
 
         :raises UserError: if neither is known.
         """
-        voxel_size, dataset = self.checkpoint.record.get("voxel_size"), self.setup.resolve().parent.name
-        if voxel_size is None and dataset in DATASETS:
-            return DATASETS[dataset].voxel_size
-        if voxel_size is None:
+        voxel_size = self.checkpoint.record.get("voxel_size")
+        if voxel_size is not None:
+            return tuple(voxel_size)
+        facts = find_dataset(self.setup)
+        if facts is None:
             raise UserError(
-                f"{self.checkpoint.path}: does not say which voxel size it was trained on, and {dataset} is no known dataset "
-                f"({', '.join(DATASETS)}). Train with train.py, or put it into a directory of its dataset"
+                f"{self.checkpoint.path}: does not say which voxel size it was trained on, and no dataset.toml says it: there is "
+                f"none in {self.setup}, nor in the directory around it. Copy that of its dataset there"
             )
-        return tuple(voxel_size)
+        return facts.voxel_size
 
     def model(self, input_shape: Shape, precision: str) -> Model:
         """Its model for ``input_shape``, with its weights."""

@@ -9,7 +9,7 @@ from typing import Any
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise.stage import OutputVolume, describe_input
-from lsd_experiments.datasets.fetched import training_directory
+from lsd_experiments.datasets.facts import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_raw as check_voxels
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
@@ -18,7 +18,7 @@ from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_netwo
 from lsd_experiments.prediction.intensities import RawRange, find_range
 from lsd_experiments.prediction.loading import Trained, find_trained, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
-from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, OF_LSDS, RAW, PredictionSettings
+from lsd_experiments.prediction.settings import OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
 
 
@@ -206,21 +206,15 @@ def _open_raw(settings: PredictionSettings) -> Volume:
 
 
 def _with_raw(settings: PredictionSettings) -> PredictionSettings:
-    """``settings`` with what 01_data fetched, where no volume is named, and with its dataset, where none is."""
-    name = Path(settings.setup).parent.name
-    if settings.raw_file is not None and Path(settings.raw_file).name != FETCHED_RAW.get(name):
+    """``settings`` with the volume that the dataset says, where none is named, and with its dataset, where that is not named."""
+    facts = find_dataset(settings.setup)
+    if facts is None or facts.predicted is None:
         return settings
-    dataset = settings.raw_dataset or FETCHED_RAW_DATASETS.get(name)
-    return dataclasses.replace(settings, raw_file=settings.raw_file or fetched_raw(settings.setup), raw_dataset=dataset)
-
-
-def fetched_raw(setup: str | Path) -> str | None:
-    """What is predicted if nothing is named: the volume of the setup's dataset that 01_data fetches first, if it is there."""
-    dataset = Path(setup).parent.name
-    if dataset not in FETCHED_RAW:
-        return None
-    path = training_directory(setup, dataset) / FETCHED_RAW[dataset]
-    return str(path) if path.exists() else None
+    if settings.raw_file is not None and Path(settings.raw_file).name != Path(facts.predicted).name:
+        return settings
+    usual = facts.directory / facts.predicted
+    raw_file = settings.raw_file or (str(usual) if usual.exists() else None)
+    return dataclasses.replace(settings, raw_file=raw_file, raw_dataset=settings.raw_dataset or facts.predicted_raw)
 
 
 def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: list[Shape]) -> Box:

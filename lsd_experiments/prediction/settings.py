@@ -9,22 +9,14 @@ from lsd_experiments.raw_range import Setting
 
 RAW = "volumes/raw"  # the dataset, where none is named
 OF_LSDS = ("lsds_file", "lsds_dataset", "lsds_on_the_fly", "lsds_setup", "lsds_iteration")
-# The volume that fetch_data.py fetches if none is named; zebrafinch's is that of the published predict_scan.py.
-FETCHED_RAW = {
-    "zebrafinch": "gt_z255-383_y1407-1663_x1535-1791.zarr",
-    "fib25": "tstvol-520-1.zarr",
-    "hemi": "eb-inner-groundtruth-with-context-x20172-y2322-z14332.zarr",
-    "xpress": "xpress-challenge.zarr",
-}
-FETCHED_RAW_DATASETS = {"xpress": "volumes/validation_raw"}  # in it, where that is not ``RAW``
 
 
 @dataclass(frozen=True)
 class PredictionSettings:
     """What to predict, as JSON values.
 
-    ``setup``: the directory in 02_train. ``raw_file``: None for the volume that 01_data fetched. ``raw_range``: which values are
-    0 and 1 to the network, see :mod:`lsd_experiments.intensity` (None: as the checkpoint says). ``iteration``: of the
+    ``setup``: the experiment's directory. ``raw_file``: None for the one that its dataset calls predicted. ``raw_range``: which
+    values are 0 and 1 to the network, see :mod:`lsd_experiments.intensity` (None: as the checkpoint says). ``iteration``: of the
     checkpoint (None: the newest). ``roi_offset`` and ``roi_shape``: nm, in the world; without them all of raw is predicted, or
     with ``shrink`` the part whose context is raw too. ``input_shape``: voxels that a block reads (None: config.json's).
     ``seamless``: see :mod:`lsd_experiments.prediction.passes`.

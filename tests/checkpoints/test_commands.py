@@ -133,6 +133,7 @@ def setup(tmp_path):
     """A copy of 02_train/fib25/baseline, with a volume of its voxel size."""
     directory = tmp_path / "02_train" / "fib25" / "baseline"
     shutil.copytree(SETUPS / "fib25" / "baseline", directory, ignore=shutil.ignore_patterns("[!mt]*"))
+    shutil.copy(SETUPS / "fib25" / "dataset.toml", directory.parent)
     random, volume = np.random.default_rng(0), tmp_path / "volume.zarr"
     for name, shape, offset, top in (("raw", (40, 44, 48), 0, 256), ("labels/neuron_ids", (16, 18, 20), 96, 5)):
         made = create_volume(volume, f"volumes/{name}", shape, (8, 8, 8), (offset,) * 3, np.uint8 if top == 256 else np.uint64)

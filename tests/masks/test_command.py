@@ -14,7 +14,7 @@ import pytest
 import tifffile
 
 from lsd_experiments.arrays import create_volume, list_datasets, open_volume
-from lsd_experiments.datasets import FIB25, HEMI
+from lsd_experiments.datasets import HEMI
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.masks import command
@@ -23,6 +23,7 @@ from lsd_experiments.training.data import open_sample
 from .conftest import LABELS, NO_NEURON, OFFSET, SHAPE, VOXEL_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
+EXPERIMENTS = ROOT / "02_train"
 MASK, UNLABELED = "volumes/labels/labels_mask", "volumes/labels/unlabeled_mask"
 
 
@@ -34,7 +35,7 @@ def run(*arguments):
 
 def masks(*arguments, data_dir=Path("nowhere")):
     """The command in this process."""
-    command.create_masks(command._parser(None).parse_args([*map(str, arguments)]), Path(data_dir))
+    command.create_masks(command._parser(None).parse_args([*map(str, arguments)]), Path(data_dir), EXPERIMENTS)
 
 
 def read(container, dataset=MASK):
@@ -261,13 +262,23 @@ def test_no_volumes(tmp_path):
         masks(data_dir=tmp_path)
 
 
-def test_the_rules_of_the_datasets():
-    assert HEMI.background_ids == (18446744073709551613,)
-    assert FIB25.background_ids == ()
-    assert command.background_ids("/data/funke/hemi/training/a.zarr", None) == HEMI.background_ids
+def test_the_rules_of_the_datasets(tmp_path):
+    """By the name of the directory; by where a dataset says that its volumes are; of one elsewhere, by its directory."""
+    def ids(container, dataset=None, experiments=EXPERIMENTS):
+        return command.background_ids(str(container), dataset, experiments)
+
+    hemi = (18446744073709551613,)
+    assert ids("/data/funke/hemi/training/a.zarr") == hemi
     for container in ("/data/hemi/a.zarr", "/data/fib25/training/a.zarr", "a.zarr", "s3://bucket/hemi/a.zarr"):
-        assert command.background_ids(container, None) == ()
-    assert command.background_ids("/data/fib25/training/a.zarr", "hemi") == HEMI.background_ids
+        assert ids(container) == ()
+    assert ids("/data/fib25/training/a.zarr", "hemi") == hemi
+    mine = tmp_path / "02_train" / "mine"
+    mine.mkdir(parents=True)
+    (mine / "dataset.toml").write_text('name = "mine"\nvoxel_size = [40, 4, 4]\ndirectory = "../../here"\nvolumes = ["a.zarr"]\n'
+                                       "background_ids = [7, 9]\n")
+    assert ids(tmp_path / "here/a.zarr", experiments=mine.parent) == (7, 9)
+    assert ids(tmp_path / "there/a.zarr", experiments=mine.parent) == ()
+    assert ids("b.zarr", str(mine)) == (7, 9)
 
 
 def test_ctrl_c_leaves_nothing_and_a_rerun_makes_it(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from lsd_experiments.agglomeration.functions import SCORING_FUNCTIONS
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS
+from lsd_experiments.families.xpress.regions import XPRESS_ROIS
 from lsd_experiments.fragments.extraction import EPSILON_MERGE_FUNCTION
 from lsd_experiments.geometry import to_voxels
 from lsd_experiments.pipeline.settings import load_pipeline

@@ -11,10 +11,10 @@ import pytest
 
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS
+from lsd_experiments.families.xpress.regions import XPRESS_ROIS
+from lsd_experiments.families.xpress.submission import check_submission, make_submission, zip_submission
+from lsd_experiments.families.xpress.submission.making import shape_of
 from lsd_experiments.geometry import Box
-from lsd_experiments.submission import check_submission, make_submission, zip_submission
-from lsd_experiments.submission.making import shape_of
 
 SCRIPT = Path(__file__).parents[2] / "03_predict" / "submission.py"
 OFFSET, SHAPE = (396.0, 297.0, 198.0), (990.0, 1188.0, 693.0)  # of the region, nm: 10, 12, 7 voxels of 99 nm

@@ -7,9 +7,9 @@ contrast that drift; then it is up-sampled. Grey values are in [0, 1] until the 
 
 import numpy as np
 
+from lsd_experiments.families.xpress.synthetic.white_matter import Axons
 from lsd_experiments.synthetic.noise import smooth_noise
 from lsd_experiments.synthetic.raw import mitochondria, smooth_step
-from lsd_experiments.synthetic.white_matter import Axons
 
 BINNING = 3
 AXOPLASM, BETWEEN, GLIAL, MYELIN, MEMBRANE, MITOCHONDRION = 0.66, 0.57, 0.60, 0.20, 0.30, 0.33

@@ -8,8 +8,9 @@ import numpy as np
 
 from lsd_experiments.arrays.grids import show
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS, Roi
-from lsd_experiments.submission.making import DATASET, NAME, VOXEL_SIZE, shape_of
+from lsd_experiments.evaluation.skeleton_volumes import Roi
+from lsd_experiments.families.xpress.regions import XPRESS_ROIS
+from lsd_experiments.families.xpress.submission.making import DATASET, NAME, VOXEL_SIZE, shape_of
 
 SECTIONS = 64  # read at a time
 

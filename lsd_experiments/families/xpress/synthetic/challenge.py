@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.xpress.synthetic.axons import VOXEL_SIZE, AxonVolume, check_axons, synthesize_axons
+from lsd_experiments.families.xpress.synthetic.xray import BINNING
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.provenance import provenance
-from lsd_experiments.synthetic.axons import VOXEL_SIZE, AxonVolume, check_axons, synthesize_axons
 from lsd_experiments.synthetic.making import STAGE, appearing, made_before
-from lsd_experiments.synthetic.xray import BINNING
 
 SPLITS = ("training", "validation", "test")
 VOXEL_SIZES = (VOXEL_SIZE,) * 3

@@ -14,7 +14,8 @@ from lsd_experiments.arrays.grids import show
 from lsd_experiments.arrays.striding import strided
 from lsd_experiments.blockwise.stage import check_finished, describe_input
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS, Roi
+from lsd_experiments.evaluation.skeleton_volumes import Roi
+from lsd_experiments.families.xpress.regions import XPRESS_ROIS
 from lsd_experiments.geometry import Voxels, to_voxels
 from lsd_experiments.provenance import network_of, provenance
 

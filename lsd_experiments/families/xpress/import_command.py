@@ -9,7 +9,7 @@ from lsd_experiments import cli
 from lsd_experiments.errors import UserError
 
 if TYPE_CHECKING:
-    from lsd_experiments.checkpoints.haiku import HaikuCheckpoint
+    from lsd_experiments.families.xpress.haiku import HaikuCheckpoint
     from lsd_experiments.networks import Network
 
 
@@ -29,14 +29,15 @@ def import_checkpoint(options: argparse.Namespace, experiments: Path) -> None:
     :raises UserError: if it cannot be read, is of another network, or a checkpoint of its iteration is there
     """
     from lsd_experiments import networks
-    from lsd_experiments.checkpoints import checkpoint_path, haiku
-    from lsd_experiments.datasets import DATASETS
+    from lsd_experiments.checkpoints import checkpoint_path
+    from lsd_experiments.datasets.facts import load_dataset
+    from lsd_experiments.families.xpress import haiku
 
     setup = Path(options.setup) if Path(options.setup).is_dir() else experiments / options.setup
     described = networks.read(setup / "train_net.json")
-    dataset = DATASETS.get(setup.resolve().parent.name)
-    if dataset is None or described.network.architecture != "funlib":
+    if described.network.architecture != "funlib":
         raise UserError(f"{setup}: no published checkpoint of this network is a pickle; those of XPRESS's baseline are")
+    dataset = load_dataset(setup)
     iteration = options.iteration or _iteration(options.file)
     path = checkpoint_path(setup, iteration)
     if path.exists() and not options.overwrite:

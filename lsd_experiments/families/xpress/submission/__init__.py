@@ -4,7 +4,7 @@
                   test: from 3267 nm on, 33066 nm along each axis, 334 voxels; validation: 8316 and 23067, 233 voxels
 """
 
-from lsd_experiments.submission.checking import check_submission
-from lsd_experiments.submission.making import DATASET, NAME, make_submission, zip_submission
+from lsd_experiments.families.xpress.submission.checking import check_submission
+from lsd_experiments.families.xpress.submission.making import DATASET, NAME, make_submission, zip_submission
 
 __all__ = ["DATASET", "NAME", "check_submission", "make_submission", "zip_submission"]

@@ -17,8 +17,8 @@ def main(description: str | None) -> None:
 def make(options: argparse.Namespace) -> int:
     """Make the submission, and check it."""
     from lsd_experiments.arrays import open_volume
-    from lsd_experiments.submission.checking import print_faults
-    from lsd_experiments.submission.making import NAME, make_submission, zip_submission
+    from lsd_experiments.families.xpress.submission.checking import print_faults
+    from lsd_experiments.families.xpress.submission.making import NAME, make_submission, zip_submission
 
     roi = _roi(options)
     if options.out.name != NAME:
@@ -33,7 +33,7 @@ def make(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Print what is wrong."""
-    from lsd_experiments.submission.checking import print_faults
+    from lsd_experiments.families.xpress.submission.checking import print_faults
 
     return print_faults(options.submission, _roi(options))
 
@@ -43,7 +43,7 @@ def _roi(options: argparse.Namespace) -> tuple[tuple[float, ...], tuple[float, .
 
     :raises UserError: if only half of it is named
     """
-    from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS
+    from lsd_experiments.families.xpress.regions import XPRESS_ROIS
 
     if (options.roi_offset is None) != (options.roi_shape is None):
         raise UserError("an ROI needs both --roi-offset and --roi-shape")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.xpress.synthetic.centre_lines import CentreLines, trace
+from lsd_experiments.families.xpress.synthetic.white_matter import WHITE_MATTER, Axons, grow_axons
+from lsd_experiments.families.xpress.synthetic.xray import BINNING, render
 from lsd_experiments.geometry import Voxels
-from lsd_experiments.synthetic.centre_lines import CentreLines, trace
 from lsd_experiments.synthetic.memory import check_memory
 from lsd_experiments.synthetic.neurites import Neurites
 from lsd_experiments.synthetic.noise import smooth_noise
 from lsd_experiments.synthetic.volume import connected
-from lsd_experiments.synthetic.white_matter import WHITE_MATTER, Axons, grow_axons
-from lsd_experiments.synthetic.xray import BINNING, render
 
 VOXEL_SIZE = 33.0  # nm, as published
 WARP = 60.0  # nm, how far surfaces are displaced at most per axis

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lsd_experiments.synthetic.white_matter import WHITE_MATTER, Axons
+from lsd_experiments.families.xpress.synthetic.white_matter import WHITE_MATTER, Axons
 
 SPACING = 200.0  # nm, between nodes
 SHORTEST = (1000.0, 1 / 3)  # nm, or this share of the volume's shortest edge; shorter lines, of cut corners, are left out

@@ -1,0 +1,1 @@
+"""The XPRESS challenge: its baseline's checkpoints, sparse masks, regions, scores' command, submission, and a synthetic one."""
