@@ -87,6 +87,9 @@ def _what(error: Exception) -> str:
 def to_json(network: Network | TorchNetwork) -> dict[str, Any]:
     """``network`` as JSON values."""
     values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(network)))
+    for head in values["heads"]:
+        if head["neighborhood"] is None:  # as files were before it
+            del head["neighborhood"]
     return values
 
 

@@ -16,7 +16,7 @@ Where a U-Net crops to its stride, the output is a multiple of it, so that block
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lsd_experiments.errors import UserError
@@ -66,13 +66,22 @@ class Head:
     """An output of a network: a 1 x 1 x 1 convolution with a sigmoid.
 
     ``checkpoint_name`` is what the published checkpoints and files call it, where that differs from ``name``. ``predicted``: the
-    first channels, that predictions keep (default: all); the others are trained as an auxiliary task.
+    first channels, that predictions keep (default: all); the others are trained as an auxiliary task. ``neighborhood``: of
+    affinities, the offset (z, y, x) of each channel's neighbour (default: the voxels before, of three); flips need it.
     """
 
     name: str
     channels: int
     checkpoint_name: str | None = None
     predicted: int | None = None
+    neighborhood: tuple[Shape, ...] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.neighborhood is not None:  # of a file's lists
+            object.__setattr__(self, "neighborhood", tuple(_triple(offset) for offset in self.neighborhood))
+            if len(self.neighborhood) != self.channels:
+                number = len(self.neighborhood)
+                raise UserError(f"head {self.name}: its neighborhood has {number} offsets for {self.channels} channels")
 
     @property
     def predicted_channels(self) -> int:

@@ -8,7 +8,6 @@ convolutions are padded). Nothing here needs PyTorch but :func:`probe`, which le
 import dataclasses
 import hashlib
 import importlib.util
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -73,14 +72,9 @@ class TorchNetwork(LegalShapes):
         file = Path(directory, self.module.partition(":")[0])
         return hashlib.sha256(file.read_bytes() + self.module.encode()).hexdigest()
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return values
-
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "TorchNetwork":
-        """From what :meth:`to_json` gave, or a user wrote; an unknown key is a ValueError."""
+        """From what was written to a file, by a user perhaps; an unknown key is a ValueError."""
         known = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in known:

@@ -93,7 +93,7 @@ class PredictPlan:
             workers=workers,
             cpus=None,  # the backend uses all of them
             memory=_memory(plan),
-            threads=THREADS,
+            threads=_threads(plan),
             environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
         )
 
@@ -205,4 +205,13 @@ def _memory(plan: Plan) -> int:
     """Bytes that a worker takes, about."""
     first = [4 * COPIES * one.trained.network.num_fmaps * math.prod(one.input_shape) for one in plan.passes]
     weights = [4 * one.trained.network.parameters for one in plan.passes]
-    return BASE_MEMORY + max(first) + sum(weights)
+    sums = 0
+    if plan.passes[-1].tiling is not None:
+        channels = sum(head.predicted_channels for head in plan.trained.network.heads)
+        sums = 4 * (channels + 1) * math.prod(plan.write_shape) * _threads(plan)
+    return BASE_MEMORY + max(first) + sum(weights) + sums
+
+
+def _threads(plan: Plan) -> int:
+    """Blocks in work at a time. One of many patches keeps the network busy, and is large: two suffice."""
+    return THREADS if plan.passes[-1].tiling is None else 2

@@ -1,5 +1,6 @@
 """The trained network of a setup directory."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -97,7 +98,8 @@ def find_trained(setup: str | Path, iteration: int | None = None, input_shape: S
     asked = checkpoints.with_widths(described, checkpoint.network)
     checkpoints.require_same_network(asked, checkpoint, "Run mknet.py again, or name another checkpoint")
     checkpoint.network.check_input_shape(shape)
-    return Trained(setup, checkpoint, shape)
+    heads = dataclasses.replace(checkpoint.network, heads=described.heads)  # which may say their neighborhoods
+    return Trained(setup, dataclasses.replace(checkpoint, network=heads), shape)
 
 
 def sha256(path: Path) -> str:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments import arrays
-from lsd_experiments.geometry import Box
-from lsd_experiments.networks.protocols import Model
+from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.networks.protocols import Arrays, Model, Outputs
 from lsd_experiments.prediction.block import to_disk_range, to_network_range
 from lsd_experiments.prediction.passes import Pass
 from lsd_experiments.prediction.plan import Plan
@@ -81,10 +81,9 @@ class Predict(gp.BatchFilter):
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
         """Run the network, and keep what is asked for."""
         asked = self._asked(request)
-        read = self._roi(self.one.read(asked))
-        inputs = {name: TO_NETWORK[name](batch[key].crop(read).data) for name, key in self.inputs.items()}
-        with self.device.running():
-            predicted = self.model.predict(inputs)
+        read = self.one.read(asked)
+        inputs = {name: TO_NETWORK[name](batch[key].crop(self._roi(read)).data) for name, key in self.inputs.items()}
+        predicted = self._predict(inputs, read, asked)
         outputs = gp.Batch()
         for name, key in self.outputs.items():
             if key in request:
@@ -92,6 +91,22 @@ class Predict(gp.BatchFilter):
                 spec.roi = self._roi(self.one.given(asked))
                 outputs[key] = gp.Array(to_disk_range(predicted[name][: self.channels[name]]), spec).crop(request[key].roi)
         return outputs
+
+    def _predict(self, inputs: Arrays, read: Box, asked: Box) -> Outputs:
+        """The heads in ``one.given(asked)``; ``inputs`` are those of ``read``."""
+        tiling = self.one.tiling
+        if tiling is None:
+            with self.device.running():
+                return self.model.predict(inputs)
+
+        def patch(begin: Voxels) -> Outputs:
+            needed = Box.of_shape(self.one.output_shape, begin).grow(self.one.margin).shift([-b for b in read.begin])
+            index: Any = (..., *needed.slices)
+            arrays = {name: values[index] for name, values in inputs.items()}
+            with self.device.running():
+                return tiling.ensemble.predict(self.model, arrays, tiling.core)
+
+        return tiling.gather(asked, patch)
 
     def _asked(self, request: gp.BatchRequest) -> Box:
         roi = next(request[key].roi for key in self.outputs.values() if key in request) / self.unit

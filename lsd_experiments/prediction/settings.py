@@ -1,14 +1,35 @@
 """What may be asked of a prediction: on the command line, as ``[predict]`` of a configuration, and of workers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+from lsd_experiments.errors import UserError
 from lsd_experiments.options import FORBID, REQUIRED, Parsed, Positive, PositiveShape, PositiveSize, Size, from_json, option
 from lsd_experiments.raw_range import Setting, parse
 
 RAW = "volumes/raw"  # the dataset, where none is named
 OF_LSDS = ("lsds_file", "lsds_dataset", "lsds_on_the_fly", "lsds_setup", "lsds_iteration")
 TAKES_LSDS = "networks that take LSDs (aclsd, acrlsd)"
+
+
+def parse_flips(given: str | Sequence[str]) -> str:
+    """Axes, in the order of z, y, x.
+
+    :raises UserError: if they are none
+    """
+    axes = "".join(map(str, given))
+    if not axes or set(axes) - set("zyx") or len(set(axes)) < len(axes):
+        raise UserError(f"{axes}: are no axes. Name some of zyx, each once")
+    return "".join(axis for axis in "zyx" if axis in axes)
+
+
+def parse_transposes(given: str | Sequence[str]) -> str:
+    """As :func:`parse_flips`, but two axes at least."""
+    axes = parse_flips(given)
+    if len(axes) < 2:
+        raise UserError(f"{axes}: one axis cannot be exchanged. Name two or three of zyx")
+    return axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +47,18 @@ class PredictOptions:
     roi_shape: PositiveSize | None = option(None, "nm: how much")
     input_shape: PositiveShape | None = option(None, "voxels that a block reads (default: config.json's)")
     seamless: bool = option(False, "blocks that leave no seams: results do not depend on where blocks lie")
+    patch_step: PositiveShape | None = option(
+        None, "voxels from one patch of the network's output to the next (default: patches beside each other, or half "
+        "overlapping if they are blended)")
+    blend: Literal["crop", "gaussian", "bump"] = option(
+        "crop", "what counts where patches overlap: their middle, or all, weighted (default: crop)")
+    flips: Annotated[str, Parsed(parse_flips)] | None = option(
+        None, "axes, like zyx: the mean with predictions of raw that is reversed along them, in all combinations",
+        metavar="AXES")
+    transposes: Annotated[str, Parsed(parse_transposes)] | None = option(
+        None, "axes, like yx, of equal voxels: the same with raw whose axes are exchanged", metavar="AXES")
+    parity: bool = option(
+        False, "with flips and transposes, as PyTorch Connectomics has it: channels are not exchanged, voxels not shifted")
     precision: Literal["float32", "bfloat16"] = option("float32", "of convolutions (default: float32)")
     lsds_file: str | None = option(
         None, "predicted LSDs (default: test_prediction.zarr of the directory that makes them)", metavar="CONTAINER",
