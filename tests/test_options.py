@@ -24,6 +24,8 @@ from lsd_experiments.options import (
     renamed,
     table,
 )
+from lsd_experiments.pipeline.settings import PipelineSettings
+from lsd_experiments.prediction.command import _parser, _settings
 from lsd_experiments.prediction.settings import PredictionSettings, PredictOptions
 from lsd_experiments.settings import Settings, parse_settings
 
@@ -114,3 +116,39 @@ def test_the_documentation_has_that_of_prediction():
     (page,) = [path for path in DOCS.rglob("*.md") if MARK in path.read_text()]
     assert page.read_text().partition(MARK)[2].startswith(table(PredictionSettings, PredictOptions) + "\n\n"), "\n" + table(
         PredictionSettings, PredictOptions)
+
+
+@pytest.mark.parametrize(("words", "key", "value"), [
+    (["--checkpoint", "3"], "iteration", 3), (["--iteration", "3"], "iteration", 3),
+    (["--lsds-checkpoint", "4"], "lsds_iteration", 4), (["--lsds-iteration", "4"], "lsds_iteration", 4),
+    (["--output", "a.zarr"], "out_file", "a.zarr"), ([], "out_file", "test_prediction.zarr"),
+    (["--flips", "xz"], "flips", "zx"), (["--flips", "x", "z"], "flips", "zx"), (["--transposes", "xy"], "transposes", "yx"),
+    (["--raw-range", "0.1%", "99%"], "raw_range", ("0.1%", "99%")), (["--raw-range", "type"], "raw_range", "type"),
+])
+def test_arguments_of_a_prediction(words, key, value):
+    settings = _settings(_parser("what it does").parse_args(words), Path("here"), shrink=False)
+    assert getattr(settings, key) == value
+    assert PredictionSettings.from_json(json.loads(json.dumps(dataclasses.asdict(settings)))) == settings
+    assert [name for name, other in dataclasses.asdict(_settings(_parser("").parse_args([]), Path("here"), False)).items()
+            if dataclasses.asdict(settings)[name] != other] in ([key], [])
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--flips", "xx"], "xx: are no axes"), (["--flips", "q"], "q: are no axes"), (["--transposes", "y"], "y: one axis cannot")])
+def test_axes_that_are_none(words, message):
+    with pytest.raises(UserError, match=message):
+        _settings(_parser("").parse_args(words), Path("here"), shrink=False)
+
+
+def test_configurations_take_the_spellings_of_the_command_line():
+    def read(more, **predict):
+        return parse_settings({"out_file": "o.zarr", "fragments": {"fragments_in_xy": True}, "predict": predict, **more},
+                              PipelineSettings, "here.toml")
+
+    old, new = read({"iteration": 3}, lsds_iteration=4), read({"checkpoint": 3}, lsds_checkpoint=4, flips="xy")
+    assert (old.iteration, old.predict.lsds_iteration) == (new.iteration, new.predict.lsds_iteration) == (3, 4)
+    assert new.predict.flips == "yx"
+    with pytest.raises(UserError, match=r"'iteration' and 'checkpoint' are the same. Leave one out"):
+        read({"iteration": 3, "checkpoint": 3})
+    with pytest.raises(UserError, match=r"'predict.flips': q: are no axes"):
+        read({}, flips="q")
