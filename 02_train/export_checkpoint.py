@@ -3,7 +3,7 @@
     python export_checkpoint.py zebrafinch/mtlsd mtlsd.safetensors
     python export_checkpoint.py zebrafinch/mtlsd mtlsd.onnx
 
-docs/export.md says how to use the files.
+docs/checkpoints.md says how to use the files.
 """
 
 import sys

@@ -4,7 +4,7 @@
     python evaluate_skeletons.py --graph xpress_validation.toml skeletons.npz [--mincut]
 
 Positions are in nm. Nodes outside of the region are left out, and what is connected inside is one skeleton. With --graph, all
-thresholds of a pipeline are scored without writing a segmentation. docs/skeletons.md has the definitions.
+thresholds of a pipeline are scored without writing a segmentation. docs/evaluation.md has the definitions.
 """
 
 import sys

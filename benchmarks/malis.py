@@ -27,7 +27,7 @@ SHAPES = {"zebrafinch": (48, 56, 56), "fib25, hemi": (92, 92, 92)}
 
 def make_labels(shape: tuple[int, ...]) -> tuple[str, np.ndarray]:
     frameworks.import_gunpowder()
-    from lsd_experiments.training.targets import grow_boundary
+    from lsd_experiments.training.boundaries import grow_boundary
 
     if FIB25.exists():
         from lsd_experiments.arrays import open_volume

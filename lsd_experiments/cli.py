@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import UserError, without_passwords
 
 # What the file system refuses is the user's to mend; any other OSError is ours.
 REFUSALS = {
@@ -46,20 +46,11 @@ BESIDE = [
 ]
 
 
-# A URL's password, also of one that is typed as another argument: argparse quotes what it does not understand.
-PASSWORD = re.compile(r"(\w:/{0,2}[^\s/@:]*:)(?!password@)[^\s@]*(?=@)|(password\s*=\s*)('[^']*'|[^\s&]+)", re.IGNORECASE)
-
-
 class Parser(argparse.ArgumentParser):
-    """One that quotes no passwords."""
+    """One that quotes no passwords, also of URLs in place of other arguments, which argparse says that it does not know."""
 
     def error(self, message: str) -> NoReturn:  # noqa: D102
         super().error(without_passwords(message))
-
-
-def without_passwords(text: str) -> str:
-    """``text`` with ``***`` for what looks like the password of a URL or of a database's parameters."""
-    return PASSWORD.sub(lambda match: f"{match[1] or match[2]}***", text)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -1,7 +1,11 @@
 """What a user did wrong, said in one line."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# A URL's password, or one among a database's parameters.
+PASSWORD = re.compile(r"(\w:/{0,2}[^\s/@:]*:)(?!password@)[^\s@]*(?=@)|(password\s*=\s*)('[^']*'|[^\s&]+)", re.IGNORECASE)
 
 
 class UserError(Exception):
@@ -17,6 +21,11 @@ class Unavailable(UserError):
 
 class Passing(UserError):
     """What may be over in a while, like a server that is overloaded: a block that ends in it is tried again."""
+
+
+def without_passwords(text: str) -> str:
+    """``text`` with ``***`` for what looks like the password of a URL or of a database's parameters."""
+    return PASSWORD.sub(lambda match: f"{match[1] or match[2]}***", text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

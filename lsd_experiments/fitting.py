@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 
 from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.advice import convert_command
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 
@@ -44,7 +45,7 @@ def check_raw(raw: Volume, dataset: str) -> None:
     """:raises UserError: if ``raw`` cannot be raw: of channels, or no numbers. ``dataset``: what the advice calls one channel."""
     if raw.channels is not None:
         raise UserError(f"{raw.name}: has {raw.channels} channels; raw is [z, y, x]. Name another dataset, or take one of them: "
-                        f"01_data/convert.py {raw.container} {raw.dataset or '-'} OUT.zarr {dataset} --channel 0")
+                        f"{convert_command(raw, '--channel', '0', dataset=dataset)}")
     if raw.dtype.kind not in "uifb":
         raise UserError(f"{raw.name}: raw of type {raw.dtype}. Name a dataset of integers or floats")
 

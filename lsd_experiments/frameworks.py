@@ -12,19 +12,19 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 UNUSED_BY_GUNPOWDER = ("tensorflow", "torch", "jax")
 
 
 def import_keras() -> None:
     """Import Keras and its backend, in silence unless that fails or the package logs in detail (``--debug``)."""
-    if "keras" in sys.modules:
-        return
-    if not logging.getLogger("lsd_experiments").isEnabledFor(logging.DEBUG):
-        # Errors of TensorFlow arrive as exceptions; what it logs on machines without a GPU is none.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with silence():
-        importlib.import_module("keras")
+    _import_silently("keras")
+
+
+def import_tensorflow() -> Any:
+    """TensorFlow, imported in the same silence; also where another backend computes, as it reads its own checkpoints."""
+    return _import_silently("tensorflow")
 
 
 def import_gunpowder() -> None:
@@ -33,6 +33,16 @@ def import_gunpowder() -> None:
         return
     with hidden(*UNUSED_BY_GUNPOWDER):
         importlib.import_module("gunpowder")
+
+
+def _import_silently(name: str) -> Any:
+    if name not in sys.modules:
+        if not logging.getLogger("lsd_experiments").isEnabledFor(logging.DEBUG):
+            # Errors of TensorFlow arrive as exceptions; what it logs on machines without a GPU is none.
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with silence():
+            importlib.import_module(name)
+    return sys.modules[name]
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ def read_npy(file: IO[bytes], size: int, unpickle: Unpickle | None = None) -> An
     """The array in ``file``, of which ``size`` bytes are left, read-only.
 
     :param unpickle: reads what an array of objects is pickled as; None: those are an error
-    :raises DAMAGE: if it is none, or cut off
+    :raises DAMAGE: if it is none, or not of the size that its header says
     """
     begin = file.tell()
     version = npy.read_magic(file)
@@ -45,7 +45,7 @@ def read_npy(file: IO[bytes], size: int, unpickle: Unpickle | None = None) -> An
             raise ValueError("an array of objects, which would be a pickle")
         return unpickle(file)
     expected, left = math.prod(shape) * dtype.itemsize, size - (file.tell() - begin)
-    if expected > left or min(shape, default=0) < 0:
+    if expected != left or min(shape, default=0) < 0:
         raise ValueError(f"an array of shape {shape} in {left} bytes")
     content = file.read()
     if len(content) < expected:

@@ -14,6 +14,7 @@ from lsd_experiments import cli
 from lsd_experiments.errors import UserError
 from lsd_experiments.fetching import command as fetching
 from lsd_experiments.pipeline import command as pipeline
+from tests.scripts import run_script
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -133,8 +134,7 @@ def test_numbers_of_the_commands(capsys, main):
 def test_mknet_refuses_an_illegal_shape_in_one_line(tmp_path):
     script = (ROOT / "02_train" / "zebrafinch" / "mtlsd" / "mknet.py").read_text()
     (tmp_path / "mknet.py").write_text(script.replace("(84, 268, 268))", "(84, 268, 269))"))
-    ended = subprocess.run([sys.executable, "mknet.py"], cwd=tmp_path, capture_output=True, text=True,
-                           env={**os.environ, "PYTHONPATH": str(ROOT)})
+    ended = run_script("mknet.py", cwd=tmp_path)
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: input shape (84, 268, 269) is not legal")
     assert "(84, 268, 268)" in ended.stderr

@@ -152,7 +152,7 @@ def test_a_bundle_is_refused_or_right(tmp_path) -> None:
 
     def read(path):
         bundle = open_bundle(index)
-        return read_checkpoint(index).network, {name: bundle.read(name).tolist() for name in bundle.entries}
+        return read_checkpoint(index).network, {name: bundle.read(name).tolist() for name in bundle.shapes}
 
     right = read(index)
     for path in (index, tmp_path / "train_net_checkpoint_7.data-00000-of-00001"):
@@ -225,6 +225,19 @@ def test_what_an_archive_claims_is_not_believed(claim, message, tmp_path) -> Non
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 200_000_000
+
+
+@pytest.mark.parametrize("change", [-20, -1, 1, 24])
+def test_an_array_is_of_the_size_that_its_header_says(change, tmp_path) -> None:
+    content = npy(SKELETONS.positions)
+    path = tmp_path / "a.npz"
+    for size in (len(content) + change, len(content)):
+        path.write_bytes(archive(zipfile.ZIP_DEFLATED, edges=npy(SKELETONS.edges), positions=(content + bytes(99))[:size]))
+        if size == len(content):
+            assert read_skeletons(path).positions.tolist() == SKELETONS.positions.tolist()
+        else:
+            with pytest.raises(UserError, match=rf"an array of shape \(3, 3\) in {72 + change} bytes"):
+                read_skeletons(path)
 
 
 def test_a_look_up_table_that_claims_much(tmp_path) -> None:

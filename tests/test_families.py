@@ -19,11 +19,7 @@ NAMES_HEADS = {  # why a module of the ground may
     "demo.py": "it asks picture.py for both",
     "selftest/": "it checks what its network wrote",
 }
-STILL = {  # to be cleaned: take them out as they are
-    "checkpoints/inspection.py", "checkpoints/layout.py", "prediction/autocontext.py", "prediction/pipeline.py",
-    "prediction/plan.py", "training/beginning.py", "training/keys.py", "training/malis.py", "training/nodes.py",
-    "training/padding.py", "training/pipeline.py", "training/run.py", "training/targets.py", "viewing/layers.py",
-}  # fmt: skip
+STILL: set[str] = set()  # to be cleaned: take them out as they are
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

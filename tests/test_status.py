@@ -2,11 +2,11 @@
 
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.scripts import run_script
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "02_train/status.py"
@@ -28,12 +28,12 @@ def test_a_row_per_directory_below_its_date_and_machine():
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--print", "--only", "nonsense"), "error: --only nonsense: no such experiment\n"),
     (("--print", "--only", "fib25/lsd", "fib25/mtlds"), "--only fib25/mtlds: no such experiment; did you mean 'fib25/mtlsd'?\n"),
-    (("--only", "fib25/lsd"), "error: --only: README.md has all experiments. Pass --print, too\n"),
+    (("--only", "fib25/lsd"), "error: --only: docs/status.md has all experiments. Pass --print, too\n"),
 ])  # fmt: skip
 def test_it_refuses(arguments, message):
-    readme = (ROOT / "README.md").read_bytes()
-    ended = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=120)
+    before = (ROOT / "docs/status.md").read_bytes()
+    ended = run_script(SCRIPT, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.endswith(message)
     assert ended.stderr.count("\n") == 1
-    assert (ROOT / "README.md").read_bytes() == readme
+    assert (ROOT / "docs/status.md").read_bytes() == before

@@ -12,6 +12,7 @@ import pytest
 from lsd_experiments import frameworks, networks
 from lsd_experiments.checkpoints import save_checkpoint
 from lsd_experiments.networks import Head, Network
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[1]
 BASELINE = ROOT / "02_train" / "xpress" / "baseline"
@@ -21,8 +22,8 @@ BASELINE = ROOT / "02_train" / "xpress" / "baseline"
 def challenge(tmp_path_factory):
     """A tiny synthetic challenge, without masks."""
     directory = tmp_path_factory.mktemp("challenge")
-    command = [sys.executable, ROOT / "01_data" / "make_synthetic.py", directory / "xpress-challenge.zarr"]
-    subprocess.run([*command, "--kind", "axons", "--shape", "48", "48", "48"], check=True, capture_output=True)
+    script = ROOT / "01_data" / "make_synthetic.py"
+    run_script(script, directory / "xpress-challenge.zarr", "--kind", "axons", "--shape", 48, 48, 48).check_returncode()
     return directory
 
 
@@ -58,11 +59,10 @@ def test_the_challenge_is_shown_with_its_skeletons(challenge):
 def test_a_batch_of_the_baseline_is_shown(challenge, baseline):
     container = challenge / "xpress-challenge.zarr"
     for script in ("add_labels_mask", "add_unlabeled_mask"):
-        subprocess.run([sys.executable, ROOT / "01_data" / f"{script}.py", container], check=True, capture_output=True)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        run_script(ROOT / "01_data" / f"{script}.py", container).check_returncode()
     small = ("--num-fmaps", "1", "--fmap-inc-factor", "1", "--input-shape", "100", "100", "100", "--num-workers", "0")
     for command in (["mknet.py"], ["train.py", "1", "--data", container, *small]):
-        ran = subprocess.run([sys.executable, *command], cwd=baseline, env=environment, capture_output=True, text=True)
+        ran = run_script(*command, cwd=baseline)
         assert ran.returncode == 0, ran.stderr
     assert url_of(["view_batch.py"], baseline).startswith("http://127.0.0.1:")
 

@@ -36,7 +36,7 @@ from lsd_experiments.provenance import provenance
 from lsd_experiments.rag import database_exists, open_store
 
 STAGE = "agglomerate"
-BYTES_PER_VOXEL = 50  # of a worker's memory, for each voxel that a block reads: measured, see docs/scaling.md
+BYTES_PER_VOXEL = 50  # of a worker's memory, for each voxel that a block reads: measured, see docs/performance.md
 
 
 def edges_name(merge_function: str) -> str:
@@ -123,8 +123,8 @@ class AgglomeratePlan:
         with open_store(self.db) as store:
             if anew or store.stage(self.edges) is None:
                 store.clear_edges(self.merge_function)
-                store.create_edges(self.merge_function)
                 store.begin_stage(self.edges, {**made, "date": now()})
+            store.create_edges(self.merge_function)
             stage = store.stage(self.edges)
         assert stage is not None, "it was begun"
         tie_records(self.records, stage[0]["date"])

@@ -12,11 +12,11 @@ from lsd_experiments.arrays.creating import create_volume
 from lsd_experiments.arrays.fingerprints import fingerprint
 from lsd_experiments.arrays.grids import check_voxel_size, overlap, to_box
 from lsd_experiments.arrays.labels import as_mask, check_ids, check_labels, read_ids, read_mask
-from lsd_experiments.arrays.opening import find_volume, list_datasets, open_volume
+from lsd_experiments.arrays.opening import find_volume, has_dataset, list_datasets, open_volume
 from lsd_experiments.arrays.tiff_writing import create_stack
 from lsd_experiments.arrays.values import SEARCHED, to_unit_range
 from lsd_experiments.arrays.volume import Volume
 
 __all__ = ["SEARCHED", "Volume", "add_volume", "as_mask", "can_add", "check_ids", "check_labels", "check_voxel_size",
-           "create_stack", "create_volume", "find_volume", "fingerprint", "list_datasets", "open_volume", "overlap", "read_ids",
-           "read_mask", "to_box", "to_unit_range"]
+           "create_stack", "create_volume", "find_volume", "fingerprint", "has_dataset", "list_datasets", "open_volume",
+           "overlap", "read_ids", "read_mask", "to_box", "to_unit_range"]

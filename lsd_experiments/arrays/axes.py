@@ -13,7 +13,8 @@ from lsd_experiments.errors import UserError
 SPACE = ("z", "y", "x")
 SYNONYMS = {"time": "t", "channel": "c", "channels": "c"}
 MOST_CHANNELS = 32  # of volumes of this field
-NAMED = 'Name its axes with the attribute "axis_names", like ["c^", "z", "y", "x"], or convert it'
+NAMED = ('Name its axes, in the order of this shape, with the attribute "axis_names": ["z", "y", "x", "c^"] if the channels '
+         'are last, ["c^", "z", "y", "x"] if they are first')
 
 
 class Transposed:

@@ -78,7 +78,9 @@ def default_chunks(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def check_zarr(root: Path) -> None:
-    """:raises UserError: if ``root`` is there, and neither a zarr group nor an empty directory."""
+    """:raises UserError: if ``root`` is there, and neither a zarr group nor an empty directory, or has a crop's name."""
+    if root.suffix.lower() == ".json":  # it would be read as one
+        raise UserError(f"{root}: is a crop, and nothing is written to one. Name a .zarr")
     is_ours = not root.exists() or (root / ".zgroup").is_file()
     if not is_ours and (not root.is_dir() or any(not p.name.startswith(".") for p in root.iterdir())):
         raise UserError(f"{root}: exists, and is no zarr group. Name another output, or remove it")

@@ -29,7 +29,7 @@ def open_crop(path: Path, dataset: str | None, default: str | None, voxel_size: 
 
     :raises UserError: if the file is none, names another dataset than ``dataset``, or a place outside of the volume.
     """
-    _check_ends(path)
+    end_of(path)
     crop = _read(path)
     named = crop.get("dataset")
     dataset = None if dataset == ONLY and named else dataset
@@ -42,14 +42,22 @@ def open_crop(path: Path, dataset: str | None, default: str | None, voxel_size: 
     if "offset" in crop:
         volume = volume.crop(to_box(volume, triple(crop["offset"], f"{path}: 'offset'"),
                                     triple(crop["size"], f"{path}: 'size'", positive=True)))
-    return replace(volume, opened_as=(str(path), "" if named else dataset or default or ""))
+    return replace(volume, opened_as=(str(path), "" if named else volume.place[1]))
 
 
 def list_in_crop(path: Path, list_datasets: Callable[[str], list[str]]) -> list[str]:
     """The datasets that the crop file ``path`` may stand for a part of; none if it names the one."""
-    _check_ends(path)
+    end_of(path)
     crop = _read(path)
     return [] if crop.get("dataset") else list_datasets(_container(path, crop["container"]))
+
+
+def has_in_crop(path: Path, dataset: str, has_dataset: Callable[[str, str], bool]) -> bool:
+    """Whether the crop file ``path`` may stand for a part of ``dataset``."""
+    end_of(path)
+    crop = _read(path)
+    named = crop.get("dataset", "").strip("/")
+    return named in ("", dataset.strip("/")) and has_dataset(_container(path, crop["container"]), dataset)
 
 
 def _container(path: Path, container: str) -> str:
@@ -58,8 +66,11 @@ def _container(path: Path, container: str) -> str:
     return str(path.parent / container)
 
 
-def _check_ends(path: Path) -> None:
-    """:raises UserError: if a crop stands, by way of others, for itself."""
+def end_of(path: Path) -> str:
+    """The container that the crop file ``path`` stands for a part of, by way of others.
+
+    :raises UserError: if a crop is none, or stands for itself
+    """
     seen = {path.resolve()}
     place = str(path)
     while not place.startswith("s3://") and place.lower().endswith(".json"):
@@ -67,6 +78,7 @@ def _check_ends(path: Path) -> None:
         if Path(place).resolve() in seen:
             raise UserError(f"{path}: stands for itself, by its container '{place}'. Name the volume")
         seen.add(Path(place).resolve())
+    return place
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,12 +6,13 @@ still being written by another program is not held.
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
 
 from lsd_experiments.arrays.axes import clean, spatial
+from lsd_experiments.arrays.hdf5_chunks import read
 from lsd_experiments.arrays.metadata import Place, world
 from lsd_experiments.errors import UserError
 
@@ -30,7 +31,7 @@ class Hdf5Array:
 
     def __getitem__(self, index: Any) -> Any:
         with _open(self.path) as file:
-            return _find(file, self.dataset.split("/"), f"{self.path}:{self.dataset}")[index]
+            return read(_find(file, self.dataset.split("/"), f"{self.path}:{self.dataset}"), index)
 
 
 class Hdf5:
@@ -57,13 +58,23 @@ class Hdf5:
         return found
 
     def children(self, path: str) -> list[str]:
-        """The names in the group at ``path``; links are not among them, so that each dataset is listed once."""
+        """The names in the group at ``path``, without those that are links to other paths."""
         import h5py
 
         with _node(self.container, path) as node:
             if not isinstance(node, h5py.Group):
                 return []
             return sorted(name for name in node if isinstance(node.get(name, getlink=True), h5py.HardLink))
+
+    def identity(self, path: str) -> Hashable:
+        """The object's address in the file: one that has several names (hard links) has one."""
+        import h5py
+
+        try:
+            with _node(self.container, path) as node:
+                return path if node is None else int(h5py.h5o.get_info(node.id).addr)
+        except UserError:  # damaged: said where it is opened
+            return path
 
     def world(self, path: str, offset_only: bool = False) -> Place:
         """Voxel size and offset in nm: in the order of the axes, if they are named."""

@@ -2,13 +2,13 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, Protocol
 
 from lsd_experiments.arrays.axes import arrange, guess_channels
 from lsd_experiments.arrays.metadata import Place, placed
 from lsd_experiments.arrays.volume import Volume
-from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.errors import Passing, UserError, nearest
 from lsd_experiments.geometry import Box, Nanometres
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,9 @@ class Hierarchy(Protocol):
 
     def children(self, path: str) -> list[str]:
         """The names in the group at ``path``."""
+
+    def identity(self, path: str) -> Hashable:
+        """Equal for two paths of the same group or array: those that are linked."""
 
     def world(self, path: str, offset_only: bool = False) -> Place:
         """Voxel size and offset (z, y, x) in nm of the array at ``path``, None where not stored."""
@@ -109,24 +112,46 @@ def clean(dataset: str, container: str) -> str:
 
 
 def list_arrays(tree: Hierarchy) -> list[str]:
-    """The paths of the arrays in ``tree``, sorted by level and name."""
+    """The paths of the arrays in ``tree``, sorted by level and name; what is linked several times is there once."""
     return list(_walk(tree))
 
 
 def _walk(tree: Hierarchy) -> Iterator[str]:
-    groups = [""]
+    groups, seen = [""], {tree.identity("")}
     for visited, group in enumerate(groups):  # grows while it is read
         if visited == VISITED:
             return
+        below: list[str] = []
         try:
             is_array = tree.array(group) is not None
         except UserError as error:
             logger.warning("cannot be read: %s", error)  # it is named; those beside it are good
             is_array = True
+        try:
+            below = [] if is_array else tree.children(group)
+        except UserError as error:
+            if not group:
+                raise
+            logger.warning("cannot be read: %s", error)
+            is_array = True
         if is_array:
             yield group
-            continue
-        groups += [f"{group}/{name}".lstrip("/") for name in tree.children(group)]
+        for path in (f"{group}/{name}".lstrip("/") for name in below):
+            identity = tree.identity(path)
+            if identity not in seen:  # or a group that holds itself would be listed for ever
+                seen.add(identity)
+                groups.append(path)
+
+
+def holds(tree: Hierarchy, path: str) -> bool:
+    """Whether ``tree`` has something at ``path``, be it damaged, or no array at all; links are followed."""
+    group, _, name = path.rpartition("/")
+    try:
+        return tree.array(path) is not None or name in tree.children(group)
+    except Passing:
+        raise
+    except UserError:  # said where it is opened
+        return True
 
 
 def _full_resolution(tree: Hierarchy, path: str) -> str | None:

@@ -49,9 +49,9 @@ class N5(Zarr):
         return None, offset
 
     def axes(self, path: str) -> list[str] | None:
-        """As the attribute ``axes`` lists them, the other way round."""
+        """As the attribute ``axes`` lists them, the other way round; or as funlib.persistence or xarray tell them."""
         names = self.attrs(path).get("axes")
-        return clean(names[::-1]) if isinstance(names, list) else None
+        return (clean(names[::-1]) if isinstance(names, list) else None) or self._named(path)
 
 
 def n5_world(attrs: Mapping[str, Any], where: str, offset_only: bool = False) -> Place:

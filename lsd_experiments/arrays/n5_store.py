@@ -27,6 +27,9 @@ class Directory(zarr.N5Store):
             raise UserError(f"{where}: its attributes.json cannot be read ({error}). Fetch or make it again") from error
         return repaired(value, where, codecs=False) if name == ".zarray" else value
 
+    def _load_n5_attrs(self, path: str) -> dict[str, Any]:
+        return table(super()._load_n5_attrs(path), f"{self.path}:{path.rpartition('/')[0]}")
+
     def _check(self, group: str, where: str) -> None:
         """An array whose metadata lacks a key is none to zarr: it would be hidden."""
         try:
@@ -36,3 +39,10 @@ class Directory(zarr.N5Store):
         if isinstance(stored, dict) and "dimensions" in stored:
             raise UserError(f"{where}: its attributes.json lacks what an array needs (dimensions, blockSize, dataType and "
                             "compression). Fetch or make it again")
+
+
+def table(attributes: Any, where: str) -> dict[str, Any]:
+    """``attributes`` of the group or array ``where``, if they are a table: else zarr would see neither group nor array there."""
+    if not isinstance(attributes, dict):
+        raise UserError(f"{where}: its attributes.json is {str(attributes)[:80]}, no table. Fetch or make it again")
+    return attributes

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lsd_experiments.arrays import crops, hdf5, n5, s3, section_files, tiff, zarrs
-from lsd_experiments.arrays.hierarchy import ONLY, Hierarchy, list_arrays, open_in
+from lsd_experiments.arrays.hierarchy import ONLY, Hierarchy, clean, holds, list_arrays, open_in
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
 
@@ -28,7 +28,7 @@ def open_volume(container: str | Path, dataset: str | None = None, *, default: s
     """
     name, dataset = str(container), dataset or None
     override = None if voxel_size is None else tuple(float(v) for v in voxel_size)
-    if not name.startswith("s3://") and Path(name).suffix.lower() == ".json":
+    if is_crop(name):
         return crops.open_crop(Path(name), dataset, default, override, open_volume)
     if _is_images(name):
         open_images = section_files.open_directory if Path(name).is_dir() else tiff.open_stack
@@ -45,9 +45,15 @@ def find_volume(container: str | Path, dataset: str) -> Volume | None:
         return None
     if dataset == ONLY:
         return open_volume(container, dataset)
-    path = dataset.strip("/")
-    is_there = any(found == path or found.startswith(f"{path}/") for found in list_datasets(container))
-    return open_volume(container, dataset) if is_there else None
+    return open_volume(container, dataset) if has_dataset(container, dataset) else None
+
+
+def has_dataset(container: str | Path, dataset: str) -> bool:
+    """Whether ``container`` has an array or a group ``dataset``, also a link, or one that cannot be read."""
+    name = str(container)
+    if is_crop(name):
+        return crops.has_in_crop(Path(name), dataset, has_dataset)
+    return not _is_images(name) and holds(_tree(name, writable=False), clean(dataset, name))
 
 
 def list_datasets(container: str | Path) -> list[str]:
@@ -55,16 +61,25 @@ def list_datasets(container: str | Path) -> list[str]:
     name = str(container)
     if _is_images(name):
         return []
-    if not name.startswith("s3://") and Path(name).suffix.lower() == ".json":
+    if is_crop(name):
         return crops.list_in_crop(Path(name), list_datasets)
     return list_arrays(_tree(name, writable=False))
 
 
+def is_crop(container: str) -> bool:
+    """Whether ``container`` is the name of a crop file."""
+    return "://" not in container and Path(container).suffix.lower() == ".json"
+
+
 def is_one_volume(container: str) -> bool:
-    """Whether ``container`` is one volume, without names of datasets: TIFF, or a crop of it or of a dataset that it names."""
-    is_crop = not container.startswith("s3://") and Path(container).suffix.lower() == ".json"
+    """Whether ``container`` is one volume, without names of datasets: TIFF, an array itself, or a crop of one or of a dataset.
+
+    Buckets are not asked.
+    """
     try:
-        return (is_crop or _is_images(container)) and not list_datasets(container)
+        if is_crop(container) or _is_images(container):
+            return not any(list_datasets(container))
+        return Path(container).is_dir() and _tree(container, writable=False).array("") is not None
     except UserError:  # said where it is opened
         return False
 

@@ -11,7 +11,6 @@ be listed, the server says 403 for that, as it does for what is not for all to r
 
 import logging
 import os
-import random
 import re
 import time
 import warnings
@@ -20,8 +19,10 @@ from functools import cache
 from typing import Any, TypeVar
 
 from lsd_experiments.arrays.n5 import N5
-from lsd_experiments.arrays.zarrs import Zarr
-from lsd_experiments.errors import Passing, UserError
+from lsd_experiments.arrays.s3_chunks import chunk_names
+from lsd_experiments.arrays.zarrs import Zarr, third_format
+from lsd_experiments.errors import Passing, UserError, without_passwords
+from lsd_experiments.pauses import growing_pause
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 4, 4  # seconds; the second is how long a server may send nothing
 OPENING = 6  # seconds for which what cannot be reached is tried again at first, so that it is an error after ten
@@ -44,6 +45,8 @@ def open_bucket(url: str) -> Zarr:
     if not path:
         raise UserError(f"{url}: names no bucket. Write s3://bucket/prefix")
     mark = next((mark for mark in MARKS if _is_there(url, mark)), None)
+    if mark is None and _is_there(url, "zarr.json"):
+        raise third_format(url)
     if mark is None:
         raise UserError(f"{url}: no such bucket, no zarr or N5 there (none of {', '.join(MARKS)}), or not for all to "
                         "read. Name the container itself")
@@ -75,7 +78,7 @@ def patiently(url: str, read: Callable[[], Result], patience: float) -> Result:
         except Exception as error:
             is_overloaded = _status(error) in OVERLOADED
             limit = PATIENCE if is_overloaded else patience
-            pause = random.uniform(0.5, 1) * min(LONGEST, PAUSE * 2**attempt)
+            pause = growing_pause(attempt + 1, PAUSE, LONGEST)
             if not (is_overloaded or _is_broken(error)):
                 raise UserError(_unreachable(url, error)) from error
             if time.monotonic() + pause - begin > limit:
@@ -102,11 +105,11 @@ def _is_broken(error: Exception) -> bool:
 def _reason(error: Exception) -> str:
     status = _status(error)
     text = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return f"HTTP {status}: {re.sub(r'^.Errno .*?. ', '', text)}" if status else text
+    return without_passwords(f"HTTP {status}: {re.sub(r'^.Errno .*?. ', '', text)}" if status else text)
 
 
 def _unreachable(url: str, error: Exception) -> str:
-    server = os.environ.get("AWS_ENDPOINT_URL", "Amazon S3")
+    server = without_passwords(os.environ.get("AWS_ENDPOINT_URL", "Amazon S3"))
     return (f"{url}: cannot be read from {server} ({_reason(error)}). Check the name and the network; AWS_ENDPOINT_URL names "
             "another server")
 
@@ -132,12 +135,14 @@ def _store(url: str, n5: bool) -> Any:
     """
     import zarr
 
+    from lsd_experiments.arrays.n5_store import table
     from lsd_experiments.arrays.zarr_arrays import repaired
 
     class Named(zarr.storage.FSStore):
         def __init__(self, *_: Any, **options: Any) -> None:
             super().__init__(url, mode="r", exceptions=(KeyError, FileNotFoundError), fs=_filesystem(os.getpid()), **options)
             self.process = os.getpid()
+            self._named: dict[str, list[tuple[str, bool]]] = {}
 
         def __reduce__(self) -> Any:
             return _store, (url, n5)
@@ -147,7 +152,14 @@ def _store(url: str, n5: bool) -> Any:
             if not found:
                 raise KeyError(key)
             (content,) = found.values()
-            return repaired(content, f"{url}:{key.rpartition('/')[0]}") if key.endswith(".zarray") else content
+            array, _, name = key.rpartition("/")
+            return repaired(content, f"{url}:{array}", lambda meta: self._names(array, meta)) if name == ".zarray" else content
+
+        def _names(self, array: str, meta: dict[str, Any]) -> list[tuple[str, bool]]:
+            if array not in self._named:
+                path = self.map._key_to_str(array).rstrip("/")
+                self._named[array] = patiently(url, lambda: chunk_names(self._connected(), path, meta), PATIENCE)
+            return self._named[array]
 
         def __contains__(self, key: object) -> bool:
             return bool(self._read([self._normalize_key(key)]))
@@ -211,6 +223,9 @@ def _store(url: str, n5: bool) -> Any:
             return self.fs
 
     class NamedN5(zarr.n5.N5FSStore, Named):
+        def _load_n5_attrs(self, path: str) -> dict[str, Any]:
+            return table(super()._load_n5_attrs(path), f"{url}:{path.rpartition('/')[0]}")
+
         def __getitem__(self, key: str) -> bytes:
             content: bytes = super().__getitem__(key)
             return repaired(content, f"{url}:{key.rpartition('/')[0]}", codecs=False) if key.endswith(".zarray") else content

@@ -26,9 +26,17 @@ def to_unit_range(values: NDArray[Any], dtype: DTypeLike | None = None, name: st
         scaled: NDArray[np.float32] = np.divide(values, np.float32(np.iinfo(dtype).max), dtype=np.float32)
         return scaled
     if dtype.kind != "f":
-        raise UserError(f"{name}: raw of type {dtype}. Convert it to uint8, uint16, or to floats in [0, 1]")
+        raise UserError(f"{name}: raw of type {dtype}; taken are uint8, uint16, and floats in [0, 1]{_scaled(values)}")
     _check_range(values, name)
     return values.astype(np.float32)
+
+
+def _scaled(values: NDArray[Any]) -> str:
+    """What makes raw of integers, for a message."""
+    if not values.size or values.dtype.kind not in "uib":
+        return ""
+    low, high = int(values.min()), int(values.max())
+    return f". In Python, lsd_experiments.intensity.scale(raw, ({low}, {max(high, low + 1)})) makes these of it"
 
 
 def _check_range(values: NDArray[Any], name: str) -> None:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Directory(zarr.DirectoryStore):
         if key.rpartition("/")[2] != ".zarray":
             return value
         where = f"{self.path}:{key.rpartition('/')[0]}"
-        return repaired(value, where, Path(self.path) / key.rpartition("/")[0])
+        return repaired(value, where, lambda _: _names(Path(self.path) / key.rpartition("/")[0]))
 
 
 class Array(zarr.Array):
@@ -50,9 +51,11 @@ class Array(zarr.Array):
             self._compressor = Bounded(self._compressor, ROOM * size + 2**16 if self._filters else size)
 
 
-def repaired(metadata: bytes, where: str, directory: Path | None = None, codecs: bool = True) -> bytes:
-    """The ``.zarray`` that zarr is to see in place of ``metadata``; ``directory`` is where its chunks are, if it is local.
+def repaired(metadata: bytes, where: str, names: Callable[[dict[str, Any]], Iterable[tuple[str, bool]]] | None = None,
+             codecs: bool = True) -> bytes:
+    """The ``.zarray`` that zarr is to see in place of ``metadata``.
 
+    ``names``: of what lies beside it, and whether that is a directory, given the metadata; it tells how chunks are named.
     ``codecs``: they are looked at, too; N5's are zarr's affair.
 
     :raises UserError: if it is nonsense; ``where`` names the array.
@@ -70,8 +73,8 @@ def repaired(metadata: bytes, where: str, directory: Path | None = None, codecs:
     check(meta, where, codecs)
     if meta.get("fill_value") is None:
         meta["fill_value"] = 0
-    if directory is not None:
-        meta["dimension_separator"] = _separator(directory, len(meta["shape"]), meta.get("dimension_separator"), where)
+    if names is not None and len(meta["shape"]) > 1:
+        meta["dimension_separator"] = _separator(names(meta), len(meta["shape"]), meta.get("dimension_separator"), where)
     return json.dumps(meta).encode()
 
 
@@ -134,25 +137,31 @@ def _check_codec(config: Any, where: str) -> None:
     try:
         numcodecs.get_codec(dict(config))
     except Exception as error:  # whatever numcodecs' constructors make of foreign settings
-        raise UserError(f"{where}: its codec {str(config)[:80]} is not known ({str(error)[:80]}). Convert it") from error
+        raise UserError(f"{where}: its codec {str(config)[:80]} is not known ({str(error)[:80]}). Write the array "
+                        "again with one that numcodecs knows, such as gzip, by the program that made it") from error
 
 
-def _separator(directory: Path, axes: int, said: str | None, where: str) -> str:
-    """``.`` or ``/``, as the chunk files in ``directory`` are named; as ``said`` if there is none.
+def _names(directory: Path) -> Iterator[tuple[str, bool]]:
+    with os.scandir(directory) as entries:
+        for _, entry in zip(range(LOOKED_AT), entries, strict=False):
+            yield entry.name, entry.name.isdecimal() and entry.is_dir()
+
+
+def _separator(names: Iterable[tuple[str, bool]], axes: int, said: str | None, where: str) -> str:
+    """``.`` or ``/``, as the chunks among ``names`` are named; as ``said`` if there is none.
 
     :raises UserError: if there are both.
     """
     flat = re.compile(rf"\d+(\.\d+){{{axes - 1}}}")
     found = set()
-    with os.scandir(directory) as entries:
-        for _, entry in zip(range(LOOKED_AT), entries, strict=False):
-            if axes > 1 and flat.fullmatch(entry.name):
-                found.add(".")
-            elif axes > 1 and entry.name.isdecimal() and entry.is_dir():
-                found.add("/")
-            if len(found) == 2:
-                raise UserError(f"{where}: has chunks named like 0.0.0 and others like 0/0/0. Remove those that do not belong "
-                                "to it, or make it again")
+    for name, is_directory in names:
+        if flat.fullmatch(name):
+            found.add(".")
+        elif name.isdecimal() and is_directory:
+            found.add("/")
+        if len(found) == 2:
+            raise UserError(f"{where}: has chunks named like 0.0.0 and others like 0/0/0. Remove those that do not belong "
+                            "to it, or make it again")
     return found.pop() if found else said or "."
 
 

@@ -1,6 +1,8 @@
 """zarr 2, plain (attributes ``resolution`` and ``offset`` in nm, z y x) or OME-Zarr."""
 
 import json
+import os
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,10 @@ class Zarr:
     def children(self, path: str) -> list[str]:
         """The names in the group at ``path``."""
         return [name for name in self.store.listdir(path) if not name.startswith(".")]
+
+    def identity(self, path: str) -> Hashable:
+        """Where the group or array at ``path`` lies, links followed."""
+        return path if "://" in self.container else os.path.realpath(f"{self.container}/{path}")
 
     def world(self, path: str, offset_only: bool = False) -> Place:
         """Voxel size and offset: from the OME scale level that ``path`` is, or else its attributes."""
@@ -99,6 +105,12 @@ class _Readable:
             raise UserError(f"{self.where}: its metadata cannot be read ({error}). Fetch or make it again") from error
 
 
+def third_format(container: str) -> UserError:
+    """Of a container of zarr 3, which this package's zarr 2 cannot read, so that no command of it can convert it."""
+    return UserError(f"{container}: zarr format 3 is not read. Write it again in format 2, N5 or HDF5 by the program that made "
+                     "it (in zarr-python 3: zarr.create_array(..., zarr_format=2))")
+
+
 def open_local(container: str, writable: bool = False) -> Zarr:
     """The zarr directory ``container``.
 
@@ -108,7 +120,7 @@ def open_local(container: str, writable: bool = False) -> Zarr:
 
     if not any((Path(container) / name).is_file() for name in (".zgroup", ".zarray")):
         if (Path(container) / "zarr.json").is_file():
-            raise UserError(f"{container}: zarr format 3 is not read. Convert it to format 2")
+            raise third_format(container)
         if not any(next(Path(container).glob(f"{below}.zarray"), None) for below in ("*/", "*/*/", "*/*/*/")):
             raise UserError(f"{container}: a directory, but neither zarr nor N5 (it has none of .zgroup, .zarray and "
                             "attributes.json)")

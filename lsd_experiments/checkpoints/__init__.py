@@ -2,7 +2,7 @@
 
 In a setup directory, ``train_net_checkpoint_<n>`` is the state after iteration n: ``.weights.h5`` is ours (Keras weights and a
 record of the training); ``.index`` and ``.data-00000-of-00001`` are those of TensorFlow 1, as the published networks come.
-Those are read without TensorFlow, by any backend, and never written. The text file ``checkpoint`` names the newest, in the
+Those are read by TensorFlow, whatever the backend, and never written. The text file ``checkpoint`` names the newest, in the
 form that TensorFlow 1 wrote.
 """
 

@@ -17,15 +17,17 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE
 from lsd_experiments.networks.layers import parameters
 from lsd_experiments.networks.network import Head, Network, Shape
+from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 
 logger = logging.getLogger(__name__)
+AFFS, LSDS = Affinities.name, LocalShapeDescriptors.name
 VARIANTS = {  # (input channels, heads): names
-    (1, (("affs", 3),)): ("baseline", "malis"),
-    (1, (("affs", 3), ("lsds", 10))): ("mtlsd", "mtlsd_malis"),
-    (1, (("lsds", 10),)): ("lsd",),
-    (1, (("affs", 12),)): ("long_range",),
-    (10, (("affs", 3),)): ("aclsd",),
-    (11, (("affs", 3),)): ("acrlsd",),
+    (1, ((AFFS, 3),)): ("baseline", "malis"),
+    (1, ((AFFS, 3), (LSDS, 10))): ("mtlsd", "mtlsd_malis"),
+    (1, ((LSDS, 10),)): ("lsd",),
+    (1, ((AFFS, 12),)): ("long_range",),
+    (10, ((AFFS, 3),)): ("aclsd",),
+    (11, ((AFFS, 3),)): ("acrlsd",),
 }
 
 
@@ -93,7 +95,7 @@ def fitting(network: Network, networks: dict[str, Network], published: bool) -> 
 def _published(path: Path, networks: dict[str, Network]) -> Contents:
     bundle = open_bundle(path)
     layout = layout_of(bundle)
-    slots = find_slots(bundle.entries, layout.scope, layout.shapes)
+    slots = find_slots(bundle.shapes, layout.scope, layout.shapes)
     iteration = find_iteration(bundle)
     try:
         fits, similar = fitting(layout.network, networks, published=True)

@@ -1,7 +1,7 @@
 """Our checkpoints: Keras weights with optimizer state, and a record of what was trained and how.
 
-A checkpoint is written beside and then renamed, so that a kill at any moment leaves the older one. ``model.load_weights``
-of Keras reads the same files on any backend.
+A checkpoint is written beside and then renamed, so that a kill at any moment leaves the older one; a checksum ends it.
+``model.load_weights`` of Keras reads the same files on any backend.
 """
 
 import json
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments.checkpoints.checkpoint import POINTER, PREFIX, SUFFIX, Checkpoint, checkpoint_path
 from lsd_experiments.checkpoints.comparing import check_weights
+from lsd_experiments.checkpoints.seal import check_seal, seal
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.files import from_json, to_json
 from lsd_experiments.networks.network import Network
+from lsd_experiments.writing import put_text, sync, sync_directory
 
 if TYPE_CHECKING:
     import keras
@@ -30,6 +32,7 @@ def read_own(path: Path) -> Checkpoint:
     import h5py
 
     try:
+        check_seal(path)  # before HDF5 sees it
         with h5py.File(path, "r") as file:
             record = json.loads(file.attrs[RECORD])
         return Checkpoint(path, int(record["iteration"]), from_json(record["network"]), record)
@@ -38,7 +41,7 @@ def read_own(path: Path) -> Checkpoint:
 
 
 def load_own(model: "keras.Model", path: Path) -> None:
-    """See :func:`~lsd_experiments.checkpoints.load_checkpoint`."""
+    """See :func:`~lsd_experiments.checkpoints.load_checkpoint`; :func:`read_own` has checked the file."""
     try:
         shapes = _weight_shapes(path)
     except DAMAGE as error:
@@ -51,7 +54,7 @@ def load_own(model: "keras.Model", path: Path) -> None:
 
 
 def optimizer_steps(path: Path) -> int | None:
-    """How many steps the optimizer took whose state a checkpoint of ours holds; None if it holds none."""
+    """How many steps the optimizer took whose state a checkpoint of ours holds, which :func:`read_own` has checked; or None."""
     import h5py
 
     try:
@@ -82,13 +85,13 @@ def save_checkpoint(
         model.save_weights(beside)
         with h5py.File(beside, "r+") as file:
             file.attrs[RECORD] = json.dumps({**record, "iteration": iteration, "network": to_json(network)})
-        _sync(beside)
+        seal(beside)
+        sync(beside)
         beside.replace(path)
+        sync_directory(path.parent)
     finally:
         beside.unlink(missing_ok=True)
-    pointer = path.with_name(f".{POINTER}.{os.getpid()}")
-    pointer.write_text(f'model_checkpoint_path: "{PREFIX}{iteration}"\n')
-    pointer.replace(path.with_name(POINTER))
+    put_text(path.with_name(POINTER), f'model_checkpoint_path: "{PREFIX}{iteration}"\n')
     return path
 
 
@@ -123,10 +126,3 @@ def _is_running(process: int) -> bool:
         return True
     return process != os.getpid()
 
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,6 @@
 """The published checkpoints: TensorFlow 1's variables as a network of ours, its weights, and its optimizer's state."""
 
+import itertools
 import logging
 import re
 from pathlib import Path
@@ -13,12 +14,14 @@ from lsd_experiments.checkpoints.checkpoint import INDEX, PREFIX, Checkpoint
 from lsd_experiments.checkpoints.comparing import check_weights, layer_weights
 from lsd_experiments.checkpoints.layout import Layout, find_layout
 from lsd_experiments.errors import UserError
+from lsd_experiments.targets import KNOWN
 
 if TYPE_CHECKING:
     import keras
 
 logger = logging.getLogger(__name__)
-SAME = {"embedding_0": "lsds_0", "lsds_0": "embedding_0"}  # one head; which name it has depends on the dataset
+# One head; which name it has depends on the dataset.
+SAME = {f"{a}_0": f"{b}_0" for target in KNOWN for a, b in itertools.permutations(target.published_names, 2)}
 ITERATION = "gunpowder/iteration"  # float32 of shape (1,), where gunpowder's training wrote the checkpoint
 
 
@@ -54,7 +57,7 @@ def load_published(model: "keras.Model", path: Path) -> Checkpoint:
 
 
 def _load_optimizer(model: "keras.Model", bundle: Bundle, layout: Layout, names: dict[str, str], iteration: int) -> None:
-    slots = find_slots(bundle.entries, layout.scope, layout.shapes)
+    slots = find_slots(bundle.shapes, layout.scope, layout.shapes)
     if slots is None:
         logger.warning("%s: has no state of the optimizer: Adam starts afresh", bundle.path)
         return
@@ -67,7 +70,7 @@ def _load_optimizer(model: "keras.Model", bundle: Bundle, layout: Layout, names:
 
 def layout_of(bundle: Bundle) -> Layout:
     """See :func:`~lsd_experiments.checkpoints.layout.find_layout`."""
-    return find_layout(bundle.path, {name: entry.shape for name, entry in bundle.entries.items()})
+    return find_layout(bundle.path, bundle.shapes)
 
 
 def find_iteration(bundle: Bundle) -> int | None:
@@ -78,7 +81,7 @@ def find_iteration(bundle: Bundle) -> int | None:
     prefix = bundle.path.name.removesuffix(INDEX)
     numbers = re.findall(r"\d+$", prefix)
     named = int(numbers[0]) if numbers else None
-    if ITERATION not in bundle.entries:
+    if ITERATION not in bundle.shapes:
         return named
     written = round(float(bundle.read(ITERATION).ravel()[0]))
     if named is not None and named != written and prefix.startswith(PREFIX):

@@ -8,7 +8,7 @@ Data contract
   in two (:data:`COMPONENTS`). An object sees only its own voxels; what lies outside ``labels`` does not exist.
 
 The descriptors are those of Sheridan et al., Nature Methods 2023 (gaussian mode), within 1e-4 of the published code
-(``lsds``) wherever that code is well conditioned; docs/descriptors.md lists where the two differ. Nothing here starts a
+(``lsds``) wherever that code is well conditioned; docs/methods.md lists where the two differ. Nothing here starts a
 thread. The first call in a process compiles for some seconds, or loads what an earlier process compiled.
 """
 

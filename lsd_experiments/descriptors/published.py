@@ -1,6 +1,6 @@
 """Descriptors as ``lsds`` 0.1.3 computes them, rounding errors and all; for trainings that are to be as published.
 
-Float32 throughout, with coordinates that count from the array's first voxel: see docs/descriptors.md for what that does. Gaussian
+Float32 throughout, with coordinates that count from the array's first voxel: see docs/methods.md for what that does. Gaussian
 filters are SciPy's, of the object's own bounding box: beyond it there are zeros, and nothing is asked for.
 """
 

@@ -129,7 +129,8 @@ def _check(segmentation: NDArray[np.integer], labels: NDArray[np.integer]) -> No
                         "the same: crop both to one region")
     for name, array in (("segmentation", segmentation), ("labels", labels)):
         if array.dtype.kind not in "uib":
-            raise UserError(f"the ids of the {name} are of type {array.dtype}; they must be integers: convert them")
+            raise UserError(f"the ids of the {name} are of type {array.dtype}; they must be integers: if they "
+                            f"are whole numbers, pass {name}.astype('uint64')")
         if array.dtype.kind == "i" and array.size and array.min() < 0:
             raise UserError(f"the ids of the {name} include {array.min()}; they must not be negative")
     if segmentation.ndim == 0:

@@ -25,7 +25,8 @@ def check_nodes(segments: ArrayLike, nodes: int) -> NDArray[np.uint64]:
     if ids.shape != (nodes,):
         raise UserError(f"segments of shape {ids.shape} for {nodes} nodes: give one id for each node")
     if ids.dtype.kind not in "ui":
-        raise UserError(f"the segments under the nodes are of type {ids.dtype}; they must be integers: convert them")
+        raise UserError(f"the segments under the nodes are of type {ids.dtype}; they must be integers: if they are whole "
+                        "numbers, pass ids.astype('uint64')")
     if ids.dtype.kind == "i" and ids.min() < 0:
         raise UserError(f"the segments under the nodes include {ids.min()}; they must not be negative")
     return ids.astype(np.uint64, copy=False)

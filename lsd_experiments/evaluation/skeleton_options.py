@@ -23,7 +23,7 @@ def parser(description: str | None, regions: Mapping[str, Roi]) -> argparse.Argu
     parser.add_argument("--downsampling", type=cli.positive, default=1, metavar="N", help="look at every N-th voxel only")
     parser.add_argument("--print-errors", action="store_true", help="tell where splits and merges are")
     parser.add_argument("--in-xyz", action="store_true", help="positions as x, y, z instead of z, y, x")
-    parser.add_argument("--parity", action="store_true", help="score as published, quirks included: docs/skeletons.md")
+    parser.add_argument("--parity", action="store_true", help="score as published, quirks included: docs/evaluation.md")
     parser.add_argument("--out", metavar="PREFIX", help="write PREFIX.json, the scores, and PREFIX.csv, the errors")
     parser.add_argument("--graph", metavar="CONFIG", help="in place of SEG_FILE: score all thresholds of this pipeline's look-up "
                         "tables on its fragments")

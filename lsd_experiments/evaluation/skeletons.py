@@ -11,7 +11,7 @@
 | ``xpress_rand``, ``xpress_voi`` | (rand_split + rand_merge) / 2, 1 - (nvi_split + nvi_merge) / 2 |
 | ``xpress_erl_rand``, ``xpress_erl_voi`` | means of these and the normalized ERL; the first is the leader board's |
 
-The normalized ERL in the last row is ``normalized_erl``, and ``xpress_normalized_erl`` with ``parity``. ``docs/skeletons.md``
+The normalized ERL in the last row is ``normalized_erl``, and ``xpress_normalized_erl`` with ``parity``. ``docs/evaluation.md``
 tells what else ``parity`` changes.
 """
 

@@ -2,7 +2,7 @@
 
 Both hold float32 weights in PyTorch's layouts, ``[out, in, z, y, x]`` and, of a transposed convolution,
 ``[in, out, z, y, x]``, under the layers' published names: ``unet_layer_0_left_0.weight``, ``.bias``. Arrays of the
-exported networks are ``[n, c, z, y, x]``; raw is in [-1, 1], LSDs and outputs are in [0, 1]. docs/export.md says how to
+exported networks are ``[n, c, z, y, x]``; raw is in [-1, 1], LSDs and outputs are in [0, 1]. docs/checkpoints.md says how to
 use the files.
 """
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import UserError, without_passwords
 from lsd_experiments.fetching.stores import CHUNK, TRIES, Changed, Interruption, StoredObject
 from lsd_experiments.fetching.verify import matches
 
@@ -35,8 +35,8 @@ class S3Store:
     def __init__(self, name: str, region: str, endpoint_url: str | None = None, connections: int = 16) -> None:
         endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None
         self.bucket = name
-        self.server = endpoint_url or "Amazon S3"
-        self.name = f"s3://{name}" + (f" at {endpoint_url}" if endpoint_url else "")
+        self.server = without_passwords(endpoint_url or "Amazon S3")
+        self.name = f"s3://{name}" + (f" at {self.server}" if endpoint_url else "")
         with self._explained():
             self._client = _client(region, endpoint_url, connections, TRIES)
             self._first = _client(region, endpoint_url, 1, ATTEMPTS)

@@ -44,7 +44,7 @@ from lsd_experiments.writing import check_writable
 STAGE = "extract_fragments"
 NODES = "nodes"  # what the region graph calls this stage
 ID_BUDGET = 2**63  # ids must be less: the region graph's integers are signed
-BYTES_PER_VOXEL = 60  # of a worker's memory, for each voxel that a block reads: measured, see docs/scaling.md
+BYTES_PER_VOXEL = 60  # of a worker's memory, for each voxel that a block reads: measured, see docs/performance.md
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 affs: [c, z, y, x] float32; channel k of voxel v is the edge from v to v + neighborhood[k]. An edge whose other end lies
 outside of the array does not exist. labels: [z, y, x], 0 is background: its voxels connect others, and are in no pair.
-mask: [c, z, y, x], 0 where nobody knows whether an edge is cut. docs/malis.md has the definition, and what was decided how.
+mask: [c, z, y, x], 0 where nobody knows whether an edge is cut. docs/methods.md has the definition, and what was decided how.
 """
 
 from lsd_experiments.malis.objects import connected_objects

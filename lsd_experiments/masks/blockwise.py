@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, add_volume, find_volume, overlap, read_mask
 from lsd_experiments.arrays.creating import default_chunks
+from lsd_experiments.arrays.hierarchy import clean
 from lsd_experiments.arrays.labels import hide_negative
 from lsd_experiments.blockwise.states import check_unchanged
 from lsd_experiments.errors import UserError
@@ -73,7 +74,8 @@ class MaskTask:
         return f"{self.container}:{self.dataset}"
 
     def check_place(self) -> None:
-        """:raises UserError: if the mask would take the place of its labels, or of their labels mask."""
+        """:raises UserError: if the mask has no name, or would take the place of its labels, or of their labels mask."""
+        clean(self.dataset, self.container)
         for source in (self.labels, self.within):
             if source is not None and source.dataset == self.dataset and self._shares_container(source):
                 raise UserError(f"{self.name}: is what the mask is made from. Name another dataset for the mask")

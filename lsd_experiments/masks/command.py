@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lsd_experiments import cli
-from lsd_experiments.datasets.fetched import fetched_volumes
 from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.fetching.fetched import fetched_volumes
 from lsd_experiments.masks.blockwise import MaskRule, MaskTask, is_made, write_mask
 
 LABELS, MASK, UNLABELED = "volumes/labels/neuron_ids", "volumes/labels/labels_mask", "volumes/labels/unlabeled_mask"
@@ -85,7 +85,7 @@ def background_ids(container: str, dataset: str | None, experiments: Path) -> tu
 
     :raises UserError: if there is no such dataset.
     """
-    from lsd_experiments.datasets.facts import FILE, datasets_below, load_dataset
+    from lsd_experiments.datasets import FILE, datasets_below, load_dataset
 
     known = datasets_below(experiments)
     if dataset is not None:

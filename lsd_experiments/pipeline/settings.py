@@ -11,7 +11,9 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
-from lsd_experiments.arrays.opening import is_one_volume
+from lsd_experiments.arrays import crops
+from lsd_experiments.arrays.hierarchy import ONLY
+from lsd_experiments.arrays.opening import is_crop, is_one_volume
 from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
@@ -35,13 +37,13 @@ class EvaluateSettings(Settings):
     """The ground truth: labels, skeletons, or both.
 
     :param labels_file: container of the labels
-    :param skeletons_file: file of skeletons, or directory of SWC files, see docs/skeletons.md
+    :param skeletons_file: file of skeletons, or directory of SWC files, see docs/evaluation.md
     :param skeletons_scale: nm per unit of the skeletons' positions
     :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that is labelled, or fragments cover)
     :param roi_shape: (z, y, x) in nm, its size
     :param best: the score that says which threshold is the best (default: ``xpress_erl_rand`` with skeletons, else ``voi_sum``)
     :param out_prefix: of the files that get the scores (default: ``<out_file without suffix>_<merge function>``)
-    :param scores_db: SQLite file that gets the scores, too: a table over checkpoints, see docs/scores.md
+    :param scores_db: SQLite file that gets the scores, too: a table over checkpoints, see docs/xpress.md
     """
 
     labels_file: str | None = None
@@ -154,7 +156,34 @@ def load_pipeline(path: str | Path) -> PipelineSettings:
             raise UserError(f"{path}: '{key}' is {value}, a crop: nothing is written to one. Name another place")
         if key in WRITTEN and "://" in value and not (key == "db" and is_url(value)):
             raise UserError(f"{path}: '{key}' is a URL, but results are written to files of this machine only. Name a path")
-    return PipelineSettings.model_validate(values)
+    config = PipelineSettings.model_validate(values)
+    _check_only(path, config)
+    return config
+
+
+def _check_only(path: str | Path, config: PipelineSettings) -> None:
+    """:raises UserError: if ``-`` stands for what is written, or for the only dataset of a container that gets others."""
+    for key, dataset in (("fragments.fragments_dataset", config.fragments.fragments_dataset),
+                         ("extract.out_dataset", config.extract.out_dataset)):
+        if dataset == ONLY:
+            raise UserError(f"{path}: '{key}' is '{ONLY}', which stands for what is there already. Name the dataset to write")
+    evaluate = config.evaluate or EvaluateSettings.model_construct()
+    read = {"raw_dataset": (config.raw_file, config.raw_dataset), "fragments.affs_dataset": config.affs,
+            "fragments.mask_dataset": (config.fragments.mask_file, config.fragments.mask_dataset or ONLY),
+            "predict.lsds_dataset": (config.predict.lsds_file, config.predict.lsds_dataset),
+            "evaluate.labels_dataset": (evaluate.labels_file, evaluate.labels_dataset)}
+    written = {os.path.realpath(place) for place in (config.out_file, config.fragments_place[0])}
+    for key, (file, dataset) in read.items():
+        if dataset == ONLY and file is not None and not is_one_volume(file) and _end_of(file) in written:
+            raise UserError(f"{path}: '{key}' stands for the only dataset of {file}, but that gets others. Name it")
+
+
+def _end_of(container: str) -> str:
+    """The container itself: of a crop, that of which it is a part."""
+    try:
+        return os.path.realpath(crops.end_of(Path(container)) if is_crop(container) else container)
+    except UserError:  # said where it is opened
+        return container
 
 
 def with_num_workers(config: PipelineSettings, number: int) -> PipelineSettings:

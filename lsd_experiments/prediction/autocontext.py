@@ -23,11 +23,12 @@ from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.block import to_disk_range
 from lsd_experiments.prediction.loading import Trained, find_trained, sha256
+from lsd_experiments.targets import LocalShapeDescriptors
 
 logger = logging.getLogger(__name__)
-LSDS = "lsds"  # the input, and the head of the first network, by name
+LSDS = LocalShapeDescriptors.name  # the input, and the head of the first network, by name
 SETUP = "../lsd"  # of the first network, beside the second's
-PREDICTION, DATASET = "test_prediction.zarr", "volumes/lsds"  # what its predict_scan.py writes
+PREDICTION, DATASET = "test_prediction.zarr", f"volumes/{LSDS}"  # what its predict_scan.py writes
 
 
 def takes_lsds(network: NetworkLike) -> bool:
@@ -83,7 +84,7 @@ def open_lsds(trained: Trained, setup: str | Path | None, container: str | None,
 
     :raises UserError: if they are not there, not finished, or not LSDs; the command that makes them is named.
     """
-    setup = _lsd_setup(trained.setup, setup, trained.checkpoint.record.get("lsds"))
+    setup = _lsd_setup(trained.setup, setup, trained.checkpoint.record.get(LSDS))
     container = container or str(setup / PREDICTION)
     command = f"predict_scan.py in {setup}"
     try:
@@ -98,7 +99,7 @@ def open_lsds(trained: Trained, setup: str | Path | None, container: str | None,
     if lsds.channels != expected:
         raise UserError(f"{lsds.name}: has {lsds.channels or 'no'} channels, LSDs have {expected}. Name another dataset")
     made_by = lsds.attrs.get("provenance", {}).get("inputs", {}).get("sha256_of_checkpoint")
-    trained_with = (trained.checkpoint.record.get("lsds") or {}).get("sha256")
+    trained_with = (trained.checkpoint.record.get(LSDS) or {}).get("sha256")
     if made_by and trained_with and made_by != trained_with:
         logger.warning("%s: made by another LSD network than the one that %s was trained with", lsds.name, trained.variant)
     return lsds

@@ -11,7 +11,7 @@ from typing import Any
 from lsd_experiments import checkpoints
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint, find_weights
-from lsd_experiments.datasets.facts import find_dataset
+from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.frameworks import import_keras
 from lsd_experiments.geometry import Nanometres

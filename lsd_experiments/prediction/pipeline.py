@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lsd_experiments import arrays
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.networks.protocols import Arrays, Model, Outputs
+from lsd_experiments.prediction.autocontext import LSDS
 from lsd_experiments.prediction.block import to_disk_range, to_network_range
 from lsd_experiments.prediction.passes import Pass
 from lsd_experiments.prediction.plan import Plan
@@ -25,7 +26,7 @@ from lsd_experiments.sources import VolumeSource, cause_of, world_units
 
 logger = logging.getLogger(__name__)
 
-TO_NETWORK: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {"raw": to_network_range, "lsds": arrays.to_unit_range}
+TO_NETWORK: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {"raw": to_network_range, LSDS: arrays.to_unit_range}
 
 
 class Device:

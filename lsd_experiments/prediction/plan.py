@@ -9,12 +9,12 @@ from typing import Any
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise.stage import OutputVolume, describe_input
-from lsd_experiments.datasets.facts import find_dataset
+from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_raw as check_voxels
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.networks.network import Shape
-from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_network, open_lsds, takes_lsds
+from lsd_experiments.prediction.autocontext import LSDS, check_made_of, find_lsd_network, open_lsds, takes_lsds
 from lsd_experiments.prediction.intensities import RawRange, find_range
 from lsd_experiments.prediction.loading import Trained, find_trained, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
@@ -176,7 +176,7 @@ def _lsd_network(settings: PredictionSettings, trained: Trained) -> Trained | No
         _refuse(settings, "LSDs are read from disk", "lsds_iteration")
         return None
     _refuse(settings, "LSDs are made on the fly", "lsds_file", "lsds_dataset")
-    record = trained.checkpoint.record.get("lsds")
+    record = trained.checkpoint.record.get(LSDS)
     return find_lsd_network(settings.setup, settings.lsds_setup, settings.lsds_iteration, record)
 
 
@@ -193,10 +193,10 @@ def _inputs(settings: PredictionSettings, trained: Trained, lsds: Trained | None
     names = [source.name for source in trained.network.inputs]
     if "raw" in names or lsds:
         inputs["raw"] = _open_raw(settings)
-    if "lsds" in names and not lsds:
-        inputs["lsds"] = open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset)
+    if LSDS in names and not lsds:
+        inputs[LSDS] = open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset)
         if "raw" in inputs or settings.raw_file is not None:
-            check_made_of(inputs["lsds"], inputs.get("raw") or _open_raw(settings))
+            check_made_of(inputs[LSDS], inputs.get("raw") or _open_raw(settings))
     for volume in inputs.values():
         arrays.check_voxel_size(volume, trained.voxel_size, f"that {trained.checkpoint.path.name} was trained on")
     return inputs
@@ -225,7 +225,8 @@ def _with_raw(settings: PredictionSettings) -> PredictionSettings:
         return settings
     usual = facts.directory / facts.predicted
     raw_file = settings.raw_file or (str(usual) if usual.exists() else None)
-    return dataclasses.replace(settings, raw_file=raw_file, raw_dataset=settings.raw_dataset or facts.predicted_raw)
+    dataset = settings.raw_dataset or facts.predicted_raw or (facts.raw if facts.raw != RAW else None)
+    return dataclasses.replace(settings, raw_file=raw_file, raw_dataset=dataset)
 
 
 def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: list[Shape]) -> Box:
@@ -235,8 +236,8 @@ def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: lis
         return arrays.to_box(grid, offset, shape)
     if offset is not None or shape is not None:
         raise UserError(f"the ROI has no {'shape' if shape is None else 'offset'}. Give both its offset and its shape, or none")
-    if "lsds" in inputs:
-        return arrays.overlap(grid, inputs["lsds"])[0]  # as published: zeros around the LSDs are their context
+    if LSDS in inputs:
+        return arrays.overlap(grid, inputs[LSDS])[0]  # as published: zeros around the LSDs are their context
     if not settings.shrink:
         return grid.box
     total = grid.box.grow([-m for m in _sum(*margins)])

@@ -89,7 +89,7 @@ class PredictionSettings(PredictOptions):
         REQUIRED, "zarr, N5, HDF5, TIFF, s3://... or crop.json (default: dataset.toml's predicted)", metavar="CONTAINER")
     out_file: str = option(REQUIRED, "default: test_prediction.zarr", "--output", "--out-file", metavar="ZARR")
     raw_dataset: str | None = option(
-        None, f"default: of that file predicted_raw, else {RAW}; a TIFF has none", metavar="DATASET")
+        None, f"default: of that file dataset.toml's, else {RAW}; a TIFF has none", metavar="DATASET")
     iteration: Positive | None = option(
         None, "the checkpoint's iteration (default: the newest)", "--checkpoint", "--iteration", names=("checkpoint",),
         metavar="N")

@@ -25,10 +25,10 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.networks.network import Head
 from lsd_experiments.networks.protocols import Arrays, Model, Outputs
+from lsd_experiments.targets import DIRECT, Affinities, LocalShapeDescriptors
 
 AXES = "zyx"
-AFFS, LSDS = "affs", "lsds"  # the heads whose channels have directions
-DIRECT = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))  # the neighbours of three affinities
+AFFS, LSDS = Affinities.name, LocalShapeDescriptors.name  # the heads whose channels have directions
 CORRELATIONS = (6, 7, 8)  # channels of descriptors: zy, zx, yx
 PAIRS = ((0, 1), (0, 2), (1, 2))  # their axes
 DESCRIPTORS = 10

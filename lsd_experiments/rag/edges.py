@@ -54,6 +54,11 @@ def create_edges_index(table: str) -> Command:
     return (f"CREATE INDEX IF NOT EXISTS blocks_of_{table} ON {table} (block)", ())
 
 
+def drop_edges_index(table: str) -> Command:
+    """What removes that index."""
+    return (f"DROP INDEX IF EXISTS blocks_of_{table}", ())
+
+
 def edge_rows(block: int, u: Ids, v: Ids, scores: NDArray[np.float64], affinity_sums: NDArray[Any], contacts: NDArray[Any],
               scored: NDArray[np.bool_] | None = None) -> NDArray[np.void]:
     """Rows of kind :data:`ROW`; ``scored`` [n]: whether the block is the one that scores the edge (default: all)."""
@@ -80,6 +85,13 @@ def sum_parts(parts: NDArray[np.void]) -> Edges:
     unscored = (scorers == 0) & (sums > 0)
     scores[unscored] = 1 - sums[unscored] / (FULL_AFFINITY * contacts[unscored])
     return parts["u"][starts].astype(np.uint64), parts["v"][starts].astype(np.uint64), scores, sums, contacts
+
+
+def follow(last: tuple[int, int], parts: NDArray[np.void]) -> bool:
+    """Whether the pairs of ``parts`` ascend, and come after ``last``."""
+    u, v = parts["u"], parts["v"]
+    ascend = (u[1:] > u[:-1]) | ((u[1:] == u[:-1]) & (v[1:] >= v[:-1]))
+    return (int(u[0]), int(v[0])) > last and bool(ascend.all())
 
 
 def first_of_pairs(parts: NDArray[np.void]) -> NDArray[np.intp]:

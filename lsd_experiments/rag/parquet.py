@@ -16,7 +16,7 @@ from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.rag.edges import edges_table, names_table
 from lsd_experiments.rag.incoming import Incoming
 from lsd_experiments.rag.nodes import NODES
-from lsd_experiments.rag.store import BATCH, RagStore
+from lsd_experiments.rag.store import BATCH, GraphChangedError, RagStore
 
 PROVENANCE = b"provenance"
 NODE_COLUMNS = {"id": "int64", "center_z": "double", "center_y": "double", "center_x": "double"}
@@ -29,9 +29,10 @@ def export_graph(store: RagStore, directory: Path, batch: int = BATCH) -> list[P
     """Write all tables of ``store`` into ``directory``, replacing files of their names; the files.
 
     :param batch: rows in memory at a time
-    :raises UserError: if a table is not finished, or pyarrow is missing
+    :raises UserError: if a table is not finished or not as it was written, the database is damaged, or pyarrow is missing
     """
     _pyarrow()
+    store.check()
     made = {table: _finished(store, table) for table in (NODES, *map(edges_table, store.merge_functions()))}
     directory.mkdir(parents=True, exist_ok=True)
     paths = [_write(directory / f"{NODES}.parquet", NODE_COLUMNS, made.pop(NODES), _node_batches(store, batch))]
@@ -53,6 +54,7 @@ def import_graph(store: RagStore, directory: Path, overwrite: bool = False, batc
     :raises UserError: as :func:`read_provenances` does, if a file is damaged, or if ``store`` holds other tables
     """
     made = read_provenances(directory)
+    store.check()
     made[NODES] |= facts or {}
     paths = {table: directory / f"{table}.parquet" for table in made}
     missing = [table for table in made if overwrite or _is_missing(store, table, made[table], directory)]
@@ -102,7 +104,7 @@ def _finished(store: RagStore, table: str) -> dict[str, Any]:
 def _is_missing(store: RagStore, table: str, made: dict[str, Any], directory: Path) -> bool:
     """Whether to import a table.
 
-    :raises UserError: if ``store`` has another one of the name
+    :raises UserError: if ``store`` has another one of the name, or this one with other rows
     """
     stage = store.stage(table)
     if stage is None:
@@ -110,6 +112,10 @@ def _is_missing(store: RagStore, table: str, made: dict[str, Any], directory: Pa
     if stage != (made, True):
         raise UserError(f"{store.name} holds {table} that are not those of {directory}. Name another 'db', or replace all with "
                         "--overwrite")
+    try:
+        store.check_rows(table)
+    except GraphChangedError as error:
+        raise UserError(f"{error.what}. Replace all with --overwrite") from error
     return False
 
 

@@ -15,6 +15,8 @@ REMEDIES = {
     "28P01": "wrong user or password. Correct the URL, PGPASSWORD or ~/.pgpass",
     "3D000": "no such database. Make it with createdb, or correct 'db'",
 }
+# That tables are not as we left them: tables or columns that are not there, damaged pages and indices.
+CHANGED = ("42P01", "42703", "XX001", "XX002")
 # libpq gives no SQLSTATE for a connection that was refused.
 TEXTS = {
     "password authentication failed": REMEDIES["28P01"],
@@ -55,6 +57,9 @@ def refusal(name: str, error: Exception, waited: float | None = None) -> Excepti
     remedy = REMEDIES.get(code or "") or next((remedy for part, remedy in TEXTS.items() if part in text), None)
     if remedy is not None:
         return Unavailable(f"{name}: {remedy}")
+    if code in CHANGED:
+        return Unavailable(f"{name}: the region graph was damaged, or another program changed it: {text}. Drop its schema and "
+                         "run extract_fragments again, or name another 'db'")
     if code is None and isinstance(error, psycopg2.OperationalError):
         if 'database "' in text and "does not exist" in text:
             return Unavailable(f"{name}: {REMEDIES['3D000']}")

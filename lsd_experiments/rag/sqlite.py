@@ -20,9 +20,9 @@ from lsd_experiments.rag.ledger import BLOCKS, CREATE_BLOCKS
 from lsd_experiments.rag.stages import create_tables
 
 WAIT = 600.0  # seconds for other writers
-CHECKED = 2**28  # bytes of a file that is looked at whole before a stage: a second
+CHECKED = 2**28  # bytes of a file that is looked at whole before a stage: two seconds
 DAMAGED = "the database is damaged. Name another 'db', or remove it and run extract_fragments again"
-LOST = ("no such table", "no such column", "malformed")  # what SQLite says if its own tables were damaged
+LOST = ("no such table", "no such column", "malformed", "Could not decode")  # what is said if SQLite's own tables were damaged
 APPLICATION_ID = 0x4C534452  # marks the file as ours: "LSDR"
 
 # What the user can mend, by SQLite's primary error codes.
@@ -101,8 +101,9 @@ class SqliteDatabase(Database):
             raise UserError(f"{self.name}: {DAMAGED}")
 
     def _is_sound(self) -> bool:
+        """Unlike quick_check, which takes half as long, this compares indices with their tables."""
         try:
-            return self._connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+            return self._connection.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
         except sqlite3.Error:
             return False
 
@@ -167,6 +168,8 @@ class SqliteDatabase(Database):
         """While open, errors that the user can mend become a UserError."""
         try:
             yield
+        except UnicodeDecodeError as error:  # names in damaged tables
+            raise Unavailable(f"{self.name}: {DAMAGED}") from error
         except sqlite3.Error as error:
             remedy = REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
             if remedy is None and (str(error).startswith(LOST) or not self._is_sound()):

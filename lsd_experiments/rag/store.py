@@ -20,9 +20,11 @@ from lsd_experiments.rag.edges import (
     Ids,
     create_edges,
     create_edges_index,
+    drop_edges_index,
     edge_rows,
     edges_table,
     first_of_pairs,
+    follow,
     sum_parts,
 )
 from lsd_experiments.rag.incoming import PREFIX, Incoming
@@ -38,11 +40,12 @@ class GraphChangedError(UserError):
     """The rows of a stage are not those that its blocks wrote.
 
     :ivar stage: its name
+    :ivar what: the message without its advice, for those who have better one
     """
 
-    def __init__(self, stage: str, message: str) -> None:
-        super().__init__(message)
-        self.stage = stage
+    def __init__(self, stage: str, what: str) -> None:
+        super().__init__(f"{what}. Run {_maker(stage)} with --overwrite")
+        self.stage, self.what = stage, what
 
 
 class RagStore:
@@ -143,9 +146,9 @@ class RagStore:
             if not complete:  # the last pair may go on
                 parts = parts[:first_of_pairs(parts)[-1]]
             if len(parts):
-                before, last, limit = last, (int(parts["u"][-1]), int(parts["v"][-1])), batch
-                if last <= before:
+                if not follow(last, parts):  # pages of the file have changed places
                     raise self._changed(edges_table(merge_function), "they do not come in order")
+                last, limit = (int(parts["u"][-1]), int(parts["v"][-1])), batch
                 yield parts
             elif not complete:
                 limit *= 2
@@ -212,21 +215,30 @@ class RagStore:
         """
         self._database.check()
 
-    def count_edge_rows(self, merge_function: str) -> int:
-        """How many rows the table of edges has: one for each block that knows of an edge."""
-        return int(self._database.fetch(f"SELECT count(*) FROM {edges_table(merge_function)}")[0][0])
-
     def lost_rows(self, name: str) -> str:
         """In words, how many rows of a finished stage ``name`` are there of those that its blocks wrote; empty if as many.
 
-        Nothing is known of stages that a version before finished.
+        Nothing is known of stages that a version before finished. This is a quick look; see :meth:`check_rows`.
         """
         stage, ledger = self._stage(name), self._ledger(name)
         if stage is None or (LEDGER_FACT not in stage[0] and not len(ledger)):
             return ""
-        written = int(ledger["written"].sum())
-        found = self.count_nodes() if name == NODES else self.count_edge_rows(name.removeprefix("edges_"))
+        written, found = int(ledger["written"].sum()), self._count_rows(name)
+        if found != written and found and name != NODES:  # the count is that of the index, which may be damaged alone
+            found = int(self._database.fetch(f"SELECT count(*), sum(contacts) FROM {name}")[0][0])
         return "" if found == written else f"{found} of {written} rows are there"
+
+    def _count_rows(self, name: str) -> int:
+        """How many rows the table of stage ``name`` has, if it is there."""
+        return int(self._database.fetch(f"SELECT count(*) FROM {name}")[0][0]) if name in self._database.tables() else 0
+
+    def check_rows(self, name: str) -> None:
+        """Read all rows of stage ``name``.
+
+        :raises GraphChangedError: if they are not those that its blocks wrote
+        """
+        for _ in self.checked_nodes() if name == NODES else self.checked_edges(name.removeprefix("edges_")):
+            pass
 
     def check_count(self, name: str) -> None:
         """:raises UserError: if there are not as many rows as the blocks of stage ``name`` wrote"""
@@ -242,6 +254,8 @@ class RagStore:
         tally = Tally()
         for nodes in self._iterate_nodes(NODE, batch):
             tally.add(nodes)
+            if any(np.isnan(nodes[f"center_{axis}"]).any() for axis in "zyx"):
+                raise self._changed(NODES, "some hold other values")
             yield _ids_and_centers(nodes)
         self._compare(NODES, tally)
 
@@ -253,14 +267,15 @@ class RagStore:
         tally = Tally()
         for parts in self._iterate_parts(merge_function, batch):
             tally.add(parts)
-            if np.any(np.add.reduceat(parts["scored"], first_of_pairs(parts)) > 1):
-                break  # the rows are not those that were written: sum_parts would not have them
+            if np.any(np.add.reduceat(parts["scored"], first_of_pairs(parts)) > 1) or np.isnan(parts["affinity_sum"]).any():
+                raise self._changed(edges_table(merge_function), "some hold other values")  # that nothing could be made of
             yield sum_parts(parts)
         self._compare(edges_table(merge_function), tally)
 
     def doubtful_blocks(self, merge_function: str) -> list[int]:
-        """The blocks whose edges are not those that they wrote."""
+        """The blocks whose edges are not those that they wrote; the index that finds them is made anew before."""
         table, found = edges_table(merge_function), []
+        self._database.transact([drop_edges_index(table), create_edges_index(table)])
         query = f"SELECT {', '.join(PART.names or ())} FROM {table} WHERE block = ?"
         for block, written, checksum in self._ledger(table).tolist():
             tally = Tally.of(self._database.read(query, (block,), PART))
@@ -293,9 +308,8 @@ class RagStore:
                                 else "some hold other values")
 
     def _changed(self, name: str, what: str) -> "GraphChangedError":
-        maker = "extract_fragments" if name == NODES else "agglomerate"
-        return GraphChangedError(name, f"{self.name}: {name} are not those that {maker} wrote: {what}. The graph was damaged, "
-                                       "changed, or an older copy of it put back")
+        return GraphChangedError(name, f"{self.name}: {name} are not those that {_maker(name)} wrote: {what}. The graph was "
+                                       "damaged, changed, or an older copy of it put back")
 
     def clear(self) -> None:
         """Remove all nodes, edges and stages, and what an import that was killed has left."""
@@ -316,6 +330,11 @@ class RagStore:
             if last <= before or np.any(np.diff(nodes["id"]) <= 0):
                 raise self._changed(NODES, "they do not come in order")
             yield nodes
+
+
+def _maker(stage: str) -> str:
+    """The command that makes the rows of ``stage``."""
+    return "extract_fragments" if stage == NODES else "agglomerate"
 
 
 def _ids_and_centers(nodes: NDArray[np.void]) -> tuple[Ids, NDArray[np.float64]]:

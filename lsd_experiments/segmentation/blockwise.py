@@ -49,7 +49,7 @@ from lsd_experiments.segmentation.segments import threshold_range
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.segmentation.streaming import stream_segments
 
-BYTES_PER_VOXEL = 30  # of an extracting worker's memory, for each voxel of a block: measured, see docs/scaling.md
+BYTES_PER_VOXEL = 30  # of an extracting worker's memory, for each voxel of a block: measured, see docs/performance.md
 Show = Callable[[dict[str, Any]], None]
 
 
@@ -130,7 +130,7 @@ class LutsPlan:
                 stream_segments(self.fragments.container, self.merge_function, (ids for ids, _ in store.checked_nodes()),
                                 store.checked_edges(self.merge_function), self.thresholds, self.parity, written)
         except GraphChangedError as error:
-            raise UserError(f"{error}. {self._remedy(error.stage)}") from error
+            raise UserError(f"{error.what}. {self._remedy(error.stage)}") from error
         write_json(written_tables(self.about), {path.name: table_state(path) for path in map(self._path, self.thresholds)})
         write_json(self.about, {**made, "finished": now()})
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lsd_experiments import intensity
 from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.advice import convert_command
 from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint
 from lsd_experiments.errors import UserError
@@ -23,11 +24,16 @@ FAINT = 1 / 4  # of the joint range: a volume that fills less is named
 
 
 def scaled_samples(
-    samples: Sequence[Sample], asked: Setting | None, checkpoint: Checkpoint | None, lsds: Trained | None
+    samples: Sequence[Sample],
+    asked: Setting | None,
+    checkpoint: Checkpoint | None,
+    lsds: Trained | None,
+    usual: Setting | None = None,
 ) -> tuple[list[Sample], dict[str, Any], str | None]:
     """``samples`` with their ranges, the note for the checkpoints, and a line that says the ranges, if that is worth one.
 
-    If ``asked`` is None, the ranges are those of the ``checkpoint`` that goes on, or of the network that makes the LSDs.
+    If ``asked`` is None, the ranges are those of the ``checkpoint`` that goes on, or of the network that makes the LSDs; where
+    there is neither, what ``usual`` says of the dataset.
 
     :raises UserError: if raw is of one value, or ``asked`` is another range than that of the network that makes the LSDs
     """
@@ -37,7 +43,7 @@ def scaled_samples(
     said = []
     for kind, volumes in _by_kind([sample.raw for sample in samples]).items():
         data = _held(volumes, asked)
-        found, why = _range(volumes, data, asked, before)
+        found, why = _range(volumes, data, asked, before, usual)
         _check_lsds(volumes[0], found, asked, lsds)
         ranges[kind], held[kind] = found, data
         if why:
@@ -63,17 +69,22 @@ def _held(volumes: Sequence[Volume], asked: Setting | None) -> Range:
     low, high = min(low for low, _ in each), max(high for _, high in each)
     for volume, (least, most) in zip(volumes, each, strict=True):
         if most - least < FAINT * (high - low):
-            logger.warning("%s holds %s, all volumes of its type %s: it will be faint. Scale it by 01_data/convert.py --range",
-                           volume.name, intensity.show((least, most)), intensity.show((low, high)))
+            logger.warning("%s holds %s, all volumes of its type %s: it will be faint. Scale it: %s",
+                           volume.name, intensity.show((least, most)), intensity.show((low, high)),
+                           convert_command(volume, "--range", f"{least:.17g}", f"{most:.17g}", "--dtype", "uint8"))
     return low, high
 
 
-def _range(volumes: Sequence[Volume], data: Range, asked: Setting | None, before: Checkpoint | TorchCheckpoint | None
-           ) -> tuple[Range, str]:
+def _range(
+    volumes: Sequence[Volume], data: Range, asked: Setting | None, before: Checkpoint | TorchCheckpoint | None,
+    usual: Setting | None
+) -> tuple[Range, str]:
     """The range of volumes of one type, and in words where it comes from; nothing of uint8's own, which nobody doubts."""
     dtype = volumes[0].dtype
     if asked is not None:
         return intensity.by_setting(volumes, asked), "as --raw-range says"
+    if usual is not None and before is None:
+        return intensity.by_setting(volumes, usual), "as dataset.toml says"
     note = before.record.get(NOTE) if before else None
     noted = intensity.noted_range(note, dtype)
     own = noted is None and dtype == "uint8"

@@ -1,44 +1,78 @@
 """Which layers show a volume, by what kind of volume it is.
 
-Affinities and LSDs are [c, z, y, x], red, green and blue being channels 0, 1, 2 (z, y, x). Of the ten LSD channels, 3
-to 5 (variances), 6 to 8 (correlations) and 9 (size) have hidden layers of their own.
+What a network predicts, or is trained towards, is [c, z, y, x]; each target says which channels are red, green and blue. Of
+several layers, such as those of LSDs, only the first one is visible.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume
+from lsd_experiments import targets
+from lsd_experiments.arrays import Volume, check_ids, check_labels, has_dataset, open_volume
 from lsd_experiments.geometry import Box
 from lsd_experiments.viewing import shaders
 from lsd_experiments.viewing.lazy import dimensions, local_volume, voxel_offset
 from lsd_experiments.viewing.skeletons import SkeletonView, skeleton_layer
 
 SAMPLE = 64  # voxels along each axis, from the volume's centre, whose range sets the contrast
-LSD_LAYERS = {"offset": (0, 1, 2), "variance": (3, 4, 5), "correlation": (6, 7, 8), "size": (9,)}
+# Of labels, by their name: the masks in the same group, as create_masks.py and those of XPRESS write them.
+MASKS = {"neuron_ids": ("labels_mask", "unlabeled_mask"),
+         "training_gt_labels": ("training_gt_labels_mask", "training_gt_unlabeled_mask")}
 
 
 class Kind(Enum):
-    """What a volume shows."""
+    """What a volume shows that is of no target."""
 
     RAW = "raw"
-    AFFS = "affs"
-    LSDS = "lsds"
     LABELS = "labels"
     MASK = "mask"
 
 
 @dataclass(frozen=True)
 class View:
-    """A volume to be shown as ``name``; ``kind`` None: guessed from its dataset's name and type."""
+    """A volume to be shown as ``name``.
+
+    ``kind``: None is guessed from its dataset's name and type. ``masks``: of labels, on the same voxels; negative ids are 0
+    where one of them is.
+    """
 
     name: str
     volume: Volume
-    kind: Kind | None = None
+    kind: Kind | targets.Kind | None = None
     visible: bool = True
+    masks: tuple[Volume, ...] = ()
+
+
+def checked(view: View) -> View:
+    """``view`` with its kind, and of labels with the masks that lie beside them.
+
+    :raises UserError: if it is to show labels that are none, or hold negative ids that no mask takes out
+    """
+    kind = view.kind or guess_kind(view.volume)
+    if kind is not Kind.LABELS:
+        return replace(view, kind=kind)
+    check_labels(view.volume)
+    masks = tuple(_masks_of(view.volume)) if view.volume.dtype.kind == "i" else ()
+    check_ids(view.volume, masks)
+    return replace(view, kind=kind, masks=masks)
+
+
+def _masks_of(labels: Volume) -> Iterator[Volume]:
+    """The masks beside ``labels`` that are of the same voxels."""
+    group, _, name = labels.dataset.rpartition("/")
+    container, dataset = labels.place
+    for mask in MASKS.get(name, ()) if dataset else ():
+        path = f"{group}/{mask}".lstrip("/")
+        if has_dataset(container, path):
+            found = open_volume(container, path)
+            if (found.shape, found.channels, found.voxel_size, found.offset) == (
+                    labels.shape, None, labels.voxel_size, labels.offset):
+                yield found
 
 
 def layers(view: View | SkeletonView) -> Iterator[tuple[str, Any, bool]]:
@@ -49,42 +83,42 @@ def layers(view: View | SkeletonView) -> Iterator[tuple[str, Any, bool]]:
         yield view.name, skeleton_layer(view.skeletons), view.visible
         return
     kind = view.kind or guess_kind(view.volume)
-    source = _source(view.volume, kind is Kind.LABELS)
+    source = _source(view, kind)
     if kind is Kind.LABELS:
         yield view.name, neuroglancer.SegmentationLayer(source=source), view.visible
     elif kind is Kind.MASK:
         yield view.name, neuroglancer.ImageLayer(source=source, shader=shaders.MASK, opacity=1.0), view.visible
     elif kind is Kind.RAW:
         yield view.name, _image(source, shaders.GREY, view.volume), view.visible
-    elif kind is Kind.AFFS:
-        shader = shaders.rgb(tuple(range(min(3, view.volume.channels or 1))))
-        yield view.name, _image(source, shader, view.volume), view.visible
     else:
-        yield from _lsd_layers(view, source)
+        yield from _target_layers(view, source, kind)
 
 
-def guess_kind(volume: Volume) -> Kind:
+def guess_kind(volume: Volume) -> Kind | targets.Kind:
     """The kind by the dataset's name, or else by channels and type."""
     name = volume.dataset.rsplit("/", 1)[-1] or "raw"
     if name in ("s0", "0"):
         name = volume.dataset.rsplit("/", 2)[-2]
-    if ("embedding" in name or "lsd" in name) and volume.channels == 10:
-        return Kind.LSDS
-    if volume.channels is not None and volume.channels > 1:
-        return Kind.AFFS
+    for target in targets.KNOWN:
+        if target.is_shown_by(name, volume.channels):
+            return target
     if "mask" in name:
         return Kind.MASK
-    if volume.channels is not None or volume.dtype.kind not in "iu":
+    if "raw" in name or volume.channels is not None or volume.dtype.kind not in "iu":
         return Kind.RAW
     is_named_so = any(part in name for part in ("ids", "labels", "seg", "fragments"))
-    return Kind.LABELS if is_named_so or volume.dtype.itemsize >= 4 else Kind.RAW
+    is_wide = volume.dtype.itemsize >= 4 and (volume.dtype.kind == "u" or _centre(volume).min() >= 0)
+    return Kind.LABELS if is_named_so or is_wide else Kind.RAW
 
 
-def _lsd_layers(view: View, source: Any) -> Iterator[tuple[str, Any, bool]]:
-    for name, channels in LSD_LAYERS.items():
-        if max(channels) < (view.volume.channels or 0):
-            shader = shaders.rgb(channels) if len(channels) > 1 else shaders.heat(channels[0])
-            yield f"{view.name} {name}", _image(source, shader, view.volume), view.visible and name == "offset"
+def _target_layers(view: View, source: Any, target: targets.Kind) -> Iterator[tuple[str, Any, bool]]:
+    visible = view.visible
+    for name, channels in target.views.items():
+        present = tuple(channel for channel in channels if channel < (view.volume.channels or 1))
+        if present:
+            shader = shaders.heat(present[0]) if len(channels) == 1 else shaders.rgb(present)
+            yield view.name + name, _image(source, shader, view.volume), visible
+            visible = False
 
 
 def _image(source: Any, shader: str, volume: Volume) -> Any:
@@ -97,8 +131,7 @@ def _image(source: Any, shader: str, volume: Volume) -> Any:
 
 def contrast(volume: Volume) -> tuple[float, float]:
     """The values shown as black and white: 0 and 255 for uint8 that uses more than 0 and 1, else the centre's range."""
-    begin = tuple(max(0, (n - SAMPLE) // 2) for n in volume.shape)
-    sample = volume.read(Box.of_shape((SAMPLE,) * 3, begin).intersect(volume.box))
+    sample = _centre(volume)
     finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if sample.dtype == np.uint8:
@@ -110,11 +143,18 @@ def contrast(volume: Volume) -> tuple[float, float]:
     return (low, high) if low < high else (low, low + 1)
 
 
-def _source(volume: Volume, is_segmentation: bool) -> Any:
+def _centre(volume: Volume) -> NDArray[Any]:
+    """A sample of the voxels."""
+    begin = tuple(max(0, (n - SAMPLE) // 2) for n in volume.shape)
+    return volume.read(Box.of_shape((SAMPLE,) * 3, begin).intersect(volume.box))
+
+
+def _source(view: View, kind: Kind) -> Any:
     """The data source; where the offset is not on the voxel grid, moved by what is left of it."""
     import neuroglancer
 
-    source = local_volume(volume, is_segmentation)
+    volume = view.volume
+    source = local_volume(volume, kind is Kind.LABELS, view.masks, kind is Kind.MASK)
     left = [o / v - n for o, v, n in zip(volume.offset, volume.voxel_size, voxel_offset(volume), strict=True)]
     if max(map(abs, left)) < 1e-3:
         return source

@@ -1,16 +1,21 @@
 """The command behind 02_train/*/*/view_batch.py: all arrays of training snapshots (``snapshots/batch_<n>.hdf``)."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from lsd_experiments import cli
 from lsd_experiments.arrays import list_datasets, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.viewing.layers import View
+from lsd_experiments.targets import KNOWN
+from lsd_experiments.viewing.layers import View, checked
 from lsd_experiments.viewing.server import add_server_options, serve
 
+logger = logging.getLogger(__name__)
 SHOWN_FIRST = ("volumes/raw", "volumes/labels/neuron_ids")
-PREDICTIONS = ("pred_affinities", "pred_embedding", "pred_lsds")  # the first that there is, is visible over raw
+# The first that there is, is visible over raw: affinities before LSDs.
+PREDICTIONS = [f"pred_{name}" for target in reversed(KNOWN) for name in ([target.snapshot_name] if target.snapshot_name else
+                                                                         target.published_names)]
 
 
 def main(description: str | None = None, directory: Path = Path()) -> None:
@@ -39,14 +44,23 @@ def newest(directory: Path) -> str:
 
 
 def batch_views(files: list[str]) -> list[View]:
-    """All arrays of the snapshots ``files``; raw and one prediction are visible."""
-    views = []
+    """All arrays of the snapshots ``files``, but for those that cannot be shown; raw and one prediction are visible."""
+    views: list[View] = []
+    errors: list[UserError] = []
     for file in files:
-        datasets = list_datasets(file)
+        datasets = list_datasets(file) or [""]  # a crop of one dataset
         first = [name for name in SHOWN_FIRST if name in datasets]
         prefix = f"{Path(file).stem} " if len(files) > 1 else ""
         prediction = next((name for name in PREDICTIONS if f"volumes/{name}" in datasets), None)
         for dataset in [*first, *(name for name in datasets if name not in first)]:
-            name = dataset.rsplit("/", 1)[-1]
-            views.append(View(prefix + name, open_volume(file, dataset), visible=name in ("raw", prediction)))
+            try:
+                volume = open_volume(file, dataset)
+                name = volume.dataset.rsplit("/", 1)[-1]
+                views.append(checked(View(prefix + name, volume, visible=name in ("raw", prediction))))
+            except UserError as error:
+                errors.append(error)
+    if errors and not views:
+        raise errors[0]
+    for refusal in errors:
+        logger.warning("not shown: %s", refusal)
     return views

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from lsd_experiments import cli
-from lsd_experiments.arrays import list_datasets, open_volume
+from lsd_experiments.arrays import has_dataset, list_datasets, open_volume
 from lsd_experiments.arrays.opening import HDF5_SUFFIXES
 from lsd_experiments.checkpoints import SUFFIX
-from lsd_experiments.datasets.fetched import fetched_volumes
 from lsd_experiments.errors import UserError
+from lsd_experiments.fetching.fetched import fetched_volumes
 from lsd_experiments.skeletons import read_skeletons
-from lsd_experiments.viewing.layers import Kind, View, guess_kind
+from lsd_experiments.viewing.layers import Kind, View, checked
 from lsd_experiments.viewing.options import Named, add_file_options, named_files
 from lsd_experiments.viewing.server import add_server_options, serve
 from lsd_experiments.viewing.skeletons import SkeletonView
@@ -85,8 +85,8 @@ def dataset_views(file: str, datasets: Sequence[str], titled: bool = False) -> l
     """The ``datasets`` of ``file``; all but masks are visible."""
     prefix = f"{Path(file).stem} " if titled else ""
     volumes = [open_volume(file, dataset) for dataset in datasets]
-    return [View(prefix + dataset.strip("/").rsplit("/", 1)[-1], volume, visible=guess_kind(volume) is not Kind.MASK)
-            for dataset, volume in zip(datasets, volumes, strict=True)]
+    views = [checked(View(prefix + (volume.dataset.rsplit("/", 1)[-1] or Path(file).stem), volume)) for volume in volumes]
+    return [replace(view, visible=view.kind is not Kind.MASK) for view in views]
 
 
 def containers_in(directory: Path) -> list[str]:
@@ -145,21 +145,19 @@ def data_views(containers: list[str], titled: bool = False, lenient: bool = Fals
 
 
 def _views(container: str, prefix: str) -> Iterator[View]:
-    present = list_datasets(container)
-    named = [name for name in SHOWN if name in present]
+    named = [name for name in SHOWN if has_dataset(container, name)] if any(list_datasets(container)) else []
     if not named:
         volume = open_volume(container, default="volumes/raw")
-        yield View(prefix + (volume.dataset or "raw"), volume)
+        yield checked(View(prefix + (volume.dataset or "raw"), volume))
     errors: list[UserError] = []
     for name in named:
         kind = SHOWN[name]
+        is_first = kind is not Kind.RAW or name == next(other for other in named if SHOWN[other] is Kind.RAW)
         try:
-            volume = open_volume(container, name)
+            yield checked(View(prefix + name.rsplit("/", 1)[-1], open_volume(container, name), kind,
+                               visible=is_first and kind is not Kind.MASK))
         except UserError as error:
             errors.append(error)
-            continue
-        is_first = kind is not Kind.RAW or name == next(other for other in named if SHOWN[other] is Kind.RAW)
-        yield View(prefix + name.rsplit("/", 1)[-1], volume, kind, visible=is_first and kind is not Kind.MASK)
     if len(errors) == len(named) and errors:
         raise errors[0]
     for refusal in errors:

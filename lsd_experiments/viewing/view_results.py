@@ -4,16 +4,19 @@ import argparse
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lsd_experiments import cli
 from lsd_experiments.arrays import Volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.viewing.layers import View
+from lsd_experiments.targets import KNOWN
+from lsd_experiments.viewing.layers import View, checked
 from lsd_experiments.viewing.server import add_server_options, serve
 
 # The layers' order, by the last part of their datasets' names; what fits none comes last.
-ORDER = (r"raw", r"(pred_)?aff.*", r"(pred_)?(lsds|embedding).*", r"fragments.*", r"seg.*", r"(neuron_ids|labels)", r".*mask")
+PREDICTED = (rf"(pred_)?({target.named}).*" for target in reversed(KNOWN))
+ORDER = (r"raw", *PREDICTED, r"fragments.*", r"seg.*", r"(neuron_ids|labels)", r".*mask")
 VISIBLE = (r"raw", r"seg.*", r"(neuron_ids|labels)")  # the newest of each; of the last two, only one
 
 logger = logging.getLogger(__name__)
@@ -41,36 +44,41 @@ def result_views(names: list[str]) -> list[View]:
 
     Visible are raw and the newest segmentation, or the labels if there is none.
     """
-    volumes = {volume.name: volume for name in names for volume in _volumes(name)}
-    titled = sorted(((_title(volume), volume) for volume in volumes.values()), key=lambda item: _rank(item[0]))
-    visible = [_newest([v for title, v in titled if re.fullmatch(pattern, title)]) for pattern in VISIBLE]
-    shown = {visible[0], visible[1] or visible[2]}
-    return [View(title, volume, visible=volume.name in shown) for title, volume in titled]
+    found = {(view.volume.name, view.volume.region): view for name in names for view in _views(name)}  # crops are volumes, too
+    views = sorted(found.values(), key=lambda view: _rank(view.name))
+    visible = [_newest([view for view in views if re.fullmatch(pattern, view.name)]) for pattern in VISIBLE]
+    shown = [visible[0], visible[1] or visible[2]]
+    return [replace(view, visible=any(view is other for other in shown)) for view in views]
 
 
-def _newest(volumes: list[Volume]) -> str | None:
-    """The name of the volume that a stage finished last; of volumes that do not say when, the first."""
-    return max(volumes, key=lambda volume: str(volume.attrs.get("finished", ""))).name if volumes else None
+def _newest(views: list[View]) -> View | None:
+    """The one that a stage finished last; of volumes that do not say when, the first."""
+    return max(views, key=lambda view: str(view.volume.attrs.get("finished", "")), default=None)
 
 
-def _volumes(name: str) -> Iterator[Volume]:
+def _views(name: str) -> Iterator[View]:
     """The volume ``container:dataset``, or all of ``container``."""
     container, _, dataset = name.rpartition(":")
     if container and not dataset.startswith("//") and not Path(name).exists():
-        yield open_volume(container, dataset)
+        yield _view(open_volume(container, dataset))
         return
     datasets = list_datasets(name)
     if not any(datasets):
-        yield open_volume(name)
+        yield _view(open_volume(name))
+    errors = []
     for dataset in filter(None, datasets):
         try:
-            yield open_volume(name, dataset)
+            yield _view(open_volume(name, dataset))
         except UserError as error:
-            logger.warning("not shown: %s", error)
+            errors.append(error)
+    if errors and len(errors) == len(datasets):
+        raise errors[0]
+    for refusal in errors:
+        logger.warning("not shown: %s", refusal)
 
 
-def _title(volume: Volume) -> str:
-    return Path(volume.dataset).name or Path(volume.container).stem
+def _view(volume: Volume) -> View:
+    return checked(View(Path(volume.dataset).name or Path(volume.place[0]).stem, volume))
 
 
 def _rank(title: str) -> int:
@@ -87,6 +95,6 @@ def config_names(config: str | None) -> list[str]:
     names = [f"{settings.raw_file}:{settings.raw_dataset}"] if settings.raw_file else []
     names += [settings.out_file] if Path(settings.out_file).exists() else []
     names += [":".join(place) for place in (settings.affs, settings.fragments_place) if place[0] != settings.out_file]
-    if settings.evaluate is not None:
+    if settings.evaluate is not None and settings.evaluate.labels_file is not None:
         names.append(f"{settings.evaluate.labels_file}:{settings.evaluate.labels_dataset}")
     return names

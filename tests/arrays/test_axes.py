@@ -1,6 +1,9 @@
 """What axes are called, and how they lie on disk; where an OME level lies."""
 
+import contextlib
 import json
+import re
+import warnings
 
 import h5py
 import numpy as np
@@ -98,6 +101,32 @@ def test_channels_last_are_read_if_they_are_named(tmp_path) -> None:
     volume = open_volume(tmp_path / "a.zarr")
     assert volume.channels == 3
     np.testing.assert_array_equal(volume.read(), np.moveaxis(values, -1, 0))
+
+
+def _n5_store(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return zarr.N5Store(str(path))
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.n5", "a.h5"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_names_that_the_message_says_work(tmp_path, name, which) -> None:
+    values = np.random.default_rng(0).integers(0, 9, (24, 20, 10, 3), np.uint8)
+    root = h5py.File(tmp_path / name, "w") if name == "a.h5" else zarr.open_group(
+        _n5_store(tmp_path / name) if name == "a.n5" else str(tmp_path / name), mode="w")
+    array = root.create_dataset("raw", data=values, chunks=(8, 8, 8, 3))
+    array.attrs["resolution"] = [5, 10, 40] if name == "a.n5" else [40, 10, 5]
+    if name == "a.h5":
+        root.close()
+    with pytest.raises(UserError, match=r'looks like channels last.*the attribute "axis_names"') as caught:
+        open_volume(tmp_path / name, "raw")
+    names = json.loads(re.findall(r"\[[^]]*\]", str(caught.value))[which])
+    with h5py.File(tmp_path / name, "a") if name == "a.h5" else contextlib.nullcontext(root) as root:
+        root["raw"].attrs["axis_names"] = names
+    volume = open_volume(tmp_path / name, "raw")
+    assert (volume.channels, volume.voxel_size) == ((3, (40, 10, 5)) if which == 0 else (24, (40, 10, 5)))
+    np.testing.assert_array_equal(volume.read(), np.moveaxis(values, -1, 0) if which == 0 else values)
 
 
 def test_a_single_channel(tmp_path, raw) -> None:

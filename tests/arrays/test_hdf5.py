@@ -1,6 +1,8 @@
 """HDF5, chunked and not, and what is damaged."""
 
 import multiprocessing
+import resource
+import zlib
 
 import h5py
 import numpy as np
@@ -84,3 +86,57 @@ def test_a_forked_process_reads(file, sample) -> None:
     with multiprocessing.get_context("fork").Pool(2) as pool:
         for values in pool.map(volume.read, [volume.box] * 4):
             np.testing.assert_array_equal(values, sample.raw)
+
+
+LAYOUTS = {
+    "gzip": {"compression": "gzip"}, "shuffled": {"compression": "gzip", "shuffle": True}, "only shuffled": {"shuffle": True},
+    "plain": {}, "lzf": {"compression": "lzf"}, "fletcher32": {"compression": "gzip", "fletcher32": True},
+    "scaleoffset": {"scaleoffset": 0},  # HDF5 1.14.6 does not read it again where uint8 has a fill value
+}
+
+
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "<i4", "u8", "f2", ">f4", "bool"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_chunks_of_all_kinds(tmp_path, layout, dtype) -> None:
+    """With chunks that are not there, and some that were written without their filter."""
+    if layout == "scaleoffset" and dtype not in ("<i4", "u8"):
+        pytest.skip("for integers")
+    values = np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 200, (2, 5, 7, 9)).astype(dtype)
+    fill = 0 if dtype == "bool" else 3
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        made = root.create_dataset("a", values.shape, dtype, chunks=(1, 2, 4, 5), fillvalue=fill, **LAYOUTS[layout])
+        made[:, :4] = values[:, :4]
+        values[:, 4] = fill
+        if layout == "gzip":
+            made.id.write_direct_chunk((0, 2, 4, 5), np.ones((1, 2, 4, 5), dtype).tobytes(), filter_mask=1)
+            values[0, 2:4, 4:, 5:] = 1
+        made.attrs["resolution"] = (40, 10, 5)
+    volume = open_volume(tmp_path / "a.h5", "a")
+    np.testing.assert_array_equal(volume.read(), values)
+    np.testing.assert_array_equal(volume.read(Box((1, 3, 2), (4, 6, 8))), values[:, 1:4, 3:6, 2:8])
+    for index in ((0, slice(1, 3), 2, slice(None)), (1,), (slice(None), slice(None), slice(0, 7, 3)), (1, slice(2, 2)),
+                  (-1, slice(-3, None), 2)):
+        np.testing.assert_array_equal(volume.array[index], values[index])
+
+
+SIZE = 2 * 7 * 9 * 2  # bytes of a chunk
+WRONG = {
+    "bomb": zlib.compress(bytes(2**26)), "a voxel more": zlib.compress(bytes(SIZE + 2)),
+    "a voxel less": zlib.compress(bytes(SIZE - 2)), "nothing": zlib.compress(b""),
+    "cut off": zlib.compress(bytes(range(SIZE)))[:-4], "no stream": b"x" * 40,
+}
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("content", WRONG.values(), ids=WRONG)
+def test_a_chunk_is_of_its_size(tmp_path, sample, content, shuffle) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        made = root.create_dataset("a", data=sample.raw, chunks=(2, 7, 9), compression="gzip", shuffle=shuffle)
+        made.attrs["resolution"] = (40, 10, 5)
+        made.id.write_direct_chunk((2, 0, 0), content)
+    volume = open_volume(tmp_path / "a.h5", "a")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"a.h5:a: chunk 1.0.0 cannot be read"):
+        volume.read()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # KiB; HDF5 took 64 MiB and more
+    np.testing.assert_array_equal(volume.read(Box((0, 0, 0), (2, 7, 9))), sample.raw[:2])

@@ -11,6 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from lsd_experiments.arrays import list_datasets, open_volume, s3
 from lsd_experiments.errors import UserError
+from lsd_experiments.fetching.s3 import S3Store
 from lsd_experiments.geometry import Box
 
 
@@ -128,6 +129,16 @@ def test_nobody_listens(monkeypatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused_port()}")
     with pytest.raises(UserError, match=r"sample.zarr: cannot be read from http://127.0.0.1:\d+ \(.*AWS_ENDPOINT_URL"):
         open_volume("s3://data/sample.zarr", "volumes/raw")
+
+
+def test_the_password_of_a_server_is_not_told(monkeypatch) -> None:
+    """Messages are logged by workers, too, not only printed."""
+    monkeypatch.setattr(s3, "OPENING", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://ann:hush@127.0.0.1:{unused_port()}")
+    with pytest.raises(UserError, match=r"cannot be read from http://ann:\*\*\*@127.0.0.1") as caught:
+        open_volume("s3://data/sample.zarr", "volumes/raw")
+    assert "hush" not in str(caught.value)
+    assert S3Store("data", "us-east-1").name.startswith("s3://data at http://ann:***@127.0.0.1")
 
 
 @pytest.mark.timeout(60)  # with botocore's own timeouts it would be minutes

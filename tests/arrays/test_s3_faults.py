@@ -1,6 +1,9 @@
 """A bucket whose server is overloaded, breaks connections, or does not list what it has; and names that are no patterns."""
 
 import http.server
+import json
+import pickle
+import re
 import threading
 import urllib.parse
 from dataclasses import dataclass, field
@@ -177,6 +180,51 @@ def test_a_bucket_that_is_read_but_not_listed(bucket, raw) -> None:
         list_datasets("s3://data/a.zarr")
 
 
+def rename(bucket, array, separator=None, said=None):
+    """The chunks of ``array`` as ``separator`` names them, and what its metadata say of that."""
+    meta = json.loads(bucket.objects[f"{array}/.zarray"])
+    meta.pop("dimension_separator", None)
+    meta |= {} if said is None else {"dimension_separator": said}
+    bucket.objects[f"{array}/.zarray"] = json.dumps(meta).encode()
+    for key in [key for key in bucket.objects if separator and re.fullmatch(rf"{re.escape(array)}/\d.*", key)]:
+        bucket.objects[f"{array}/{key.removeprefix(array + '/').replace('.', separator)}"] = bucket.objects.pop(key)
+
+
+@pytest.mark.parametrize("said", [None, ".", "/"])
+@pytest.mark.parametrize("separator", [".", "/"])
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("place", [("s3://data/a.zarr", "volumes/raw"), ("s3://data/a.zarr/volumes/raw", None)])
+def test_chunks_are_found_however_they_are_named(bucket, raw, place, is_listed, separator, said) -> None:
+    bucket.is_listed = is_listed
+    put(bucket, raw, "a.zarr")
+    del bucket.objects["a.zarr/volumes/raw/0.0.0"]
+    rename(bucket, "a.zarr/volumes/raw", separator, said)
+    expected = raw.copy()
+    expected[:2, :3] = 0
+    volume = open_volume(*place)
+    np.testing.assert_array_equal(volume.read(), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(volume)).read(), expected)
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_chunks_of_both_names(bucket, raw, is_listed) -> None:
+    bucket.is_listed = is_listed
+    put(bucket, raw, "a.zarr")
+    bucket.objects["a.zarr/volumes/raw/0/0/0"] = bucket.objects["a.zarr/volumes/raw/1.0.0"]
+    with pytest.raises(UserError, match=r"a.zarr:volumes/raw: has chunks named like 0\.0\.0 and others like 0/0/0"):
+        open_volume("s3://data/a.zarr", "volumes/raw")
+
+
+@pytest.mark.parametrize("said", [None, "/"])
+def test_an_array_without_chunks_is_its_fill_value(bucket, raw, said) -> None:
+    put(bucket, raw, "a.zarr", fill_value=7)
+    rename(bucket, "a.zarr/volumes/raw", said=said)
+    bucket.objects = {key: content for key, content in bucket.objects.items() if not key[-1].isdecimal()}
+    for bucket.is_listed in (True, False):
+        bucket.plan = {"volumes/raw/": [503]}
+        assert (open_volume("s3://data/a.zarr", "volumes/raw").read() == 7).all()
+
+
 def test_what_is_refused_in_a_bucket_that_is_listed_is_not_absent(bucket, raw) -> None:
     put(bucket, raw, "a.zarr")
     volume = open_volume("s3://data/a.zarr", "volumes/raw")
@@ -196,3 +244,11 @@ def test_names_are_no_patterns(bucket, raw) -> None:
         assert list_datasets(f"s3://data/{name}.zarr") == [f"volumes/{name}"]
     with pytest.raises(UserError, match="no zarr or N5 there"):
         open_volume("s3://data/a?b.zarr", "volumes/a5b")
+
+
+def test_zarr_3_is_said(bucket, raw) -> None:
+    put(bucket, raw, "a.zarr")
+    bucket.objects |= {"b.zarr/zarr.json": b"{}", "a.zarr/zarr.json": b"{}"}
+    with pytest.raises(UserError, match=r"s3://data/b.zarr: zarr format 3 is not read\. Write it again in format 2"):
+        open_volume("s3://data/b.zarr", "volumes/raw")
+    np.testing.assert_array_equal(open_volume("s3://data/a.zarr", "volumes/raw").read(), raw)

@@ -1,5 +1,7 @@
 """Raw in [0, 1]."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,17 @@ def test_no_values() -> None:
 def test_what_is_no_raw(values, message) -> None:
     with pytest.raises(UserError, match=message):
         to_unit_range(values, name="em.zarr")
+
+
+@pytest.mark.parametrize("raw", [np.array([-3, 0, 5], np.int16), np.array([2**40, 2**41]), np.array([True, False]),
+                                 np.array([7, 7])])
+def test_what_the_message_says_works(raw) -> None:
+    import lsd_experiments.intensity
+
+    with pytest.raises(UserError, match=r"In Python, lsd_experiments\.intensity\.scale") as caught:
+        to_unit_range(raw, np.int64)
+    said = re.search(r"In Python, (.*) makes", str(caught.value))[1]
+    scaled = eval(said, {"lsd_experiments": lsd_experiments, "raw": raw})  # as printed
+    assert (scaled.dtype, scaled.min()) == (np.float32, 0)
+    np.testing.assert_array_equal(to_unit_range(scaled), scaled)
+    assert scaled.max() == (raw.max() > raw.min())

@@ -1,10 +1,7 @@
 """inspect_checkpoint.py, and train.py on top of a published checkpoint, as real processes."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -16,19 +13,14 @@ from lsd_experiments.checkpoints import read_checkpoint, resolve
 from lsd_experiments.checkpoints.inspect_command import describe
 from lsd_experiments.checkpoints.inspection import inspect
 from lsd_experiments.errors import UserError
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[2]
 SETUPS = ROOT / "02_train"
 
 
 def run(script, *arguments, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, str(script), *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    return run_script(script, *arguments, cwd=cwd)
 
 
 @pytest.fixture

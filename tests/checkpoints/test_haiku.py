@@ -14,6 +14,7 @@ from lsd_experiments.checkpoints import find_checkpoint, load_checkpoint
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.xpress.haiku import haiku_names, read_haiku
 from lsd_experiments.networks import Head, Network
+from tests.scripts import run_script
 
 NETWORK = Network(2, 2, ((2, 2, 2), (2, 2, 2)), (Head("affs", 4, predicted=3),), architecture="funlib")
 COMMAND = "02_train/import_checkpoint.py"
@@ -22,6 +23,7 @@ COMMAND = "02_train/import_checkpoint.py"
 WRITER = """
 import collections, pickle, sys, types
 import numpy as np
+from tests.scripts import run_script
 
 def module(name, **values):
     for end in range(1, name.count(".") + 2):
@@ -175,8 +177,7 @@ def test_the_command_imports_what_gives_the_published_networks_output(arrays, ma
     shutil.copy("02_train/xpress/dataset.toml", setup.parent)
     networks.write(NETWORK, "train_net", NETWORK.smallest_input_shape, setup)
     pickled = make_pickle(arrays)
-    command = [sys.executable, COMMAND, str(setup), str(pickled)]
-    ran = subprocess.run(command, capture_output=True, text=True)
+    ran = run_script(COMMAND, setup, pickled)
     assert (ran.returncode, ran.stdout.strip()) == (0, str(setup / "train_net_checkpoint_320.weights.h5")), ran.stderr
     checkpoint = find_checkpoint(setup)
     assert (checkpoint.iteration, checkpoint.network) == (320, NETWORK)
@@ -194,7 +195,7 @@ def test_the_command_imports_what_gives_the_published_networks_output(arrays, ma
     expected = jax_unet(arrays, np.moveaxis(raw, -1, 1))
     assert expected.std() > 0.01
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    again = subprocess.run(command, capture_output=True, text=True)
+    again = run_script(COMMAND, setup, pickled)
     assert again.returncode == 2
     assert "is there already" in again.stderr
 

@@ -21,6 +21,7 @@ from lsd_experiments.checkpoints import (
     save_checkpoint,
 )
 from lsd_experiments.checkpoints.own import optimizer_steps
+from lsd_experiments.checkpoints.seal import LENGTH
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Network
 
@@ -167,6 +168,65 @@ def test_damage_to_what_is_read_later_is_named(trained, tmp_path):
         assert "\n" not in str(raised.value)
 
 
+def test_each_changed_or_missing_byte_is_found_before_hdf5_sees_it(trained, tmp_path, monkeypatch):
+    path = save_checkpoint(trained, tmp_path, NETWORK, 4, {})
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    assert whole.endswith(b" bytes before\n")
+    lengths = {*range(0, len(whole), len(whole) // 100), *range(len(whole) - LENGTH + 1, len(whole))}
+    variants = [whole[:length] for length in sorted(lengths)] + [whole + b"\n", bytes(len(whole))]
+    places = [*range(64), *range(len(whole) - LENGTH, len(whole)), *random.integers(len(whole), size=300)]
+    for number, place in enumerate(places):
+        changed = bytearray(whole)
+        for at in (place, *random.integers(len(whole), size=number % 3)):
+            changed[at] ^= 1 << random.integers(8)
+        variants.append(bytes(changed))
+    with monkeypatch.context() as closed:
+        closed.setattr(h5py, "File", lambda *_: pytest.fail("HDF5 saw it"))
+        for variant in variants:
+            path.write_bytes(variant)
+            with pytest.raises(UserError, match=r"_4\.weights\.h5: is not a checkpoint written by train\.py, or dama") as raised:
+                find_checkpoint(tmp_path)
+            assert str(raised.value).isprintable()
+    path.write_bytes(whole)
+    load_checkpoint(compiled(), path)
+
+
+def test_a_checkpoint_without_checksum_loads_whatever_its_weights_are(trained, tmp_path):
+    """Those of before have none, and those that h5py changed; of them, nobody can tell that a byte is another."""
+    path = save_checkpoint(trained, tmp_path, NETWORK, 4, {})
+    whole = path.read_bytes()
+    changed = bytearray(whole)
+    changed[whole.index(np.asarray(trained.get_weights()[0]).tobytes())] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(UserError, match="its checksum is not that of its bytes"):
+        load_checkpoint(compiled(), path)
+    for content in (whole[:-LENGTH], changed[:-LENGTH]):
+        path.write_bytes(content)
+        model = compiled()
+        load_checkpoint(model, path)
+        is_same = [np.array_equal(a, b) for a, b in zip(trained.get_weights(), model.get_weights(), strict=True)]
+        assert all(is_same) == (content == whole[:-LENGTH])
+    path.write_bytes(whole)
+    with h5py.File(path, "r+") as file:
+        file.attrs["remark"] = "mine"
+    assert not path.read_bytes().endswith(b" bytes before\n")
+    assert read_checkpoint(path).iteration == 4
+
+
+def test_a_copy_elsewhere_keeps_its_checksum(trained, tmp_path):
+    copy = tmp_path / "elsewhere" / "best.weights.h5"
+    copy.parent.mkdir()
+    copy.write_bytes(save_checkpoint(trained, tmp_path, NETWORK, 4, {}).read_bytes())
+    assert read_checkpoint(copy).iteration == 4
+    with copy.open("r+b") as file:
+        file.seek(3000)
+        byte = file.read(1)
+        file.seek(3000)
+        file.write(bytes([byte[0] ^ 4]))
+    with pytest.raises(UserError, match=r"best\.weights\.h5: .*its checksum is not that of its bytes"):
+        load_checkpoint(compiled(), copy)
+
+
 def test_killed_while_saving_all_checkpoints_stay_readable(tmp_path):
     """A process does nothing but save, and is killed at moments that nobody chose."""
     from pathlib import Path
@@ -205,7 +265,7 @@ def test_a_save_that_fails_leaves_the_older_one_and_nothing_else(trained, tmp_pa
     def full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(own, "_sync", full)
+    monkeypatch.setattr(own, "sync", full)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(trained, tmp_path, NETWORK, 2, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -21,7 +21,6 @@ import sys
 import numpy as np
 from lsd_experiments import frameworks
 frameworks.import_keras()
-import keras
 from lsd_experiments.checkpoints import load_checkpoint, find_checkpoint
 for directory in sys.argv[1:]:
     checkpoint = find_checkpoint(directory)
@@ -38,7 +37,6 @@ for directory in sys.argv[1:]:
         output = np.moveaxis(np.asarray(found[head.name])[0], -1, 0)
         assert output.shape == expected.shape and expected.std() > 1e-4
         print(head.name, np.abs(output - expected).max())
-assert keras.backend.backend() == "tensorflow" or "tensorflow" not in sys.modules
 """
 
 
@@ -230,10 +228,10 @@ def test_damaged_weights_are_not_loaded_in_silence(make):
     path = make(fmaps=(2, 4), factors=((1, 2, 2),))
     bundle = open_bundle(path)
     data = bytearray(bundle.data[0].read_bytes())
-    data[bundle.entries["setup01/unet_up_1_to_0/kernel"].offset] ^= 1
+    data[data.index(bundle.read("setup01/unet_up_1_to_0/kernel").tobytes())] ^= 1
     bundle.data[0].write_bytes(data)
     network = read_checkpoint(path).network  # names and shapes are whole
-    with pytest.raises(UserError, match="is damaged: the checksum of setup01/unet_up_1_to_0/kernel"):
+    with pytest.raises(UserError, match="setup01/unet_up_1_to_0/kernel cannot be read: the files are damaged"):
         load_checkpoint(network.build(network.smallest_input_shape), path)
 
 

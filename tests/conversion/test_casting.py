@@ -13,6 +13,8 @@ from lsd_experiments.arrays import check_labels, list_datasets, open_volume, rea
 from lsd_experiments.conversion import command
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.xpress import masks as xpress
+from lsd_experiments.fitting import check_raw
+from lsd_experiments.training import ranges
 
 from .conftest import OFFSET, SHAPE, VOXEL_SIZE
 
@@ -252,3 +254,31 @@ def test_options_are_in_the_help(capsys):
         command._parser(None).parse_args(["--help"])
     said = capsys.readouterr().out
     assert all(option in said for option in ("--dtype", "--range LOW HIGH", "--channel N", "--exclude ID"))
+
+
+@pytest.mark.parametrize("name", ["in.zarr", "in it.n5", "in.h5"])
+def test_the_command_for_raw_with_channels_works(write, convert, tmp_path, name):
+    values = np.random.default_rng(0).integers(0, 255, (2, *SHAPE), np.uint8)
+    raw = open_volume(*write(name, values))
+    with pytest.raises(UserError, match=r"has 2 channels; raw is \[z, y, x\]") as caught:
+        check_raw(raw, "volumes/raw")
+    arguments = shlex.split(str(caught.value).rpartition("convert.py ")[2])
+    convert(*arguments)
+    made = open_volume(arguments[2], arguments[3])
+    check_raw(made, "volumes/raw")
+    np.testing.assert_array_equal(made.read(), values[0])
+    assert (made.voxel_size, made.offset) == (raw.voxel_size, raw.offset)
+
+
+def test_the_command_for_faint_raw_works(write, convert, tmp_path, caplog):
+    values = np.random.default_rng(0).integers(-2000, 2000, SHAPE, np.int16)
+    full = open_volume(*write("full.zarr", values))
+    faint = open_volume(*write("faint.zarr", (values // 10).astype(np.int16)))
+    assert ranges._held([full, faint], None) == (values.min(), values.max())
+    (said,) = [message for message in caplog.messages if "it will be faint" in message]
+    assert said.startswith(faint.name)
+    arguments = shlex.split(said.rpartition("convert.py ")[2])
+    convert(*arguments)
+    made = open_volume(arguments[2], arguments[3]).read()
+    assert (made.dtype, made.min(), made.max()) == (np.uint8, 0, 255)
+    assert np.abs(made / 255 - (values // 10 + 200) / 399).max() < 0.01

@@ -17,6 +17,7 @@ from lsd_experiments.conversion import View, view, writing
 from lsd_experiments.conversion import convert as write_view
 from lsd_experiments.errors import UserError
 from tests import disks
+from tests.scripts import run_script
 
 from .conftest import DATASET, OFFSET, SHAPE, VOXEL_SIZE
 
@@ -24,7 +25,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "01_data/convert.py"
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
+    return run_script(SCRIPT, *arguments)
 
 
 def test_the_published_commands(write, values, tmp_path):

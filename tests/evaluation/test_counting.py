@@ -1,6 +1,7 @@
 """Contingency tables against counting in Python, in blocks and relabelled."""
 
 import collections
+import re
 
 import numpy as np
 import pytest
@@ -97,3 +98,14 @@ def test_a_refused_block_leaves_the_counts_as_they_are():
     with pytest.raises(UserError, match="both to one region"):
         counter.add(np.array([1, 2]), np.array([1]))
     assert as_dict(counter.contingency()) == {(1, 1): 1}
+
+
+@pytest.mark.parametrize("which", ["segmentation", "labels"])
+def test_what_the_message_about_types_says_works(which):
+    values = {"segmentation": np.array([1, 2]), "labels": np.array([3, 3])}
+    values[which] = values[which].astype(np.float64)
+    with pytest.raises(UserError, match=f"ids of the {which} are of type float64") as caught:
+        contingency(**values)
+    said = re.search(r"pass (.*)", str(caught.value))[1]
+    values[which] = eval(said, dict(values))  # as printed
+    assert as_dict(contingency(**values)) == {(1, 3): 1, (2, 3): 1}

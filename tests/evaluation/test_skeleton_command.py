@@ -8,8 +8,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -23,6 +21,7 @@ from lsd_experiments.evaluation.skeleton_volumes import nodes_in
 from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.skeletons import Skeletons, write_skeletons
+from tests.scripts import run_script
 
 SCRIPT = Path(__file__).resolve().parents[2] / "03_predict" / "evaluate_skeletons.py"
 VOXEL, OFFSET = (40.0, 4.6, 9.0), (400.0, 900.0, 1800.0)
@@ -57,8 +56,7 @@ def put(path, values, dataset="seg", attrs=None):
 
 
 def evaluate(*arguments):
-    command = [sys.executable, SCRIPT, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return run_script(SCRIPT, *arguments)
 
 
 def output(*arguments):

@@ -4,11 +4,14 @@
     skeleton 1    4---5                10 nm, 50 nm beside it
 """
 
+import re
+
 import numpy as np
 import pytest
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import evaluate_luts, evaluate_segmentation, evaluate_skeletons
+from lsd_experiments.evaluation.node_objects import check_nodes
 from lsd_experiments.skeletons import Skeletons
 
 TWO = Skeletons.of([(0, 0, 0), (0, 0, 10), (0, 0, 20), (0, 0, 30), (0, 50, 0), (0, 50, 10)], [(0, 1), (1, 2), (2, 3), (4, 5)])
@@ -222,3 +225,11 @@ def draw(skeletons, volume, voxels):
         for node in np.flatnonzero(skeletons.components == component):
             drawn[tuple(voxels[node])] = component
     return np.array(segments), drawn
+
+
+def test_what_the_message_about_types_says_works():
+    ids = np.array([1.0, 2.0])
+    with pytest.raises(UserError, match="the segments under the nodes are of type float64") as caught:
+        check_nodes(ids, 2)
+    said = re.search(r"pass (.*)", str(caught.value))[1]
+    assert check_nodes(eval(said, {"ids": ids}), 2).tolist() == [1, 2]  # as printed

@@ -1,8 +1,6 @@
 """Volumes on disk: anisotropic voxels, offsets that are not zero, a segmentation smaller than the labels."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import evaluate_segmentation, evaluate_volumes
 from lsd_experiments.geometry import Box
+from tests.scripts import run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 VOXEL = (40.0, 4.6, 9.0)
@@ -88,8 +87,7 @@ def test_unfit_volumes(container):
 
 
 def evaluate(*arguments):
-    return subprocess.run([sys.executable, ROOT / "03_predict" / "evaluate_volumes.py", *map(str, arguments)],
-                          capture_output=True, text=True, timeout=120, check=False)
+    return run_script(ROOT / "03_predict" / "evaluate_volumes.py", *arguments)
 
 
 def test_the_command(container, arrays, tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests import secrets
 from tests.faults.databases import KINDS, open_database
 from tests.faults.running import Run
 from tests.faults.scene import make_scene, write_config
@@ -26,8 +27,8 @@ def database(request):
 
 @pytest.fixture(scope="session")
 def reference(scene, tmp_path_factory):
-    """The directory of an undisturbed run on SQLite. Not to be changed."""
+    """The directory of an undisturbed run on SQLite, beside its log. Not to be changed. It has secrets that it has no use for."""
     directory = tmp_path_factory.mktemp("undisturbed") / "reference"
-    run = Run(write_config(directory, scene), directory.with_suffix(".log"))
+    run = Run(write_config(directory, scene), directory.with_suffix(".log"), **secrets.ENVIRONMENT)
     assert run.wait() == 0, run.text()
     return directory

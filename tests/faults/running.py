@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -47,6 +48,14 @@ class Run:
         except psutil.NoSuchProcess:
             found = []
         self._seen.update(found)
+        return found
+
+    def commands(self) -> list[str]:
+        """The words of the commands of all processes below the run, which everybody on the machine may read."""
+        found: list[str] = []
+        for process in self.descendants():
+            with suppress(psutil.NoSuchProcess):  # it ended
+                found += process.cmdline()
         return found
 
     def victims(self, target: str) -> list[psutil.Process]:

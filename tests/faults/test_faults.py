@@ -10,7 +10,7 @@ import pytest
 
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.rag.session import RETRY_VARIABLE
-from tests import disks
+from tests import disks, secrets
 from tests.faults.comparing import compare_files, compare_graphs, read_graph
 from tests.faults.databases import open_database
 from tests.faults.running import DELAYS, Progress, Run, wait_until
@@ -126,6 +126,7 @@ def test_a_database_that_goes_away(scene, reference, tmp_path, stage, returns):
         run = Run(config, tmp_path / "away.log", delays=DELAYS, **({} if returns else {RETRY_VARIABLE: "3"}))
         assert wait_until(lambda: progress.done(stage) >= SOME, run), run.text()
         assert progress.done(stage) < progress.total(stage), "too late"
+        commands = run.commands()
         database.server.stop()
         if returns:
             time.sleep(2)
@@ -139,6 +140,14 @@ def test_a_database_that_goes_away(scene, reference, tmp_path, stage, returns):
             database.server.restart()
         run = Run(config, tmp_path / "again.log")
         assert run.wait() == 0, run.text()
-        assert_same(reference, directory, database.graph(directory), without="/affs/")
-    logs = [tmp_path / "away.log", tmp_path / "again.log", *(directory / "out.zarr" / ".blockwise").rglob("*")]
-    assert not [path for path in logs if path.is_file() and PASSWORD.encode() in path.read_bytes()]
+        graph = database.graph(directory)
+        assert_same(reference, directory, graph, without="/affs/")
+    assert secrets.told([tmp_path], PASSWORD) == [config]  # where the user wrote it
+    assert PASSWORD not in f"{graph} {commands}"
+
+
+def test_a_run_keeps_the_secrets_of_its_environment(reference):
+    """Prediction by workers, and all stages after it: outputs, records, logs, the region graph and what is printed."""
+    files = [reference.with_suffix(".log"), *reference.rglob("*")]
+    assert {"task.json", "out.db", ".zattrs", "reference.log"} <= {path.name for path in files}  # what is searched is there
+    assert secrets.told([reference, reference.with_suffix(".log")]) == []

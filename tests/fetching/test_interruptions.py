@@ -18,6 +18,7 @@ from lsd_experiments.fetching import s3
 from lsd_experiments.locks import only_run
 from tests import disks
 from tests.fetching.conftest import ROOT, files
+from tests.scripts import run_script
 
 TRAINING = "funke/fib25/training"
 HELD = 786_432  # bytes of whole chunks in the million that passes
@@ -152,12 +153,7 @@ def unused_port() -> int:
 def test_nobody_listens(tmp_path) -> None:
     """The process ends by itself, with one line: the time-out is for a hang, and far from ten seconds."""
     url = f"http://127.0.0.1:{unused_port()}"
-    ended = subprocess.run(
-        [sys.executable, ROOT / "01_data/fetch_data.py", "--endpoint-url", url, "--dest", tmp_path / "dest"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    ended = run_script(ROOT / "01_data/fetch_data.py", "--endpoint-url", url, "--dest", tmp_path / "dest", timeout=60)
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert f"cannot be read from {url} (Could not connect to the endpoint). Check the network; --endpoint-url" in ended.stderr

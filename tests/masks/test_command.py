@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,12 @@ import pytest
 import tifffile
 
 from lsd_experiments.arrays import create_volume, list_datasets, open_volume
-from lsd_experiments.datasets import HEMI
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.masks import command
 from lsd_experiments.training.data import open_sample
+from tests.scripts import run_script
 
 from .conftest import LABELS, NO_NEURON, OFFSET, SHAPE, VOXEL_SIZE
 
@@ -28,9 +28,7 @@ MASK, UNLABELED = "volumes/labels/labels_mask", "volumes/labels/unlabeled_mask"
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, ROOT / "01_data/create_masks.py", *map(str, arguments)], capture_output=True, text=True
-    )
+    return run_script(ROOT / "01_data/create_masks.py", *arguments)
 
 
 def masks(*arguments, data_dir=Path("nowhere")):
@@ -162,7 +160,7 @@ def test_training_takes_it(write, labels):
     """And refuses one that is not of these labels, in words that are true: made again, it fits."""
     container = write("hemi/training/a.zarr")
     raw = create_volume(container, "volumes/raw", SHAPE, VOXEL_SIZE, OFFSET, np.uint8)
-    dataset = replace(HEMI, voxel_size=VOXEL_SIZE)
+    dataset = load_dataset(EXPERIMENTS / "hemi" / "dataset.toml").model_copy(update={"voxel_size": VOXEL_SIZE})
     create_volume(container, MASK, (7, 11, 12), VOXEL_SIZE, OFFSET, np.uint8)
     with pytest.raises(UserError, match=r"Make it again with create_masks.py --overwrite"):
         open_sample(dataset, container)

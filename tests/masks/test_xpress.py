@@ -1,7 +1,5 @@
 """add_labels_mask.py and add_unlabeled_mask.py as a user runs them: published names, defaults and meaning."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import tifffile
 from lsd_experiments.arrays import create_volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.xpress import masks as xpress
+from tests.scripts import run_script
 
 from .conftest import NO_NEURON, OFFSET, SHAPE, VOXEL_SIZE
 
@@ -41,8 +40,7 @@ def test_as_published(write, labels, name):
     """Both scripts, with their published defaults and spelling."""
     container = write(name, dataset=LABELS)
     for script, *options in (["add_labels_mask"], ["add_unlabeled_mask", "--include_zero", "0"]):
-        command = [sys.executable, ROOT / f"01_data/{script}.py", container, *options]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = run_script(ROOT / f"01_data/{script}.py", container, *options)
         assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{container}:{UNLABELED}: {(labels != 0).mean():.2%} of the voxels count\n"
     assert (read(container, MASK) == 1).all()

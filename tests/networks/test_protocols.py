@@ -14,9 +14,9 @@ from lsd_experiments.networks.protocols import Model, NetworkLike, Trainable, in
 PACKAGE = Path(lsd_experiments.__file__).parent
 KERAS_MODULES = {
     "checkpoints/adam.py", "checkpoints/into_model.py", "checkpoints/own.py", "checkpoints/tensorflow1.py",
-    "export/weights.py", "families/xpress/import_command.py", "networks/keras_model.py", "networks/model.py",
-    "networks/network.py",
-    "networks/quick.py", "training/malis_loss.py", "training/parallel.py", "training/trainer.py",
+    "export/weights.py", "families/xpress/import_command.py", "malis/loss.py", "networks/keras_model.py", "networks/model.py",
+    "networks/network.py", "networks/quick.py", "targets/losses.py", "training/experiment.py", "training/parallel.py",
+    "training/trainable.py",
 }
 NETWORK = Network(2, 2, ((1, 2, 2),), (Head("affs", 3),))
 
@@ -30,15 +30,14 @@ def test_keras_is_known_to_its_own_modules_only():
 def test_all_have_what_is_asked_for(tmp_path):
     from lsd_experiments.networks.keras_model import KerasModel
     from lsd_experiments.networks.torch_model import TorchModel
-    from lsd_experiments.training.trainer import Trainer
+    from lsd_experiments.training.trainable import TrainableModel
 
     assert isinstance(NETWORK, NetworkLike)
     assert isinstance(TorchNetwork("network.py:Net", (Head("affs", 3),)), NetworkLike)
-    assert all(hasattr(Trainer, name) for name in ("step", "predict", "save"))
     model = KerasModel.build(NETWORK, (15, 20, 22), "float32")
     assert isinstance(model, Model)
     assert isinstance(TorchModel(None, None, (1, 1, 1)), Model)
-    assert issubclass(Trainer, Trainable)
+    assert issubclass(TrainableModel, Trainable)
     raw = {"raw": np.random.default_rng(0).uniform(-1, 1, (15, 20, 22))}
     path = model.save(tmp_path, 3, {"seed": 1})
     other = KerasModel.build(NETWORK, (15, 20, 22), "float32")

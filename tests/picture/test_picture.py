@@ -1,7 +1,5 @@
 """Pictures: colours that match, panels of the right section and channels, and the file."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.picture import colours_of, match_colours, panels, write_picture
 from lsd_experiments.picture.figure import round_length
+from tests.scripts import run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = np.array([[[1, 1, 1, 2, 2, 0]], [[3, 3, 3, 3, 0, 0]]], np.uint64)
@@ -125,8 +124,7 @@ def test_the_command_aligns_volumes_of_different_offsets(tmp_path):
         volume.write(Box.of_shape(values.shape), values)
 
     def draw(out, *more):
-        command = [sys.executable, ROOT / "03_predict" / "picture.py", out, "--labels", container, "labels", *more]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return run_script(ROOT / "03_predict" / "picture.py", out, "--labels", container, "labels", *more)
 
     done = draw(tmp_path / "p.png", "--segmentation", container, "seg", "--section", "2")
     assert (done.returncode, done.stderr) == (0, "")

@@ -4,17 +4,24 @@ Neurites are wavy columns of 10 x 10 voxels along z, two voxels of boundary apar
 (10, 16, 14) voxels. Voxels are anisotropic and the volume's offset is not zero.
 """
 
+import shutil
 from functools import partial
 
 import numpy as np
 import pytest
 
 from lsd_experiments.arrays import create_volume
+from lsd_experiments.blockwise.stage import OutputVolume, finish_volume, open_output, prepare_volume
+from lsd_experiments.pipeline.plans import stage_names
+from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
+from lsd_experiments.pipeline.stages import run_stage
+from lsd_experiments.provenance import provenance
 
 SHAPE = (27, 40, 41)
 VOXEL_SIZE = (20, 9, 9)
 OFFSET = (200, 90, -45)
 PERIOD = 13
+EXTRACT = "threshold = 0.5"
 PREDICTED = {"provenance": {"stage": "predict", "parameters": {}, "inputs": {}, "date": "2024-01-01"}, "finished": "2024-01-01"}
 
 
@@ -73,6 +80,25 @@ def make_config():
     return write
 
 
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory, labels, affs, make_config):
+    """The directory of a run through all stages, on affinities that say of themselves what predict says. Not to be changed."""
+    directory = tmp_path_factory.mktemp("run")
+    put_predicted(directory / "out.zarr", affs)
+    put(directory / "out.zarr", "volumes/labels/neuron_ids", labels)
+    settings = with_num_workers(load_pipeline(make_config(directory, extract=EXTRACT)), 2)
+    for name in stage_names(settings):
+        run_stage(name, settings)
+    return directory
+
+
+@pytest.fixture
+def done(whole_run, tmp_path):
+    """The directory of such a run, to be changed."""
+    shutil.copytree(whole_run, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
 @pytest.fixture
 def config(tmp_path, make_config):
     return partial(make_config, tmp_path)
@@ -82,3 +108,15 @@ def put(container, dataset, values, channels=None, attrs=None):
     volume = create_volume(str(container), dataset, values.shape[-3:], VOXEL_SIZE, OFFSET, values.dtype, channels=channels,
                            attrs=attrs)
     volume.write(volume.box, values)
+
+
+def put_predicted(container, affs):
+    """Write ``affs`` as workers of predict do, block by block."""
+    output = OutputVolume(str(container), "volumes/affs", SHAPE, VOXEL_SIZE, OFFSET, "uint8", (10, 16, 14), channels=3)
+    prepare_volume(output, provenance("predict", {}, {}))
+    volume, note = open_output(output.container, output.dataset)
+    for box in volume.box.blocks(output.write_shape):
+        inside = box.intersect(volume.box)
+        volume.write(inside, affs[(..., *inside.slices)])
+        note(inside)
+    finish_volume(output)

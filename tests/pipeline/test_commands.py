@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import open_volume
+from tests.scripts import run_script
 
 SCRIPTS = Path(__file__).parents[2] / "03_predict"
 EXPECTED = {"predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation", "run"}
 
 
 def command(name, *arguments):
-    return subprocess.run([sys.executable, SCRIPTS / f"{name}.py", *map(str, arguments)], capture_output=True, text=True,
-                          timeout=120)
+    return run_script(SCRIPTS / f"{name}.py", *arguments)
 
 
 def refused(*arguments, says):

@@ -2,47 +2,24 @@
 
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lsd_experiments.arrays import open_volume
-from lsd_experiments.blockwise.stage import OutputVolume, finish_volume, open_output, prepare_volume
+from lsd_experiments.arrays import add_volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline import stages
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.stages import run_stage
-from lsd_experiments.provenance import provenance
 from lsd_experiments.rag import open_store
-from tests.pipeline.conftest import OFFSET, SHAPE, VOXEL_SIZE
+from tests.pipeline.conftest import EXTRACT, OFFSET, SHAPE, VOXEL_SIZE
+from tests.pipeline.here import run_here
 from tests.pipeline.test_resume import files
 
 STAGES = ["extract_fragments", "agglomerate", "find_segments", "extract_segmentation"]
-EXTRACT = "threshold = 0.5"
 AFFS, FRAGMENTS, SEGMENTATION = "volumes/affs", "volumes/fragments", "volumes/segmentation_50"
-
-
-@pytest.fixture(scope="module")
-def once_run(tmp_path_factory, affs, make_config):
-    """A run on affinities that say of themselves what predict says."""
-    directory = tmp_path_factory.mktemp("run")
-    output = OutputVolume(str(directory / "out.zarr"), AFFS, SHAPE, VOXEL_SIZE, OFFSET, "uint8", (10, 16, 14), channels=3)
-    prepare_volume(output, provenance("predict", {}, {}))
-    volume, note = open_output(output.container, output.dataset)
-    for box in volume.box.blocks(output.write_shape):
-        inside = box.intersect(volume.box)
-        volume.write(inside, affs[(..., *inside.slices)])
-        note(inside)
-    finish_volume(output)
-    run(make_config(directory, evaluate="", extract=EXTRACT))
-    return directory
-
-
-@pytest.fixture
-def done(once_run, tmp_path):
-    shutil.copytree(once_run, tmp_path, dirs_exist_ok=True)
-    return tmp_path
 
 
 @pytest.fixture
@@ -192,6 +169,39 @@ def test_an_input_that_changes_while_a_stage_runs_is_noticed_at_its_end(done, pa
     monkeypatch.undo()
     assert run(path) == STAGES
     assert run(path) == []
+
+
+MASK = 'mask_file = "out.zarr"\nmask_dataset = "volumes/mask"'
+
+
+@pytest.mark.parametrize("when", ["meanwhile", "after a kill", "after the run"])
+def test_a_mask_that_changes(done, make_config, monkeypatch, when):
+    """With a record of its chunks, as create_masks.py writes it."""
+    with add_volume(str(done / "out.zarr"), "volumes/mask", SHAPE, VOXEL_SIZE, OFFSET, np.uint8, chunks=(10, 16, 14)) as mask:
+        mask.write(mask.box, np.ones(SHAPE, np.uint8))
+    array = open_volume(str(done / "out.zarr"), "volumes/mask", writable=True).array
+    path = make_config(done, evaluate="", extract=EXTRACT, fragments=MASK)
+    monkeypatch.setattr(stages, "run_blockwise", run_here)
+
+    def disturbed(task, show=None):
+        run_here(task)
+        if when == "after a kill":
+            raise KeyboardInterrupt
+        if when == "meanwhile":
+            array[:, :14] = 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "run_blockwise", disturbed)
+        expected = {"meanwhile": UserError, "after a kill": KeyboardInterrupt}.get(when)
+        with pytest.raises(expected, match="input changed meanwhile: mask was" if when == "meanwhile" else None) \
+                if expected else nullcontext():
+            run(path, ["extract_fragments"])
+    array[:, :14] = 0
+    assert run(path) == STAGES
+    assert run(path) == []
+    fragments = open_volume(str(done / "out.zarr"), FRAGMENTS).read()
+    assert not fragments[:, :14].any()
+    assert fragments[:, 14:].any()
 
 
 @pytest.mark.parametrize("how", ["gone", "swapped"])

@@ -5,10 +5,7 @@
     x  |---8---|  10  |---8---|    on where in its block a voxel lies
 """
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.prediction.plan import make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[2]
 NETWORK = Network(
@@ -127,13 +125,8 @@ def read():
 @pytest.fixture
 def run(setup, tmp_path):
     """A function that runs a script of the setup as a user does, in a directory of its own."""
-    def run_script(script, *arguments, status=0):
-        done = subprocess.run([sys.executable, setup / script, *map(str, arguments)], cwd=tmp_path, env=environment(),
-                              capture_output=True, text=True, timeout=300)
+    def run_of_setup(script, *arguments, status=0):
+        done = run_script(setup / script, *arguments, cwd=tmp_path)
         assert done.returncode == status, done.stderr
         return done
-    return run_script
-
-
-def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    return run_of_setup

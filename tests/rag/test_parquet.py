@@ -15,6 +15,7 @@ from lsd_experiments.locks import only_run
 from lsd_experiments.rag import open_store
 from lsd_experiments.rag.parquet import export_graph, import_graph
 from tests.rag.cluster import PASSWORD
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parent.parent.parent
 FRAGMENTS = "[fragments]\nfragments_in_xy = true\nblock_size = [20, 20, 20]\n"
@@ -237,8 +238,7 @@ def test_without_pyarrow_there_is_one_line(graph, tmp_path, monkeypatch):
 
 
 def run(script, *arguments):
-    return subprocess.run([sys.executable, ROOT / "03_predict" / f"{script}.py", *map(str, arguments)], cwd=ROOT, text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    return run_script(ROOT / "03_predict" / f"{script}.py", *arguments, cwd=ROOT)
 
 
 def test_the_commands(graph, place, tmp_path):

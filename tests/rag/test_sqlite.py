@@ -4,7 +4,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +136,70 @@ def test_a_full_disk_leaves_the_last_whole_block(tmp_path):
             fill(store, 1200)  # there is room for this
         with open_store(disk / "graph.db") as store:
             assert store.count_nodes() == 1200
+
+
+INDEX = "blocks_of_edges_mean"
+
+
+@pytest.fixture
+def lame(tmp_path):
+    """A graph of three blocks, of whose second the index knows nothing."""
+    with open_store(tmp_path / "graph.db", create=True) as store:
+        store.create_edges("mean")
+        store.begin_stage("edges_mean", {"date": "today"})
+        for block in range(3):
+            write_block(store, block)
+        store.finish_stage("edges_mean")
+    with closing(sqlite3.connect(tmp_path / "graph.db")) as database:
+        about = database.execute("SELECT * FROM sqlite_master WHERE name = ?", (INDEX,)).fetchone()
+        database.executescript("CREATE TEMP TABLE kept AS SELECT * FROM edges_mean WHERE block = 1; "
+                               "DELETE FROM edges_mean WHERE block = 1; PRAGMA writable_schema = ON; "
+                               f"DELETE FROM sqlite_master WHERE name = '{INDEX}'; PRAGMA writable_schema = RESET; "
+                               "INSERT INTO edges_mean SELECT * FROM kept; PRAGMA writable_schema = ON")
+        database.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", about)
+        database.commit()
+    with closing(sqlite3.connect(tmp_path / "graph.db")) as database:
+        assert database.execute("PRAGMA quick_check").fetchall() == [("ok",)]  # it does not look at indices
+    return tmp_path / "graph.db"
+
+
+def write_block(store, block):
+    u = np.arange(10 * block + 1, 10 * block + 6, dtype=np.uint64)
+    store.write_edges("mean", block, u, u + np.uint64(2), u / 100, 7 * u, u)
+
+
+def test_a_damaged_index_is_noticed(lame):
+    with open_store(lame) as store, pytest.raises(UserError, match=r"graph\.db: the database is damaged"):
+        store.check()
+    with open_store(lame) as store, pytest.raises(Unavailable, match=r"graph\.db: the database is damaged"):
+        write_block(store, 1)  # it cannot find what the block wrote before
+    with open_store(lame) as store:
+        write_block(store, 2)  # negative control
+
+
+def test_a_damaged_index_loses_no_rows_and_is_made_anew_on_doubt(lame):
+    with open_store(lame) as store:
+        ((by_index,),) = store._database.fetch("SELECT count(*) FROM edges_mean")
+        assert by_index == 10
+        assert store.lost_rows("edges_mean") == ""
+        store.check_rows("edges_mean")
+        assert store.doubtful_blocks("mean") == []
+        store.check()
+        write_block(store, 1)
+        store.check_rows("edges_mean")
+        store._database.transact([("DELETE FROM edges_mean WHERE u = 13", ())])
+        assert store.lost_rows("edges_mean") == "14 of 15 rows are there"
+        assert store.doubtful_blocks("mean") == [1]
+
+
+@pytest.mark.parametrize("change", [
+    "UPDATE stages SET provenance = CAST(x'ff' AS TEXT)", "UPDATE edges_mean SET u = 'x'",
+    "UPDATE edges_mean SET contacts = 1e30"])
+def test_values_of_other_kinds_are_damage(lame, change):
+    with closing(sqlite3.connect(lame)) as database:
+        database.execute(f"DROP INDEX {INDEX}")
+        database.execute("PRAGMA ignore_check_constraints = ON")
+        database.execute(change + (" WHERE u = 13" if "edges" in change else ""))
+        database.commit()
+    with open_store(lame) as store, pytest.raises(UserError, match=r"graph\.db: (the database|what it says of \w+) is damaged"):
+        store.check_rows("edges_mean")

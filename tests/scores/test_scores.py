@@ -17,6 +17,7 @@ from lsd_experiments.evaluation import write_scores
 from lsd_experiments.provenance import provenance
 from lsd_experiments.scores import Entry, ScoresDatabase, read_entries
 from lsd_experiments.scores.tables import as_csv, as_text, best_first, of_one_truth
+from tests.scripts import run_script
 
 SCRIPT = Path(__file__).parents[2] / "03_predict" / "scores.py"
 PUBLISHED = ["setup", "iteration", "threshold", "erl_norm", "xpress_voi", "xpress_rand", "xpress_erl_voi", "xpress_erl_rand"]
@@ -54,7 +55,7 @@ def table(tmp_path):
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    return run_script(SCRIPT, *arguments)
 
 
 def test_rows_say_where_they_come_from(tmp_path):

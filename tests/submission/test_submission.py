@@ -1,7 +1,5 @@
 """What the challenge takes: made of a segmentation, and checked. Regions are the challenge's, or small ones like them."""
 
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from lsd_experiments.families.xpress.regions import XPRESS_ROIS
 from lsd_experiments.families.xpress.submission import check_submission, make_submission, zip_submission
 from lsd_experiments.families.xpress.submission.making import shape_of
 from lsd_experiments.geometry import Box
+from tests.scripts import run_script
 
 SCRIPT = Path(__file__).parents[2] / "03_predict" / "submission.py"
 OFFSET, SHAPE = (396.0, 297.0, 198.0), (990.0, 1188.0, 693.0)  # of the region, nm: 10, 12, 7 voxels of 99 nm
@@ -32,7 +31,7 @@ def segmentation(directory, voxel_size=33, offset=(330, 198, 132), shape=(36, 42
 
 
 def run(*arguments, cwd=None):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=cwd)
+    return run_script(SCRIPT, *arguments, cwd=cwd)
 
 
 @pytest.fixture
@@ -235,10 +234,10 @@ def test_the_commands(tmp_path):
 def test_the_evaluation_checks_as_the_challenge_does(submission):
     """``eval.py submission.h5 --check_submission 1``: of the test, unless another region is named."""
     script = SCRIPT.with_name("evaluate_skeletons.py")
-    command = [sys.executable, script, submission, "--check_submission", "1"]
-    done = subprocess.run([*command, *REGION], capture_output=True, text=True, timeout=120)
+    command = [script, submission, "--check_submission", "1"]
+    done = run_script(*command, *REGION)
     assert (done.returncode, done.stdout) == (0, "Pass\n"), done.stderr
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = run_script(*command)
     assert done.returncode == 1
     assert done.stdout.startswith("its shape is (10, 12, 7) voxels, not (334, 334, 334)")
 

@@ -1,8 +1,5 @@
 """The synthetic challenge: what is written where, whole or not at all."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,7 @@ from lsd_experiments.evaluation.skeletons import evaluate_skeletons
 from lsd_experiments.families.xpress.synthetic import evaluation_roi, skeleton_file, synthesize_axons, write_challenge
 from lsd_experiments.families.xpress.synthetic.challenge import annotated
 from lsd_experiments.skeletons import crop, read_skeletons, segments_at
+from tests.scripts import environment, run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (48, 66, 51)
@@ -155,9 +153,8 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch, where):
     assert not list(tmp_path.iterdir())
 
 
-def make(*arguments, **environment):
-    return subprocess.run([sys.executable, ROOT / "01_data" / "make_synthetic.py", *map(str, arguments)],
-                          env={**os.environ, **environment}, capture_output=True, text=True, timeout=240, check=False)
+def make(*arguments, **variables):
+    return run_script(ROOT / "01_data" / "make_synthetic.py", *arguments, env=environment(**variables))
 
 
 def test_the_command_makes_the_same_in_each_process(tmp_path):

@@ -1,8 +1,5 @@
 """The container of a synthetic volume, and the command that makes it."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.synthetic import synthesize, write_synthetic
+from tests.scripts import environment, run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE, VOXEL, OFFSET = (7, 30, 41), (40.0, 4.6, 9.0), (400.0, 46.0, 1800.0)
@@ -66,9 +64,8 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def make(*arguments, **environment):
-    return subprocess.run([sys.executable, ROOT / "01_data" / "make_synthetic.py", *map(str, arguments)],
-                          env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False)
+def make(*arguments, **variables):
+    return run_script(ROOT / "01_data" / "make_synthetic.py", *arguments, env=environment(**variables))
 
 
 def test_the_command(tmp_path):

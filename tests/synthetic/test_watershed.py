@@ -1,8 +1,6 @@
 """The watershed on raw intensity of docs/examples, the score to beat: it runs, tunes, and is judged as others are."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.families.xpress.synthetic import write_challenge
+from tests.scripts import run_script
 
 pytest.importorskip("skimage", reason="the example needs scikit-image")
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,8 +22,7 @@ def challenge(tmp_path_factory):
 
 
 def run(script, *arguments):
-    done = subprocess.run([sys.executable, ROOT / script, *map(str, arguments)], capture_output=True, text=True, timeout=240,
-                          check=False)
+    done = run_script(ROOT / script, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return [line.split() for line in done.stdout.splitlines()]
 

@@ -29,8 +29,9 @@ from lsd_experiments import frameworks
 frameworks.import_keras()
 import keras
 from lsd_experiments.networks import Head, Network
-from lsd_experiments.training.malis_loss import malis_error
-from lsd_experiments.training.trainer import Trainer, weighted_error
+from lsd_experiments.targets import Affinities, SquaredError
+from lsd_experiments.training import Adam, Malis
+from lsd_experiments.training.trainable import TrainableModel
 network = Network(4, 2, ((1, 2, 2),), (Head("affs", 3),), architecture="funlib")
 shape = network.output_shape(network.smallest_input_shape)
 arrays = {}
@@ -38,7 +39,8 @@ for name, run in runs.items():
     if run.get("devices", 1) == 1 and keras.backend.backend() == "jax":
         keras.distribution.set_distribution(None)
     options = TrainingOptions(1, learning_rate=0.01, precision=run.get("precision", "float32"), devices=run.get("devices", 1))
-    trainer = Trainer.start(network, network.smallest_input_shape, options, weighted_error("sum_of_weights"), 1, None)
+    trainer = TrainableModel.start(network, network.smallest_input_shape, options, Adam(),
+                            {"affs": SquaredError("sum_of_weights").in_keras(Affinities())}, 1, None)
     random, losses = np.random.default_rng(1), []
     for step in range(4):
         raw = random.uniform(-1, 1, (2, 1, *network.smallest_input_shape)) * run.get("factor", 1)
@@ -48,7 +50,7 @@ for name, run in runs.items():
             targets = np.round(targets)
             weights = np.concatenate((np.ones_like(targets), np.ones((2, 1, *shape))), axis=1)
         if run.get("malis") and step == 2:
-            trainer.use_loss("affs", malis_error(((-1, 0, 0), (0, -1, 0), (0, 0, -1))))
+            trainer.use_losses({"affs": Malis().in_keras(Affinities())})
         losses.append(trainer.step({"raw": raw}, {"affs": targets}, {"affs": weights})["loss"])
     optimizer = trainer.model.optimizer
     found = {"losses": losses, "predicted": trainer.predict({"raw": raw})["affs"],

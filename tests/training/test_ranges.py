@@ -23,10 +23,6 @@ GREY = np.random.default_rng(0).integers(0, 256, (40, 90, 80))
 GREY[0, 0, :2] = 0, 255
 
 
-def targets(example):
-    return example.grow_boundary() + example.add_lsds() + example.add_affinities()
-
-
 @pytest.fixture
 def samples(write_volume, tmp_path, dataset):
     calls = itertools.count()
@@ -38,13 +34,14 @@ def samples(write_volume, tmp_path, dataset):
 
 
 @pytest.fixture
-def batch_raw(dataset, network, input_shape):
+def batch_raw(experiment, dataset, network, input_shape):
     """Raw of the first batch of a seed."""
     def make(*found):
         output = network.output_shape(input_shape)
-        places = [find_places(sample, output, label_padding(dataset, network, output), dataset.min_masked) for sample in found]
-        pipeline = batch_pipeline(dataset, network, list(zip(found, places, strict=True)), targets, 1)
-        request = batch_request(network, input_shape, dataset)
+        padding = label_padding(experiment, dataset.voxel_size, output)
+        places = [find_places(sample, output, padding, experiment.min_masked) for sample in found]
+        pipeline = batch_pipeline(experiment, dataset, list(zip(found, places, strict=True)), 1)
+        request = batch_request(experiment, dataset, input_shape, output)
         request._random_seed = 5
         with gp.build(pipeline):
             return pipeline.request_batch(request)[RAW].data
@@ -103,7 +100,7 @@ def test_a_checkpoint_keeps_its_range(samples, make_run, tmp_path):
     """Also where other data come to it; one of before has none, and goes by the type."""
     raw = (GREY * 16).astype(np.uint16)
     _, note, _ = scaled_samples(samples(raw), None, None, None)
-    run, train, _ = make_run(iterations=1)
+    run, train = make_run(iterations=1)
     run.raw_record = {NOTE: note}
     assert train() == 0
     checkpoint = checkpoints.find_checkpoint(run.directory)

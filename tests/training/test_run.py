@@ -22,9 +22,9 @@ MTLSD = {
 @pytest.fixture
 def trained(make_run):
     """Five iterations, a checkpoint every two and a snapshot every three, of batches of two; then two more."""
-    run, train, _ = make_run(iterations=5, save_every=2, snapshot_every=3, batch_size=2)
+    run, train = make_run(iterations=5, save_every=2, snapshot_every=3, batch_size=2)
     assert train() == 0
-    resumed, train, _ = make_run(iterations=7, save_every=2, snapshot_every=3)
+    resumed, train = make_run(iterations=7, save_every=2, snapshot_every=3)
     assert train() == 0
     return run, resumed
 
@@ -99,7 +99,7 @@ def test_ten_and_ten_are_twenty(make_run):
     """Here by two calls; with kills between real processes in test_commands.py."""
     for name, steps in (("straight", [8]), ("halves", [4, 8])):
         for iterations in steps:
-            run, train, _ = make_run(name, iterations=iterations)
+            run, train = make_run(name, iterations=iterations)
             assert train() == 0
     here, there = (find_checkpoint(run.directory.parent / name).path for name in ("straight", "halves"))
     weights = [all_arrays(path) for path in (here, there)]
@@ -107,7 +107,7 @@ def test_ten_and_ten_are_twenty(make_run):
     assert len(weights[0]) > 30  # moments, too
     for name, array in weights[0].items():
         np.testing.assert_array_equal(array, weights[1][name])
-    other, train, _ = make_run("other", iterations=8, seed=4)
+    other, train = make_run("other", iterations=8, seed=4)
     assert train() == 0
     different = all_arrays(find_checkpoint(other.directory).path)
     assert any(not np.array_equal(array, different[name]) for name, array in weights[0].items())
@@ -121,11 +121,11 @@ def all_arrays(path):
 
 
 def test_a_loss_that_is_no_number_stops_with_its_batch_saved(make_run, capsys):
-    run, train, _ = make_run(iterations=9, save_every=1)
-    start = run.train.start
+    run, train = make_run(iterations=9, save_every=1)
+    start = run.step.start
 
-    def broken():
-        trainer = start()
+    def broken(losses):
+        trainer = start(losses)
         step, steps = trainer.step, []
 
         def diverge(*arrays):
@@ -134,7 +134,7 @@ def test_a_loss_that_is_no_number_stops_with_its_batch_saved(make_run, capsys):
 
         return Spy(trainer, diverge)
 
-    run.train.start = broken
+    run.step.start = broken
     assert train() == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: the loss of iteration 3 is nan: training stopped")
@@ -157,26 +157,25 @@ class Spy:
 
 
 def test_weights_that_are_no_numbers_are_not_saved(make_run, capsys):
-    run, train, _ = make_run(iterations=6, save_every=2, learning_rate=1e38)
+    run, train = make_run(iterations=6, save_every=2, learning_rate=1e38)
     assert train() == 1
     assert "finite" in capsys.readouterr().err.splitlines()[-1]
     assert find_checkpoint(run.directory) is None
 
 
-def test_one_head_and_names_of_fib25(make_run, network):
+def test_one_head_and_names_of_fib25(make_run, experiment, network):
     baseline = replace(network, heads=(Head("affs", 3),), num_fmaps_out=None)
-    run, train, _ = make_run(
-        iterations=1, network=baseline, targets=lambda example: example.grow_boundary() + example.add_affinities()
-    )
+    run, train = make_run(iterations=1, network=baseline, experiment=replace(experiment, targets=experiment.targets[1:]))
     assert train() == 0
     with h5py.File(run.directory / "snapshots" / "batch_1.hdf", "r") as file:
         assert set(file["volumes"]) == {"raw", "labels", "gt_affinities", "pred_affinities", "affs_gradient"}
-    assert "volumes/gt_lsds" in snapshot_names((Head("lsds", 10),)).values()  # fib25 and hemibrain call them so
-    assert "volumes/gt_embedding" in snapshot_names((Head("lsds", 10, "embedding"),)).values()
+    lsds = experiment.targets[:1]
+    assert "volumes/gt_lsds" in snapshot_names((Head("lsds", 10),), lsds).values()  # fib25 and hemibrain call them so
+    assert "volumes/gt_embedding" in snapshot_names((Head("lsds", 10, "embedding"),), lsds).values()
 
 
 def test_the_constructor_writes_nothing(make_run):
-    run, _, _ = make_run()
+    run, _ = make_run()
     assert list(run.directory.iterdir()) == []
 
 

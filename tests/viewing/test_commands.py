@@ -19,6 +19,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.skeletons import Skeletons, write_skeletons
 from lsd_experiments.viewing import view_batch, view_data, view_results
 from lsd_experiments.viewing.options import Named
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parent.parent.parent
 DATA, RESULTS = ROOT / "01_data/view_data.py", ROOT / "03_predict/view.py"
@@ -76,14 +77,13 @@ def test_each_serves_until_ctrl_c(container, snapshots) -> None:
     ((DATA, "-d", "docs"), "docs: holds no zarr, N5 or HDF5"),
     ((RESULTS,), "nothing to show. Name a config, or containers with -f FILE"),
     ((RESULTS, "-f", "absent.zarr:volumes/raw"), "absent.zarr: no such file or directory"),
-    (BATCH, "snapshots: holds no batch_<n>.hdf. Run train.py first"),
+    ((ROOT / "02_train/synthetic/mtlsd/view_batch.py",), "snapshots: holds no batch_<n>.hdf. Run train.py first"),
 ])
 def test_mistakes(command, message) -> None:
-    process = start(*command)
-    output, errors = process.communicate(timeout=60)
-    assert (output, process.returncode) == ("", 2)
-    assert message in errors
-    assert errors.count("\n") == 1
+    ended = run_script(*command, cwd=ROOT)
+    assert (ended.stdout, ended.returncode) == ("", 2)
+    assert message in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_several_files_with_their_datasets_and_skeletons(container, tmp_path) -> None:
@@ -123,10 +123,9 @@ def test_a_port_that_is_taken(container) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        process = start(DATA, "-f", container, "--port", str(taken.getsockname()[1]))
-        output, errors = process.communicate(timeout=60)
-    assert (output, process.returncode) == ("", 2)
-    assert "Name another --bind-address or --port" in errors
+        ended = run_script(DATA, "-f", container, "--port", taken.getsockname()[1])
+    assert (ended.stdout, ended.returncode) == ("", 2)
+    assert "Name another --bind-address or --port" in ended.stderr
 
 
 def test_what_view_data_shows(container, tmp_path) -> None:

@@ -30,7 +30,7 @@ def import_checkpoint(options: argparse.Namespace, experiments: Path) -> None:
     """
     from lsd_experiments import networks
     from lsd_experiments.checkpoints import checkpoint_path
-    from lsd_experiments.datasets.facts import load_dataset
+    from lsd_experiments.datasets import load_dataset
     from lsd_experiments.families.xpress import haiku
 
     setup = Path(options.setup) if Path(options.setup).is_dir() else experiments / options.setup

@@ -1,0 +1,51 @@
+"""What each option and key names. One that is new stands in none of these, and fails until it does.
+
+``READ``, in cases.py, has those that name a container, or a dataset of one, to read from.
+"""
+
+# What is written to: no crop, and no "-", which names what is there. test_places.py tries each.
+WRITTEN = {
+    ("add_labels_mask.py", "fpath"), ("add_unlabeled_mask.py", "fpath"), ("add_unlabeled_mask.py", "output_ds_label"),
+    ("convert.py", "output"), ("convert.py", "output_dataset"),
+    ("create_masks.py", "mask_dataset"), ("create_masks.py", "unlabeled_dataset"), ("create_masks.py", "output"),
+    ("make_synthetic.py", "out"), ("predict.py", "output"), ("predict_scan.py", "output"),
+    "out_file", "fragments.fragments_file", "fragments.fragments_dataset", "extract.out_dataset",
+}  # fmt: skip
+
+# Files of other kinds than containers: a name alone stands for every command that has it.
+OTHER_FILES = {
+    # configurations, whose keys stand for themselves
+    "config", ("evaluate_skeletons.py", "graph"),
+    # checkpoints, setups and images
+    "setup", "lsds_setup", "predict.lsds_setup", ("export_checkpoint.py", "source"), ("inspect_checkpoint.py", "path"),
+    ("import_checkpoint.py", "setup"), ("import_checkpoint.py", "file"), ("download_images.py", "image"),
+    ("new.py", "experiment"), ("new.py", "like"),
+    # skeletons
+    ("evaluate_skeletons.py", "skeletons"), ("evaluate_skeletons.py", "skeleton_file"), ("view_data.py", "graphs"),
+    "evaluate.skeletons_file",
+    # results, directories and databases
+    "db", ("export_checkpoint.py", "out"), ("evaluate_skeletons.py", "out"), ("evaluate_volumes.py", "out"),
+    ("picture.py", "out"), ("submission.py", "make out"), ("scores.py", "add scores"), ("scores.py", "add db"),
+    ("scores.py", "show db"), ("scores.py", "show csv"),
+    ("export_graph.py", "directory"), ("import_graph.py", "directory"), ("train.py", "log_dir"),
+    "dest", "evaluate.out_prefix", "evaluate.scores_db",
+    # a submission as it is sent
+    ("submission.py", "check submission"), ("evaluate_skeletons.py", "check_submission"),
+}  # fmt: skip
+
+# Neither a container nor a dataset in one: numbers, ids, regions, names, switches.
+NO_PLACE = {
+    "help", "debug", "overwrite", "dry_run", "num_workers", "first", "force", "all", "json", "print", "only", "zip", "jobs",
+    "exclude", "exclude_labels", "keep_labels", "include_zero", "unlabeled", "downsample", "downsampling", "transpose", "dtype",
+    "range", "channel", "voxel_size", "raw_range", "roi_offset", "roi_shape", "input_shape", "precision", "seamless", "pad",
+    "checkpoint", "iteration", "lsds_checkpoint", "lsds_on_the_fly", "num_fmaps", "fmap_inc_factor", "malis_from", "parity",
+    "batch_size", "devices", "iterations", "save_every", "snapshot_every", "seed", "learning_rate", "kind", "shape", "density",
+    "offset", "labeled", "scale", "mode", "mincut", "print_errors", "in_xyz", "show_all_scores", "section", "title", "format",
+    "bind_address", "port", "no_browser", "endpoint_url", "mirror", "volume", "variant", "network", "truth", "by", "top",
+    "one_per_checkpoint", "versions", "block_size", "context", "fragments_in_xy", "epsilon_agglomerate", "filter_fragments",
+    "replace_sections", "min_seed_distance", "foreground_threshold", "lsds_iteration", "merge_function", "thresholds_minmax",
+    "thresholds_step", "threshold", "skeletons_scale", "best",
+    # names of the paper's datasets, not of ones in a container
+    ("fetch_data.py", "dataset"), ("fetch_checkpoint.py", "dataset"), ("create_masks.py", "dataset"),
+    ("scores.py", "show truth"),
+}  # fmt: skip

@@ -1,0 +1,123 @@
+"""Run a script or a module of the package as a user does: in a process, with its own streams, environment and status.
+
+An interpreter that imports Keras, TensorFlow and gunpowder takes 9 CPU seconds until its script begins, a fork of one that has
+imported them 0.05. So two servers (:mod:`tests.forkserver`), each started when it is first asked, fork a child for each script,
+which has all that a process has: ``frameworks`` has imported these three and run none of them, since what they start when they
+first compute does not outlive a fork; ``light`` has numpy, zarr and the like. Neither has imported our package.
+
+A new interpreter takes their place (``fresh=True``; and where libraries would read another environment at their import) in tests
+of signals and kills, of what is imported, how quickly and with what noise; and tests/test_help.py starts each script in one.
+"""
+
+import functools
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FRAMEWORKS = {"train.py", "predict.py", "predict_scan.py", "export_checkpoint.py", "import_checkpoint.py"}  # of 02_train
+# Variables that are read when they are needed, or that libraries set when they are imported.
+READ_LATE = ("AWS_", "LSD_", "PG", "PYTEST_", "SLURM_", "TPU_")
+READ_LATE_NAMES = {"COLUMNS", "ENABLE_RUNTIME_UPTIME_TELEMETRY", "HDF5_PLUGIN_PATH", "OLDPWD", "PATH", "PWD", "PYTHONPATH",
+                   "TF2_BEHAVIOR", "TF_CPP_MIN_LOG_LEVEL", "TMPDIR"}
+
+Ended = subprocess.CompletedProcess[str]
+
+
+def run_script(
+    script: str | Path,
+    *arguments: object,
+    cwd: str | Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 300,
+    without: Sequence[str] = (),
+    fresh: bool = False,
+) -> Ended:
+    """Run ``script`` (or ``-m`` and a module) to its end, with nothing to read; its output is kept.
+
+    :param env: default: :func:`environment`
+    :param without: modules that it must not import: where it does, it fails
+    :param fresh: in a new interpreter
+    """
+    words, env, place = [str(script), *map(str, arguments)], environment() if env is None else env, Path(cwd or Path.cwd())
+    if not fresh:
+        frameworks = not without and Path(script).name in FRAMEWORKS and "02_train" in (place / script).resolve().parts
+        server = _server("frameworks" if frameworks else "light")
+        if server.environment == _read_at_import(env):
+            return server.run(words, place, env, timeout, without)
+    assert not without, "only the servers' children can be kept from importing"
+    return subprocess.run([sys.executable, *words], cwd=place, env=env, timeout=timeout, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment, with the package of this checkout, and ``more``."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def cpu_seconds() -> float:
+    """Of this process, of those that it has waited for, and of the scripts that the servers have run."""
+    used = [resource.getrusage(whom) for whom in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used) + Server.used
+
+
+@functools.cache
+def _server(kind: str) -> "Server":
+    return Server(kind)
+
+
+def _read_at_import(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name not in READ_LATE_NAMES and not name.startswith(READ_LATE)}
+
+
+class Server:
+    """One that runs until this process ends, however that ends."""
+
+    used = 0.0  # CPU seconds of the scripts of all servers
+
+    def __init__(self, kind: str) -> None:
+        self.environment = _read_at_import(os.environ)
+        self.lock, (self.socket, theirs) = threading.Lock(), socket.socketpair()
+        with theirs:
+            command = [sys.executable, str(Path(__file__).with_name("forkserver.py")), kind, str(theirs.fileno())]
+            # Its output is a pipe, as that of most children is.
+            self.process = subprocess.Popen(command, env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.PIPE, pass_fds=[theirs.fileno()])
+        self.answers = self.socket.makefile()
+
+    def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float, without: Sequence[str]) -> Ended:
+        """What :func:`run_script` does."""
+        asked = {"words": words, "directory": str(cwd), "environment": dict(env), "without": list(without)}
+        with self.lock, ThreadPoolExecutor() as threads:
+            pipes = os.pipe(), os.pipe()
+            kept = [threads.submit(_read, reading) for reading, _ in pipes]
+            self._ask(json.dumps(asked).encode() + b"\n", [writing for _, writing in pipes])
+            pid, answer = int(self.answers.readline()), threads.submit(self.answers.readline)
+            try:
+                status, used = answer.result(timeout).split()
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                answer.result()
+                raise subprocess.TimeoutExpired(list(words), timeout) from None
+            Server.used += float(used)
+            return subprocess.CompletedProcess([sys.executable, *words], int(status), *(text.result() for text in kept))
+
+    def _ask(self, message: bytes, output: list[int]) -> None:
+        with Path(os.devnull).open() as nothing:
+            sent = socket.send_fds(self.socket, [message], [nothing.fileno(), *output])
+        self.socket.sendall(message[sent:])
+        for descriptor in output:
+            os.close(descriptor)
+
+
+def _read(descriptor: int) -> str:
+    with open(descriptor) as file:
+        return file.read()
