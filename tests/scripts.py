@@ -132,7 +132,8 @@ class Server:
     def _answer(self) -> list[str]:
         words = self.answers.readline().split()
         if not words:
-            raise RuntimeError(f"{self.kind}: the server has ended ({self.process.wait()}); what it said is among the captured errors")
+            ended = self.process.wait()
+            raise RuntimeError(f"{self.kind}: the server has ended ({ended}); what it said is among the captured errors")
         return words
 
     def _ask(self, message: bytes, output: list[int]) -> None:
