@@ -15,8 +15,10 @@ from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.rag import open_store
 from tests.pipeline.conftest import EXTRACT, OFFSET, SHAPE, VOXEL_SIZE
-from tests.pipeline.here import run_here
+from tests.pipeline.here import blocks_here, run_here
 from tests.pipeline.test_resume import files
+
+pytestmark = pytest.mark.usefixtures(blocks_here.__name__)
 
 STAGES = ["extract_fragments", "agglomerate", "find_segments", "extract_segmentation"]
 AFFS, FRAGMENTS, SEGMENTATION = "volumes/affs", "volumes/fragments", "volumes/segmentation_50"

@@ -16,7 +16,10 @@ from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.rag import open_store
 from tests.pipeline.conftest import EXTRACT
+from tests.pipeline.here import blocks_here
 from tests.scripts import run_script
+
+pytestmark = pytest.mark.usefixtures(blocks_here.__name__)
 
 STAGES = ["extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation"]
 
@@ -165,7 +168,8 @@ def test_tables_that_do_not_say_what_made_them_are_not_replaced(config, done):
     assert run(config(extract=EXTRACT), "find_segments") == ["find_segments"]
 
 
-def test_edges_of_other_fragments_are_refused(config, done):
+def test_edges_of_other_fragments_are_refused(config, done, monkeypatch):
+    monkeypatch.undo()  # workers of their own, which leave no database open
     shutil.copy(done / "out.db", done / "before.db")
     run(config(fragments="min_seed_distance = 8"), "extract_fragments", "agglomerate")
     (done / "before.db").rename(done / "out.db")

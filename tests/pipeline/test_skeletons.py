@@ -17,6 +17,9 @@ from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.scores import ScoresDatabase
 from lsd_experiments.segmentation import lut_path, read_lut, relabel
 from lsd_experiments.skeletons import Skeletons, crop, segments_at, write_skeletons
+from tests.pipeline.here import blocks_here
+
+pytestmark = pytest.mark.usefixtures(blocks_here.__name__)
 
 VOXEL_SIZE, OFFSET = np.array((20, 9, 9)), np.array((200, 90, -45))  # of the fixtures
 SKELETONS = 'skeletons_file = "skeletons.csv"'
