@@ -237,7 +237,7 @@ def test_xpress_and_long_range_differ_in_the_science_alone():
         assert lines_that_differ(f"fib25/long_range/{name}", f"xpress/baseline/{name}") == []
     differing = [line for name in ("mknet.py", "train.py") for line in lines_that_differ(f"fib25/long_range/{name}",
                                                                                          f"xpress/baseline/{name}")]
-    assert len(differing) <= 20
+    assert len(differing) <= 40
     assert 'architecture="funlib"' in "".join(differing)
 
 
@@ -252,4 +252,4 @@ def test_datasets_differ_in_numbers_alone(variant):
     """The same lines in fib25 and hemi, but for the dataset's name, the input of config.json, and what is marked as published."""
     differing = [line for name in ("mknet.py", "train.py") for line in lines_that_differ(f"fib25/{variant}/{name}",
                                                                                          f"hemi/{variant}/{name}")]
-    assert len(differing) <= 11
+    assert len(differing) <= 12
