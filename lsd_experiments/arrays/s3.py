@@ -11,7 +11,6 @@ be listed, the server says 403 for that, as it does for what is not for all to r
 
 import logging
 import os
-import random
 import re
 import time
 import warnings
@@ -23,6 +22,7 @@ from lsd_experiments.arrays.n5 import N5
 from lsd_experiments.arrays.s3_chunks import chunk_names
 from lsd_experiments.arrays.zarrs import Zarr, third_format
 from lsd_experiments.errors import Passing, UserError, without_passwords
+from lsd_experiments.pauses import growing_pause
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 4, 4  # seconds; the second is how long a server may send nothing
 OPENING = 6  # seconds for which what cannot be reached is tried again at first, so that it is an error after ten
@@ -78,7 +78,7 @@ def patiently(url: str, read: Callable[[], Result], patience: float) -> Result:
         except Exception as error:
             is_overloaded = _status(error) in OVERLOADED
             limit = PATIENCE if is_overloaded else patience
-            pause = random.uniform(0.5, 1) * min(LONGEST, PAUSE * 2**attempt)
+            pause = growing_pause(attempt + 1, PAUSE, LONGEST)
             if not (is_overloaded or _is_broken(error)):
                 raise UserError(_unreachable(url, error)) from error
             if time.monotonic() + pause - begin > limit:

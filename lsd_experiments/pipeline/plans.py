@@ -3,6 +3,7 @@
 A plan is made from the volumes on disk, or from the plans of the stages before, so that all of a run can be told beforehand.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -78,7 +79,7 @@ def plan_predict(config: PipelineSettings, before: Before) -> StagePlan:
         raise UserError(f"the configuration has no '{missing}', which predict needs")
     return PredictPlan(make_plan(PredictionSettings(
         setup=config.setup, raw_file=config.raw_file, raw_dataset=config.raw_dataset, out_file=config.out_file,
-        iteration=config.iteration, **config.predict.model_dump())))
+        iteration=config.iteration, **dataclasses.asdict(config.predict))))
 
 
 def plan_extract_fragments(config: PipelineSettings, before: Before) -> StagePlan:

@@ -6,9 +6,9 @@ Relative paths in it are relative to the file.
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import crops
@@ -18,8 +18,9 @@ from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
+from lsd_experiments.options import renamed
+from lsd_experiments.prediction.settings import PredictionSettings, PredictOptions
 from lsd_experiments.rag.address import is_url, split_password
-from lsd_experiments.raw_range import Setting, parse
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.settings import Settings, load_settings
 
@@ -30,43 +31,6 @@ READ = (("", "raw_file", "raw_dataset"),
 WRITTEN = ("out_file", "db", "fragments_file", "out_prefix", "scores_db")
 DATABASE = "LSD_DATABASE"  # the environment variable that names the database, where the configuration does not
 ROI = Size
-
-
-class PredictSettings(Settings):
-    """How the network is applied.
-
-    :param raw_range: the values of raw that are 0 and 1 to the network: two numbers, two percentiles like
-        ``["0.1%", "99.9%"]``, or ``"type"`` (default: as in training)
-    :param roi_offset: (z, y, x) in nm where the part to predict begins (default: all of raw)
-    :param roi_shape: (z, y, x) in nm, its size
-    :param input_shape: (z, y, x) in voxels of one block's input (default: that of the setup's config.json)
-    :param precision: ``bfloat16`` computes convolutions in it
-    :param seamless: whether the result shall not depend on where blocks lie
-    :param lsds_file: for networks that take LSDs: the container with predicted ones (default: test_prediction.zarr of lsds_setup)
-    :param lsds_on_the_fly: have the network of ``lsds_setup`` (default: ``lsd`` beside ``setup``) make them, of raw
-    """
-
-    raw_range: Setting | None = None
-    roi_offset: ROI | None = None
-    roi_shape: PositiveSize | None = None
-    input_shape: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seamless: bool = False
-    lsds_file: str | None = None
-    lsds_dataset: str | None = None
-    lsds_on_the_fly: bool = False
-    lsds_setup: str | None = None
-    lsds_iteration: Annotated[int, Field(ge=1)] | None = None
-
-    @field_validator("raw_range", mode="before")
-    @classmethod
-    def _is_a_range(cls, value: Any) -> Any:
-        if value is None:
-            return None
-        try:
-            return parse(value if isinstance(value, str | list | tuple) else [value], "it")
-        except UserError as error:
-            raise ValueError(str(error)) from error
 
 
 class EvaluateSettings(Settings):
@@ -130,11 +94,22 @@ class PipelineSettings(Settings):
     db: str | None = None
     workers: WorkersConfig = WorkersConfig()
     parity: bool = False
-    predict: PredictSettings = PredictSettings()
+    predict: PredictOptions = PredictOptions()
     agglomerate: AgglomerateSettings = AgglomerateSettings()
     find_segments: FindSegmentsSettings = FindSegmentsSettings()
     extract: ExtractSettings = ExtractSettings()
     evaluate: EvaluateSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_their_names(cls, values: Any) -> Any:
+        """With the names of prediction's options, which may be spelt as on the command line."""
+        return renamed(values, PredictionSettings) if isinstance(values, dict) else values
+
+    @field_validator("predict", mode="before")
+    @classmethod
+    def _as_options(cls, values: Any) -> Any:
+        return renamed(values, PredictOptions) if isinstance(values, dict) else values
 
     @property
     def db_place(self) -> str:
