@@ -21,10 +21,10 @@ def serial_sections(
     from lsd_experiments.augmentation.elastic import ElasticAugment
     from lsd_experiments.training.keys import RAW
 
-    misaligned = {"prob_slip": 0.05, "prob_shift": 0.05} if max_misalign else {}
+    share = 0.05 if max_misalign else 0.0
     return (
         # Displace a grid of control points, rotate about z, misalign sections.
-        ElasticAugment(control_point_spacing, jitter_sigma, max_misalign=max_misalign, **misaligned)
+        ElasticAugment(control_point_spacing, jitter_sigma, prob_slip=share, prob_shift=share, max_misalign=max_misalign)
         # Mirror along each axis, and exchange y and x, which are alike.
         + gp.SimpleAugment(transpose_only=[1, 2])
         # Scale and shift intensities about their mean, within [0, 1]: of each section, since each is stained and lit by itself.
