@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lsd_experiments.pipeline.overview import Stage
+from lsd_experiments.pipeline.overview import Planned
 from lsd_experiments.pipeline.settings import PipelineSettings
 from lsd_experiments.rag import database_exists, is_url
 from lsd_experiments.writing import check_writable
@@ -24,7 +24,7 @@ def check_new_containers(config: PipelineSettings, names: Sequence[str]) -> None
             _check(container, container)
 
 
-def check_places(config: PipelineSettings, stages: Sequence[Stage]) -> None:
+def check_places(config: PipelineSettings, stages: Sequence[Planned]) -> None:
     """Leaves nothing behind.
 
     :raises OSError: if what a stage has to do could not be written; it names the place as the configuration does

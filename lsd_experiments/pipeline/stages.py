@@ -6,13 +6,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from lsd_experiments.blockwise import Workers, run_blockwise
+from lsd_experiments.blockwise import BlockTask, run_blockwise
 from lsd_experiments.blockwise.marks import run_all
 from lsd_experiments.blockwise.states import check_inputs, made_again
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.locks import only_run
-from lsd_experiments.pipeline.plans import PLANNERS, BlockwisePlan, Show, StagePlan, WholePlan
+from lsd_experiments.pipeline.plans import PLANNERS
 from lsd_experiments.pipeline.settings import PipelineSettings
+from lsd_experiments.stages import Show, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -25,24 +26,24 @@ def run_stage(name: str, config: PipelineSettings, overwrite: bool = False, show
     :raises UserError: if its inputs are not there, do not fit, or another run is at work
     :raises BlocksFailedError: if blocks failed; all others are done
     """
-    plan = PLANNERS[name](config, {})
-    state = plan.state()
+    stage = PLANNERS[name](config, {})
+    state = stage.state()
     if state.kind == "done" and not overwrite:
         if state.reason:
             logger.warning("%s: its output is taken as it is now: %s. --overwrite makes it anew", name, state.reason)
-        return f"up to date: {plan.report()}"
-    if isinstance(plan, BlockwisePlan):
-        check_workers(workers_of(plan, config))
+        return f"up to date: {stage.report()}"
+    if isinstance(stage.work, BlockTask):
+        check_workers(config.workers.for_stage(name))
     with locked(config):
         if state.kind == "stale" and not overwrite:
             logger.warning("%s is made anew: %s", name, state.reason)
         if state.kind == "begun":
-            _warn_of_other_code(name, plan)
+            _warn_of_other_code(stage)
         again = state.again or (overwrite and state.kind != "new")
         if state.kind == "begun" and state.reason:
             logger.warning("%s goes on: %s", name, state.reason)
-        _work(name, plan, again or state.kind == "stale", made_again(plan.made) if again else plan.made, config, show)
-    return plan.report()
+        _work(stage, again or state.kind == "stale", made_again(stage.made) if again else stage.made, config, show)
+    return stage.report()
 
 
 @contextmanager
@@ -58,27 +59,20 @@ def locked(config: PipelineSettings) -> Iterator[None]:
         yield
 
 
-def _warn_of_other_code(name: str, plan: StagePlan) -> None:
+def _warn_of_other_code(stage: Stage) -> None:
     """Say so if a stage that goes on was begun by another commit: its blocks may be of two kinds."""
-    begun, now = plan.stored().get("commit"), plan.made["commit"]
+    begun, now = stage.stored().get("commit"), stage.made["commit"]
     if begun != now:
-        logger.warning("%s goes on, but was begun by commit %s, and this is %s: to have all of it alike, pass --overwrite", name,
-                       begun, now)
+        logger.warning("%s goes on, but was begun by commit %s, and this is %s: to have all of it alike, pass --overwrite",
+                       stage.name, begun, now)
 
 
-def workers_of(plan: StagePlan, config: PipelineSettings) -> Workers:
-    """Where the workers of a stage run."""
-    return config.workers.for_stage(plan.name)
-
-
-def _work(name: str, plan: StagePlan, anew: bool, made: dict[str, Any], config: PipelineSettings, show: Show | None) -> None:
-    if isinstance(plan, BlockwisePlan):
-        task = plan.task(workers_of(plan, config))
-        plan.prepare(anew, made)
-        run_all(plan, task, lambda: run_blockwise(task, show))
-        check_inputs(name, plan.made, PLANNERS[name](config, {}).made)
-        plan.finish()
+def _work(stage: Stage, anew: bool, made: dict[str, Any], config: PipelineSettings, show: Show | None) -> None:
+    stage.prepare(anew, made)
+    if isinstance(stage.work, BlockTask):
+        task = stage.task(config.workers.for_stage(stage.name))
+        run_all(stage, task, lambda: run_blockwise(task, show))
     else:
-        assert isinstance(plan, WholePlan), f"{plan.name} is no stage"
-        plan.work(anew, made, show or (lambda state: None))
-        check_inputs(name, plan.made, PLANNERS[name](config, {}).made)
+        stage.work(made, anew, show or (lambda state: None))
+    check_inputs(stage.name, stage.made, PLANNERS[stage.name](config, {}).made)
+    stage.finish()
