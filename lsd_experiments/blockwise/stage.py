@@ -31,7 +31,7 @@ from lsd_experiments.writing import put_text, sync
 
 CHUNK = 64  # voxels per axis that chunks come near to
 CHUNK_BYTES = 2**29  # of one chunk, at most: a worker holds some of them
-STAGES = ("predict", "extract_fragments", "extract_segmentation")  # that write volumes block by block
+STAGES = ("predict", "extract_fragments", "extract_segmentation", "threshold", "label_blocks", "extract_components")  # volumes
 BASE_MEMORY = 300 * 2**20  # bytes of a worker before its first block, without a network
 
 

@@ -13,8 +13,8 @@ from lsd_experiments.blockwise.states import State
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.locks import is_held
-from lsd_experiments.pipeline.plans import PLANNERS
-from lsd_experiments.pipeline.settings import PipelineSettings
+from lsd_experiments.pipeline.plans import plan_stage
+from lsd_experiments.pipeline.settings import AnyPipeline, PipelineSettings
 from lsd_experiments.stages import Stage
 
 WORDS = {"new": "new", "begun": "goes on", "done": "up to date", "stale": "made anew"}
@@ -33,14 +33,14 @@ class Planned:
         """What will be written, without compression."""
         return self.stage.bytes if self.stage is not None and self.state.kind != "done" else 0
 
-    def task(self, config: PipelineSettings) -> BlockTask | None:
+    def task(self, config: AnyPipeline) -> BlockTask | None:
         """What workers do, if they do this stage."""
         if self.stage is None or not isinstance(self.stage.work, BlockTask):
             return None
         return self.stage.task(config.workers.for_stage(self.name))
 
 
-def plan_stages(config: PipelineSettings, names: Iterable[str], overwrite: bool = False) -> list[Planned]:
+def plan_stages(config: AnyPipeline, names: Iterable[str], overwrite: bool = False) -> list[Planned]:
     """All stages ``names``, each as it will be after those before; nothing is written.
 
     :raises UserError: if one of them is not possible
@@ -49,9 +49,10 @@ def plan_stages(config: PipelineSettings, names: Iterable[str], overwrite: bool 
     stages = []
     for name in names:
         try:
-            stage = PLANNERS[name](config, before)
+            stage = plan_stage(name, config, before)
         except UserError as error:
-            if name != "extract_segmentation" or config.extract.threshold != "best" or "evaluate" not in before:
+            is_decided = isinstance(config, PipelineSettings) and config.extract.threshold == "best" and "evaluate" in before
+            if name != "extract_segmentation" or not is_decided:
                 raise
             stages.append(Planned(name, None, State("new", f"its threshold is known after evaluate ({error})")))
             continue
@@ -63,7 +64,7 @@ def plan_stages(config: PipelineSettings, names: Iterable[str], overwrite: bool 
     return stages
 
 
-def describe_plan(config: PipelineSettings, stages: Sequence[Planned]) -> str:
+def describe_plan(config: AnyPipeline, stages: Sequence[Planned]) -> str:
     """The table of ``--dry-run``: what would be done and why, in how many blocks, on how much disk, with how much memory."""
     rows = [("stage", "", "blocks", "disk, at most", "workers", "memory of each")]
     reasons, needed = [], 0
@@ -86,7 +87,7 @@ def describe_plan(config: PipelineSettings, stages: Sequence[Planned]) -> str:
     return "\n".join([*_aligned(rows), *reasons, note])
 
 
-def describe_status(config: PipelineSettings, stages: Sequence[Planned]) -> str:
+def describe_status(config: AnyPipeline, stages: Sequence[Planned]) -> str:
     """The table of ``status.py``: how far each stage is, as far as that is on disk."""
     rows = [("stage", "", "done", "failed", "running", "rate", "left", "logs")]
     for stage in stages:

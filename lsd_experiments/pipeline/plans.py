@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.pipeline.settings import PipelineSettings
+from lsd_experiments.pipeline.settings import KINDS, AnyPipeline, ClassesSettings, InstancesSettings, PipelineSettings
 from lsd_experiments.segmentation.segments import threshold_range
 from lsd_experiments.stages import Stage
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Before = Mapping[str, Stage]  # the stages before that are not on disk as they will be, by name
 
 
-def plan_predict(config: PipelineSettings, before: Before) -> Stage:
+def plan_predict(config: AnyPipeline, before: Before) -> Stage:
     """Affinities (and LSDs) of raw, by a trained network."""
     from lsd_experiments.prediction.blockwise import prediction_stage
     from lsd_experiments.prediction.plan import make_plan
@@ -27,7 +27,7 @@ def plan_predict(config: PipelineSettings, before: Before) -> Stage:
     return prediction_stage(make_plan(prediction_settings(config)))
 
 
-def prediction_settings(config: PipelineSettings) -> "PredictionSettings":
+def prediction_settings(config: AnyPipeline) -> "PredictionSettings":
     """What predict does.
 
     :raises UserError: if the configuration does not say
@@ -64,10 +64,17 @@ def plan_find_segments(config: PipelineSettings, before: Before) -> Stage:
                       _made("agglomerate", before), config.find_segments, config.parity)
 
 
-def plan_evaluate(config: PipelineSettings, before: Before) -> Stage:
-    """The scores of all thresholds against the ground truth: a table, JSON, CSV and a plot."""
+def plan_evaluate(config: AnyPipeline, before: Before) -> Stage:
+    """The scores against the ground truth, as files: of all thresholds, of masks, or of components."""
+    if isinstance(config, ClassesSettings):
+        from lsd_experiments.pipeline.evaluating_masks import check_evaluate, masks_evaluation_stage
+
+        check_evaluate(config)
+        found = _components(config, before) if isinstance(config, InstancesSettings) else _masks(config, before)
+        return masks_evaluation_stage(config, found)
     from lsd_experiments.pipeline.evaluating import evaluate_settings, evaluation_stage, plan_evaluation
 
+    assert isinstance(config, PipelineSettings), f"kind {config.kind}"
     evaluate_settings(config)
     return evaluation_stage(config, plan_evaluation(config, _fragments(config, before), _made("find_segments", before)))
 
@@ -85,16 +92,63 @@ def plan_extract_segmentation(config: PipelineSettings, before: Before) -> Stage
     return extraction_stage(fragments, config.agglomerate.merge_function, threshold, luts, config.extract)
 
 
-# in the order of a whole run
-PLANNERS: dict[str, Callable[[PipelineSettings, Before], Stage]] = {
+def plan_threshold(config: ClassesSettings, before: Before) -> Stage:
+    """The masks of classes."""
+    from lsd_experiments.thresholding.blockwise import threshold_stage
+
+    return threshold_stage(_volume(*config.probabilities, "predict", before), config.out_file, config.threshold)
+
+
+def plan_label_blocks(config: InstancesSettings, before: Before) -> Stage:
+    """The connected parts of each block."""
+    from lsd_experiments.components.blockwise import labeling_stage
+
+    return labeling_stage(_masks(config, before), config.components)
+
+
+def plan_join_blocks(config: InstancesSettings, before: Before) -> Stage:
+    """Which of them are one component."""
+    from lsd_experiments.components.blockwise import joining_stage
+
+    return joining_stage(_parts(config, before), config.components)
+
+
+def plan_extract_components(config: InstancesSettings, before: Before) -> Stage:
+    """The components."""
+    from lsd_experiments.components.blockwise import components_stage
+
+    return components_stage(_parts(config, before), _made("join_blocks", before), config.components)
+
+
+# of all kinds
+PLANNERS: dict[str, Callable[[Any, Before], Stage]] = {
     planner.__name__.removeprefix("plan_"): planner for planner in (
-        plan_predict, plan_extract_fragments, plan_agglomerate, plan_find_segments, plan_evaluate, plan_extract_segmentation)}
+        plan_predict, plan_extract_fragments, plan_agglomerate, plan_find_segments, plan_evaluate, plan_extract_segmentation,
+        plan_threshold, plan_label_blocks, plan_join_blocks, plan_extract_components)}
 
 
-def stage_names(config: PipelineSettings) -> list[str]:
-    """The stages of ``config``: without ``setup`` the affinities are there, without [evaluate] nothing is evaluated."""
+def plan_stage(name: str, config: AnyPipeline, before: Before | None = None) -> Stage:
+    """Stage ``name`` of ``config``.
+
+    :param before: the stages before that are not on disk as they will be, by name
+    :raises UserError: if it is not possible
+    """
+    check_stage(name, config)
+    return PLANNERS[name](config, before or {})
+
+
+def check_stage(name: str, config: AnyPipeline) -> None:
+    """:raises UserError: if the kind of ``config`` has no stage ``name``"""
+    if name not in config.stages:
+        having = [f'"{kind}"' for kind, model in KINDS.items() if name in model.stages]
+        raise UserError(f"{name} is a stage of kind = {' or '.join(having)}, and this configuration's kind is \"{config.kind}\", "
+                        f"whose stages are {', '.join(config.stages)}")
+
+
+def stage_names(config: AnyPipeline) -> list[str]:
+    """The stages of ``config``: without ``setup`` what is predicted is there, without [evaluate] nothing is evaluated."""
     left_out = {"predict": config.setup is None, "evaluate": config.evaluate is None}
-    return [name for name in PLANNERS if not left_out.get(name)]
+    return [name for name in config.stages if not left_out.get(name)]
 
 
 def _check_threshold(config: PipelineSettings, threshold: float, before: Before) -> None:
@@ -116,6 +170,18 @@ def _affs(config: PipelineSettings, before: Before) -> Volume:
 
 def _fragments(config: PipelineSettings, before: Before) -> Volume:
     return _volume(*config.fragments_place, "extract_fragments", before)
+
+
+def _masks(config: ClassesSettings, before: Before) -> Volume:
+    return _volume(config.out_file, config.threshold.out_dataset, "threshold", before)
+
+
+def _parts(config: InstancesSettings, before: Before) -> Volume:
+    return _volume(config.out_file, config.components.parts_dataset, "label_blocks", before)
+
+
+def _components(config: InstancesSettings, before: Before) -> Volume:
+    return _volume(config.out_file, config.components.out_dataset, "extract_components", before)
 
 
 def _volume(container: str, dataset: str, maker: str, before: Before) -> Volume:

@@ -11,14 +11,14 @@ from lsd_experiments.blockwise.marks import run_all
 from lsd_experiments.blockwise.states import check_inputs, made_again
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.locks import only_run
-from lsd_experiments.pipeline.plans import PLANNERS
-from lsd_experiments.pipeline.settings import PipelineSettings
+from lsd_experiments.pipeline.plans import plan_stage
+from lsd_experiments.pipeline.settings import AnyPipeline
 from lsd_experiments.stages import Show, Stage
 
 logger = logging.getLogger(__name__)
 
 
-def run_stage(name: str, config: PipelineSettings, overwrite: bool = False, show: Show | None = None) -> str:
+def run_stage(name: str, config: AnyPipeline, overwrite: bool = False, show: Show | None = None) -> str:
     """What stage ``name`` of ``config`` made, in words.
 
     :param overwrite: do all of it, whatever there is
@@ -26,7 +26,7 @@ def run_stage(name: str, config: PipelineSettings, overwrite: bool = False, show
     :raises UserError: if its inputs are not there, do not fit, or another run is at work
     :raises BlocksFailedError: if blocks failed; all others are done
     """
-    stage = PLANNERS[name](config, {})
+    stage = plan_stage(name, config)
     state = stage.state()
     if state.kind == "done" and not overwrite:
         if state.reason:
@@ -47,13 +47,13 @@ def run_stage(name: str, config: PipelineSettings, overwrite: bool = False, show
 
 
 @contextmanager
-def locked(config: PipelineSettings) -> Iterator[None]:
+def locked(config: AnyPipeline) -> Iterator[None]:
     """While open, no other command writes to the containers of ``config``, or to its region graph.
 
     :raises UserError: if one does
     """
     with ExitStack() as stack:
-        for container in sorted({config.out_file, config.fragments_place[0]}):
+        for container in sorted({config.out_file, *config.containers.values()}):
             lock = Path(container) / ".blockwise" / "pipeline.lock"
             stack.enter_context(only_run(Path(container), lock, "another command is at work on it"))
         yield
@@ -67,12 +67,12 @@ def _warn_of_other_code(stage: Stage) -> None:
                        stage.name, begun, now)
 
 
-def _work(stage: Stage, anew: bool, made: dict[str, Any], config: PipelineSettings, show: Show | None) -> None:
+def _work(stage: Stage, anew: bool, made: dict[str, Any], config: AnyPipeline, show: Show | None) -> None:
     stage.prepare(anew, made)
     if isinstance(stage.work, BlockTask):
         task = stage.task(config.workers.for_stage(stage.name))
         run_all(stage, task, lambda: run_blockwise(task, show))
     else:
         stage.work(made, anew, show or (lambda state: None))
-    check_inputs(stage.name, stage.made, PLANNERS[stage.name](config, {}).made)
+    check_inputs(stage.name, stage.made, plan_stage(stage.name, config).made)
     stage.finish()

@@ -81,8 +81,8 @@ class Stage:
         for output, state in zip(self.outputs, states, strict=True):
             if state.kind == "new":
                 return State("stale", f"{output.name} is not there")
-        kind = "begun" if any(state.kind == "begun" for state in states) else "done"
-        return next((state for state in states if state.kind == kind and state.reason), State(kind))
+        left = [state for state in states if state.kind == "begun"] or states
+        return next((state for state in left if state.reason), left[0])
 
     def task(self, workers: Workers) -> BlockTask:
         """What ``workers`` do to which blocks."""
