@@ -4,7 +4,7 @@
     this process           a process of its own              fresh interpreters: here, in a container, jobs of a cluster
 
 This process shows the progress and sees the signals; to stop, it kills the group of all the others, which keep nothing
-that a rerun needs, and cancels jobs. Workers elsewhere end by themselves (:mod:`~lsd_experiments.blockwise.lifeline`).
+that a rerun needs, and cancels jobs. Workers elsewhere end by themselves (:mod:`~lsd_experiments.blockwise.connection`).
 What a run leaves in its ``records`` directory::
 
     done/                 daisy's record of finished blocks: a rerun skips them

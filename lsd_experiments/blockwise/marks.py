@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.blockwise.blocks import grid_shape
-from lsd_experiments.blockwise.done import DoneBlocks
+from lsd_experiments.blockwise.done_blocks import DoneBlocks
 from lsd_experiments.blockwise.engine import BlockTask
 from lsd_experiments.blockwise.records import check_done
 from lsd_experiments.errors import UserError
