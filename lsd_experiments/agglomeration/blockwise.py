@@ -14,12 +14,13 @@ from lsd_experiments.agglomeration.functions import CONTACT_MEAN
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import Volume, open_volume, overlap
 from lsd_experiments.blockwise import Block, BlockTask, count_blocks
-from lsd_experiments.blockwise.stage import BASE_MEMORY, check_finished, describe_input, in_voxels, records_directory
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.blockwise import check_affinities, check_nodes, read_affinities
 from lsd_experiments.geometry import Box, Voxels, to_nm
 from lsd_experiments.rag import open_store
 from lsd_experiments.stages import Stage, TableArtifact
+from lsd_experiments.stages.inputs import check_finished, describe_input, in_voxels
+from lsd_experiments.stages.volumes import BASE_MEMORY, records_directory
 
 STAGE = "agglomerate"
 BYTES_PER_VOXEL = 50  # of a worker's memory, for each voxel that a block reads: measured, see docs/performance.md

@@ -28,10 +28,11 @@ Who talks to whom::
         | threads            which thread of it may take a block
     block function           of the stage: reads and writes volumes and the region graph itself
 
-A block that raises goes back and is tried again after the others, by whichever worker is free, at most ``max_retries`` times; then it
-is reported, and all others are done all the same. A block whose worker died, froze or lost its connection counts as failed once,
-too, and is next worked on alone in its worker; the worker is replaced. The run ends at once when what is wrong is the same for all
-blocks (a full disk, a mistake of the user) or when ``max_start_failures`` workers died one after the other with no block done.
+A block that raises goes back and is tried again after the others, by whichever worker is free, at most ``max_retries`` times;
+then it is reported, and all others are done all the same. A block whose worker died, froze or lost its connection counts as
+failed once, too, and is next worked on alone in its worker, while another worker takes the place of the one that is gone. The
+run ends at once when what is wrong is the same for all blocks (a full disk, a mistake of the user), or when
+``max_start_failures`` workers died one after the other and none did a block in between.
 
 Logs: ``<records>/logs``, see :mod:`~lsd_experiments.blockwise.engine`.
 """

@@ -7,7 +7,6 @@ from typing import Any
 
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask, count_blocks
-from lsd_experiments.blockwise.stage import BASE_MEMORY, check_finished, describe_input, open_output, read_json
 from lsd_experiments.components.joining import join_parts, label_parts
 from lsd_experiments.components.settings import ComponentsSettings
 from lsd_experiments.errors import UserError
@@ -16,6 +15,9 @@ from lsd_experiments.provenance import fingerprint_of, network_of
 from lsd_experiments.segmentation.blockwise import relabeling_stage
 from lsd_experiments.segmentation.luts import write_lut
 from lsd_experiments.stages import FilesArtifact, Show, Stage, VolumeArtifact
+from lsd_experiments.stages.files import read_json
+from lsd_experiments.stages.inputs import check_finished, describe_input
+from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 from lsd_experiments.thresholding.blockwise import block_shape
 
 BYTES_PER_VOXEL = 40  # of a labelling worker's memory, for each voxel of a block

@@ -14,14 +14,6 @@ from numpy.typing import NDArray
 from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask, count_blocks
-from lsd_experiments.blockwise.stage import (
-    BASE_MEMORY,
-    check_as_finished,
-    check_finished,
-    describe_input,
-    in_voxels,
-    open_output,
-)
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
@@ -30,6 +22,8 @@ from lsd_experiments.provenance import network_of
 from lsd_experiments.rag import open_store
 from lsd_experiments.rag.nodes import NODES
 from lsd_experiments.stages import Stage, TableArtifact, VolumeArtifact
+from lsd_experiments.stages.inputs import check_as_finished, check_finished, describe_input, in_voxels
+from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 
 STAGE = "extract_fragments"
 ID_BUDGET = 2**63  # ids must be less: the region graph's integers are signed

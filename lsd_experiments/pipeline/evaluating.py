@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, check_labels, open_volume
-from lsd_experiments.blockwise.stage import check_finished, describe_input, read_json
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import EvaluateSettings, PipelineSettings
 from lsd_experiments.pipeline.truths import Labels, Nodes, Region, Truth
 from lsd_experiments.provenance import fingerprint_of, network_of
 from lsd_experiments.stages import FilesArtifact, Show, Stage
+from lsd_experiments.stages.files import read_json
+from lsd_experiments.stages.inputs import check_finished, describe_input
 
 SUFFIXES = (".json", ".csv", ".png")
 

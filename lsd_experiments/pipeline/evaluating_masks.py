@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.arrays import Volume, check_labels, open_volume, overlap, to_box
-from lsd_experiments.blockwise.stage import check_finished, describe_input, read_json
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.pipeline.settings import ClassesSettings, InstancesSettings, MasksEvaluateSettings
 from lsd_experiments.provenance import network_of
 from lsd_experiments.stages import FilesArtifact, Show, Stage
+from lsd_experiments.stages.files import read_json
+from lsd_experiments.stages.inputs import check_finished, describe_input
 
 INSTANCE_SCORES = ("voi_split", "voi_merge", "voi_sum", "rand_split", "rand_merge", "adapted_rand_error", "segments", "labels")
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.blockwise import BlockTask, count_blocks, count_workers
-from lsd_experiments.blockwise.states import State
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.locks import is_held
 from lsd_experiments.pipeline.plans import plan_stage
 from lsd_experiments.pipeline.settings import AnyPipeline, PipelineSettings
 from lsd_experiments.stages import Stage
+from lsd_experiments.stages.states import State
 
 WORDS = {"new": "new", "begun": "goes on", "done": "up to date", "stale": "made anew"}
 

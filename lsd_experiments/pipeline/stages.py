@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.blockwise import BlockTask, run_blockwise
-from lsd_experiments.blockwise.marks import run_all
-from lsd_experiments.blockwise.states import check_inputs, made_again
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.locks import only_run
 from lsd_experiments.pipeline.plans import plan_stage
 from lsd_experiments.pipeline.settings import AnyPipeline
 from lsd_experiments.stages import Show, Stage
+from lsd_experiments.stages.marks import run_all
+from lsd_experiments.stages.states import check_inputs, made_again
 
 logger = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume, to_unit_range
-from lsd_experiments.blockwise.stage import check_finished
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network, Shape
 from lsd_experiments.prediction.block import predict_block, to_disk_range
 from lsd_experiments.prediction.loading import Trained, find_trained, sha256
+from lsd_experiments.stages.inputs import check_finished
 from lsd_experiments.targets import LocalShapeDescriptors
 
 if TYPE_CHECKING:

@@ -9,13 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
-from lsd_experiments.blockwise.marks import run_all
-from lsd_experiments.blockwise.stage import (
-    find_volume,
-    open_output,
-    records_directory,
-)
-from lsd_experiments.blockwise.states import REMEDY, State, check_inputs, check_unchanged, made_again
 from lsd_experiments.errors import UserError
 from lsd_experiments.frameworks import import_gunpowder, import_keras
 from lsd_experiments.geometry import Box
@@ -24,6 +17,9 @@ from lsd_experiments.networks.layers import parameters
 from lsd_experiments.prediction.plan import Plan, check_raw, make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
 from lsd_experiments.stages import Stage
+from lsd_experiments.stages.marks import run_all
+from lsd_experiments.stages.states import REMEDY, State, check_inputs, check_unchanged, made_again
+from lsd_experiments.stages.volumes import find_volume, open_output, records_directory
 
 STAGE = "predict"
 FACTORY = "lsd_experiments.prediction.blockwise:make_worker"

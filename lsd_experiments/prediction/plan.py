@@ -8,7 +8,6 @@ from typing import Any
 
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
-from lsd_experiments.blockwise.stage import describe_input
 from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_raw as check_voxels
@@ -20,6 +19,7 @@ from lsd_experiments.prediction.loading import Trained, find_trained, keras_back
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
 from lsd_experiments.prediction.settings import OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
+from lsd_experiments.stages.inputs import describe_input
 from lsd_experiments.stages.volumes import VolumeArtifact
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from lsd_experiments.agglomeration.blockwise import edges_name
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask
-from lsd_experiments.blockwise.stage import BASE_MEMORY, check_finished, describe_input, in_voxels, open_output, read_json
 from lsd_experiments.errors import UserError
 from lsd_experiments.provenance import fingerprint_of, identity
 from lsd_experiments.rag import open_store
@@ -22,6 +21,9 @@ from lsd_experiments.segmentation.segments import threshold_range
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.segmentation.streaming import stream_segments
 from lsd_experiments.stages import FilesArtifact, Show, Stage, VolumeArtifact
+from lsd_experiments.stages.files import read_json
+from lsd_experiments.stages.inputs import check_finished, describe_input, in_voxels
+from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 
 BYTES_PER_VOXEL = 30  # of an extracting worker's memory, for each voxel of a block: measured, see docs/performance.md
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.blockwise.states import State
+from lsd_experiments.stages.states import State
 
 
 class Artifact(Protocol):

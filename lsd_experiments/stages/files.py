@@ -1,5 +1,6 @@
 """Files that a stage writes as a whole."""
 
+import json
 import os
 import time
 import zlib
@@ -12,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays.written import FRESH
-from lsd_experiments.blockwise.stage import now, read_json, write_json
-from lsd_experiments.blockwise.states import FOREIGN, State, state_of
 from lsd_experiments.errors import UserError
+from lsd_experiments.provenance import now
+from lsd_experiments.stages.states import FOREIGN, State, state_of
+from lsd_experiments.writing import put_text
 
 PART = 2**20  # bytes that are read at a time
 
@@ -123,3 +125,25 @@ def same_file(path: Path, known: Sequence[int]) -> bool:
     """Whether ``path`` is what :func:`file_state` said ``known`` of, then or of a copy; it is read only if its time differs."""
     stat = path.stat()
     return stat.st_size == known[1] and (stat.st_ctime_ns == known[2] or file_state(path)[0] == known[0])
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write ``values``, beside the place and then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.partial"):  # of a process that was killed
+        left.unlink(missing_ok=True)
+    put_text(path, json.dumps(values, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What :func:`write_json` wrote.
+
+    :raises UserError: if it is something else
+    """
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: no valid JSON ({error}). Pass --overwrite to make it anew") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not what this software writes there. Pass --overwrite to make it anew")
+    return values

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume
 from lsd_experiments.blockwise import BlockTask, Workers
-from lsd_experiments.blockwise.states import State, continued, tie_records
 from lsd_experiments.provenance import provenance
 from lsd_experiments.stages.artifact import Artifact
+from lsd_experiments.stages.states import State, continued, tie_records
 from lsd_experiments.stages.volumes import VolumeArtifact
 
 Show = Callable[[dict[str, Any]], None]  # is told how far a stage is, by the values of ``progress.json``

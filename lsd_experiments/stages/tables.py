@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.blockwise.stage import OutputVolume, now
-from lsd_experiments.blockwise.states import State, container_id, state_of
 from lsd_experiments.errors import UserError
+from lsd_experiments.provenance import now
 from lsd_experiments.rag import RagStore, database_exists, is_url, open_store
 from lsd_experiments.rag.nodes import NODES
+from lsd_experiments.stages.states import State, container_id, state_of
+from lsd_experiments.stages.volumes import VolumeArtifact
 from lsd_experiments.writing import check_writable
 
 
@@ -27,7 +28,7 @@ class TableArtifact:
     db: str
     table: str
     blocks: int
-    fragments: OutputVolume | None = None
+    fragments: VolumeArtifact | None = None
     bytes = 0  # is not known beforehand
 
     @property

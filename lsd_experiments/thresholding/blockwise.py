@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.blockwise import Block, BlockTask
-from lsd_experiments.blockwise.stage import BASE_MEMORY, check_finished, describe_input, in_voxels, open_output
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Voxels
 from lsd_experiments.masks.blockwise import grow
 from lsd_experiments.provenance import network_of
 from lsd_experiments.stages import Stage, VolumeArtifact
+from lsd_experiments.stages.inputs import check_finished, describe_input, in_voxels
+from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 from lsd_experiments.thresholding.settings import ThresholdSettings
 
 STAGE = "threshold"

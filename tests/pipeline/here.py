@@ -3,7 +3,7 @@
 import pytest
 
 from lsd_experiments.blockwise.blocks import block_at, grid_shape
-from lsd_experiments.blockwise.done import DoneBlocks
+from lsd_experiments.blockwise.done_blocks import DoneBlocks
 from lsd_experiments.blockwise.spec import load_factory
 from lsd_experiments.pipeline import stages
 

@@ -107,9 +107,9 @@ def test_labels_larger_than_the_fragments_are_judged_where_both_are(config, out_
 
 
 def test_places_that_are_written_no_more_need_not_be_writable(config, out_file, monkeypatch):
-    from lsd_experiments.blockwise.states import State
     from lsd_experiments.pipeline import places
     from lsd_experiments.pipeline.overview import Planned
+    from lsd_experiments.stages.states import State
 
     def refuse(directory):
         raise PermissionError(13, "Permission denied", str(directory))
