@@ -20,6 +20,7 @@ The scheduler holds it, too.
 """
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -34,6 +35,7 @@ from types import FrameType
 from typing import IO, Any
 
 from lsd_experiments.blockwise import cluster, machine
+from lsd_experiments.blockwise.blocks import count_blocks
 from lsd_experiments.blockwise.disk import full_disk, has_space
 from lsd_experiments.blockwise.launch import SPEC, package_root
 from lsd_experiments.blockwise.records import check_done, failure, last_words, prune_logs, remove
@@ -42,6 +44,8 @@ from lsd_experiments.blockwise.workers import Workers, check_workers, count_work
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.locks import only_run
+
+logger = logging.getLogger(__name__)
 
 ONE_WORKER = Workers(num_workers=1)
 
@@ -120,6 +124,8 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
     (records / SPEC).write_text(spec.to_json())
     if task.workers.kind != "local":
         cluster.choose_name(records, task.workers.kind, task.name)
+    logger.info("%s: %d blocks for %d %s workers; their logs are in %s", task.name, count_blocks(task.total, task.write_shape),
+                spec.num_workers, task.workers.kind, records / "logs" / task.name)
     try:
         problem = _run_server(task, spec, lock, show)
     finally:
@@ -129,6 +135,7 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
                       key=lambda path: int(path.stem))
     if failures or problem:
         raise BlocksFailedError(_report(task, failures, problem))
+    logger.info("%s: all blocks are done", task.name)
 
 
 def clear_records(records: Path) -> None:

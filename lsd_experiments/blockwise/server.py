@@ -9,6 +9,7 @@ the order of daisy's scheduler. All of it is one thread.
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 import resource
 import secrets
@@ -29,6 +30,9 @@ from lsd_experiments.blockwise.processes import Slot
 from lsd_experiments.blockwise.schedule import Schedule
 from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
 from lsd_experiments.errors import UserError
+from lsd_experiments.logs import FORMAT
+
+logger = logging.getLogger(__name__)
 
 GOODBYE = 10.0  # seconds in which workers may end by themselves when no block is left
 LAST_WORDS = 5.0  # seconds in which what a dead worker said may arrive
@@ -40,6 +44,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     end_with_parent(partial(cluster.cancel_unattended, Path(spec.records)), int(sys.argv[1]))
+    logging.basicConfig(level=logging.INFO, format=FORMAT)  # to logs/server.log
     asyncio.run(Server(spec).run())
 
 
@@ -96,7 +101,9 @@ class Server:
                 self._monitor.slot_died(f"{index}.{life}", str(Path(self._spec.records) / "logs" / "server.log"), 0)
                 continue
             self._dispatch.expect(slot)
+            logger.info("%s: worker %s begins, process %d", self._spec.name, slot.name, slot.pid)
             await slot.ended.wait()
+            logger.info("%s: worker %s ended, with status %s", self._spec.name, slot.name, slot.look())
             end = self._clock.look() + LAST_WORDS
             while slot.line is not None and self._clock.look() < end:
                 await asyncio.sleep(0.01)

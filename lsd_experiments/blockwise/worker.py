@@ -29,7 +29,10 @@ from lsd_experiments.blockwise.disk import full_disk, paths_in
 from lsd_experiments.blockwise.spec import BlockFunction, TaskSpec, describe, end_with_parent, load_factory
 from lsd_experiments.blockwise.threads import Turns
 from lsd_experiments.errors import Passing, Unavailable, UserError
+from lsd_experiments.logs import FORMAT
 from lsd_experiments.writing import put_text
+
+logger = logging.getLogger(__name__)
 
 
 class RunEnds(Exception):
@@ -47,8 +50,9 @@ def work(spec: TaskSpec) -> None:
 
     :raises ConnectionError: if there is no run
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s:%(name)s:%(message)s")  # to the worker's log
+    logging.basicConfig(level=logging.WARNING, format=FORMAT)  # to the worker's log
     logging.getLogger("lsd_experiments").setLevel(logging.INFO)
+    logger.info("%s: begins on %s, process %d", spec.name, socket.gethostname(), os.getpid())
     connection = Connection()
     try:
         process = load_factory(spec.factory)(spec.settings)
@@ -61,6 +65,7 @@ def work(spec: TaskSpec) -> None:
         _loop(spec, process, connection, turns, 0)
         for loop in loops:
             loop.join()
+        logger.info("%s: ends, since no block is left", spec.name)
     except BaseException as error:
         line = str(error) if _is_final(error) else full_disk(error, _places(spec))
         if line:

@@ -9,6 +9,7 @@ from typing import Any
 from lsd_experiments.blockwise import BlockTask, run_blockwise
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.locks import only_run
+from lsd_experiments.logs import log_to_file
 from lsd_experiments.pipeline.plans import plan_stage
 from lsd_experiments.pipeline.settings import AnyPipeline
 from lsd_experiments.stages import Show, Stage
@@ -34,7 +35,8 @@ def run_stage(name: str, config: AnyPipeline, overwrite: bool = False, show: Sho
         return f"up to date: {stage.report()}"
     if isinstance(stage.work, BlockTask):
         check_workers(config.workers.for_stage(name))
-    with locked(config):
+    with locked(config), log_to_file(Path(config.out_file) / ".blockwise" / "pipeline.log"):
+        logger.info("%s begins: %s", name, state.reason or state.kind)
         if state.kind == "stale" and not overwrite:
             logger.warning("%s is made anew: %s", name, state.reason)
         if state.kind == "begun":
@@ -43,6 +45,7 @@ def run_stage(name: str, config: AnyPipeline, overwrite: bool = False, show: Sho
         if state.kind == "begun" and state.reason:
             logger.warning("%s goes on: %s", name, state.reason)
         _work(stage, again or state.kind == "stale", made_again(stage.made) if again else stage.made, config, show)
+        logger.info("%s is done", name)
     return stage.report()
 
 

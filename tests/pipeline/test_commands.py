@@ -54,6 +54,11 @@ def test_run_makes_everything_once(config, out_file, tmp_path):
     dataset = done.stdout.split()[-1]
     assert dataset.startswith("volumes/segmentation_")
     assert len(np.unique(open_volume(str(out_file), dataset).read())) > 5
+    assert "INFO" not in done.stderr
+    log = (out_file / ".blockwise" / "pipeline.log").read_text()
+    for line in ("extract_fragments begins: new", "extract_fragments: 27 blocks for 2 local workers", "evaluate is done"):
+        assert line in log
+    assert "begins on" in (out_file / ".blockwise/volumes_fragments/logs/extract_fragments/worker_0.err").read_text()
     made = files(tmp_path)
 
     again = command("run", path)
