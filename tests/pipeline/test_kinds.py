@@ -19,6 +19,8 @@ from lsd_experiments.pipeline.stages import run_stage
 from tests.faults.running import Run, wait_until
 from tests.pipeline.conftest import PREDICTED, put
 
+here = pytest.mark.usefixtures("blocks_here")
+
 SHAPE = (27, 40, 41)
 INSTANCES = ["threshold", "label_blocks", "join_blocks", "extract_components", "evaluate"]
 COMPONENTS = "volumes/components"
@@ -81,6 +83,7 @@ def read(path, dataset=COMPONENTS):
     return open_volume(str(path.parent / "out.zarr"), dataset)
 
 
+@here
 def test_classes_from_probabilities_to_scores(make, probabilities):
     path = make("classes", 'classes = ["membrane", "cleft"]\nthreshold = [0.5, 0.6]')
     assert run(path) == ["threshold", "evaluate"]
@@ -101,6 +104,7 @@ def test_classes_from_probabilities_to_scores(make, probabilities):
     assert run(path) == ["threshold", "evaluate"]
 
 
+@here
 def test_a_part_of_the_classes_is_evaluated(make):
     whole = run(make("classes")) and json.loads((make("classes").parent / "out_classes.json").read_text())
     path = make("classes", evaluate="roi_offset = [240, 90, -45]\nroi_shape = [200, 180, 180]")
@@ -112,6 +116,7 @@ def test_a_part_of_the_classes_is_evaluated(make):
         run(make("classes", evaluate="roi_offset = [0, 90, -45]\nroi_shape = [200, 180, 180]"))
 
 
+@here
 @pytest.mark.parametrize(("connectivity", "rank"), [(6, 1), (26, 3)])
 def test_instances_are_those_of_the_whole_volume(instances, probabilities, connectivity, rank):
     path = instances(f"connectivity = {connectivity}")
@@ -138,6 +143,7 @@ def test_the_blocks_and_the_number_of_workers_do_not_matter(instances, make):
     assert read(path).read().max() > before.max() > 0  # negative control
 
 
+@here
 def test_what_was_lost_is_made_again_and_nothing_else(instances):
     path = instances()
     run(path)
@@ -154,6 +160,7 @@ def test_what_was_lost_is_made_again_and_nothing_else(instances):
     np.testing.assert_array_equal(read(path).read(), before)
 
 
+@here
 def test_a_crop_and_another_part_of_a_file_are_inputs_of_their_own(instances, make):
     path = instances()
     run(path)
@@ -172,6 +179,7 @@ def test_a_crop_and_another_part_of_a_file_are_inputs_of_their_own(instances, ma
     assert "probabilities" in plan_stage("threshold", load_any(path)).state().reason
 
 
+@here
 @pytest.mark.parametrize(("stage", "factory"), [
     ("threshold", "lsd_experiments.thresholding.blockwise:make_worker"),
     ("label_blocks", "lsd_experiments.components.blockwise:make_worker"),
@@ -193,6 +201,7 @@ def test_workers_and_runs_that_are_killed_change_nothing(instances, tmp_path, st
     assert run(path) == []
 
 
+@here
 def test_a_dry_run_and_the_status(instances):
     path = instances()
     config = with_num_workers(load_any(path), 2)
@@ -242,6 +251,7 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_made(make, chan
     assert not (path.parent / "out.zarr/volumes/masks").exists()
 
 
+@here
 def test_commands_of_other_kinds_are_refused(make):
     path = make("classes")
     with pytest.raises(UserError, match=r"agglomerate is a stage of kind = \"neurons\", .*whose stages are predict, threshold"):
