@@ -18,8 +18,9 @@ from lsd_experiments.pipeline.settings import load_any, load_pipeline, with_num_
 from lsd_experiments.pipeline.stages import run_stage
 from tests.faults.running import Run, wait_until
 from tests.pipeline.conftest import PREDICTED, put
+from tests.pipeline.here import blocks_here
 
-here = pytest.mark.usefixtures("blocks_here")
+here = pytest.mark.usefixtures(blocks_here.__name__)
 
 SHAPE = (27, 40, 41)
 INSTANCES = ["threshold", "label_blocks", "join_blocks", "extract_components", "evaluate"]
