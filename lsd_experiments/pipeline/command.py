@@ -48,8 +48,8 @@ def _run(stage: str, options: argparse.Namespace) -> int:
     from lsd_experiments.pipeline.overview import describe_plan, plan_stages
     from lsd_experiments.pipeline.places import check_new_containers, check_places
     from lsd_experiments.pipeline.progress import ProgressView
+    from lsd_experiments.pipeline.running import run_stage
     from lsd_experiments.pipeline.settings import load_any, with_num_workers
-    from lsd_experiments.pipeline.stages import run_stage
 
     config = load_any(options.config)
     if options.num_workers is not None:
