@@ -56,7 +56,9 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 def _first_misfit(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
-    misfit = error.errors()[0]
+    misfits = error.errors()
+    misspelt = [misfit for misfit in misfits if misfit["type"] == "extra_forbidden"]
+    misfit = misspelt[0] if misspelt and misfits[0]["type"] == "missing" else misfits[0]  # or that is why it is missing
     where = [str(part) for part in misfit["loc"]]
     key = ".".join(where) or "the file"
     if misfit["type"] == "extra_forbidden":

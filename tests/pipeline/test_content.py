@@ -191,7 +191,7 @@ def test_a_mask_that_changes(done, make_config, monkeypatch, when):
             array[:, :14] = 0
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "run_blockwise", disturbed)
+        patch.setattr(running, "run_blockwise", disturbed)
         expected = {"meanwhile": UserError, "after a kill": KeyboardInterrupt}.get(when)
         with pytest.raises(expected, match="input changed meanwhile: mask was" if when == "meanwhile" else None) \
                 if expected else nullcontext():
