@@ -210,4 +210,5 @@ def test_keys_are_those_that_versions_before_gave(config, out_file, monkeypatch)
     settings = load_pipeline(config(extract=EXTRACT))
     keys = {stage.name: stage.stage.made["key"] for stage in plan_stages(settings, stage_names(settings))}
     assert keys == {"extract_fragments": "e2f50d44a0d42a92", "agglomerate": "08f8b9ca3efe9794",
-                    "find_segments": "bf45744890995dbe", "evaluate": "755d4b75ba654f47", "extract_segmentation": "d134751e3af00692"}
+                    "find_segments": "bf45744890995dbe", "evaluate": "755d4b75ba654f47",
+                    "extract_segmentation": "d134751e3af00692"}
