@@ -3,6 +3,7 @@
 A stage is planned from the volumes on disk, or from the stages before, so that all of a run can be told beforehand.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ def prediction_settings(config: AnyPipeline) -> "PredictionSettings":
         raise UserError(f"the configuration has no '{missing}', which predict needs")
     return PredictionSettings(
         setup=config.setup, raw_file=config.raw_file, raw_dataset=config.raw_dataset, out_file=config.out_file,
-        iteration=config.iteration, **config.predict.model_dump())
+        iteration=config.iteration, **dataclasses.asdict(config.predict))
 
 
 def plan_extract_fragments(config: PipelineSettings, before: Before) -> Stage:

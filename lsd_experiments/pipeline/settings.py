@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import crops
@@ -19,8 +19,9 @@ from lsd_experiments.components.settings import ComponentsSettings
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
+from lsd_experiments.options import renamed
+from lsd_experiments.prediction.settings import PredictionSettings, PredictOptions
 from lsd_experiments.rag.address import is_url, split_password
-from lsd_experiments.raw_range import Setting, parse
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
 from lsd_experiments.settings import Settings, parse_settings, read_values
 from lsd_experiments.thresholding.settings import ThresholdSettings
@@ -34,43 +35,6 @@ WRITTEN = ("out_file", "db", "fragments_file", "out_prefix", "scores_db")
 DATABASE = "LSD_DATABASE"  # the environment variable that names the database, where the configuration does not
 ROI = Size
 Pipeline = TypeVar("Pipeline", bound="AnyPipeline")
-
-
-class PredictSettings(Settings):
-    """How the network is applied.
-
-    :param raw_range: the values of raw that are 0 and 1 to the network: two numbers, two percentiles like
-        ``["0.1%", "99.9%"]``, or ``"type"`` (default: as in training)
-    :param roi_offset: (z, y, x) in nm where the part to predict begins (default: all of raw)
-    :param roi_shape: (z, y, x) in nm, its size
-    :param input_shape: (z, y, x) in voxels of one block's input (default: that of the setup's config.json)
-    :param precision: ``bfloat16`` computes convolutions in it
-    :param seamless: whether the result shall not depend on where blocks lie
-    :param lsds_file: for networks that take LSDs: the container with predicted ones (default: test_prediction.zarr of lsds_setup)
-    :param lsds_on_the_fly: have the network of ``lsds_setup`` (default: ``lsd`` beside ``setup``) make them, of raw
-    """
-
-    raw_range: Setting | None = None
-    roi_offset: ROI | None = None
-    roi_shape: PositiveSize | None = None
-    input_shape: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seamless: bool = False
-    lsds_file: str | None = None
-    lsds_dataset: str | None = None
-    lsds_on_the_fly: bool = False
-    lsds_setup: str | None = None
-    lsds_iteration: Annotated[int, Field(ge=1)] | None = None
-
-    @field_validator("raw_range", mode="before")
-    @classmethod
-    def _is_a_range(cls, value: Any) -> Any:
-        if value is None:
-            return None
-        try:
-            return parse(value if isinstance(value, str | list | tuple) else [value], "it")
-        except UserError as error:
-            raise ValueError(str(error)) from error
 
 
 class EvaluateSettings(Settings):
@@ -152,8 +116,19 @@ class AnyPipeline(Settings):
     raw_file: str | None = None
     raw_dataset: str = "volumes/raw"
     workers: WorkersConfig = WorkersConfig()
-    predict: PredictSettings = PredictSettings()
+    predict: PredictOptions = PredictOptions()
     evaluate: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_their_names(cls, values: Any) -> Any:
+        """With the names of prediction's options, which may be spelt as on the command line."""
+        return renamed(values, PredictionSettings) if isinstance(values, dict) else values
+
+    @field_validator("predict", mode="before")
+    @classmethod
+    def _as_options(cls, values: Any) -> Any:
+        return renamed(values, PredictOptions) if isinstance(values, dict) else values
 
     @property
     def containers(self) -> dict[str, str]:

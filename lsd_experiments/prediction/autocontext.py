@@ -11,21 +11,19 @@ they are stored or handed on, and the second network gets them in [0, 1]. Each t
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume, to_unit_range
 from lsd_experiments.errors import UserError
-from lsd_experiments.networks.network import Network, Shape
-from lsd_experiments.prediction.block import predict_block, to_disk_range
+from lsd_experiments.networks.protocols import Model, NetworkLike
+from lsd_experiments.networks.shapes import Shape
+from lsd_experiments.prediction.block import to_disk_range
 from lsd_experiments.prediction.loading import Trained, find_trained, sha256
 from lsd_experiments.stages.inputs import check_finished
 from lsd_experiments.targets import LocalShapeDescriptors
-
-if TYPE_CHECKING:
-    import keras
 
 logger = logging.getLogger(__name__)
 LSDS = LocalShapeDescriptors.name  # the input, and the head of the first network, by name
@@ -33,7 +31,7 @@ SETUP = "../lsd"  # of the first network, beside the second's
 PREDICTION, DATASET = "test_prediction.zarr", f"volumes/{LSDS}"  # what its predict_scan.py writes
 
 
-def takes_lsds(network: Network) -> bool:
+def takes_lsds(network: NetworkLike) -> bool:
     """Whether ``network`` is the second of two."""
     return any(source.name == LSDS for source in network.inputs)
 
@@ -116,7 +114,7 @@ def lsds_record(lsds: Trained) -> dict[str, Any]:
     }
 
 
-def raw_shape(lsds: Network, input_shape: Shape) -> Shape:
+def raw_shape(lsds: NetworkLike, input_shape: Shape) -> Shape:
     """The raw (z, y, x) voxels of which the first network makes LSDs that cover ``input_shape``, with it in the middle."""
     shape = lsds.input_shape_for(input_shape)
     surplus = [r - c - i for r, c, i in zip(shape, lsds.context, input_shape, strict=True)]
@@ -124,6 +122,6 @@ def raw_shape(lsds: Network, input_shape: Shape) -> Shape:
     return shape
 
 
-def predict_lsds(model: "keras.Model", raw: NDArray[Any]) -> NDArray[np.float32]:
+def predict_lsds(model: Model, raw: NDArray[Any]) -> NDArray[np.float32]:
     """The LSDs [10, z, y, x] of ``raw`` [z, y, x] in [-1, 1], as the second network gets them: multiples of 1/255."""
-    return to_unit_range(to_disk_range(predict_block(model, {"raw": raw})[LSDS]))
+    return to_unit_range(to_disk_range(model.predict({"raw": raw})[LSDS]))

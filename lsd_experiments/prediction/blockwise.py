@@ -10,10 +10,9 @@ from typing import Any
 
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.errors import UserError
-from lsd_experiments.frameworks import import_gunpowder, import_keras
+from lsd_experiments.frameworks import import_gunpowder
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
-from lsd_experiments.networks.layers import parameters
 from lsd_experiments.prediction.plan import Plan, check_raw, make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
 from lsd_experiments.stages import Stage
@@ -41,7 +40,7 @@ def prediction_stage(plan: Plan) -> Stage:
         records=records_directory(plan.settings.out_file, STAGE),
         cpus=None,  # the backend uses all of them
         memory=_memory(plan),
-        threads=THREADS,
+        threads=_threads(plan),
         environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
     )
     return Stage(STAGE, made["parameters"], made["inputs"], outputs, task, check=lambda: check_raw(plan),
@@ -93,7 +92,6 @@ def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
 
 def _block_function(plan: Plan) -> Callable[[Box], None]:
     """What predicts one of the plan's blocks and writes it."""
-    import_keras()
     import_gunpowder()
     from lsd_experiments.prediction.pipeline import block_predictor
 
@@ -130,5 +128,14 @@ def _prepare(stage: Stage, overwrite: bool) -> bool:
 def _memory(plan: Plan) -> int:
     """Bytes that a worker takes, about."""
     first = [4 * COPIES * one.trained.network.num_fmaps * math.prod(one.input_shape) for one in plan.passes]
-    weights = [4 * parameters(one.trained.network) for one in plan.passes]
-    return BASE_MEMORY + max(first) + sum(weights)
+    weights = [4 * one.trained.network.parameters for one in plan.passes]
+    sums = 0
+    if plan.passes[-1].tiling is not None:
+        channels = sum(head.predicted_channels for head in plan.trained.network.heads)
+        sums = 4 * (channels + 1) * math.prod(plan.write_shape) * _threads(plan)
+    return BASE_MEMORY + max(first) + sum(weights) + sums
+
+
+def _threads(plan: Plan) -> int:
+    """Blocks in work at a time. One of many patches keeps the network busy, and is large: two suffice."""
+    return THREADS if plan.passes[-1].tiling is None else 2

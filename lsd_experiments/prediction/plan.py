@@ -13,10 +13,11 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_raw as check_voxels
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.networks.network import Shape
-from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_network, open_lsds, takes_lsds
+from lsd_experiments.prediction.autocontext import LSDS, check_made_of, find_lsd_network, open_lsds, takes_lsds
 from lsd_experiments.prediction.intensities import RawRange, find_range
-from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
+from lsd_experiments.prediction.loading import Trained, find_trained, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
+from lsd_experiments.prediction.patches import find_tiling
 from lsd_experiments.prediction.settings import OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
 from lsd_experiments.stages.inputs import describe_input
@@ -58,7 +59,7 @@ class Plan:
     @property
     def margin(self) -> Voxels:
         """Voxels that blocks reach further than what they write, at most."""
-        return _sum(*(one.margin for one in self.passes), *(one.lead for one in self.passes))
+        return _sum(*(one.reach for one in self.passes))
 
     @property
     def blocks(self) -> list[Box]:
@@ -88,6 +89,14 @@ class Plan:
             for head in self.trained.network.heads
         }
 
+    @property
+    def _of_patches(self) -> dict[str, Any]:
+        """What provenance says of patches: nothing if each block is one, as it was before there were others."""
+        if self.passes[-1].tiling is None:
+            return {}
+        said = {key: getattr(self.settings, key) for key in ("patch_step", "blend", "flips", "transposes", "parity")}
+        return {key: value for key, value in said.items() if value}
+
     def provenance(self) -> dict[str, Any]:
         """Where the outputs come from."""
         parameters = {
@@ -95,10 +104,11 @@ class Plan:
             "iteration": self.trained.checkpoint.iteration,
             "input_shape": self.input_shape,
             "precision": self.settings.precision,
-            "keras_backend": keras_backend(),
+            **self.trained.made_by,
             "roi_offset": self.offset,
             "roi_shape": to_nm(self.total.shape, self.grid.voxel_size),
             **({"seamless": True} if self.settings.seamless else {}),
+            **self._of_patches,
             **({"raw_range": self.raw.low_high} if self.raw and not self.raw.is_the_types else {}),
         }
         inputs: dict[str, Any] = {"sha256_of_checkpoint": sha256(self.trained.checkpoint.path)}
@@ -126,6 +136,7 @@ def make_plan(settings: PredictionSettings) -> Plan:
         _with_raw(settings) if "raw" in inputs else settings,
         iteration=trained.checkpoint.iteration,
         input_shape=last.input_shape,
+        patch_step=last.tiling.step if last.tiling else None,
         raw_range=raw.low_high if raw else None,
         lsds_iteration=lsds.checkpoint.iteration if lsds else settings.lsds_iteration,
     )
@@ -142,7 +153,7 @@ def check_raw(plan: Plan) -> None:
     raw = plan.inputs.get("raw")
     if raw is None or plan.raw is None:
         return
-    reach = _sum(*(one.margin for one in plan.passes))
+    reach = _sum(*(one.reach if one.tiling else one.margin for one in plan.passes))
     read = Box(plan.total.begin, plan.blocks[-1].end).grow(reach).intersect(raw.box)
     if math.prod(read.shape) <= arrays.SEARCHED:
         intensity.check_all_finite(raw, read)
@@ -166,7 +177,7 @@ def _lsd_network(settings: PredictionSettings, trained: Trained) -> Trained | No
         _refuse(settings, "LSDs are read from disk", "lsds_iteration")
         return None
     _refuse(settings, "LSDs are made on the fly", "lsds_file", "lsds_dataset")
-    record = trained.checkpoint.record.get("lsds")
+    record = trained.checkpoint.record.get(LSDS)
     return find_lsd_network(settings.setup, settings.lsds_setup, settings.lsds_iteration, record)
 
 
@@ -183,10 +194,10 @@ def _inputs(settings: PredictionSettings, trained: Trained, lsds: Trained | None
     names = [source.name for source in trained.network.inputs]
     if "raw" in names or lsds:
         inputs["raw"] = _open_raw(settings)
-    if "lsds" in names and not lsds:
-        inputs["lsds"] = open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset)
+    if LSDS in names and not lsds:
+        inputs[LSDS] = open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset)
         if "raw" in inputs or settings.raw_file is not None:
-            check_made_of(inputs["lsds"], inputs.get("raw") or _open_raw(settings))
+            check_made_of(inputs[LSDS], inputs.get("raw") or _open_raw(settings))
     for volume in inputs.values():
         arrays.check_voxel_size(volume, trained.voxel_size, f"that {trained.checkpoint.path.name} was trained on")
     return inputs
@@ -226,8 +237,8 @@ def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: lis
         return arrays.to_box(grid, offset, shape)
     if offset is not None or shape is not None:
         raise UserError(f"the ROI has no {'shape' if shape is None else 'offset'}. Give both its offset and its shape, or none")
-    if "lsds" in inputs:
-        return arrays.overlap(grid, inputs["lsds"])[0]  # as published: zeros around the LSDs are their context
+    if LSDS in inputs:
+        return arrays.overlap(grid, inputs[LSDS])[0]  # as published: zeros around the LSDs are their context
     if not settings.shrink:
         return grid.box
     total = grid.box.grow([-m for m in _sum(*margins)])
@@ -242,6 +253,10 @@ def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: lis
 def _last_pass(settings: PredictionSettings, trained: Trained, grid: Volume, total: Box) -> tuple[Pass, Shape]:
     """The pass of the network whose outputs are written, and what each of its blocks writes."""
     network, given = trained.network, trained.input_shape
+    tiling = find_tiling(settings, trained, grid.voxel_size, total.begin, _in_world(grid, Box((0, 0, 0), (0, 0, 0))))
+    if tiling is not None:
+        channels = sum(head.predicted_channels for head in network.heads)
+        return Pass(trained, given, tiling=tiling), tiling.block_shape(total.shape, channels)
     if not settings.seamless:
         one = Pass(trained, _smaller(given, network.input_shape_for(total.shape)))
         return one, one.output_shape

@@ -1,17 +1,13 @@
 """The node that gives the second network of auto-context, in training, what the frozen first one predicts."""
 
-from typing import TYPE_CHECKING
-
 import gunpowder as gp
 import numpy as np
 
-from lsd_experiments.networks.network import Shape
+from lsd_experiments.networks.protocols import Model
+from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.autocontext import predict_lsds
 from lsd_experiments.prediction.loading import Trained
 from lsd_experiments.training.keys import FIRST_PREDICTION, RAW
-
-if TYPE_CHECKING:
-    import keras
 
 
 class PredictFirst(gp.BatchFilter):
@@ -22,7 +18,7 @@ class PredictFirst(gp.BatchFilter):
 
     def __init__(self, first: Trained, raw_shape: Shape, precision: str) -> None:
         self.first, self.raw_shape, self.precision = first, raw_shape, precision
-        self.model: keras.Model | None = None
+        self.model: Model | None = None
 
     def setup(self) -> None:
         """Announce the prediction, wherever there is raw around them."""

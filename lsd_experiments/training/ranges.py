@@ -12,6 +12,7 @@ from lsd_experiments import intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.advice import convert_command
 from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE, Range
 from lsd_experiments.prediction.loading import Trained
@@ -75,7 +76,8 @@ def _held(volumes: Sequence[Volume], asked: Setting | None) -> Range:
 
 
 def _range(
-    volumes: Sequence[Volume], data: Range, asked: Setting | None, before: Checkpoint | None, usual: Setting | None
+    volumes: Sequence[Volume], data: Range, asked: Setting | None, before: Checkpoint | TorchCheckpoint | None,
+    usual: Setting | None
 ) -> tuple[Range, str]:
     """The range of volumes of one type, and in words where it comes from; nothing of uint8's own, which nobody doubts."""
     dtype = volumes[0].dtype

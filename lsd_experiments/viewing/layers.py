@@ -149,7 +149,7 @@ def _centre(volume: Volume) -> NDArray[Any]:
     return volume.read(Box.of_shape((SAMPLE,) * 3, begin).intersect(volume.box))
 
 
-def _source(view: View, kind: Kind) -> Any:
+def _source(view: View, kind: Kind | targets.Kind) -> Any:
     """The data source; where the offset is not on the voxel grid, moved by what is left of it."""
     import neuroglancer
 

@@ -14,6 +14,8 @@ from lsd_experiments.blockwise.heartbeat import Clock
 from tests.blockwise.running import alive, program, wait_for
 from tests.blockwise.test_launch import expected, notes
 
+pytestmark = pytest.mark.kills
+
 AWAY = """
 import os, sys, time
 note = sys.argv[1]

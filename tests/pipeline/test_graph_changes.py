@@ -27,7 +27,7 @@ def undisturbed(whole_run):
     return Graph(whole_run, str(whole_run / "out.db"))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.database)])
 def graph(request, done):
     """That of a finished run, to be changed."""
     graph = Graph(done, str(done / "out.db"))

@@ -23,7 +23,7 @@ STAGES = ["extract_fragments", "agglomerate", "find_segments", "evaluate", "extr
 
 def run(path, *names):
     """Run the stages, all by default; the ones that had something to do."""
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     reports = {name: run_stage(name, settings) for name in names or stage_names(settings)}
     return [name for name, report in reports.items() if not report.startswith("up to date")]
 
@@ -105,7 +105,7 @@ def test_containers_may_move(done, tmp_path_factory, make_config):
 def test_what_is_made_again_by_wish_makes_what_follows_anew(config, done):
     """Though nothing changed that is known; and when it was deleted afterwards, too."""
     path = config(extract=EXTRACT)
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     run_stage("extract_fragments", settings, overwrite=True)
     assert [name for name, kind in states(path).items() if kind == "done"] == ["extract_fragments"]
     assert run(path) == STAGES[1:]

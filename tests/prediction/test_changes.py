@@ -3,8 +3,6 @@
 import itertools
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,7 +15,8 @@ from lsd_experiments.prediction import blockwise
 from lsd_experiments.prediction.plan import make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
 from tests.pipeline.here import run_here
-from tests.prediction.conftest import INPUT_SHAPE, ITERATION, NETWORK, ROOT, VOXEL_SIZE, environment
+from tests.prediction.conftest import INPUT_SHAPE, ITERATION, NETWORK, ROOT, VOXEL_SIZE
+from tests.scripts import run_script
 
 SHAPE = (4, 9, 11)  # 2 x 2 x 2 blocks
 MAKERS = {"predict_scan": blockwise.predict_scan,
@@ -148,5 +147,4 @@ def test_a_chunk_that_is_lost_between_runs_is_named_by_the_next_stage_and_made_a
 
 
 def extract_fragments(directory):
-    return subprocess.run([sys.executable, ROOT / "03_predict/extract_fragments.py", "config.toml"], cwd=directory,
-                          env=environment(), capture_output=True, text=True, timeout=300)
+    return run_script(ROOT / "03_predict/extract_fragments.py", "config.toml", cwd=directory)

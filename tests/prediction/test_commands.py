@@ -82,6 +82,7 @@ def test_overwrite(plan, make_raw, expected, read, tmp_path):
         np.testing.assert_array_equal(values, expected(raw)[name])
 
 
+@pytest.mark.kills
 def test_a_killed_prediction_goes_on(setup, run, make_raw, undisturbed, read, tmp_path):
     out_file = tmp_path / "prediction.zarr"
     arguments = ["--raw-file", str(make_raw(MANY)), "--output", str(out_file), "--num-workers", "2"]

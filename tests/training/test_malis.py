@@ -1,6 +1,5 @@
 """The MALIS loss and its phase: value and gradient on every backend, the switch, and stops on either side of it."""
 
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from lsd_experiments.malis import connected_objects, edge_weights, malis_weights
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.targets import DIRECT, Affinities, SquaredError
 from lsd_experiments.training import Malis, Phase
-from tests.scripts import run_script
+from tests.scripts import of_backend, run_script
 
 AFFS, AFFS_ONLY = Affinities(), Network(1, 2, ((1, 2, 2),), (Head("affs", 3),))
 
@@ -143,12 +142,10 @@ def steps(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_give_the_same_losses(steps, backend, monkeypatch):
+def test_other_backends_give_the_same_losses(steps, backend):
     pytest.importorskip(backend)
     path, expected = steps
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # JAX compiles for longer than it computes here
-    ran = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True)
+    ran = run_script("-c", SCRIPT, path, env=of_backend(backend), frameworks=True)
     assert ran.returncode == 0, ran.stderr
     name, iterations, *losses = ran.stdout.split()
     assert (name, iterations, len(losses)) == (backend, "3", 3)

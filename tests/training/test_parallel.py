@@ -1,14 +1,12 @@
 """Several devices take the step that one takes with the whole batch; half precision scales its loss."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from lsd_experiments.errors import UserError
+from tests.scripts import of_backend, run_script
 
 RUNS = {  # in this order: TensorFlow has two logical devices for a start, or none
     "two": {"devices": 2},
@@ -68,9 +66,7 @@ def trained(request, tmp_path_factory):
     pytest.importorskip(request.param)
     path = tmp_path_factory.mktemp("parallel") / "trained.npz"
     runs = {name: run for name, run in RUNS.items() if request.param == "tensorflow" or "malis" not in name}
-    environment = {**os.environ, "KERAS_BACKEND": request.param, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
-    command = [sys.executable, "-c", SCRIPT, str(path), json.dumps(runs)]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    ran = run_script("-c", SCRIPT, path, json.dumps(runs), env=of_backend(request.param), frameworks=True)
     assert ran.returncode == 0, ran.stderr
     found = {name: {} for name in runs}
     with np.load(path) as arrays:
@@ -105,8 +101,7 @@ def test_half_precision_on_several_devices_of_a_cpu_is_refused():
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("GPUs have it")
     run = json.dumps({"both": {"devices": 2, "precision": "float16"}})
-    ran = subprocess.run([sys.executable, "-c", SCRIPT, "nowhere.npz", run], env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-                         capture_output=True, text=True)
+    ran = run_script("-c", SCRIPT, "nowhere.npz", run, frameworks=True)
     assert "UserError: --precision float16 with --devices: TensorFlow has no half precision on several" in ran.stderr
 
 

@@ -4,18 +4,25 @@
                                   |  fork           imports are shared; all else is made as a new interpreter has it
                                   v
                                 script              argv, environment, directory, streams; it ends as Python ends
-    tests.scripts <-- socket -- forkserver.py      its process id; at its end its status and CPU seconds
+    tests.scripts <-- socket -- forkserver.py      its process id; at its end its status, and all CPU seconds so far
+
+It is alone in its directory, since that is where Python looks first for modules.
 """
 
+import atexit
+import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import random
+import resource
 import runpy
 import signal
 import socket
 import sys
+import threading
 import time
 import types
 import warnings
@@ -49,15 +56,16 @@ def serve(kind: str, server: socket.socket) -> list[str]:
         for stream in streams:
             os.close(stream)
         server.sendall(b"%d\n" % pid)
-        _, status, used = os.wait4(pid, 0)
-        server.sendall(f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime}\n".encode())
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        used = [resource.getrusage(whom) for whom in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        server.sendall(f"{status} {sum(each.ru_utime + each.ru_stime for each in used)}\n".encode())
 
 
 def import_all(kind: str) -> None:
     for name in LIGHT:
         importlib.import_module(name)
     if kind == "frameworks":
-        ours = runpy.run_path(str(Path(__file__).parents[1] / "lsd_experiments" / "frameworks.py"))
+        ours = runpy.run_path(str(Path(__file__).parents[2] / "lsd_experiments" / "frameworks.py"))
         ours["import_gunpowder"]()
         ours["import_keras"]()
 
@@ -76,32 +84,69 @@ def begin(words: list[str], directory: str, environment: dict[str, str], without
     sys.modules["tempfile"].tempdir = None
     random.seed()
     sys.modules["numpy"].random.seed()
-    own = "" if words[0] == "-m" else Path(words[0]).parent.resolve()
-    sys.path[:] = [str(own or Path.cwd()), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *base]
+    own = {"-c": "", "-m": str(Path.cwd())}.get(words[0], str(Path(words[0]).parent.resolve()))
+    sys.path[:] = [own, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *base]
     sys.modules.update(dict.fromkeys(without))  # None: its import fails
     sys.orig_argv = [sys.executable, *words]
     return words
 
 
 def run(words: list[str]) -> None:
-    """Run a script, or a module, as ``__main__``."""
-    sys.excepthook = lambda kind, error, trace: sys.__excepthook__(kind, error.with_traceback(of_script(trace)), trace)
+    """Run a script, ``-m`` and a module, or ``-c`` and code, as ``__main__``."""
     if words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         return
-    sys.argv, script = words, Path(words[0]).absolute()
     main = sys.modules["__main__"] = types.ModuleType("__main__")
-    vars(main).update(__file__=str(script), __builtins__=__builtins__)
-    exec(compile(script.read_bytes(), script, "exec"), vars(main))
+    vars(main).update(__builtins__=__builtins__)
+    if words[0] == "-c":
+        sys.argv, code = ["-c", *words[2:]], compile(words[1], "<string>", "exec")
+    else:
+        sys.argv, main.__file__ = words, str(Path(words[0]).absolute())
+        code = compile(Path(words[0]).read_bytes(), main.__file__, "exec")
+    exec(code, vars(main))
 
 
-def of_script(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """``trace`` without what is above the script."""
-    while trace and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
-        trace = trace.tb_next
-    return trace
+def status_of(words: list[str]) -> int:
+    """Run the script; what it ends with, once what that is to be said of it was said."""
+    try:
+        run(words)
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return (ended.code or 0) & 0xFF
+        print(ended.code, file=sys.stderr)
+        return 1
+    except BaseException as error:
+        trace = error.__traceback__
+        while trace and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    return 0
+
+
+def end(status: int, shared: set[str]) -> None:
+    """End as Python does, but leave the modules that were there before as they are: to take them down would copy them all."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for file in [each for each in gc.get_objects() if type(each) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)]:
+        with contextlib.suppress(OSError, ValueError):  # closed, or not to be written
+            file.flush()
+    for name in ["__main__", *(sys.modules.keys() - shared)]:
+        del sys.modules[name]
+    gc.collect()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        status = 120
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    run(serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2]))))
+    __name__ = "forkserver"  # warnings about __main__ are shown, and there is another one from here on
+    WORDS = serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
+    SHARED = set(sys.modules)
+    end(status_of(WORDS), SHARED)
