@@ -44,7 +44,11 @@ def run_stage(name: str, config: AnyPipeline, overwrite: bool = False, show: Sho
         again = state.again or (overwrite and state.kind != "new")
         if state.kind == "begun" and state.reason:
             logger.warning("%s goes on: %s", name, state.reason)
-        _work(stage, again or state.kind == "stale", made_again(stage.made) if again else stage.made, config, show)
+        try:
+            _work(stage, again or state.kind == "stale", made_again(stage.made) if again else stage.made, config, show)
+        except BaseException as error:
+            logger.info("%s ends before it is done: %s", name, type(error).__name__)
+            raise
         logger.info("%s is done", name)
     return stage.report()
 
