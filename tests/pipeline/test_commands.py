@@ -27,7 +27,8 @@ def refused(*arguments, says):
 
 
 def files(directory):
-    return {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file() and path.suffix not in (".toml", ".log")}
+    return {path: path.stat().st_mtime_ns for path in directory.rglob("*")
+            if path.is_file() and path.suffix not in (".toml", ".log")}
 
 
 def test_there_is_a_command_for_each_stage():
