@@ -83,7 +83,8 @@ def describe_plan(config: AnyPipeline, stages: Sequence[Planned]) -> str:
             reasons.append(f"{stage.name}: {stage.state.reason}")
     existing = next(path for path in (Path(config.out_file), *Path(config.out_file).parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    note = f"at most {_bytes(needed)} without compression, and the region graph; {_bytes(free)} are free at {existing}"
+    graph = ", and the region graph" if isinstance(config, PipelineSettings) else ""
+    note = f"at most {_bytes(needed)} without compression{graph}; {_bytes(free)} are free at {existing}"
     return "\n".join([*_aligned(rows), *reasons, note])
 
 
