@@ -180,6 +180,7 @@ def test_a_crop_and_another_part_of_a_file_are_inputs_of_their_own(instances, ma
     assert "probabilities" in plan_stage("threshold", load_any(path)).state().reason
 
 
+@pytest.mark.kills
 @here
 @pytest.mark.parametrize(("stage", "factory"), [
     ("threshold", "lsd_experiments.thresholding.blockwise:make_worker"),
