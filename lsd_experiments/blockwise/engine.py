@@ -1,10 +1,8 @@
 """Run a block function over all blocks of a volume with daisy, in worker processes.
 
-    run_blockwise()  --->  server: daisy's scheduler   --->  worker  (as many as Workers says)
-    this process           a process of its own              fresh interpreters: here, in a container, jobs of a cluster
-
-This process shows the progress and sees the signals; to stop, it kills the group of all the others, which keep nothing
-that a rerun needs, and cancels jobs. Workers elsewhere end by themselves (:mod:`~lsd_experiments.blockwise.connection`).
+This process starts the server (:mod:`~lsd_experiments.blockwise.server`), shows the progress and sees the signals. To stop, it
+kills the group of all the others, which keep nothing that a rerun needs, and cancels jobs; workers elsewhere end by themselves
+(:mod:`~lsd_experiments.blockwise.connection`).
 What a run leaves in its ``records`` directory::
 
     done/                 daisy's record of finished blocks: a rerun skips them
