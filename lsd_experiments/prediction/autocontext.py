@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume, to_unit_range
-from lsd_experiments.blockwise.stage import check_finished
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.block import to_disk_range
 from lsd_experiments.prediction.loading import TrainedNetwork, find_trained, sha256
+from lsd_experiments.stages.inputs import check_finished
 from lsd_experiments.targets import LocalShapeDescriptors
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from typing import Any
 
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
-from lsd_experiments.blockwise.stage import OutputVolume, describe_input
 from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_raw as check_voxels
@@ -21,6 +20,8 @@ from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_in
 from lsd_experiments.prediction.patches import find_tiling
 from lsd_experiments.prediction.settings import OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
+from lsd_experiments.stages.inputs import describe_input
+from lsd_experiments.stages.volumes import VolumeArtifact
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,10 @@ class Plan:
         return tuple(o + b for o, b in zip(self.grid.offset, begin, strict=True))
 
     @property
-    def outputs(self) -> dict[str, OutputVolume]:
+    def outputs(self) -> dict[str, VolumeArtifact]:
         """The volume that is written for each head, by the head's name."""
         return {
-            head.name: OutputVolume(
+            head.name: VolumeArtifact(
                 container=self.settings.out_file,
                 dataset=f"volumes/{head.name}",
                 shape=self.total.shape,

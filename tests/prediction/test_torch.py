@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.blockwise import Workers
+from lsd_experiments.checkpoints.torch_weights import load_weights
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Input, TorchNetwork, read, write
 from lsd_experiments.networks.files import read_any
@@ -21,6 +23,7 @@ from lsd_experiments.prediction.settings import PredictionSettings
 
 torch = pytest.importorskip("torch", reason="PyTorch, the extra 'torch', is not installed")
 
+PUBLISHED = Path(__file__).parents[3] / "shared" / "fixtures" / "published"
 VOXEL_SIZE = (50, 9, 4.6)
 CODE = '''
 import torch
@@ -156,6 +159,14 @@ def test_files_as_training_programs_write_them(directory, tmp_path, wrap):
     model.load(tmp_path / "w.pth")
     for name, tensor in model.module.state_dict().items():
         assert torch.equal(tensor, state[name])
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published programs' outputs are not here")
+@pytest.mark.parametrize("path", sorted(PUBLISHED.rglob("*.pth*")), ids=lambda path: path.name)
+def test_files_that_published_programs_wrote_are_read(directory, path):
+    """PyTorch Connectomics' and CellMap's; of another module, which is what is said."""
+    with pytest.raises(UserError, match=f"{path.name}: is not of this module: has no first.weight"):
+        load_weights(find_module(directory), path)
 
 
 def test_a_model_is_saved_and_loaded(directory, tmp_path):
