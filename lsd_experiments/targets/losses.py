@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
     import gunpowder as gp
+    import numpy as np
+    from numpy.typing import NDArray
 
     from lsd_experiments.targets.target import Target
 
@@ -26,15 +25,15 @@ class Loss(Protocol):
     def label(self, target: "Target") -> str:
         """What logs call it."""
 
-    def knowledge(self, target: "Target", batch: "gp.Batch") -> NDArray[Any]:
+    def knowledge(self, target: "Target", batch: "gp.Batch") -> "NDArray[Any]":
         """What it is told beside the target of ``batch``, [b, k, z, y, x]."""
 
     def in_keras(self, target: "Target") -> KerasLoss:
         """The loss of truth and prediction; the truth is the target and the knowledge, in this order, on the last axis."""
 
     def gradient(
-        self, target: "Target", prediction: NDArray[Any], truth: NDArray[Any], knowledge: NDArray[Any]
-    ) -> NDArray[np.float32]:
+        self, target: "Target", prediction: "NDArray[Any]", truth: "NDArray[Any]", knowledge: "NDArray[Any]"
+    ) -> "NDArray[np.float32]":
         """By the prediction, as snapshots show it."""
 
 
@@ -51,7 +50,7 @@ class SquaredError:
         """As Keras calls it."""
         return f"{target.name}_loss"
 
-    def knowledge(self, target: "Target", batch: "gp.Batch") -> NDArray[Any]:
+    def knowledge(self, target: "Target", batch: "gp.Batch") -> "NDArray[Any]":
         """The weights."""
         from lsd_experiments.training.keys import channels_first, head_keys
 
@@ -70,9 +69,11 @@ class SquaredError:
         return error
 
     def gradient(
-        self, target: "Target", prediction: NDArray[Any], truth: NDArray[Any], knowledge: NDArray[Any]
-    ) -> NDArray[np.float32]:
+        self, target: "Target", prediction: "NDArray[Any]", truth: "NDArray[Any]", knowledge: "NDArray[Any]"
+    ) -> "NDArray[np.float32]":
         """0 where the weight is."""
+        import numpy as np
+
         counted = knowledge != 0 if self.divisor == BY_NUMBER else knowledge
         divisors = counted.sum(axis=OF_SAMPLE, keepdims=True) * len(knowledge)
         scale = 2 * knowledge / np.where(divisors > 0, divisors, 1)

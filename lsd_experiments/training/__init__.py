@@ -7,7 +7,7 @@ weights are non-negative and 0 where the loss does not look.
 The iteration and the seed determine a batch, so that they are all the random state there is to restore.
 """
 
-from lsd_experiments.malis.loss import Malis
+from lsd_experiments.targets.malis import Malis
 from lsd_experiments.training.command import main
 from lsd_experiments.training.experiment import Adam, Experiment, FirstNetwork, Phase
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.malis.loss import Malis
-from lsd_experiments.networks.network import Network
 from lsd_experiments.targets import Loss, Target
+from lsd_experiments.targets.malis import Malis
 
 if TYPE_CHECKING:
     import gunpowder as gp
     import keras
+
+    from lsd_experiments.networks.network import Network
 
 RAW_INPUT = "raw"  # the input of networks that the dataset has
 
@@ -99,7 +100,7 @@ class Experiment:
         """``losses`` as functions of truth and prediction."""
         return {target.name: losses[target.name].in_keras(target) for target in self.targets}
 
-    def check_network(self, network: Network) -> None:
+    def check_network(self, network: "Network") -> None:
         """:raises UserError: if the network has other heads than there are targets, or takes what nothing makes."""
         heads = {head.name: head.channels for head in network.heads}
         targets = {target.name: target.channels for target in self.targets}

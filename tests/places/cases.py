@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from io import StringIO
 from pathlib import Path
@@ -79,8 +79,8 @@ def convert(scene, container, dataset):
 
 def create_masks(scene, container, dataset):
     named = [] if dataset is None else ["--labels-dataset", dataset]
-    output = scene.directory / "mask.zarr"
-    return found(make_task(str(container), options("01_data/create_masks.py", container, *named, "--output", output)).labels)
+    asked = options("01_data/create_masks.py", container, *named, "--output", scene.directory / "mask.zarr")
+    return found(make_task(str(container), asked, ROOT / "02_train").labels)
 
 
 def look_at_data(scene, container, dataset, option="--file"):
@@ -171,7 +171,7 @@ def raw_of_config(scene, container, dataset):
 
 def lsds_of_config(scene, container, dataset):
     loaded = config(scene, "predict.lsds_file", "predict.lsds_dataset", container, dataset)
-    return _lsds(scene, PredictionSettings(loaded.setup, None, loaded.out_file, **loaded.predict.model_dump()))
+    return _lsds(scene, PredictionSettings(loaded.setup, None, loaded.out_file, **asdict(loaded.predict)))
 
 
 def affs_of_config(scene, container, dataset):

@@ -140,7 +140,7 @@ def test_what_is_written_has_a_name_and_is_no_crop(command, message, tmp_path, m
 def test_predictions_are_not_written_to_a_crop(door, tmp_path):
     parsed = options(f"02_train/fib25/mtlsd/{door}", "--output", tmp_path / "out.json")
     with pytest.raises(UserError, match=r"out\.json: is a crop, and nothing is written to one"):
-        check_zarr(Path(parsed.output))
+        check_zarr(Path(parsed.out_file))
 
 
 FRAGMENTS = "[fragments]\nfragments_in_xy = true\n"
