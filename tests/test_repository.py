@@ -29,7 +29,7 @@ SCRIPTS = {
                    "import_graph"},
     **{f"02_train/{name}": {"mknet", "train", "predict", "predict_scan", "view_batch"} for name in EXPERIMENTS},
 }
-STAGES = {"predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation", "run", "train"}
+STAGES = {"predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation", "run"}
 HEAVY = {"tensorflow", "keras", "gunpowder", "daisy", "h5py", "matplotlib", "neuroglancer", "numba", "scipy", "waterz", "zarr"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
