@@ -2,6 +2,8 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import gunpowder as gp
 import numpy as np
@@ -71,6 +73,16 @@ def test_by_the_types_range_a_12_bit_camera_is_dark(samples, batch_raw):
     scaled, note, said = scaled_samples(found, (0, 4080), None, None)
     assert "0 to 4080, as --raw-range says" in said
     assert batch_raw(*scaled).max() > 0.5
+
+
+def test_what_the_dataset_says_holds_where_nobody_says_another(samples):
+    raw, usual = samples((GREY * 16).astype(np.uint16)), (0, 8160)
+    (sample,), _, said = scaled_samples(raw, None, None, None, usual)
+    assert (sample.raw_range, "0 to 8160, as dataset.toml says" in said) == (usual, True)
+    before = SimpleNamespace(record={NOTE: {"ranges": {"uint16": [0, 4095]}}}, path=Path("before"))
+    for asked, checkpoint, expected in (("type", None, (0, 65535)), (None, before, (0, 4095))):
+        (sample,), _, said = scaled_samples(raw, asked, checkpoint, None, usual)
+        assert (sample.raw_range, "dataset.toml" in said) == (expected, False)
 
 
 def test_uint8_goes_by_its_type_without_a_word(samples):

@@ -1,15 +1,18 @@
 """Training in this process: what it writes, where, and when."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
+import gunpowder as gp
 import h5py
 import numpy as np
 import pytest
 
 from lsd_experiments.checkpoints import find_checkpoint, read_checkpoint
 from lsd_experiments.networks import Head
-from lsd_experiments.training.keys import snapshot_names
+from lsd_experiments.targets import SquaredError
+from lsd_experiments.training.keys import LABELS, LABELS_MASK, head_keys, snapshot_names
 from lsd_experiments.training.tensorboard import middle_section
 
 MTLSD = {
@@ -172,6 +175,60 @@ def test_one_head_and_names_of_fib25(make_run, experiment, network):
     lsds = experiment.targets[:1]
     assert "volumes/gt_lsds" in snapshot_names((Head("lsds", 10),), lsds).values()  # fib25 and hemibrain call them so
     assert "volumes/gt_embedding" in snapshot_names((Head("lsds", 10, "embedding"),), lsds).values()
+
+
+class AddForeground(gp.BatchFilter):
+    """1 where there is a label; only the labels mask counts."""
+
+    keys = head_keys("cell")
+
+    def setup(self):
+        for key in (self.keys.target, self.keys.weights):
+            spec = self.spec[LABELS].copy()
+            spec.dtype = np.float32
+            self.provides(key, spec)
+
+    def prepare(self, request):
+        deps = gp.BatchRequest()
+        deps[LABELS] = deps[LABELS_MASK] = request[self.keys.target].copy()
+        return deps
+
+    def process(self, batch, request):
+        outputs, roi = gp.Batch(), request[self.keys.target].roi
+        for key, source in ((self.keys.target, LABELS), (self.keys.weights, LABELS_MASK)):
+            spec = self.spec[key].copy()
+            spec.roi = roi
+            outputs[key] = gp.Array((batch[source].crop(roi).data > 0).astype(np.float32)[None], spec)
+        return outputs
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """A target that the package does not know."""
+
+    name: str = "cell"
+    loss: SquaredError = SquaredError("sum_of_weights")  # noqa: RUF009  frozen
+    channels: int = 1
+    has_mask: ClassVar = False
+    snapshot_name: ClassVar = None
+
+    def context(self, voxel_size):
+        return (0, 0, 0)
+
+    def nodes(self, dataset, parity):
+        return AddForeground()
+
+
+def test_a_target_of_ones_own_is_all_that_a_head_needs(make_run, experiment, network):
+    mine = replace(network, heads=(Head("cell", 1),), num_fmaps_out=None)
+    run, train = make_run(iterations=1, network=mine, experiment=replace(experiment, targets=(Foreground(),)))
+    assert train() == 0
+    assert set(run.step.logs) == {"loss", "cell_loss"}
+    with h5py.File(run.directory / "snapshots" / "batch_1.hdf", "r") as file:
+        assert set(file["volumes"]) == {"raw", "labels", "gt_cell", "pred_cell", "cell_gradient"}
+        labels, mask = file["volumes/labels/neuron_ids"][:], file["volumes/labels/mask"][:]
+        np.testing.assert_array_equal(file["volumes/gt_cell"][0], labels > 0)
+        np.testing.assert_array_equal(file["volumes/cell_gradient"][0] != 0, mask > 0)
 
 
 def test_the_constructor_writes_nothing(make_run):
