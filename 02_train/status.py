@@ -99,17 +99,24 @@ def expected_of(directory):
 
 def in_order(names):
     """``names``, each behind the experiment whose network makes what it takes."""
-    ordered = []
+    places = {EXPERIMENTS / name: name for name in found()}
+    ordered = {}
     for name in names:
         first = experiment(EXPERIMENTS / name).first_network
-        before = (EXPERIMENTS / name / first.directory).resolve().relative_to(EXPERIMENTS).as_posix() if first else name
-        ordered += [one for one in dict.fromkeys((before, name)) if one not in ordered]
-    return ordered
+        before = places.get((EXPERIMENTS / name / first.directory).resolve()) if first else None
+        ordered |= {one: None for one in (before, name) if one}
+    return [*ordered]
 
 
 def experiment(setup):
-    """What its train.py declares."""
-    return runpy.run_path(str(setup / "train.py"))["EXPERIMENT"]
+    """What its train.py declares.
+
+    :raises UserError: if it declares nothing
+    """
+    declared = runpy.run_path(str(setup / "train.py")).get("EXPERIMENT")
+    if declared is None:
+        raise UserError(f"{setup / 'train.py'}: declares no EXPERIMENT. Correct it, or leave it out with --only")
+    return declared
 
 
 def copy(work, name):

@@ -28,7 +28,7 @@ def load_settings(path: str | Path, model: type[Model]) -> Model:
 
     :raises UserError: if the file is missing, is neither, or does not fit; the first misfit is named with its key.
     """
-    return parse_settings(_read(Path(path)), model, source=str(path))
+    return parse_settings(read_values(Path(path)), model, source=str(path))
 
 
 def parse_settings(values: dict[str, Any], model: type[Model], source: str) -> Model:
@@ -39,7 +39,11 @@ def parse_settings(values: dict[str, Any], model: type[Model], source: str) -> M
         raise UserError(f"{source}: {_first_misfit(error, model)}") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_values(path: Path) -> dict[str, Any]:
+    """What the file ``path`` (TOML or JSON, by its suffix) says, not validated.
+
+    :raises UserError: if it is missing, or is neither
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such file. Name a TOML or JSON config file")
     try:
@@ -53,7 +57,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _first_misfit(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
-    misfit = error.errors()[0]
+    misfits = error.errors()
+    misspelt = [misfit for misfit in misfits if misfit["type"] == "extra_forbidden"]
+    misfit = misspelt[0] if misspelt and misfits[0]["type"] == "missing" else misfits[0]  # or that is why it is missing
     where = [str(part) for part in misfit["loc"]]
     key = ".".join(where) or "the file"
     if misfit["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

@@ -119,22 +119,31 @@ class Server:
             pipes = os.pipe(), os.pipe()
             kept = [threads.submit(_read, reading) for reading, _ in pipes]
             self._ask(json.dumps(asked).encode() + b"\n", [writing for _, writing in pipes])
-            pid, answer = int(self.answers.readline()), threads.submit(self.answers.readline)
+            [pid], answer = self._answer(), threads.submit(self._answer)
             try:
-                status, used = answer.result(timeout).split()
+                status, used = answer.result(timeout)
             except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(int(pid), signal.SIGKILL)
                 answer.result()
                 raise subprocess.TimeoutExpired(list(words), timeout) from None
             self.used = float(used)
             return subprocess.CompletedProcess([sys.executable, *words], int(status), *(text.result() for text in kept))
 
+    def _answer(self) -> list[str]:
+        words = self.answers.readline().split()
+        if not words:
+            ended = self.process.wait()
+            raise RuntimeError(f"{self.kind}: the server has ended ({ended}); what it said is among the captured errors")
+        return words
+
     def _ask(self, message: bytes, output: list[int]) -> None:
-        with Path(os.devnull).open() as nothing:
-            sent = socket.send_fds(self.socket, [message], [nothing.fileno(), *output])
-        self.socket.sendall(message[sent:])
-        for descriptor in output:
-            os.close(descriptor)
+        try:
+            with Path(os.devnull).open() as nothing:
+                sent = socket.send_fds(self.socket, [message], [nothing.fileno(), *output])
+            self.socket.sendall(message[sent:])
+        finally:
+            for descriptor in output:
+                os.close(descriptor)
 
 
 def _read(descriptor: int) -> str:

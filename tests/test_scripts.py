@@ -128,6 +128,14 @@ def test_frameworks_were_imported_and_not_run(tmp_path):
         assert run_script(path).stdout == "None False\n3.0\n"
 
 
+def test_a_server_that_ended_is_an_error_and_no_wait(tmp_path):
+    text = ("from tests.scripts import Server, run_script\nrun_script('-c', '')\nServer.started[0].process.kill()\n"
+            "Server.started[0].process.wait()\nrun_script('-c', '')")  # fmt: skip
+    ended = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith(("RuntimeError: light: the server has ended (-9)", "BrokenPipeError"))
+
+
 def test_servers_end_with_the_tests(tmp_path):
     """Even killed."""
     text = ("import os, signal\nfrom tests.scripts import Server, run_script\n"

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume, to_unit_range
-from lsd_experiments.blockwise.stage import check_finished
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.block import to_disk_range
-from lsd_experiments.prediction.loading import Trained, find_trained, sha256
+from lsd_experiments.prediction.loading import TrainedNetwork, find_trained, sha256
+from lsd_experiments.stages.inputs import check_finished
 from lsd_experiments.targets import LocalShapeDescriptors
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def takes_lsds(network: NetworkLike) -> bool:
 
 def find_lsd_network(
     directory: str | Path, setup: str | Path | None, iteration: int | None, record: Mapping[str, Any] | None
-) -> Trained:
+) -> TrainedNetwork:
     """The network that makes the LSDs for the one of ``directory``.
 
     :param setup: its directory (default: ``../lsd``, seen from ``directory``); ``iteration``: of its checkpoint.
@@ -79,7 +79,7 @@ def check_made_of(lsds: Volume, raw: Volume) -> None:
         raise UserError(f"{lsds.name}: was made of {name}, not of {raw.container}. Name LSDs of that volume, or that of these")
 
 
-def open_lsds(trained: Trained, setup: str | Path | None, container: str | None, dataset: str | None) -> Volume:
+def open_lsds(trained: TrainedNetwork, setup: str | Path | None, container: str | None, dataset: str | None) -> Volume:
     """The predicted LSDs that the network ``trained`` takes; by default those that predict_scan.py of ``setup`` wrote.
 
     :raises UserError: if they are not there, not finished, or not LSDs; the command that makes them is named.
@@ -105,7 +105,7 @@ def open_lsds(trained: Trained, setup: str | Path | None, container: str | None,
     return lsds
 
 
-def lsds_record(lsds: Trained) -> dict[str, Any]:
+def lsds_record(lsds: TrainedNetwork) -> dict[str, Any]:
     """``lsds`` for the record of the second network's checkpoint."""
     return {
         "setup": str(lsds.setup),

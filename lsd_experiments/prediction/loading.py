@@ -22,7 +22,7 @@ from lsd_experiments.networks.torch_network import TorchNetwork
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A setup directory's network and checkpoint, and the input shape (z, y, x) in voxels that it predicts with."""
 
     setup: Path
@@ -80,7 +80,7 @@ class Trained:
         return {"keras_backend": keras_backend()}
 
 
-def find_trained(setup: str | Path, iteration: int | None = None, input_shape: Shape | None = None) -> Trained:
+def find_trained(setup: str | Path, iteration: int | None = None, input_shape: Shape | None = None) -> TrainedNetwork:
     """What ``config.json`` and the checkpoint of ``iteration`` (default: the newest) in ``setup`` say.
 
     :param input_shape: (z, y, x) in voxels, instead of config.json's.
@@ -93,7 +93,7 @@ def find_trained(setup: str | Path, iteration: int | None = None, input_shape: S
     shape = input_shape or usual
     if isinstance(described, TorchNetwork):
         described.check_input_shape(shape)
-        return Trained(setup, find_weights(setup, described, iteration), shape)
+        return TrainedNetwork(setup, find_weights(setup, described, iteration), shape)
     checkpoint = checkpoints.require_checkpoint(setup, iteration)
     asked = checkpoints.with_widths(described, checkpoint.network)
     checkpoints.require_same_network(asked, checkpoint, "Run mknet.py again, or name another checkpoint")
@@ -101,7 +101,7 @@ def find_trained(setup: str | Path, iteration: int | None = None, input_shape: S
     neighborhoods = {head.name: head.neighborhood for head in described.heads}
     heads = tuple(dataclasses.replace(head, neighborhood=neighborhoods[head.name]) for head in checkpoint.network.heads)
     network = dataclasses.replace(checkpoint.network, heads=heads)
-    return Trained(setup, dataclasses.replace(checkpoint, network=network), shape)
+    return TrainedNetwork(setup, dataclasses.replace(checkpoint, network=network), shape)
 
 
 def sha256(path: Path) -> str:

@@ -17,7 +17,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.networks.protocols import NetworkLike
 from lsd_experiments.networks.shapes import Shape
-from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.prediction.tiling import Tiling
 
 
@@ -28,7 +28,7 @@ class Pass:
     ``tiling``: of which patches a block is put together; None: of one.
     """
 
-    trained: Trained
+    trained: TrainedNetwork
     input_shape: Shape
     lead: Shape = (0, 0, 0)
     tiling: Tiling | None = None

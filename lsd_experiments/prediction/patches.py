@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Voxels
-from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.prediction.settings import PredictionSettings
 from lsd_experiments.prediction.tiling import Tiling, make_tiling
 from lsd_experiments.prediction.turning import AXES, Ensemble, turns
 
 
 def find_tiling(
-    settings: PredictionSettings, trained: Trained, voxel_size: Sequence[float], first: Voxels, world: Voxels
+    settings: PredictionSettings, trained: TrainedNetwork, voxel_size: Sequence[float], first: Voxels, world: Voxels
 ) -> Tiling | None:
     """How blocks are put together; None if each is one patch, as published.
 
@@ -36,7 +36,7 @@ def find_tiling(
     return make_tiling(ensemble, settings.blend, settings.patch_step, output_shape, first, stride, world)
 
 
-def _check_turns(settings: PredictionSettings, trained: Trained, voxel_size: Sequence[float]) -> None:
+def _check_turns(settings: PredictionSettings, trained: TrainedNetwork, voxel_size: Sequence[float]) -> None:
     network, transposes = trained.network, settings.transposes or ""
     for axis in settings.flips or "":
         if network.context[AXES.index(axis)] % 2:

@@ -8,7 +8,6 @@ from typing import Any
 
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
-from lsd_experiments.blockwise.stage import OutputVolume, describe_input
 from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_raw as check_voxels
@@ -16,11 +15,13 @@ from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.networks.network import Shape
 from lsd_experiments.prediction.autocontext import LSDS, check_made_of, find_lsd_network, open_lsds, takes_lsds
 from lsd_experiments.prediction.intensities import RawRange, find_range
-from lsd_experiments.prediction.loading import Trained, find_trained, sha256
+from lsd_experiments.prediction.loading import TrainedNetwork, find_trained, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
 from lsd_experiments.prediction.patches import find_tiling
 from lsd_experiments.prediction.settings import OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
+from lsd_experiments.stages.inputs import describe_input
+from lsd_experiments.stages.volumes import VolumeArtifact
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Plan:
     raw: RawRange | None = None
 
     @property
-    def trained(self) -> Trained:
+    def trained(self) -> TrainedNetwork:
         """The network whose outputs are written."""
         return self.passes[-1].trained
 
@@ -72,10 +73,10 @@ class Plan:
         return tuple(o + b for o, b in zip(self.grid.offset, begin, strict=True))
 
     @property
-    def outputs(self) -> dict[str, OutputVolume]:
+    def outputs(self) -> dict[str, VolumeArtifact]:
         """The volume that is written for each head, by the head's name."""
         return {
-            head.name: OutputVolume(
+            head.name: VolumeArtifact(
                 container=self.settings.out_file,
                 dataset=f"volumes/{head.name}",
                 shape=self.total.shape,
@@ -167,7 +168,7 @@ def _absolute(settings: PredictionSettings) -> PredictionSettings:
     return dataclasses.replace(settings, **absolute)
 
 
-def _lsd_network(settings: PredictionSettings, trained: Trained) -> Trained | None:
+def _lsd_network(settings: PredictionSettings, trained: TrainedNetwork) -> TrainedNetwork | None:
     """The network that makes LSDs on the fly, if one is to."""
     if not takes_lsds(trained.network):
         _refuse(settings, f"{trained.variant} takes no LSDs", *OF_LSDS)
@@ -187,7 +188,7 @@ def _refuse(settings: PredictionSettings, reason: str, *keys: str) -> None:
             raise UserError(f"{reason}, but {key} was given. Leave it out")
 
 
-def _inputs(settings: PredictionSettings, trained: Trained, lsds: Trained | None) -> dict[str, Volume]:
+def _inputs(settings: PredictionSettings, trained: TrainedNetwork, lsds: TrainedNetwork | None) -> dict[str, Volume]:
     """What is read, raw first."""
     inputs = {}
     names = [source.name for source in trained.network.inputs]
@@ -249,7 +250,7 @@ def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: lis
     return total
 
 
-def _last_pass(settings: PredictionSettings, trained: Trained, grid: Volume, total: Box) -> tuple[Pass, Shape]:
+def _last_pass(settings: PredictionSettings, trained: TrainedNetwork, grid: Volume, total: Box) -> tuple[Pass, Shape]:
     """The pass of the network whose outputs are written, and what each of its blocks writes."""
     network, given = trained.network, trained.input_shape
     tiling = find_tiling(settings, trained, grid.voxel_size, total.begin, _in_world(grid, Box((0, 0, 0), (0, 0, 0))))
@@ -264,7 +265,7 @@ def _last_pass(settings: PredictionSettings, trained: Trained, grid: Volume, tot
     return one, seamless_shape(network, one.input_shape, lead)
 
 
-def _first_pass(settings: PredictionSettings, lsds: Trained, grid: Volume, read: Box) -> Pass:
+def _first_pass(settings: PredictionSettings, lsds: TrainedNetwork, grid: Volume, read: Box) -> Pass:
     """The pass that makes LSDs for blocks of the last one, of which the first reads ``read``."""
     lead = lead_of(lsds.network, _in_world(grid, read)) if settings.seamless else (0, 0, 0)
     return Pass(lsds, lsds.network.input_shape_for(_sum(read.shape, lead)), lead)

@@ -6,7 +6,7 @@ import numpy as np
 from lsd_experiments.networks.protocols import Model
 from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.autocontext import predict_lsds
-from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.training.keys import FIRST_PREDICTION, RAW
 
 
@@ -16,7 +16,7 @@ class PredictFirst(gp.BatchFilter):
     The model is built with the first batch, when a PreCache above has forked its workers.
     """
 
-    def __init__(self, first: Trained, raw_shape: Shape, precision: str) -> None:
+    def __init__(self, first: TrainedNetwork, raw_shape: Shape, precision: str) -> None:
         self.first, self.raw_shape, self.precision = first, raw_shape, precision
         self.model: Model | None = None
 

@@ -104,7 +104,8 @@ class Experiment:
         heads = {head.name: head.channels for head in network.heads}
         targets = {target.name: target.channels for target in self.targets}
         inputs = {source.name: source.channels for source in network.inputs if source.name != RAW_INPUT}
-        first = {made.name: made.channels for made in ([self.first_network.target] if self.first_network else [])}
+        targets_of_first = [self.first_network.target] if self.first_network else []
+        first = {target.name: target.channels for target in targets_of_first}
         for what, found, declared in (("has the heads", heads, targets), ("takes, beside raw,", inputs, first)):
             if found != declared:
                 raise UserError(f"{self.network}: the network {what} {_listed(found)}, train.py says {_listed(declared)}. "

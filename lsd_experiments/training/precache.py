@@ -105,18 +105,18 @@ def _work(parent: int, make: Make, sender: Connection, first: int, step: int, ah
     end_with_parent()
     if os.getppid() != parent:
         return
-    made: queue.Queue[gp.Batch | Exception] = queue.Queue(ahead)
-    threading.Thread(target=_send, args=(made, sender), daemon=True).start()
+    batches: queue.Queue[gp.Batch | Exception] = queue.Queue(ahead)
+    threading.Thread(target=_send, args=(batches, sender), daemon=True).start()
     for number in itertools.count(first, step):
         try:
-            made.put(make(number))
+            batches.put(make(number))
         except Exception as error:
-            made.put(error)
+            batches.put(error)
 
 
-def _send(made: "queue.Queue[gp.Batch | Exception]", sender: Connection) -> None:
+def _send(batches: "queue.Queue[gp.Batch | Exception]", sender: Connection) -> None:
     try:
         while True:
-            sender.send(made.get())
+            sender.send(batches.get())
     finally:
         os._exit(1)  # a worker that cannot send is of no use

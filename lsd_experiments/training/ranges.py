@@ -15,7 +15,7 @@ from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE, Range
-from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.raw_range import Setting
 from lsd_experiments.training.data import Sample
 
@@ -27,7 +27,7 @@ def scaled_samples(
     samples: Sequence[Sample],
     asked: Setting | None,
     checkpoint: Checkpoint | None,
-    lsds: Trained | None,
+    lsds: TrainedNetwork | None,
     usual: Setting | None = None,
 ) -> tuple[list[Sample], dict[str, Any], str | None]:
     """``samples`` with their ranges, the note for the checkpoints, and a line that says the ranges, if that is worth one.
@@ -98,7 +98,7 @@ def _range(
     return data, f"which is what {many} (--raw-range sets it)"
 
 
-def _check_lsds(raw: Volume, found: Range, asked: Setting | None, lsds: Trained | None) -> None:
+def _check_lsds(raw: Volume, found: Range, asked: Setting | None, lsds: TrainedNetwork | None) -> None:
     """Both networks get the same raw."""
     if lsds is None or asked is None:
         return

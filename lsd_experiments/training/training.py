@@ -24,7 +24,7 @@ from lsd_experiments.intensity import NOTE
 from lsd_experiments.locks import only_run
 from lsd_experiments.networks.network import Network, Shape
 from lsd_experiments.prediction.autocontext import LSDS, find_lsd_network, lsds_record, raw_shape
-from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.provenance import provenance
 from lsd_experiments.targets import Loss
 from lsd_experiments.training.data import Sample, find_samples
@@ -126,7 +126,7 @@ def decided(
 
 def _first_network(
     experiment: Experiment, options: TrainingOptions, directory: Path, checkpoint: Checkpoint | None
-) -> Trained | None:
+) -> TrainedNetwork | None:
     """The frozen network of which this one takes the prediction, if it takes any."""
     if experiment.first_network is None:
         return None
@@ -149,7 +149,7 @@ class Training:
     directory: Path
     samples: list[tuple[Sample, Places]]
     checkpoint: Checkpoint | None = None
-    first: Trained | None = None
+    first: TrainedNetwork | None = None
     raw_range: Mapping[str, Any] | None = None
     step: "TrainingStep" = field(init=False)
 

@@ -12,7 +12,7 @@ import pytest
 
 from lsd_experiments.blockwise import BlocksFailedError, Workers, run_blockwise
 from lsd_experiments.blockwise.cluster import cancel, job_id, script, submit_command
-from lsd_experiments.blockwise.jobwait import is_over, pause
+from lsd_experiments.blockwise.job_wait import is_over, pause
 from lsd_experiments.blockwise.spec import TaskSpec
 from lsd_experiments.errors import UserError
 from tests.blockwise import slurm

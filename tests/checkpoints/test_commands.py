@@ -81,7 +81,7 @@ def test_the_same_for_our_own(tmp_path):
     network = Network(2, 3, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), 3)
     model = network.build(network.smallest_input_shape)
     path = save_checkpoint(model, tmp_path, network, 5, {"seed": 1, "voxel_size": [20, 9, 9]})
-    contents = inspect(tmp_path)
+    contents = inspect(tmp_path, SETUPS)
     assert (contents.format, contents.variants, contents.optimizer) == ("Keras", ("mtlsd", "mtlsd_malis"), None)
     assert contents.parameters == model.count_params()
     assert (contents.fmaps, contents.num_fmaps_out, contents.iteration) == ((2, 6), 3, 5)

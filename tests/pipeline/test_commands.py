@@ -27,7 +27,8 @@ def refused(*arguments, says):
 
 
 def files(directory):
-    return {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file() and path.suffix != ".toml"}
+    return {path: path.stat().st_mtime_ns for path in directory.rglob("*")
+            if path.is_file() and path.suffix not in (".toml", ".log")}
 
 
 def test_there_is_a_command_for_each_stage():
@@ -48,6 +49,11 @@ def test_run_makes_everything_once(config, out_file, tmp_path):
     dataset = done.stdout.split()[-1]
     assert dataset.startswith("volumes/segmentation_")
     assert len(np.unique(open_volume(str(out_file), dataset).read())) > 5
+    assert "INFO" not in done.stderr
+    log = (out_file / ".blockwise" / "pipeline.log").read_text()
+    for line in ("extract_fragments begins: new", "extract_fragments: 27 blocks for 2 local workers", "evaluate is done"):
+        assert line in log
+    assert "begins on" in (out_file / ".blockwise/volumes_fragments/logs/extract_fragments/worker_0.err").read_text()
     made = files(tmp_path)
 
     again = command("run", path)

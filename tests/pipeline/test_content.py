@@ -10,13 +10,15 @@ import pytest
 
 from lsd_experiments.arrays import add_volume, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.pipeline import stages
+from lsd_experiments.pipeline import running
+from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
-from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.rag import open_store
 from tests.pipeline.conftest import EXTRACT, OFFSET, SHAPE, VOXEL_SIZE
-from tests.pipeline.here import run_here
+from tests.pipeline.here import blocks_here, run_here
 from tests.pipeline.test_resume import files
+
+pytestmark = pytest.mark.usefixtures(blocks_here.__name__)
 
 STAGES = ["extract_fragments", "agglomerate", "find_segments", "extract_segmentation"]
 AFFS, FRAGMENTS, SEGMENTATION = "volumes/affs", "volumes/fragments", "volumes/segmentation_50"
@@ -155,13 +157,13 @@ def test_a_segmentation_that_was_changed_by_hand_is_kept(done, path, caplog):
 def test_an_input_that_changes_while_a_stage_runs_is_noticed_at_its_end(done, path, monkeypatch, tmp_path_factory):
     """The stage is not finished; the next run makes it anew."""
     affs = open_volume(str(done / "out.zarr"), AFFS, writable=True)
-    real = stages.run_blockwise
+    real = running.run_blockwise
 
     def disturbed(task, show=None):
         real(task, show)
         affs.array[:, 5, 5:9, 5:9] = 0
 
-    monkeypatch.setattr(stages, "run_blockwise", disturbed)
+    monkeypatch.setattr(running, "run_blockwise", disturbed)
     settings = with_num_workers(load_pipeline(path), 1)
     with pytest.raises(UserError, match=r"extract_fragments: its input changed meanwhile: affs was .*Run this again"):
         run_stage("extract_fragments", settings, overwrite=True)
@@ -181,7 +183,7 @@ def test_a_mask_that_changes(done, make_config, monkeypatch, when):
         mask.write(mask.box, np.ones(SHAPE, np.uint8))
     array = open_volume(str(done / "out.zarr"), "volumes/mask", writable=True).array
     path = make_config(done, evaluate="", extract=EXTRACT, fragments=MASK)
-    monkeypatch.setattr(stages, "run_blockwise", run_here)
+    monkeypatch.setattr(running, "run_blockwise", run_here)
 
     def disturbed(task, show=None):
         run_here(task)
@@ -191,7 +193,7 @@ def test_a_mask_that_changes(done, make_config, monkeypatch, when):
             array[:, :14] = 0
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "run_blockwise", disturbed)
+        patch.setattr(running, "run_blockwise", disturbed)
         expected = {"meanwhile": UserError, "after a kill": KeyboardInterrupt}.get(when)
         with pytest.raises(expected, match="input changed meanwhile: mask was" if when == "meanwhile" else None) \
                 if expected else nullcontext():
@@ -221,7 +223,7 @@ def test_a_run_that_goes_on_does_blocks_again_whose_chunks_are_not_theirs(done, 
 @pytest.mark.parametrize("times", [1, 3])
 def test_what_is_lost_before_the_end_is_not_called_finished(done, path, monkeypatch, times):
     before, lost = results(done), []
-    real = stages.run_blockwise
+    real = running.run_blockwise
 
     def disturbed(task, show=None):
         real(task, show)
@@ -229,7 +231,7 @@ def test_what_is_lost_before_the_end_is_not_called_finished(done, path, monkeypa
             chunk(done, SEGMENTATION, "1.1.1").unlink()
             lost.append("1.1.1")
 
-    monkeypatch.setattr(stages, "run_blockwise", disturbed)
+    monkeypatch.setattr(running, "run_blockwise", disturbed)
     settings = with_num_workers(load_pipeline(path), 1)
     if times == 3:
         with pytest.raises(UserError, match="blocks that were just done are missing again, 3 times over"):

@@ -22,7 +22,7 @@ from lsd_experiments.pipeline.plans import _affs
 from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.prediction.autocontext import open_lsds
 from lsd_experiments.prediction.command import _settings
-from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.prediction.plan import _open_raw
 from lsd_experiments.prediction.settings import PredictionSettings
 from lsd_experiments.skeletons import Skeletons, write_skeletons
@@ -107,7 +107,7 @@ def predict(scene, container, dataset, door="predict.py"):
 
 
 def _lsds(scene, settings: PredictionSettings):
-    trained = Trained(scene.directory / "fib25/aclsd", Checkpoint(Path("checkpoint"), 1, AUTO_CONTEXT, {}), (20, 20, 20))
+    trained = TrainedNetwork(scene.directory / "fib25/aclsd", Checkpoint(Path("checkpoint"), 1, AUTO_CONTEXT, {}), (20, 20, 20))
     return found(open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset))
 
 

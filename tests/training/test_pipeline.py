@@ -82,8 +82,8 @@ NO_SECTIONS = {"prob_slip": 0, "prob_shift": 0, "max_misalign": 0, "subsample": 
     ("name", "sampling", "axes", "elastic"),
     [
         ("zebrafinch", serial_sections, (1, 2), [{"control_point_spacing": (4, 4, 10), "jitter_sigma": (0, 2, 2), **SECTIONS}]),
-        ("synthetic", partial(serial_sections, (4, 40, 40), (0, 1, 1)), (1, 2),
-         [{"control_point_spacing": (4, 40, 40), "jitter_sigma": (0, 1, 1), **SECTIONS}]),
+        ("synthetic", partial(serial_sections, (4, 40, 40), (0, 1, 1), 0), (1, 2),
+         [{"control_point_spacing": (4, 40, 40), "jitter_sigma": (0, 1, 1), **NO_SECTIONS}]),
         ("fib25", isotropic, (0, 1, 2), [
             {"control_point_spacing": (40, 40, 40), "jitter_sigma": (0, 0, 0), **NO_SECTIONS},
             {"control_point_spacing": (40, 40, 40), "jitter_sigma": (2, 2, 2), "prob_slip": 0.01, "prob_shift": 0.01,

@@ -101,7 +101,7 @@ def test_a_checkpoint_keeps_its_range(samples, make_run, tmp_path):
     raw = (GREY * 16).astype(np.uint16)
     _, note, _ = scaled_samples(samples(raw), None, None, None)
     run, train = make_run(iterations=1)
-    run.raw_record = {NOTE: note}
+    run.raw_range = note
     assert train() == 0
     checkpoint = checkpoints.find_checkpoint(run.directory)
     assert checkpoint.record[NOTE] == {"setting": None, "ranges": {"uint16": [0, 4080]}, "held": {"uint16": [0, 4080]}}

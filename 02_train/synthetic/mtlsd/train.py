@@ -18,7 +18,7 @@ EXPERIMENT = Experiment(
         LocalShapeDescriptors(sigma=120, counted="labels_mask"),  # sigma in nm
         Affinities(masked=True),
     ),
-    sampling=partial(serial_sections, control_point_spacing=(4, 40, 40), jitter_sigma=(0, 1, 1)),  # its sections are aligned
+    sampling=partial(serial_sections, control_point_spacing=(4, 40, 40), jitter_sigma=(0, 1, 1), max_misalign=0),
     boundary_axes=(1, 2),  # along which a voxel is taken off each object where it ends
     optimizer=Adam(learning_rate=0.5e-4),
 )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 def serial_sections(
     control_point_spacing: Sequence[int] = (4, 4, 10),  # as published; reads as x, y, z, though it is applied to z, y, x
     jitter_sigma: Sequence[float] = (0, 2, 2),
+    max_misalign: int = 10,  # of a section in twenty, and of another one with all that follow; 0: sections are aligned
 ) -> "gp.BatchFilter":
     """Zebra finch's (funkelab/lsd_nm_experiments, 02_train/zebrafinch): of sections that were cut one by one."""
     import gunpowder as gp
@@ -20,9 +21,10 @@ def serial_sections(
     from lsd_experiments.augmentation.elastic import ElasticAugment
     from lsd_experiments.training.keys import RAW
 
+    share = 0.05 if max_misalign else 0.0
     return (
         # Displace a grid of control points, rotate about z, misalign sections.
-        ElasticAugment(control_point_spacing, jitter_sigma, prob_slip=0.05, prob_shift=0.05, max_misalign=10)
+        ElasticAugment(control_point_spacing, jitter_sigma, prob_slip=share, prob_shift=share, max_misalign=max_misalign)
         # Mirror along each axis, and exchange y and x, which are alike.
         + gp.SimpleAugment(transpose_only=[1, 2])
         # Scale and shift intensities about their mean, within [0, 1]: of each section, since each is stained and lit by itself.

@@ -12,12 +12,12 @@ from lsd_experiments.arrays.advice import exclude_command
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.arrays.grids import show
 from lsd_experiments.arrays.striding import strided
-from lsd_experiments.blockwise.stage import check_finished, describe_input
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.skeleton_volumes import Roi
 from lsd_experiments.families.xpress.regions import XPRESS_ROIS
 from lsd_experiments.geometry import Voxels, to_voxels
 from lsd_experiments.provenance import network_of, provenance
+from lsd_experiments.stages.inputs import check_finished, describe_input
 
 NAME, DATASET = "submission.h5", "submission"  # of the challenge, to the letter
 VOXEL_SIZE = (99.0, 99.0, 99.0)  # nm

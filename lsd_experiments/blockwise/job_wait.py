@@ -1,7 +1,7 @@
 """Wait for the end of a job, and end as it did; run by :mod:`~lsd_experiments.blockwise.cluster`.
 
 There is one of these for each job, so it is a script of its own that imports next to nothing:
-``python -I -S jobwait.py KIND JOB STATES_FILE SUBMITTED``.
+``python -I -S job_wait.py KIND JOB STATES_FILE SUBMITTED``.
 """
 
 import os

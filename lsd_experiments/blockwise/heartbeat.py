@@ -1,16 +1,37 @@
-"""Workers that do nothing any more, and do not end: stopped, or waiting for a file system or a device that is gone.
+"""Workers whose heartbeat is missed: stopped, or waiting for a file system or a device that is gone, they never end.
 
 The server gives them up: it takes their blocks back, hears nothing of them any more, kills what it can, and starts others. What
 they did counts when they said so before; a block in work was as if it had never been begun, since another worker writes the
 same.
 """
 
-from lsd_experiments.blockwise.lifeline import quiet
-from lsd_experiments.blockwise.slots import Slot, descendants, is_stopped
+import time
+
+from lsd_experiments.blockwise.connection import quiet
+from lsd_experiments.blockwise.processes import Slot, descendants, is_stopped
 from lsd_experiments.blockwise.spec import TaskSpec
 
 STOPPED = 30.0  # seconds in which who stopped a worker may let it go on
 BROKEN = 30.0  # seconds in which a process must end whose line broke
+
+
+class Clock:
+    """Seconds that this process lived through: while it is stopped itself, or its machine sleeps, nobody else is late.
+
+    Counts from 0; one step between two looks is at most ``step`` seconds.
+
+    :ivar now: the time, as of the last look
+    """
+
+    def __init__(self, step: float) -> None:
+        self.now = 0.0
+        self._step, self._last = step, time.monotonic()
+
+    def look(self) -> float:
+        """The time."""
+        last, self._last = self._last, time.monotonic()
+        self.now += min(self._last - last, self._step)
+        return self.now
 
 
 def block_limit(spec: TaskSpec) -> float | None:

@@ -7,60 +7,55 @@ import pytest
 
 import lsd_experiments
 from lsd_experiments.arrays import open_volume
-from lsd_experiments.blockwise.stage import (
-    OutputVolume,
-    check_finished,
-    chunk_shape,
-    describe_input,
-    find_volume,
-    finish_volume,
-    in_voxels,
-    prepare_volume,
-    volume_state,
-)
-from lsd_experiments.blockwise.states import State, check_unchanged, tie_records
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.provenance import identity, provenance
+from lsd_experiments.stages.inputs import check_finished, describe_input, in_voxels
+from lsd_experiments.stages.states import State, check_unchanged, tie_records
+from lsd_experiments.stages.volumes import VolumeArtifact, chunk_shape, find_volume
 
-MADE = {"stage": "s", "parameters": {"a": (1, 2), "b": 0.5}, "inputs": {"affs": "x"}, "date": "2024"}
+MADE = {"stage": "s", "key": "0", "parameters": {"a": (1, 2), "b": 0.5}, "inputs": {"affs": "x"}, "date": "2024"}
 
 
 @pytest.fixture
 def output(tmp_path):
-    return OutputVolume(str(tmp_path / "out.zarr"), "volumes/fragments", (9, 16, 10), (20, 9, 4.6), (40, -9, 0), "uint64",
+    return VolumeArtifact(str(tmp_path / "out.zarr"), "volumes/fragments", (9, 16, 10), (20, 9, 4.6), (40, -9, 0), "uint64",
                         (3, 8, 10))
 
 
 def test_first_run_creates_second_goes_on_third_does_nothing(output):
     assert find_volume(output.container, output.dataset) is None
-    assert prepare_volume(output, MADE) is False
+    output.prepare(MADE)
     volume = open_volume(output.container, output.dataset)
     assert (volume.shape, volume.offset) == (output.shape, output.offset)
     assert volume.voxel_size == pytest.approx(output.voxel_size)
     assert all(write % chunk == 0 for write, chunk in zip(output.write_shape, volume.chunks, strict=True))
 
     output.records.mkdir(parents=True)
-    assert prepare_volume(output, MADE) is False
+    output.prepare(MADE)
     assert output.records.exists()
-    finish_volume(output)
-    assert prepare_volume(output, MADE) is True
+    assert output.state(MADE).kind == "begun"
+    output.finish()
+    assert output.state(MADE).kind == "done"
+    output.prepare(MADE)  # since something else of the stage is left to do
+    assert output.state(MADE).kind == "begun"
 
 
 def test_overwriting_makes_another_volume(output):
-    prepare_volume(output, MADE)
-    finish_volume(output)
-    assert prepare_volume(output, {**MADE, "stage": "other"}, overwrite=True) is False
+    output.prepare(MADE)
+    output.finish()
+    output.prepare({**MADE, "stage": "other"}, anew=True)
+    assert find_volume(output.container, output.dataset).attrs.get("finished") is None
     assert open_volume(output.container, output.dataset).attrs["provenance"]["stage"] == "other"
 
 
 def test_what_a_killed_replacement_left_is_removed(output):
-    prepare_volume(output, MADE)
+    output.prepare(MADE)
     volumes = Path(output.container, "volumes")
     (volumes / ".fragments.abc.partial").mkdir()
     (volumes / ".fragments.abc.old").mkdir()
     (volumes / ".fragmentsX.abc.old").mkdir()  # negative control: another dataset's
-    prepare_volume(output, MADE, overwrite=True)
+    output.prepare(MADE, anew=True)
     assert sorted(path.name for path in volumes.glob(".f*")) == [".fragmentsX.abc.old"]
 
 
@@ -77,15 +72,15 @@ def test_records_count_for_the_making_that_they_are_of(output):
 
 
 def test_a_group_in_the_place_of_an_output_is_refused(output):
-    prepare_volume(output, MADE)
+    output.prepare(MADE)
     with pytest.raises(UserError, match="volumes is a group"):
-        volume_state(dataclasses.replace(output, dataset="volumes"), {**MADE, "key": "1"})
+        dataclasses.replace(output, dataset="volumes").state({**MADE, "key": "1"})
 
 
 def test_what_another_stage_made_is_refused(output):
-    prepare_volume(output, MADE)
+    output.prepare(MADE)
     with pytest.raises(UserError, match=r"was made by s, not by other\. Choose another output, or remove it yourself"):
-        volume_state(output, {**MADE, "stage": "other", "key": "1"})
+        output.state({**MADE, "stage": "other", "key": "1"})
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -95,10 +90,10 @@ def test_what_another_stage_made_is_refused(output):
     ({"inputs": {"affs": "y"}}, 'made with affs = "x", now it is "y"'),
 ])
 def test_other_parameters_are_refused_and_named(output, change, message):
-    prepare_volume(output, MADE)
+    output.prepare(MADE)
     with pytest.raises(UserError, match=message + r"\. Choose another output, or pass --overwrite"):
-        prepare_volume(output, {**MADE, **change})
-    assert prepare_volume(output, {**MADE, "date": "2025", "version": "9"}) is False  # these do not matter
+        output.prepare({**MADE, **change})
+    output.prepare({**MADE, "date": "2025", "version": "9"})  # these do not matter
 
 
 def test_outputs_of_unknown_origin_are_refused(output):
@@ -107,16 +102,16 @@ def test_outputs_of_unknown_origin_are_refused(output):
 
 
 def test_unfinished_inputs_are_refused(output):
-    prepare_volume(output, MADE)
+    output.prepare(MADE)
     with pytest.raises(UserError, match=r"volumes/fragments is not finished\. Run predict first"):
         check_finished(find_volume(output.container, output.dataset), "predict")
-    finish_volume(output)
+    output.finish()
     check_finished(find_volume(output.container, output.dataset), "predict")
 
 
 def test_what_a_stage_made_is_known_by_its_key_wherever_it_lies(output, tmp_path):
-    prepare_volume(output, provenance("s", {"a": 1}, {}))
-    finish_volume(output)
+    output.prepare(provenance("s", {"a": 1}, {}))
+    output.finish()
     volume = find_volume(output.container, output.dataset)
     described = describe_input(volume)
     assert described == {"name": "out.zarr:volumes/fragments", "fingerprint": volume.attrs["provenance"]["key"]}
@@ -125,7 +120,7 @@ def test_what_a_stage_made_is_known_by_its_key_wherever_it_lies(output, tmp_path
 
 
 def test_what_is_not_finished_is_known_by_its_voxels(output):
-    prepare_volume(output, provenance("s", {}, {}))
+    output.prepare(provenance("s", {}, {}))
     volume = open_volume(output.container, output.dataset, writable=True)
     before = describe_input(volume)
     assert before["fingerprint"].startswith("sha256:")
@@ -145,35 +140,35 @@ def test_the_key_depends_on_stage_parameters_inputs_and_version(monkeypatch, cha
 
 def test_the_state_of_an_output_says_why(output):
     made = provenance("s", {"a": (1, 2)}, {"raw": {"name": "r.zarr", "fingerprint": "1"}})
-    assert volume_state(output, made).kind == "new"
-    prepare_volume(output, made)
-    assert volume_state(output, made).kind == "begun"
-    finish_volume(output)
-    assert volume_state(output, made).kind == "done"
+    assert output.state(made).kind == "new"
+    output.prepare(made)
+    assert output.state(made).kind == "begun"
+    output.finish()
+    assert output.state(made).kind == "done"
     other = provenance("s", {"a": (1, 3)}, {"raw": {"name": "r.zarr", "fingerprint": "1"}})
-    assert volume_state(output, other) == State("stale", "a was [1, 2], now it is [1, 3]")
+    assert output.state(other) == State("stale", "a was [1, 2], now it is [1, 3]")
     other = provenance("s", {"a": (1, 2)}, {"raw": {"name": "q.zarr", "fingerprint": "2"}})
-    assert volume_state(output, other) == State("stale", "raw was r.zarr (1), now it is q.zarr (2)")
+    assert output.state(other) == State("stale", "raw was r.zarr (1), now it is q.zarr (2)")
 
 
 def test_blocks_that_would_share_a_chunk_are_refused_with_a_size_that_fits(output):
-    prepare_volume(output, MADE)
+    output.prepare(MADE)
     assert find_volume(output.container, output.dataset).chunks == (3, 8, 10)
     other = dataclasses.replace(output, write_shape=(4, 8, 10))
     with pytest.raises(UserError, match=r"two blocks of \[4, 8, 10\] would write to one\. Take blocks of \[3, 8, 10\] voxels"):
-        prepare_volume(other, MADE)
-    prepare_volume(dataclasses.replace(output, write_shape=(6, 8, 20)), MADE)  # negative control: whole chunks
+        other.prepare(MADE)
+    dataclasses.replace(output, write_shape=(6, 8, 20)).prepare(MADE)  # negative control: whole chunks
 
 
 def test_blocks_without_divisors_are_refused(output):
     large = dataclasses.replace(output, shape=(2000, 2000, 2000), write_shape=(1009, 1009, 1009))
     with pytest.raises(UserError, match=r"no smaller chunks than of 7\.7 GiB\. Take blocks of \[1024, 1024, 1024\] voxels"):
-        prepare_volume(large, MADE)
+        large.prepare(MADE)
     assert not Path(large.container).exists()
 
 
 def test_a_crop_is_another_input_than_the_whole_or_another_crop(output):
-    prepare_volume(output, MADE)
+    output.prepare(MADE)
     volume = find_volume(output.container, output.dataset)
     crop, other = (volume.crop(Box((1, 2, 3), (4, 5, end))) for end in (6, 7))
     assert describe_input(crop)["name"] == "out.zarr:volumes/fragments, voxels (1, 2, 3) to (4, 5, 6)"
@@ -182,7 +177,7 @@ def test_a_crop_is_another_input_than_the_whole_or_another_crop(output):
 
 
 def test_sizes_in_voxels(output):
-    prepare_volume(output, MADE)
+    output.prepare(MADE)
     volume = find_volume(output.container, output.dataset)
     assert in_voxels((40, 0, 46), volume, "context") == (2, 0, 10)
     with pytest.raises(UserError, match=r"context = \[50, 9, 46\] nm is no multiple .* Take \[40.0, 9.0, 46.0\]"):

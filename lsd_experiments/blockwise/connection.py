@@ -70,7 +70,7 @@ def split_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-class Lifeline:
+class Connection:
     """The worker's end.
 
     :raises ConnectionError: if the server is not there, or does not expect this worker

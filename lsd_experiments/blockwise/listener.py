@@ -1,4 +1,4 @@
-"""The server's end of the workers' lines (see :mod:`~lsd_experiments.blockwise.lifeline`): the only way in.
+"""The server's end of the workers' lines (see :mod:`~lsd_experiments.blockwise.connection`): the only way in.
 
 Nothing is heard from who does not say the run's token first, and the name of a worker that is expected.
 """
@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from lsd_experiments.blockwise.lifeline import keep_alive
+from lsd_experiments.blockwise.connection import keep_alive
 from lsd_experiments.listening import listen
 
 LONGEST = 1 << 16  # bytes of a message
@@ -36,27 +36,27 @@ class Line:
         self._writer.transport.abort()
 
 
-class Listener(Protocol):
+class Handler(Protocol):
     """Who hears of the workers."""
 
     def came(self, line: Line) -> bool:
         """Whether that worker is expected."""
 
     def said(self, line: Line, message: dict[str, Any]) -> None:
-        """What it did, see :mod:`~lsd_experiments.blockwise.lifeline`."""
+        """What it did, see :mod:`~lsd_experiments.blockwise.connection`."""
 
     def went(self, line: Line) -> None:
         """Its line closed."""
 
 
-class Gate:
+class Listener:
     """Listens on ``host``.
 
     :ivar address: where, for workers
     """
 
-    def __init__(self, host: str, token: str, listener: Listener) -> None:
-        self._token, self._listener = token, listener
+    def __init__(self, host: str, token: str, handler: Handler) -> None:
+        self._token, self._handler = token, handler
         self._socket = listen(host)
         where, port = self._socket.getsockname()[:2]
         self.address = f"{where}:{port}"
@@ -85,16 +85,16 @@ class Gate:
         if hello is None:
             return
         line = Line(hello, writer)
-        if not self._listener.came(line):
+        if not self._handler.came(line):
             return
         try:
             line.say({})
             while (text := await reader.readline()).endswith(b"\n"):
-                self._listener.said(line, json.loads(text))
+                self._handler.said(line, json.loads(text))
         except OSError:
             pass
         finally:
-            self._listener.went(line)
+            self._handler.went(line)
 
     async def _hello(self, reader: asyncio.StreamReader) -> dict[str, Any] | None:
         """What a worker of this run said first; None if it is none."""

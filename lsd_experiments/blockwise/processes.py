@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lsd_experiments.blockwise.gate import Line
-from lsd_experiments.blockwise.lifeline import NAME
+from lsd_experiments.blockwise.connection import NAME
+from lsd_experiments.blockwise.listener import Line
 from lsd_experiments.blockwise.spec import TaskSpec
 
 MODULE = "lsd_experiments.blockwise.start_worker"
