@@ -98,8 +98,10 @@ def find_trained(setup: str | Path, iteration: int | None = None, input_shape: S
     asked = checkpoints.with_widths(described, checkpoint.network)
     checkpoints.require_same_network(asked, checkpoint, "Run mknet.py again, or name another checkpoint")
     checkpoint.network.check_input_shape(shape)
-    heads = dataclasses.replace(checkpoint.network, heads=described.heads)  # which may say their neighborhoods
-    return TrainedNetwork(setup, dataclasses.replace(checkpoint, network=heads), shape)
+    neighborhoods = {head.name: head.neighborhood for head in described.heads}
+    heads = tuple(dataclasses.replace(head, neighborhood=neighborhoods[head.name]) for head in checkpoint.network.heads)
+    network = dataclasses.replace(checkpoint.network, heads=heads)
+    return TrainedNetwork(setup, dataclasses.replace(checkpoint, network=network), shape)
 
 
 def sha256(path: Path) -> str:
