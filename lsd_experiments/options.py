@@ -32,7 +32,8 @@ PositiveSize = tuple[PositiveNm, PositiveNm, PositiveNm]
 
 FORBID: Any = {"extra": "forbid"}  # ``__pydantic_config__`` of a section: an unknown key is an error
 REQUIRED: Any = dataclasses.MISSING
-TYPES: dict[Any, Callable[[str], Any]] = {Positive: cli.positive, Nm: float, PositiveNm: cli.positive_number, str: str}
+# A size of 0 is refused where its volume is known, in one line.
+TYPES: dict[Any, Callable[[str], Any]] = {Positive: cli.positive, Nm: float, PositiveNm: float, str: str}
 Value = TypeVar("Value")
 
 

@@ -36,7 +36,6 @@ def run_stage(name: str, config: AnyPipeline, overwrite: bool = False, show: Sho
     if isinstance(stage.work, BlockTask):
         check_workers(config.workers.for_stage(name))
     with locked(config), log_to_file(Path(config.out_file) / ".blockwise" / "pipeline.log"):
-        logger.info("%s begins: %s", name, state.reason or state.kind)
         if state.kind == "stale" and not overwrite:
             logger.warning("%s is made anew: %s", name, state.reason)
         if state.kind == "begun":
@@ -44,8 +43,12 @@ def run_stage(name: str, config: AnyPipeline, overwrite: bool = False, show: Sho
         again = state.again or (overwrite and state.kind != "new")
         if state.kind == "begun" and state.reason:
             logger.warning("%s goes on: %s", name, state.reason)
+        made = made_again(stage.made) if again else stage.made
+        anew = again or state.kind == "stale"
+        stage.prepare(anew, made)
+        logger.info("%s begins: %s", name, state.reason or state.kind)
         try:
-            _work(stage, again or state.kind == "stale", made_again(stage.made) if again else stage.made, config, show)
+            _work(stage, anew, made, config, show)
         except BaseException as error:
             logger.info("%s ends before it is done: %s", name, type(error).__name__)
             raise
@@ -75,7 +78,6 @@ def _warn_of_other_code(stage: Stage) -> None:
 
 
 def _work(stage: Stage, anew: bool, made: dict[str, Any], config: AnyPipeline, show: Show | None) -> None:
-    stage.prepare(anew, made)
     if isinstance(stage.work, BlockTask):
         task = stage.task(config.workers.for_stage(stage.name))
         run_all(stage, task, lambda: run_blockwise(task, show))
