@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lsd_experiments.masks import xpress
+from lsd_experiments.families.xpress import masks as xpress
 
 if __name__ == "__main__":
     xpress.unlabeled_mask_main(__doc__)

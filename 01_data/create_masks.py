@@ -16,4 +16,5 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lsd_experiments.masks import command
 
 if __name__ == "__main__":
-    command.main(__doc__, data_dir=Path(__file__).resolve().parent)
+    data_dir = Path(__file__).resolve().parent
+    command.main(__doc__, data_dir, experiments=data_dir.parent / "02_train")

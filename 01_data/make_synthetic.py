@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
-from lsd_experiments.synthetic import evaluation_roi, write_challenge, write_synthetic
+from lsd_experiments.families.xpress.synthetic import evaluation_roi, write_challenge
+from lsd_experiments.synthetic import write_synthetic
 
 # Of each kind: how it is written, and its options with their defaults.
 KINDS = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lsd_experiments.checkpoints import import_command
+from lsd_experiments.families.xpress import import_command
 
 if __name__ == "__main__":
     import_command.main(__doc__, experiments=Path(__file__).resolve().parent)

@@ -2,10 +2,11 @@
 
     python status.py --print --only zebrafinch/mtlsd fib25/lsd
 
-Each is tried as a user would, in a copy of 02_train, with feature maps reduced to 2 at each level: mknet.py at full width; a
-checkpoint of TensorFlow 1 (of xpress, a pickle) with the published names is written and loaded; train.py takes a step (two,
-for MALIS, one of each loss) at the published shapes; predict_scan.py predicts a synthetic volume. A directory that fails at one
-of them gets the last line of its error in the table, which goes to the screen with ``--print``, else into docs/status.md.
+All directories of 02_train with a mknet.py are found, and tried as a user would, in a copy, with feature maps reduced to 2 at a
+level: mknet.py at full width; if expected.toml names one, a checkpoint of TensorFlow 1 (of xpress, a pickle) with the published
+names is written and loaded; train.py takes a step (two, for MALIS, one of each loss) at the directory's shapes; predict_scan.py
+predicts a synthetic volume. A directory that fails at one of them gets the last line of its error in the table, which goes to the
+screen with ``--print``, else into docs/status.md.
 """
 
 import dataclasses
@@ -13,10 +14,12 @@ import datetime
 import os
 import pickle
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -25,23 +28,17 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsd_experiments import arrays, checkpoints, cli, frameworks, networks
-from lsd_experiments.checkpoints import haiku
 from lsd_experiments.checkpoints.comparing import weight_shapes
-from lsd_experiments.datasets import DATASETS
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.families.xpress import haiku
 from lsd_experiments.networks.layers import parameters
+from lsd_experiments.synthetic import synthesize
 
 ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENTS = ROOT / "02_train"
 STATUS = ROOT / "docs/status.md"
 BEGIN, END = "<!-- status: written by 02_train/status.py -->", "<!-- end of status -->"
-# In this order, since auto-context needs a trained network of LSDs.
-SCOPES = {  # of the published checkpoints; mtlsd_malis was published as a directory only
-    "baseline": "setup01", "mtlsd": "setup02", "lsd": "setup03", "aclsd": "setup04", "acrlsd": "setup05",
-    "long_range": "setup23", "malis": "setup07", "mtlsd_malis": "setup08",
-}  # fmt: skip
-AUTO_CONTEXT = ("aclsd", "acrlsd")
-XPRESS = "xpress/baseline"
-EVERYTHING = [*(f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in SCOPES), XPRESS]
 WIDTH = ("--num-fmaps", "2", "--fmap-inc-factor", "1")
 VOLUME = (96, 128, 128)  # voxels
 
@@ -53,33 +50,83 @@ class Failed(Exception):
 def main():
     """The command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--only", nargs="+", metavar="DATASET/VARIANT", default=EVERYTHING, help="these alone; with --print")
+    parser.add_argument("--only", nargs="+", metavar="DATASET/VARIANT", help="these alone; with --print")
     parser.add_argument("--print", action="store_true", help="print the table, and leave docs/status.md as it is")
     cli.run(command, parser)
 
 
 def command(options):
     """Try the experiments of ``--only``, and print the table or put it into docs/status.md."""
-    for name in options.only:
-        if name not in EVERYTHING:
-            raise UserError(f"--only {name}: no such experiment{nearest(name, EVERYTHING)}")
-    if options.only != EVERYTHING and not options.print:
+    there = found()
+    asked = options.only or there
+    for name in asked:
+        if name not in there:
+            raise UserError(f"--only {name}: no such experiment{nearest(name, there)}")
+    if options.only and not options.print:
         raise UserError("--only: docs/status.md has all experiments. Pass --print, too")
-    needed = {f"{name.split('/')[0]}/lsd" for name in options.only if name.endswith(AUTO_CONTEXT)}
-    names = [name for name in EVERYTHING if name in needed or name in options.only]
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
-        shutil.copytree(ROOT / "02_train", work / "02_train",
-                        ignore=lambda _, names: [name for name in names if "." in name and not name.endswith(".py")])
-        rows = [row(work, name) for name in tqdm(names, unit="directory")]
+        for name in there:
+            copy(work, name)
+        rows = [row(work, name) for name in tqdm(in_order(asked), unit="directory")]
     text = table(rows)
     if options.print:
         print(text)
         return
     before, _, rest = STATUS.read_text().partition(BEGIN)
-    _, found, after = rest.partition(END)
-    assert found, f"{STATUS} has no place for the table: {BEGIN} ... {END}"
+    _, found_end, after = rest.partition(END)
+    assert found_end, f"{STATUS} has no place for the table: {BEGIN} ... {END}"
     STATUS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def found():
+    """The experiments that there are, ``<dataset>/<variant>``: of a dataset those of its expected.toml first."""
+    names = [path.parent.relative_to(EXPERIMENTS).as_posix() for path in sorted(EXPERIMENTS.glob("*/*/mknet.py"))]
+
+    def place(name):
+        dataset, variant = name.split("/")
+        order = [*expected_of(EXPERIMENTS / dataset)]
+        return dataset, order.index(variant) if variant in order else len(order), variant
+
+    return sorted(names, key=place)
+
+
+def expected_of(directory):
+    """What ``expected.toml`` in a dataset's directory says, by variant; nothing, if there is none."""
+    file = directory / "expected.toml"
+    return tomllib.loads(file.read_text()) if file.is_file() else {}
+
+
+def in_order(names):
+    """``names``, each behind the experiment whose network makes what it takes."""
+    places = {EXPERIMENTS / name: name for name in found()}
+    ordered = {}
+    for name in names:
+        first = experiment(EXPERIMENTS / name).first_network
+        before = places.get((EXPERIMENTS / name / first.directory).resolve()) if first else None
+        ordered |= {one: None for one in (before, name) if one}
+    return [*ordered]
+
+
+def experiment(setup):
+    """What its train.py declares.
+
+    :raises UserError: if it declares nothing
+    """
+    declared = runpy.run_path(str(setup / "train.py")).get("EXPERIMENT")
+    if declared is None:
+        raise UserError(f"{setup / 'train.py'}: declares no EXPERIMENT. Correct it, or leave it out with --only")
+    return declared
+
+
+def copy(work, name):
+    """What makes an experiment, into ``work``: its scripts, and its dataset's files."""
+    setup = work / "02_train" / name
+    setup.mkdir(parents=True)
+    for path in (EXPERIMENTS / name).glob("*.py"):
+        shutil.copy(path, setup)
+    for path in (EXPERIMENTS / name).parent.glob("*.toml"):
+        shutil.copy(path, setup.parent)
 
 
 def row(work, name):
@@ -95,16 +142,25 @@ def row(work, name):
 
 
 def builds(work, setup):
-    """mknet.py writes both files: the parameters, and the shapes of their outputs."""
+    """mknet.py writes both files: the parameters, and the shapes of their outputs; those of expected.toml, if it says any."""
     run(setup, "mknet.py")
-    files = [networks.read(setup / name) for name in ("train_net.json", "config.json")]
-    shapes = ["x".join(map(str, file.network.output_shape(file.input_shape))) for file in files]
-    return f"{parameters(files[0].network) / 1e6:.1f} M parameters, {shapes[0]} and {shapes[1]}"
+    files = {name: networks.read(setup / f"{name}.json") for name in ("train_net", "config")}
+    count = parameters(files["train_net"].network)
+    shapes = {name: [list(file.input_shape), list(file.network.output_shape(file.input_shape))] for name, file in files.items()}
+    expected = expected_of(setup.parent).get(setup.name, {})
+    for key, value in ({"parameters": count} | shapes).items():
+        if value != expected.get(key, value):
+            raise Failed(f"{key} {value}, expected.toml says {expected[key]}")
+    outputs = ["x".join(map(str, output)) for _, output in shapes.values()]
+    return f"{count / 1e6:.1f} M parameters, {outputs[0]} and {outputs[1]}"
 
 
 def loads(work, setup):
-    """A checkpoint with the published names and the directory's layers, of reduced width."""
-    if setup.parent.name == "xpress":
+    """A checkpoint with the published names and the directory's layers, of reduced width; a dash where none was published."""
+    scope = expected_of(setup.parent).get(setup.name, {}).get("checkpoint")
+    if scope is None:
+        return "-"
+    if scope == "haiku":
         return loads_pickle(work, setup)
     frameworks.import_keras()
     import tensorflow as tf
@@ -114,7 +170,7 @@ def loads(work, setup):
     rng, values = np.random.default_rng(0), {}
     for layer in (layer for layer in model.layers if layer.weights):
         for kind, weight in zip(("kernel", "bias"), layer.weights, strict=True):
-            values[f"{SCOPES[setup.name]}/{layer.name}/{kind}"] = rng.random(tuple(weight.shape), np.float32)
+            values[f"{scope}/{layer.name}/{kind}"] = rng.random(tuple(weight.shape), np.float32)
     prefix = work / "published" / setup.parent.name / setup.name / "train_net_checkpoint_400000"
     prefix.parent.mkdir(parents=True)
     tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=list(values), shape_and_slices=[""] * len(values),
@@ -149,10 +205,9 @@ def loads_pickle(work, setup):
 
 def trains(work, setup):
     """train.py leaves a checkpoint: the steps, and the shape of their input."""
-    volume = synthetic(work, setup.parent.name)
-    malis = ["--malis-from", "1"] if setup.name.endswith("malis") else []
+    malis = ["--malis-from", "1"] if experiment(setup).malis_from is not None else []
     last = 2 if malis else 1
-    run(setup, "train.py", str(last), "--data", volume, *WIDTH, "--seed", "0", "--num-workers", "0", *malis)
+    run(setup, "train.py", str(last), "--data", synthetic(work, setup), *WIDTH, "--seed", "0", "--num-workers", "0", *malis)
     file = networks.read(setup / "train_net.json")
     if checkpoints.require_checkpoint(setup).iteration != last:
         raise Failed("no checkpoint")
@@ -161,9 +216,9 @@ def trains(work, setup):
 
 def predicts(work, setup):
     """predict_scan.py writes something to each head: channels and shapes."""
-    volume, out = synthetic(work, setup.parent.name), setup / "out.zarr"
-    fly = ["--lsds-on-the-fly"] if setup.name in AUTO_CONTEXT else []
-    raw = ["--raw-dataset", DATASETS[setup.parent.name].raw]
+    volume, out = synthetic(work, setup), setup / "out.zarr"
+    fly = ["--lsds-on-the-fly"] if experiment(setup).first_network else []
+    raw = ["--raw-dataset", load_dataset(setup).raw]
     run(setup, "predict_scan.py", "--raw-file", volume, *raw, "--pad", "--output", str(out), *fly)
     written = [arrays.open_volume(str(out), f"volumes/{head.name}") for head in narrow_network(setup).heads]
     if not all(volume.read().any() for volume in written):
@@ -171,16 +226,18 @@ def predicts(work, setup):
     return ", ".join(f"{volume.channels}x{'x'.join(map(str, volume.shape))}" for volume in written)
 
 
-def synthetic(work, dataset):
-    """A small synthetic volume with the dataset's voxel size."""
-    path = work / f"{dataset}.zarr"
-    if dataset == "xpress" and not path.exists():
-        run(ROOT / "01_data", "make_synthetic.py", str(path), "--kind", "axons", "--shape", *map(str, VOLUME))
-        run(ROOT / "01_data", "add_labels_mask.py", str(path))
-        run(ROOT / "01_data", "add_unlabeled_mask.py", str(path))
-    elif not path.exists():
-        size = map(str, DATASETS[dataset].voxel_size)
-        run(ROOT / "01_data", "make_synthetic.py", str(path), "--shape", *map(str, VOLUME), "--voxel-size", *size)
+def synthetic(work, setup):
+    """A small synthetic volume as the experiment's dataset has them: its voxel size, and its names of raw, labels and masks."""
+    dataset = load_dataset(setup)
+    path = work / f"{dataset.name}.zarr"
+    if not path.exists():
+        made = synthesize(VOLUME, dataset.voxel_size)
+        volumes = {dataset.raw: made.raw, dataset.labels: made.labels, dataset.labels_mask: np.ones(VOLUME, np.uint8)}
+        if dataset.unlabeled_mask:
+            volumes[dataset.unlabeled_mask] = (made.labels > 0).astype(np.uint8)
+        for name, values in volumes.items():
+            volume = arrays.create_volume(str(path), name, VOLUME, dataset.voxel_size, (0, 0, 0), values.dtype)
+            volume.write(volume.box, values)
     return str(path)
 
 

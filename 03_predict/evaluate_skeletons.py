@@ -13,8 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsd_experiments import cli
-from lsd_experiments.evaluation.skeleton_command import main
-from lsd_experiments.evaluation.skeleton_options import parser
+from lsd_experiments.families.xpress.evaluation import main, parser
 
 if __name__ == "__main__":
     cli.run(main, parser(__doc__))

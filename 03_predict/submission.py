@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lsd_experiments.submission.command import main
+from lsd_experiments.families.xpress.submission.command import main
 
 if __name__ == "__main__":
     main(__doc__)

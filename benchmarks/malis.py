@@ -7,6 +7,7 @@ true ones and noise, no two alike. One thread; the least of 5
 calls, after one that compiles or loads; wall time, and CPU time as the machine may be shared.
 """
 
+import argparse
 import sys
 import time
 from collections import Counter
@@ -27,7 +28,7 @@ SHAPES = {"zebrafinch": (48, 56, 56), "fib25, hemi": (92, 92, 92)}
 
 def make_labels(shape: tuple[int, ...]) -> tuple[str, np.ndarray]:
     frameworks.import_gunpowder()
-    from lsd_experiments.training.targets import grow_boundary
+    from lsd_experiments.training.boundaries import grow_boundary
 
     if FIB25.exists():
         from lsd_experiments.arrays import open_volume
@@ -106,6 +107,7 @@ def timed(call: Callable[[], Weights], calls: int) -> tuple[float, float, Weight
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print("| output | labels, objects | lsd_experiments: wall, CPU | SciPy and Python: wall, CPU | largest difference |")
     print("|---" * 5 + "|")
     for name, shape in SHAPES.items():

@@ -98,9 +98,10 @@ def parts(path: Path) -> dict[str, tuple[float, float]]:
     """Seconds, and peak memory in GiB meanwhile, of the imports and of each stage of the configuration at ``path``."""
     begin = time.perf_counter()
     from lsd_experiments import frameworks
+    from lsd_experiments.blockwise import BlockTask
     from lsd_experiments.blockwise.blocks import Block, block_number
     from lsd_experiments.blockwise.spec import load_factory
-    from lsd_experiments.pipeline.plans import PLANNERS, BlockwisePlan
+    from lsd_experiments.pipeline.plans import PLANNERS
     from lsd_experiments.pipeline.settings import load_pipeline
 
     frameworks.import_keras()
@@ -109,17 +110,17 @@ def parts(path: Path) -> dict[str, tuple[float, float]]:
     for name in STAGES:
         forget_peak()
         begin = time.perf_counter()
-        plan = PLANNERS[name](config, {})
-        if isinstance(plan, BlockwisePlan):
-            task = plan.task(config.workers.for_stage(name))
-            plan.prepare(False, plan.made)
+        stage = PLANNERS[name](config, {})
+        stage.prepare(False, stage.made)
+        if isinstance(stage.work, BlockTask):
+            task = stage.work
             work_on = load_factory(task.factory)(dict(task.settings))
             for write in task.total.blocks(task.write_shape):
                 number = block_number(task.total, task.write_shape, write.begin)
                 work_on(Block(number, write.grow(task.context), write))
-            plan.finish()
         else:
-            plan.work(False, plan.made, lambda state: None)
+            stage.work(stage.made, False, lambda state: None)
+        stage.finish()
         measured[name] = (time.perf_counter() - begin, memory("VmHWM"))
     return measured
 
@@ -152,6 +153,7 @@ def train(work: Path, iterations: int) -> Path:
 
     setup = work / "setup"
     shutil.copytree(ROOT / "02_train/fib25/baseline", setup, ignore=lambda _, names: [n for n in names if not n.endswith(".py")])
+    shutil.copy(ROOT / "02_train/fib25/dataset.toml", work)
     for command in (["mknet.py"], ["train.py", str(iterations), "--data", str(work / "train.zarr"), *NETWORK,
                                    "--learning-rate", "3e-3", "--seed", "0", "--num-workers", "1"]):
         subprocess.run([sys.executable, *command], cwd=setup, check=True, stdout=subprocess.DEVNULL,

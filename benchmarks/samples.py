@@ -9,6 +9,7 @@ is not measured. That the batches are alike is what tests/training/test_statisti
 """
 
 import argparse
+import runpy
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,8 +24,10 @@ from common import FIB25, fib25_labels, machine, take_turns
 from networks_common import NETWORKS, TRAINING
 
 from lsd_experiments import frameworks
-from lsd_experiments.datasets import ZEBRAFINCH
+from lsd_experiments.datasets import load_dataset
 
+SETUP = Path(__file__).resolve().parent.parent / "02_train" / "zebrafinch" / "mtlsd"
+ZEBRAFINCH, EXPERIMENT = load_dataset(SETUP), runpy.run_path(str(SETUP / "train.py"))["EXPERIMENT"]
 NETWORK = NETWORKS["zebrafinch"]
 OUTPUT = NETWORK.output_shape(TRAINING)
 MARGIN = (30, 180, 180)  # of raw around the labels, mirrored
@@ -53,7 +56,7 @@ def write_volume(path: Path) -> str:
 def padding() -> tuple[int, ...]:
     from lsd_experiments.training.padding import label_padding
 
-    return label_padding(ZEBRAFINCH, NETWORK, OUTPUT)
+    return label_padding(EXPERIMENT, ZEBRAFINCH.voxel_size, OUTPUT)
 
 
 def timed(pipeline: Any, batches: int, without: tuple[str, ...] = ()) -> Callable[[], None]:
@@ -61,7 +64,7 @@ def timed(pipeline: Any, batches: int, without: tuple[str, ...] = ()) -> Callabl
 
     from lsd_experiments.training.pipeline import batch_request
 
-    request = batch_request(NETWORK, TRAINING, ZEBRAFINCH)
+    request = batch_request(EXPERIMENT, ZEBRAFINCH, TRAINING, OUTPUT)
     for key in [key for key in request.array_specs if key.identifier in without]:
         del request[key]
     gp.build(pipeline).__enter__()
@@ -82,9 +85,8 @@ def ours(container: str, batches: int) -> Callable[[], None]:
     from lsd_experiments.training.places import find_places
 
     sample = open_sample(ZEBRAFINCH, container)
-    samples = [(sample, find_places(sample, OUTPUT, padding(), ZEBRAFINCH.min_masked))]
-    return timed(batch_pipeline(ZEBRAFINCH, NETWORK, samples, lambda example: example.grow_boundary() + example.add_lsds()
-                                + example.add_affinities(), 1), batches)
+    samples = [(sample, find_places(sample, OUTPUT, padding(), EXPERIMENT.min_masked))]
+    return timed(batch_pipeline(EXPERIMENT, ZEBRAFINCH, samples, 1), batches)
 
 
 def published(container: str, batches: int) -> Callable[[], None]:
@@ -92,8 +94,8 @@ def published(container: str, batches: int) -> Callable[[], None]:
     import gunpowder as gp
     from published_samples import published_augmentation, published_source, published_targets
 
-    pipeline = published_source(ZEBRAFINCH, container, padding()) + published_augmentation(ZEBRAFINCH)
-    return timed(pipeline + published_targets(ZEBRAFINCH, NETWORK) + gp.Stack(1), batches,
+    pipeline = published_source(ZEBRAFINCH, container, padding()) + published_augmentation()
+    return timed(pipeline + published_targets() + gp.Stack(1), batches,
                  without=("WEIGHTS_LSDS",))  # there, it is the labels mask
 
 

@@ -68,8 +68,7 @@ def trace(side: int, nodes: int) -> Skeletons:
 def command(*arguments: str) -> Callable[[], str]:
     """The command, in this process from its first import on."""
     def run() -> str:
-        from lsd_experiments.evaluation.skeleton_command import main
-        from lsd_experiments.evaluation.skeleton_options import parser
+        from lsd_experiments.families.xpress.evaluation import main, parser
 
         main(parser("").parse_args([str(argument) for argument in arguments]))
         return Path(f"{arguments[-1]}.json").read_text()

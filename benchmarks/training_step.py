@@ -41,11 +41,14 @@ def ours(precision: str) -> Callable[[], tuple[float, float]]:
     from lsd_experiments import frameworks
 
     frameworks.import_keras()
+    from lsd_experiments.targets import Affinities, SquaredError
+    from lsd_experiments.training import Adam
     from lsd_experiments.training.options import TrainingOptions
-    from lsd_experiments.training.trainer import Trainer, weighted_error
+    from lsd_experiments.training.trainable import TrainableModel
 
     options = TrainingOptions(1, learning_rate=RATE, precision=precision)
-    trainer = Trainer.start(NETWORK, TRAINING, options, weighted_error("nonzero_weights"), seed=0, checkpoint=None)
+    losses = {head.name: SquaredError().in_keras(Affinities()) for head in NETWORK.heads}
+    trainer = TrainableModel.start(NETWORK, TRAINING, options, Adam(), losses, seed=0, checkpoint=None)
     set_weights(trainer.model, NETWORK)
     raw, targets, weights = draw_batch()
     first = trainer.step({"raw": raw}, targets, weights)["loss"]

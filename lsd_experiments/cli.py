@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from lsd_experiments.errors import UserError, without_passwords
+from lsd_experiments.logs import log_to_terminal
 
 # What the file system refuses is the user's to mend; any other OSError is ours.
 REFUSALS = {
@@ -120,10 +121,7 @@ def _status(
     command: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser, arguments: Sequence[str] | None
 ) -> int:
     options = parser.parse_args(arguments)
-    # Only our own detail: numba alone logs thousands of lines for each function that it compiles.
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s:%(name)s:%(message)s")
-    if options.debug:
-        logging.getLogger("lsd_experiments").setLevel(logging.DEBUG)
+    log_to_terminal(options.debug)
     with refusals(options.debug):
         status = command(options) or 0
     return status

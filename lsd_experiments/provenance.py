@@ -36,8 +36,13 @@ def provenance(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, A
         "stage": stage,
         "parameters": dict(parameters),
         "inputs": dict(inputs),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
+        "date": now(),
     }
+
+
+def now() -> str:
+    """The date and time, as provenance has it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
 
 
 def key(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

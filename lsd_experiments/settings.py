@@ -1,5 +1,6 @@
-"""Settings: frozen models whose unknown keys fail, read from TOML or JSON files."""
+"""Settings: frozen models whose unknown keys fail, read from TOML or JSON files; sections may be of :mod:`.options`."""
 
+import dataclasses
 import json
 import tomllib
 import typing
@@ -27,7 +28,7 @@ def load_settings(path: str | Path, model: type[Model]) -> Model:
 
     :raises UserError: if the file is missing, is neither, or does not fit; the first misfit is named with its key.
     """
-    return parse_settings(_read(Path(path)), model, source=str(path))
+    return parse_settings(read_values(Path(path)), model, source=str(path))
 
 
 def parse_settings(values: dict[str, Any], model: type[Model], source: str) -> Model:
@@ -38,7 +39,11 @@ def parse_settings(values: dict[str, Any], model: type[Model], source: str) -> M
         raise UserError(f"{source}: {_first_misfit(error, model)}") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_values(path: Path) -> dict[str, Any]:
+    """What the file ``path`` (TOML or JSON, by its suffix) says, not validated.
+
+    :raises UserError: if it is missing, or is neither
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such file. Name a TOML or JSON config file")
     try:
@@ -52,10 +57,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _first_misfit(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
-    misfit = error.errors()[0]
+    misfits = error.errors()
+    misspelt = [misfit for misfit in misfits if misfit["type"] == "extra_forbidden"]
+    misfit = misspelt[0] if misspelt and misfits[0]["type"] == "missing" else misfits[0]  # or that is why it is missing
     where = [str(part) for part in misfit["loc"]]
     key = ".".join(where) or "the file"
-    if misfit["type"] == "extra_forbidden":
+    if misfit["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key '{key}'{nearest(where[-1], _keys(model, where[:-1]))}"
     if misfit["type"] == "missing":
         return f"'{key}' is missing"
@@ -70,13 +77,20 @@ def _without_secret(value: Any) -> Any:
     return value
 
 
-def _keys(model: type[pydantic.BaseModel], path: list[str]) -> list[str]:
-    """The keys of ``model``, or of the model nested in it at ``path``."""
+def _keys(model: Any, path: list[str]) -> list[str]:
+    """The keys of ``model``, or of the model or dataclass nested in it at ``path``."""
     for part in path:
-        field = model.model_fields.get(part)
-        kinds = (field.annotation, *typing.get_args(field.annotation)) if field else ()  # of "Nested | None", too
-        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)]
+        field = _fields(model).get(part)
+        kinds = (field, *typing.get_args(field))  # of "Nested | None", too
+        nested = [kind for kind in kinds if isinstance(kind, type) and _fields(kind)]
         if not nested:
             break
         model = nested[0]
-    return list(model.model_fields)
+    return list(_fields(model))
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    """The keys of a model or dataclass, with their annotations."""
+    if dataclasses.is_dataclass(model):
+        return {field.name: field.type for field in dataclasses.fields(model)}
+    return {key: field.annotation for key, field in getattr(model, "model_fields", {}).items()}

@@ -1,15 +1,14 @@
 """Run a script or a module of the package as a user does: in a process, with its own streams, environment and status.
 
 An interpreter that imports Keras, TensorFlow and gunpowder takes 9 CPU seconds until its script begins, a fork of one that has
-imported them 0.05. So two servers (:mod:`tests.forkserver`), each started when it is first asked, fork a child for each script,
-which has all that a process has: ``frameworks`` has imported these three and run none of them, since what they start when they
-first compute does not outlive a fork; ``light`` has numpy, zarr and the like. Neither has imported our package.
+imported them 0.05. So two servers (tests/support/forkserver.py), each started when it is first asked, fork a child for each
+script, which has all that a process has: ``frameworks`` has imported these three and run none of them, since what they start
+when they first compute does not outlive a fork; ``light`` has numpy, zarr and the like. Neither has imported our package.
 
 A new interpreter takes their place (``fresh=True``; and where libraries would read another environment at their import) in tests
-of signals and kills, of what is imported, how quickly and with what noise; and tests/test_help.py starts each script in one.
+of signals and kills, of what is imported, how quickly and with what noise; tests/test_repository.py starts each script in one.
 """
 
-import functools
 import json
 import os
 import resource
@@ -21,14 +20,17 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parents[1]
-FRAMEWORKS = {"train.py", "predict.py", "predict_scan.py", "export_checkpoint.py", "import_checkpoint.py"}  # of 02_train
+FRAMEWORKS = {"train.py", "predict.py", "predict_scan.py", "export_checkpoint.py", "import_checkpoint.py",
+              "inspect_checkpoint.py"}  # of 02_train
 # Variables that are read when they are needed, or that libraries set when they are imported.
 READ_LATE = ("AWS_", "LSD_", "PG", "PYTEST_", "SLURM_", "TPU_")
 READ_LATE_NAMES = {"COLUMNS", "ENABLE_RUNTIME_UPTIME_TELEMETRY", "HDF5_PLUGIN_PATH", "OLDPWD", "PATH", "PWD", "PYTHONPATH",
                    "TF2_BEHAVIOR", "TF_CPP_MIN_LOG_LEVEL", "TMPDIR"}
 
+AT_START = dict(os.environ)
 Ended = subprocess.CompletedProcess[str]
 
 
@@ -39,20 +41,23 @@ def run_script(
     env: Mapping[str, str] | None = None,
     timeout: float = 300,
     without: Sequence[str] = (),
+    frameworks: bool | None = None,
     fresh: bool = False,
 ) -> Ended:
-    """Run ``script`` (or ``-m`` and a module) to its end, with nothing to read; its output is kept.
+    """Run ``script`` (or ``-m`` and a module, ``-c`` and code) to its end, with nothing to read; its output is kept.
 
     :param env: default: :func:`environment`
     :param without: modules that it must not import: where it does, it fails
+    :param frameworks: whether they are imported (default: as its name says); if so, a server is started for another ``env``
     :param fresh: in a new interpreter
     """
     words, env, place = [str(script), *map(str, arguments)], environment() if env is None else env, Path(cwd or Path.cwd())
-    if not fresh:
+    asked = bool(frameworks)
+    if frameworks is None:
         frameworks = not without and Path(script).name in FRAMEWORKS and "02_train" in (place / script).resolve().parts
-        server = _server("frameworks" if frameworks else "light")
-        if server.environment == _read_at_import(env):
-            return server.run(words, place, env, timeout, without)
+    server = None if fresh else _server("frameworks" if frameworks else "light", env, asked)
+    if server:
+        return server.run(words, place, env, timeout, without)
     assert not without, "only the servers' children can be kept from importing"
     return subprocess.run([sys.executable, *words], cwd=place, env=env, timeout=timeout, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True)
@@ -63,15 +68,27 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
+def of_backend(name: str) -> dict[str, str]:
+    """An environment in which Keras has this backend."""
+    if name == "tensorflow":
+        return environment()
+    # JAX compiles for longer than it computes here.
+    return environment(KERAS_BACKEND=name, XLA_FLAGS="--xla_backend_optimization_level=0")
+
+
 def cpu_seconds() -> float:
-    """Of this process, of those that it has waited for, and of the scripts that the servers have run."""
+    """Of this process, of those that it has waited for, and of the servers and the scripts that they have run."""
     used = [resource.getrusage(whom) for whom in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used) + Server.used
+    return sum(each.ru_utime + each.ru_stime for each in used) + sum(server.used for server in Server.started)
 
 
-@functools.cache
-def _server(kind: str) -> "Server":
-    return Server(kind)
+def _server(kind: str, env: Mapping[str, str], asked: bool) -> "Server | None":
+    """The one that imported in an environment like ``env``. There is one of a kind, unless others are asked for."""
+    read, started = _read_at_import(env), [server for server in Server.started if server.kind == kind]
+    if not started:
+        started.append(Server(kind, env if asked else AT_START))
+    found = next((server for server in started if server.environment == read), None)
+    return found or (Server(kind, env) if asked else None)
 
 
 def _read_at_import(env: Mapping[str, str]) -> dict[str, str]:
@@ -81,17 +98,19 @@ def _read_at_import(env: Mapping[str, str]) -> dict[str, str]:
 class Server:
     """One that runs until this process ends, however that ends."""
 
-    used = 0.0  # CPU seconds of the scripts of all servers
+    started: ClassVar[list["Server"]] = []
 
-    def __init__(self, kind: str) -> None:
-        self.environment = _read_at_import(os.environ)
+    def __init__(self, kind: str, env: Mapping[str, str]) -> None:
+        self.kind, self.environment, self.used = kind, _read_at_import(env), 0.0  # CPU seconds, its own and of what it ran
+        env = {name: value for name, value in env.items() if name != "PYTHONPATH"}
         self.lock, (self.socket, theirs) = threading.Lock(), socket.socketpair()
         with theirs:
-            command = [sys.executable, str(Path(__file__).with_name("forkserver.py")), kind, str(theirs.fileno())]
+            command = [sys.executable, str(ROOT / "tests" / "support" / "forkserver.py"), kind, str(theirs.fileno())]
             # Its output is a pipe, as that of most children is.
-            self.process = subprocess.Popen(command, env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(command, env=env, cwd="/", stdin=subprocess.DEVNULL,
                                             stdout=subprocess.PIPE, pass_fds=[theirs.fileno()])
         self.answers = self.socket.makefile()
+        self.started.append(self)
 
     def run(self, words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float, without: Sequence[str]) -> Ended:
         """What :func:`run_script` does."""
@@ -100,22 +119,31 @@ class Server:
             pipes = os.pipe(), os.pipe()
             kept = [threads.submit(_read, reading) for reading, _ in pipes]
             self._ask(json.dumps(asked).encode() + b"\n", [writing for _, writing in pipes])
-            pid, answer = int(self.answers.readline()), threads.submit(self.answers.readline)
+            [pid], answer = self._answer(), threads.submit(self._answer)
             try:
-                status, used = answer.result(timeout).split()
+                status, used = answer.result(timeout)
             except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(int(pid), signal.SIGKILL)
                 answer.result()
                 raise subprocess.TimeoutExpired(list(words), timeout) from None
-            Server.used += float(used)
+            self.used = float(used)
             return subprocess.CompletedProcess([sys.executable, *words], int(status), *(text.result() for text in kept))
 
+    def _answer(self) -> list[str]:
+        words = self.answers.readline().split()
+        if not words:
+            ended = self.process.wait()
+            raise RuntimeError(f"{self.kind}: the server has ended ({ended}); what it said is among the captured errors")
+        return words
+
     def _ask(self, message: bytes, output: list[int]) -> None:
-        with Path(os.devnull).open() as nothing:
-            sent = socket.send_fds(self.socket, [message], [nothing.fileno(), *output])
-        self.socket.sendall(message[sent:])
-        for descriptor in output:
-            os.close(descriptor)
+        try:
+            with Path(os.devnull).open() as nothing:
+                sent = socket.send_fds(self.socket, [message], [nothing.fileno(), *output])
+            self.socket.sendall(message[sent:])
+        finally:
+            for descriptor in output:
+                os.close(descriptor)
 
 
 def _read(descriptor: int) -> str:

@@ -14,11 +14,10 @@ import pytest
 
 from lsd_experiments import checkpoints, networks
 from lsd_experiments.arrays import create_volume
-from lsd_experiments.blockwise.stage import now
 from lsd_experiments.networks import Head, Network
+from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline
-from lsd_experiments.pipeline.stages import run_stage
-from lsd_experiments.provenance import provenance
+from lsd_experiments.provenance import now, provenance
 from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +60,7 @@ PREDICTION = {
     "checkpoint: another iteration": (f"{PREDICT} {RAW} --checkpoint 8", r"no checkpoint of iteration 8 \(found: 7\)"),
     "checkpoint: another architecture": (f"{SCAN.replace('tiny', 'other')} {RAW}",
                                          "train_net_checkpoint_7.*holds another architecture: .*downsample_factors is"),
-    "checkpoint: damaged": (f"{SCAN.replace('tiny', 'damaged')} {RAW}", r"_7\.weights\.h5: is not a checkpoint .*truncated"),
+    "checkpoint: damaged": (f"{SCAN.replace('tiny', 'damaged')} {RAW}", r"_7\.weights\.h5: is not a checkpoint .*damaged"),
     "network: mknet.py did not run": (f"{PREDICT.replace('tiny', 'new')} {RAW}",
                                       r"new/config\.json: no such file\. Run mknet\.py in .*02_train/fib25/new first"),
     "network: damaged": (f"{SCAN.replace('tiny', 'spoilt')} {RAW}",

@@ -17,8 +17,8 @@ from lsd_experiments import networks
 from lsd_experiments.checkpoints import read_checkpoint
 from lsd_experiments.checkpoints.bundle import open_bundle
 from lsd_experiments.checkpoints.comparing import weight_shapes
-from lsd_experiments.checkpoints.haiku import haiku_names, read_haiku
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.xpress.haiku import haiku_names, read_haiku
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.pipeline.settings import PipelineSettings
 from lsd_experiments.segmentation.luts import read_lut

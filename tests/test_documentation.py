@@ -14,9 +14,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -77,8 +80,10 @@ def check_skipped(block: Block, root: Path) -> None:
             known = _run(["./setup.sh", "help"], directory, root).stdout
             asked = set(command[1:2])
         elif command[0] == "python":
+            if command[1] == "-":  # what it reads follows
+                continue
             target = command[1:3] if command[1] == "-m" else command[1:2]
-            result = _run([sys.executable, *target, "--help"], directory, root)
+            result = _help(directory, *target)
             assert result.returncode == 0, f"{block.place}: {shlex.join(command)}:\n{result.stderr}"
             known = result.stdout
         else:
@@ -105,39 +110,54 @@ def _commands(code: str, directory: Path) -> Iterator[tuple[Path, list[str]]]:
                 command.append(word)
 
 
+@cache
+def _help(directory: Path, *target: str) -> subprocess.CompletedProcess[str]:
+    """What ``python target --help`` says."""
+    return run_script(*target, "--help", cwd=directory, frameworks=False)
+
+
 def _run(command: list[str], directory: Path, root: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
     return subprocess.run(command, cwd=directory, env=environment, timeout=SECONDS, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True)
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of the repository; its ``.venv`` is this environment, its package this one, with what numba compiled."""
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository; its ``.venv`` is this environment, its package this one, with what numba compiled.
+
+    Not to be changed.
+    """
+    place = tmp_path_factory.mktemp("repository")
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                             check=True, capture_output=True, text=True).stdout
-    (tmp_path / ".venv").symlink_to(sys.prefix)
-    (tmp_path / "lsd_experiments").symlink_to(ROOT / "lsd_experiments")
+    (place / ".venv").symlink_to(sys.prefix)
+    (place / "lsd_experiments").symlink_to(ROOT / "lsd_experiments")
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and not (tmp_path / name).exists():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tmp_path / name)
-    return tmp_path
+        if (ROOT / name).is_file() and not (place / name).exists():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, place / name)
+    return place
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_run(page: Path, copy: Path) -> None:
-    run_blocks(read_blocks(page), copy)
+of_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_that_are_not_run_exist(page: Path, copy: Path) -> None:
+@of_each_page
+def test_commands_run(page: Path, pristine: Path, tmp_path: Path) -> None:
+    blocks = read_blocks(page)
+    if any(block.language == "sh" and block.reason is None for block in blocks):
+        run_blocks(blocks, shutil.copytree(pristine, tmp_path / "copy", symlinks=True))
+
+
+@of_each_page
+def test_commands_that_are_not_run_exist(page: Path, pristine: Path) -> None:
     for block in read_blocks(page):
         if block.reason:
-            check_skipped(block, copy)
+            check_skipped(block, pristine)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@of_each_page
 def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run_python(read_blocks(page))

@@ -12,12 +12,13 @@ import zarr
 
 from lsd_experiments.arrays import list_datasets, open_volume
 from lsd_experiments.conversion.command import _parser, run
-from lsd_experiments.datasets import ZEBRAFINCH
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.training.data import open_sample
 from lsd_experiments.viewing import view_batch, view_data, view_results
 from lsd_experiments.viewing.options import Named
 
+DATASET = load_dataset(Path(__file__).parents[1] / "02_train/zebrafinch/dataset.toml")
 RAW, LABELS, MASK, BAD = "volumes/raw", "volumes/labels/neuron_ids", "volumes/labels/labels_mask", "volumes/labels/old"
 VALUES = np.arange(12 * 15 * 18, dtype=np.uint64).reshape(12, 15, 18) // 500 + 1
 ARRAYS = {RAW: (VALUES % 200).astype(np.uint8), LABELS: VALUES, MASK: np.ones(VALUES.shape, np.uint8), BAD: VALUES}
@@ -96,7 +97,7 @@ def test_the_others_are_as_good_as_before(container, damage, tmp_path, caplog) -
         np.testing.assert_array_equal(open_volume(container, name).read(), ARRAYS[name])
     with pytest.raises(UserError, match=f"no dataset 'volumes/rw'; did you mean '{RAW}'"):
         open_volume(container, "volumes/rw")
-    sample = open_sample(ZEBRAFINCH, str(container))
+    sample = open_sample(DATASET, str(container))
     assert (sample.labels.read().max(), sample.labels_mask.shape) == (VALUES.max(), VALUES.shape)
     options = _parser("").parse_args([str(container), LABELS, str(tmp_path / "out.h5"), "labels"])
     run(options)
@@ -114,7 +115,7 @@ def test_a_mask_that_is_damaged_is_not_taken_for_none(container, damage) -> None
     """Neither is one that lost its metadata; without a mask, all labels would count."""
     damage(container, MASK)
     with pytest.raises(UserError, match=MASK):
-        open_sample(ZEBRAFINCH, str(container))
+        open_sample(DATASET, str(container))
 
 
 @pytest.mark.parametrize("container", [".zarr", ".n5"], indirect=True)
@@ -123,7 +124,7 @@ def test_a_mask_whose_metadata_are_lost(container) -> None:
         if file.name in (".zarray", ".zattrs", "attributes.json"):
             file.unlink()
     with pytest.raises(UserError, match=f"no dataset '{MASK}'"):
-        open_sample(ZEBRAFINCH, str(container))
+        open_sample(DATASET, str(container))
 
 
 @pytest.mark.parametrize("container", [".zarr", ".n5", ".h5"], indirect=True)
@@ -136,7 +137,7 @@ def test_no_mask_is_none(container, tmp_path) -> None:
     crop = tmp_path / "crop.json"
     crop.write_text(json.dumps({"container": container.name, "offset": [60, 90, 180], "size": [100, 90, 90]}))
     for name in (container, crop):
-        assert open_sample(ZEBRAFINCH, str(name)).labels_mask is None
+        assert open_sample(DATASET, str(name)).labels_mask is None
 
 
 @pytest.mark.parametrize("container", [".h5"], indirect=True)
@@ -145,7 +146,7 @@ def test_a_mask_behind_a_link_is_one(container) -> None:
         file.move(MASK, "mask")
         file["mask"][0] = 0
         file[MASK] = h5py.SoftLink("/mask")
-    mask = open_sample(ZEBRAFINCH, str(container)).labels_mask
+    mask = open_sample(DATASET, str(container)).labels_mask
     np.testing.assert_array_equal(mask.read().any((1, 2)), [False] + [True] * 11)
 
 
@@ -154,6 +155,6 @@ def test_a_container_with_nothing_good_is_refused(container, damage) -> None:
     for name in ARRAYS:
         damage(container, name)
     for views in (lambda name: view_data.named_views([Named(name)], []), lambda name: view_batch.batch_views([name]),
-                  lambda name: view_results.result_views([name]), lambda name: open_sample(ZEBRAFINCH, name)):
+                  lambda name: view_results.result_views([name]), lambda name: open_sample(DATASET, name)):
         with pytest.raises(UserError, match=r"volumes/"):
             views(str(container))

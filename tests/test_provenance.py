@@ -3,8 +3,7 @@
 import datetime
 import json
 
-from lsd_experiments.blockwise.stage import now
-from lsd_experiments.provenance import provenance
+from lsd_experiments.provenance import now, provenance
 
 OLD = "2024-05-06T07:08:09+00:00"  # as former outputs have it
 

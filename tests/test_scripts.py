@@ -60,6 +60,10 @@ def test_it_sees_what_a_new_interpreter_sees(tmp_path, name):
     ("f(", 1, "was never closed\n"),
     ("import threading, sys, time\ndef late(): time.sleep(0.1); print('late', file=sys.stderr)\n"
      "threading.Thread(target=late).start()", 0, "late\n"),
+    ("import sys\nclass A:\n    def __del__(self): print('gone', file=sys.stderr)\na = A()", 0, "gone\n"),
+    ("import sys, types\nm = sys.modules['m'] = types.ModuleType('m')\nm.f = open('/proc/self/fd/2', 'w')\n"
+     "m.f.write('kept\\n')\nm.m = m", 0, "kept\n"),
+    ("import sys\nsys.excepthook = lambda *_: print('hooked', file=sys.stderr)\n1 // 0", 1, "hooked\n"),
 ])  # fmt: skip
 def test_it_ends_as_python_ends(tmp_path, text, status, said):
     path = script(tmp_path, text)
@@ -81,6 +85,14 @@ def test_what_it_must_not_import(tmp_path):
     assert run_script(path).returncode == 0
     refused = run_script(path, without=["zarr"])
     assert (refused.returncode, "import of zarr halted" in refused.stderr) == (1, True)
+
+
+def test_code(tmp_path):
+    code = "import sys; print(sys.argv, sys.path[0] == '', __name__, '__file__' in globals()); 1 // 0"
+    forked, new = (run_script("-c", code, "a b", cwd=tmp_path, fresh=fresh) for fresh in (False, True))
+    assert forked.stdout == new.stdout == "['-c', 'a b'] True __main__ False\n"
+    assert forked.stderr == new.stderr
+    assert new.stderr.endswith("ZeroDivisionError: integer division or modulo by zero\n")
 
 
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "KERAS_BACKEND", "HOME", "PYTHONWARNINGS", "CUDA_VISIBLE_DEVICES"])
@@ -116,11 +128,19 @@ def test_frameworks_were_imported_and_not_run(tmp_path):
         assert run_script(path).stdout == "None False\n3.0\n"
 
 
+def test_a_server_that_ended_is_an_error_and_no_wait(tmp_path):
+    text = ("from tests.scripts import Server, run_script\nrun_script('-c', '')\nServer.started[0].process.kill()\n"
+            "Server.started[0].process.wait()\nrun_script('-c', '')")  # fmt: skip
+    ended = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith(("RuntimeError: light: the server has ended (-9)", "BrokenPipeError"))
+
+
 def test_servers_end_with_the_tests(tmp_path):
     """Even killed."""
-    text = ("import os, signal\nfrom tests.scripts import _server, run_script\n"
+    text = ("import os, signal\nfrom tests.scripts import Server, run_script\n"
             f"assert run_script({str(script(tmp_path, 'print(3)'))!r}).stdout == '3\\n'\n"
-            "print(_server('light').process.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)")  # fmt: skip
+            "print(Server.started[0].process.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)")  # fmt: skip
     ended = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     process = psutil.Process(int(ended.stdout)) if psutil.pid_exists(int(ended.stdout)) else None

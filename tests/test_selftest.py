@@ -111,6 +111,7 @@ def test_with_too_little_room(tmp_path):
                             "another place\n")
 
 
+@pytest.mark.kills
 @pytest.mark.parametrize(("number", "status", "there"), [
     (signal.SIGTERM, 143, "volume.zarr"),
     (signal.SIGINT, 130, "prediction.zarr/.blockwise/*/logs/*/*.err"),

@@ -196,8 +196,8 @@ def _run_ci(clone: Path) -> subprocess.CompletedProcess[str]:
 def test_ci_runs_what_the_readme_names(ci: Path) -> None:
     result = _run_ci(ci)
     assert result.returncode == 0, result.stderr
-    assert (ci / "ran").read_text().splitlines() == ["packages", "demo true", "test true", "check true",
-                                                           "container"]
+    assert (ci / "ran").read_text().splitlines() == [
+        "packages", "demo true", "test --costs true", "test --rest --costs true", "check true", "container"]
 
 
 def test_ci_stops_at_the_first_failure(ci: Path) -> None:
@@ -205,7 +205,7 @@ def test_ci_stops_at_the_first_failure(ci: Path) -> None:
     result = _run_ci(ci)
     assert result.returncode == 3
     assert "failed (status 3)" in result.stdout
-    assert (ci / "ran").read_text().splitlines() == ["packages", "demo true", "test true"]
+    assert (ci / "ran").read_text().splitlines() == ["packages", "demo true", "test --costs true"]
 
 
 def test_system_packages_that_cannot_be_installed_are_named(machine: Path) -> None:

@@ -25,6 +25,14 @@ def test_a_row_per_directory_below_its_date_and_machine():
     assert {len(row) for row in cells} == {2 + len(("builds", "loads", "trains", "predicts"))}
 
 
+def test_all_directories_are_found_and_a_first_network_comes_first():
+    status = runpy.run_path(str(SCRIPT))
+    assert set(status["found"]()) == {path.parent.relative_to(ROOT / "02_train").as_posix()
+                                      for path in (ROOT / "02_train").glob("*/*/mknet.py")}  # fmt: skip
+    assert status["in_order"](["fib25/mtlsd", "fib25/acrlsd", "fib25/lsd"]) == ["fib25/mtlsd", "fib25/lsd", "fib25/acrlsd"]
+    assert status["in_order"](["hemi/aclsd"]) == ["hemi/lsd", "hemi/aclsd"]
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--print", "--only", "nonsense"), "error: --only nonsense: no such experiment\n"),
     (("--print", "--only", "fib25/lsd", "fib25/mtlds"), "--only fib25/mtlds: no such experiment; did you mean 'fib25/mtlsd'?\n"),

@@ -32,6 +32,7 @@ def baseline(tmp_path):
     """A copy of the directory, with the descriptions of a narrow network."""
     directory = tmp_path / "02_train" / "xpress" / "baseline"
     shutil.copytree(BASELINE, directory, ignore=lambda _, names: [n for n in names if not n.endswith((".py", ".sh"))])
+    shutil.copy(BASELINE.parent / "dataset.toml", directory.parent)
     return directory
 
 

@@ -6,13 +6,13 @@ more, for :data:`PATIENCE` seconds; then it is a :class:`Passing` error.
 
 import logging
 import os
-import random
 import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from lsd_experiments.errors import Passing, UserError, without_passwords
+from lsd_experiments.pauses import growing_pause
 
 OPENING = 6  # seconds for which what cannot be reached is tried again at first, so that it is an error after ten
 PATIENCE = 300  # seconds, later, and for a server that is overloaded
@@ -39,7 +39,7 @@ def patiently(url: str, read: Callable[[], Result], patience: float) -> Result:
         except Exception as error:
             is_overloaded = http_status(error) in OVERLOADED
             limit = PATIENCE if is_overloaded else patience
-            pause = random.uniform(0.5, 1) * min(LONGEST, PAUSE * 2**attempt)
+            pause = growing_pause(attempt + 1, PAUSE, LONGEST)
             if not (is_overloaded or _is_broken(error)):
                 raise UserError(_unreachable(url, error)) from error
             if time.monotonic() + pause - begin > limit:

@@ -1,32 +1,54 @@
 """Elastic augmentation as a gunpowder node."""
 
+import math
 import random
+from collections.abc import Sequence
 
 import augment
 import gunpowder as gp
 import numpy as np
 
 from lsd_experiments.augmentation.warp import Floats, source_box, warp
-from lsd_experiments.datasets import Elastic
 from lsd_experiments.geometry import Box
 
 
 class ElasticAugment(gp.BatchFilter):
     """Displace a grid of control points at random, rotate about z, and misalign sections; all arrays alike.
 
-    What ``gunpowder.ElasticAugment`` does with the same parameters and random numbers.
+    What ``gunpowder.ElasticAugment`` does with the same parameters and random numbers: ``control_point_spacing`` and
+    ``jitter_sigma`` (z, y, x) in voxels, ``prob_slip`` of a section to be displaced alone, ``prob_shift`` to be displaced with
+    all that follow, by up to ``max_misalign`` voxels in y and x.
     """
 
-    def __init__(self, elastic: Elastic) -> None:
-        self.elastic = elastic
+    def __init__(
+        self,
+        control_point_spacing: Sequence[int],
+        jitter_sigma: Sequence[float],
+        rotation_interval: tuple[float, float] = (0.0, math.pi / 2),
+        prob_slip: float = 0.0,
+        prob_shift: float = 0.0,
+        max_misalign: int = 0,
+        subsample: int = 8,
+    ) -> None:
+        self.control_point_spacing, self.jitter_sigma = control_point_spacing, jitter_sigma
+        self.rotation_interval, self.subsample = rotation_interval, subsample
+        self.prob_slip, self.prob_shift, self.max_misalign = prob_slip, prob_shift, max_misalign
+
+    def setup(self) -> None:
+        """Compile, or load, what runs compiled, so that workers that are forked after this need not."""
+        box = Box((0, 0, 0), (2, 2, 2))
+        still, unmoved = np.zeros((3, 2, 2, 2), np.float32), np.zeros((2, 2), np.float32)
+        for spec in (spec for spec in self.spec.array_specs.values() if spec.dtype is not None):
+            zeros, smooth = np.zeros((2, 2, 2), spec.dtype), bool(spec.interpolatable)
+            warp(zeros, (0, 0, 0), still, unmoved, (2, 2, 2), box, interpolate=smooth)
 
     def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
         """Draw a transformation of all that is asked for, and ask for where it comes from."""
         self.unit = next(self.spec[key].voxel_size for key in request.array_specs)
         total = request.get_total_roi().snap_to_grid(self.unit, mode="grow") / self.unit
         self.shape = tuple(int(size) for size in total.shape)
-        self.coarse = _draw_transformation(self.elastic, self.shape)
-        self.shifts = _draw_shifts(self.elastic, self.shape[0])
+        self.coarse = self._draw_transformation()
+        self.shifts = self._draw_shifts()
         self.places: dict[gp.ArrayKey, tuple[Box, Box]] = {}
         deps = gp.BatchRequest()
         for key, spec in request.array_specs.items():
@@ -52,36 +74,33 @@ class ElasticAugment(gp.BatchFilter):
             )
             array.spec.roi = request[key].roi
 
+    def _draw_transformation(self) -> Floats:
+        """A random transformation of all voxels, sampled every ``subsample`` of them: [3, z, y, x]."""
+        random.random()  # gunpowder draws whether to augment at all, which the published pipeline always does,
+        random.random()  # and a scale, which it leaves at 1
+        transformation = augment.create_identity_transformation(self.shape, subsample=self.subsample)
+        if any(self.jitter_sigma):
+            transformation += augment.create_elastic_transformation(
+                self.shape, self.control_point_spacing, self.jitter_sigma, subsample=self.subsample
+            )
+        start, stop = self.rotation_interval
+        rotation = start + random.random() * (stop - start)
+        if rotation != 0:
+            transformation += augment.create_rotation_transformation(self.shape, rotation, subsample=self.subsample)
+        return np.asarray(transformation, np.float32)
 
-def _draw_transformation(elastic: Elastic, shape: tuple[int, ...]) -> Floats:
-    """A random transformation of ``shape`` voxels, sampled every ``subsample`` of them: [3, z, y, x]."""
-    random.random()  # gunpowder draws whether to augment at all, which the published pipeline always does,
-    random.random()  # and a scale, which it leaves at 1
-    transformation = augment.create_identity_transformation(shape, subsample=elastic.subsample)
-    if any(elastic.jitter_sigma):
-        transformation += augment.create_elastic_transformation(
-            shape, elastic.control_point_spacing, elastic.jitter_sigma, subsample=elastic.subsample
-        )
-    start, stop = elastic.rotation_interval
-    rotation = start + random.random() * (stop - start)
-    if rotation != 0:
-        transformation += augment.create_rotation_transformation(shape, rotation, subsample=elastic.subsample)
-    return np.asarray(transformation, np.float32)
-
-
-def _draw_shifts(elastic: Elastic, num_sections: int) -> Floats:
-    """The displacement of each section in y and x, in voxels: of some alone, of others with all that follow; [z, 2]."""
-    shifts = np.zeros((num_sections, 2), np.float32)
-    if elastic.prob_slip + elastic.prob_shift == 0:
+    def _draw_shifts(self) -> Floats:
+        """The displacement of each section in y and x, in voxels: of some alone, of others with all that follow; [z, 2]."""
+        shifts = np.zeros((self.shape[0], 2), np.float32)
+        if self.prob_slip + self.prob_shift == 0:
+            return shifts
+        for section in range(self.shape[0]):
+            kind = random.random()
+            if kind <= self.prob_slip:
+                shifts[section] = self._draw_offset()
+            elif kind <= self.prob_slip + self.prob_shift:
+                shifts[section:] += self._draw_offset()
         return shifts
-    for section in range(num_sections):
-        kind = random.random()
-        if kind <= elastic.prob_slip:
-            shifts[section] = _draw_offset(elastic)
-        elif kind <= elastic.prob_slip + elastic.prob_shift:
-            shifts[section:] += _draw_offset(elastic)
-    return shifts
 
-
-def _draw_offset(elastic: Elastic) -> list[int]:
-    return [elastic.max_misalign - random.randint(0, 2 * elastic.max_misalign) for _ in range(2)]
+    def _draw_offset(self) -> list[int]:
+        return [self.max_misalign - random.randint(0, 2 * self.max_misalign) for _ in range(2)]

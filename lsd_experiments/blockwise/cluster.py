@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from lsd_experiments.blockwise import jobwait
+from lsd_experiments.blockwise import job_wait
 from lsd_experiments.blockwise.spec import TaskSpec
 from lsd_experiments.blockwise.workers import parse_memory
 from lsd_experiments.errors import UserError
@@ -91,7 +91,7 @@ def become_job(spec: TaskSpec, command: list[str]) -> NoReturn:
     submitted = time.time() + LISTED_AFTER[run["kind"]]
     print(f"job {job}", file=sys.stderr, flush=True)
     states = str(records / "jobs" / "states.json")
-    os.execv(sys.executable, [sys.executable, "-I", "-S", jobwait.__file__, run["kind"], job, states, str(submitted)])
+    os.execv(sys.executable, [sys.executable, "-I", "-S", job_wait.__file__, run["kind"], job, states, str(submitted)])
 
 
 def job_id(kind: str, answer: str) -> str:

@@ -4,11 +4,11 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from lsd_experiments.blockwise.clock import Clock
-from lsd_experiments.blockwise.gate import Line
+from lsd_experiments.blockwise.heartbeat import Clock
+from lsd_experiments.blockwise.listener import Line
 from lsd_experiments.blockwise.monitor import Monitor
+from lsd_experiments.blockwise.processes import Slot
 from lsd_experiments.blockwise.schedule import Schedule
-from lsd_experiments.blockwise.slots import Slot
 
 LOST = "its worker died each time (killed, out of memory, or cut off from here)"
 

@@ -1,10 +1,8 @@
 """Run a block function over all blocks of a volume with daisy, in worker processes.
 
-    run_blockwise()  --->  server: daisy's scheduler   --->  worker  (as many as Workers says)
-    this process           a process of its own              fresh interpreters: here, in a container, jobs of a cluster
-
-This process shows the progress and sees the signals; to stop, it kills the group of all the others, which keep nothing
-that a rerun needs, and cancels jobs. Workers elsewhere end by themselves (:mod:`~lsd_experiments.blockwise.lifeline`).
+This process starts the server (:mod:`~lsd_experiments.blockwise.server`), shows the progress and sees the signals. To stop, it
+kills the group of all the others, which keep nothing that a rerun needs, and cancels jobs; workers elsewhere end by themselves
+(:mod:`~lsd_experiments.blockwise.connection`).
 What a run leaves in its ``records`` directory::
 
     done/                 daisy's record of finished blocks: a rerun skips them
@@ -20,6 +18,7 @@ The scheduler holds it, too.
 """
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -34,6 +33,7 @@ from types import FrameType
 from typing import IO, Any
 
 from lsd_experiments.blockwise import cluster, machine
+from lsd_experiments.blockwise.blocks import count_blocks
 from lsd_experiments.blockwise.disk import full_disk, has_space
 from lsd_experiments.blockwise.launch import SPEC, package_root
 from lsd_experiments.blockwise.records import check_done, failure, last_words, prune_logs, remove
@@ -42,6 +42,8 @@ from lsd_experiments.blockwise.workers import Workers, check_workers, count_work
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.locks import only_run
+
+logger = logging.getLogger(__name__)
 
 ONE_WORKER = Workers(num_workers=1)
 
@@ -120,6 +122,8 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
     (records / SPEC).write_text(spec.to_json())
     if task.workers.kind != "local":
         cluster.choose_name(records, task.workers.kind, task.name)
+    logger.info("%s: %d blocks for %d %s workers; their logs are in %s", task.name, count_blocks(task.total, task.write_shape),
+                spec.num_workers, task.workers.kind, records / "logs" / task.name)
     try:
         problem = _run_server(task, spec, lock, show)
     finally:
@@ -129,6 +133,7 @@ def _run(task: BlockTask, lock: IO[str], show: Callable[[dict[str, Any]], None] 
                       key=lambda path: int(path.stem))
     if failures or problem:
         raise BlocksFailedError(_report(task, failures, problem))
+    logger.info("%s: all blocks are done", task.name)
 
 
 def clear_records(records: Path) -> None:

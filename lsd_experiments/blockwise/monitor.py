@@ -1,7 +1,7 @@
 """How far a run is, and when it must not go on.
 
 Deaths of workers count against the run only while they say that no worker can do anything, see
-:mod:`~lsd_experiments.blockwise.deaths`. Blocks that raise a UserError are reported in the end, but if the first
+:mod:`~lsd_experiments.blockwise.restarts`. Blocks that raise a UserError are reported in the end, but if the first
 ``REFUSED`` ones do and none is done, the mistake is that of all blocks: the run ends.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lsd_experiments.blockwise.blocks import count_blocks
-from lsd_experiments.blockwise.deaths import Answer, Crew
+from lsd_experiments.blockwise.restarts import Answer, Crew
 from lsd_experiments.blockwise.spec import TaskSpec
 
 TICK = 0.5  # seconds

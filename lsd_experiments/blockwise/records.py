@@ -63,7 +63,7 @@ def last_words(log: str, offset: int) -> str:
     with Path(log).open("rb") as file:
         file.seek(max(offset, file.seek(0, 2) - TAIL))
         lines = [line.rstrip() for line in file.read().decode(errors="replace").splitlines()[-50:]
-                 if line.strip() and not line.startswith("worker function ")]
+                 if line.strip() and not line.startswith("worker function ") and " INFO:lsd_experiments." not in line]
     if not lines:
         return f"The last one said nothing in {log}: it was killed (out of memory?)"
     return "\n".join([f"The last words in {log}:", *(f"    {line}" for line in lines[-5:])])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.blockwise.blocks import Block, block_at, block_number, grid_shape
-from lsd_experiments.blockwise.done import DoneBlocks
+from lsd_experiments.blockwise.done_blocks import DoneBlocks
 from lsd_experiments.blockwise.spec import TaskSpec, describe
 from lsd_experiments.geometry import Box
 from lsd_experiments.writing import put_text

@@ -2,13 +2,14 @@
 
 Reads a :class:`~lsd_experiments.blockwise.spec.TaskSpec` as JSON from the standard input, and writes how far it is to
 the standard output, one JSON object per line. It starts the workers (:mod:`~lsd_experiments.blockwise.start_worker`),
-replaces those that die or freeze, and gives them blocks over their lines (:mod:`~lsd_experiments.blockwise.lifeline`), in
+replaces those that die or freeze, and gives them blocks over their lines (:mod:`~lsd_experiments.blockwise.connection`), in
 the order of daisy's scheduler. All of it is one thread.
 """
 
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 import resource
 import secrets
@@ -19,17 +20,19 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from lsd_experiments.blockwise import cluster, lifeline
-from lsd_experiments.blockwise.clock import Clock
+from lsd_experiments.blockwise import cluster, connection
 from lsd_experiments.blockwise.disk import full_disk
 from lsd_experiments.blockwise.dispatch import Dispatch
-from lsd_experiments.blockwise.frozen import why_frozen
-from lsd_experiments.blockwise.gate import Gate
+from lsd_experiments.blockwise.heartbeat import Clock, why_frozen
+from lsd_experiments.blockwise.listener import Listener
 from lsd_experiments.blockwise.monitor import TICK, Monitor
+from lsd_experiments.blockwise.processes import Slot
 from lsd_experiments.blockwise.schedule import Schedule
-from lsd_experiments.blockwise.slots import Slot
 from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
 from lsd_experiments.errors import UserError
+from lsd_experiments.logs import FORMAT
+
+logger = logging.getLogger(__name__)
 
 GOODBYE = 10.0  # seconds in which workers may end by themselves when no block is left
 LAST_WORDS = 5.0  # seconds in which what a dead worker said may arrive
@@ -41,6 +44,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     end_with_parent(partial(cluster.cancel_unattended, Path(spec.records)), int(sys.argv[1]))
+    logging.basicConfig(level=logging.INFO, format=FORMAT)  # to logs/server.log
     asyncio.run(Server(spec).run())
 
 
@@ -61,7 +65,7 @@ class Server:
     async def run(self) -> NoReturn:
         """Ends the process."""
         self._dispatch = Dispatch(self._schedule, self._monitor, self._clock, self._spec.threads)
-        await self._open_gate()
+        await self._listen()
         state = self._schedule.state()
         left = state.total_block_count - state.completed_count
         tasks = [asyncio.create_task(_or_end(self._keep(index))) for index in range(min(self._spec.num_workers, left))]
@@ -76,15 +80,15 @@ class Server:
         self._monitor.on_progress(self._schedule.state())
         self._monitor.end()
 
-    async def _open_gate(self) -> None:
+    async def _listen(self) -> None:
         """Listen for workers, and tell them where, by this process's environment, which they get."""
         token = secrets.token_hex(16)
         try:
-            gate = Gate(self._spec.workers["host"], token, self._dispatch)
+            listener = Listener(self._spec.workers["host"], token, self._dispatch)
         except UserError as error:
             self._monitor.end(user_error=str(error))
-        os.environ[lifeline.ADDRESS], os.environ[lifeline.TOKEN] = gate.address, token
-        await gate.serve(_end)
+        os.environ[connection.ADDRESS], os.environ[connection.TOKEN] = listener.address, token
+        await listener.serve(_end)
 
     async def _keep(self, index: int) -> None:
         """Have a worker, and another one when that is gone."""
@@ -97,7 +101,9 @@ class Server:
                 self._monitor.slot_died(f"{index}.{life}", str(Path(self._spec.records) / "logs" / "server.log"), 0)
                 continue
             self._dispatch.expect(slot)
+            logger.info("%s: worker %s begins, process %d", self._spec.name, slot.name, slot.pid)
             await slot.ended.wait()
+            logger.info("%s: worker %s ended, with status %s", self._spec.name, slot.name, slot.look())
             end = self._clock.look() + LAST_WORDS
             while slot.line is not None and self._clock.look() < end:
                 await asyncio.sleep(0.01)

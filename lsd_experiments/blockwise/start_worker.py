@@ -1,7 +1,7 @@
 """``python -m lsd_experiments.blockwise.start_worker RECORDS/task.json SERVER NAME``: how workers are started.
 
-The server has one such process per worker (:mod:`~lsd_experiments.blockwise.slots`). It becomes the worker, or starts one: with a
-prefix, in a container, or as a job of a cluster. It lasts as long as the worker does, and fails if that fails.
+The server has one such process per worker (:mod:`~lsd_experiments.blockwise.processes`). It becomes the worker, or starts one:
+with a prefix, in a container, or as a job of a cluster. It lasts as long as the worker does, and fails if that fails.
 """
 
 import shlex

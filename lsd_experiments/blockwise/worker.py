@@ -24,12 +24,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lsd_experiments.blockwise.blocks import Block, block_at
+from lsd_experiments.blockwise.connection import Connection
 from lsd_experiments.blockwise.disk import full_disk, paths_in
-from lsd_experiments.blockwise.lifeline import Lifeline
 from lsd_experiments.blockwise.spec import BlockFunction, TaskSpec, describe, end_with_parent, load_factory
-from lsd_experiments.blockwise.turns import Turns
+from lsd_experiments.blockwise.threads import Turns
 from lsd_experiments.errors import Passing, Unavailable, UserError
+from lsd_experiments.logs import FORMAT
 from lsd_experiments.writing import put_text
+
+logger = logging.getLogger(__name__)
 
 
 class RunEnds(Exception):
@@ -47,49 +50,51 @@ def work(spec: TaskSpec) -> None:
 
     :raises ConnectionError: if there is no run
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s:%(name)s:%(message)s")  # to the worker's log
+    logging.basicConfig(level=logging.WARNING, format=FORMAT)  # to the worker's log
     logging.getLogger("lsd_experiments").setLevel(logging.INFO)
-    lifeline = Lifeline()
+    logger.info("%s: begins on %s, process %d", spec.name, socket.gethostname(), os.getpid())
+    connection = Connection()
     try:
         process = load_factory(spec.factory)(spec.settings)
-        lifeline.say(ready=True)
+        connection.say(ready=True)
         turns = Turns()
-        loops = [threading.Thread(target=_loop, args=(spec, process, lifeline, turns, number))
+        loops = [threading.Thread(target=_loop, args=(spec, process, connection, turns, number))
                  for number in range(1, spec.threads)]
         for loop in loops:
             loop.start()
-        _loop(spec, process, lifeline, turns, 0)
+        _loop(spec, process, connection, turns, 0)
         for loop in loops:
             loop.join()
+        logger.info("%s: ends, since no block is left", spec.name)
     except BaseException as error:
         line = str(error) if _is_final(error) else full_disk(error, _places(spec))
         if line:
-            lifeline.stop(line)
+            connection.stop(line)
         raise
 
 
-def _loop(spec: TaskSpec, process: BlockFunction, lifeline: Lifeline, turns: Turns, thread: int) -> None:
+def _loop(spec: TaskSpec, process: BlockFunction, connection: Connection, turns: Turns, thread: int) -> None:
     """Work on blocks until none is left; what goes wrong besides blocks ends the process."""
     try:
         failures = Counter[int]()
         while True:
             turns.take()
-            lifeline.say(wants=True, thread=thread)
-            number = lifeline.answer(thread)["block"]
+            connection.say(wants=True, thread=thread)
+            number = connection.answer(thread)["block"]
             if number is None:
                 return turns.taken()
             block = block_at(spec.total, spec.write_shape, spec.context, number)
-            with turns.work(spec.threads > 1 and lifeline.answer(thread)["alone"]):
-                failure = _work_on(spec, process, block, lifeline)
+            with turns.work(spec.threads > 1 and connection.answer(thread)["alone"]):
+                failure = _work_on(spec, process, block, connection)
             if failure is None:
-                lifeline.say(done=number, thread=thread)
+                connection.say(done=number, thread=thread)
             elif _is_final(failure):  # it is the same elsewhere
-                lifeline.say(refused=number, thread=thread, why=str(failure))
+                connection.say(refused=number, thread=thread, why=str(failure))
             else:
                 turns.hold()
-                lifeline.say(failed=number, thread=thread)
+                connection.say(failed=number, thread=thread)
                 failures[number] += 1
-                if "nobody" in lifeline.answer(thread):
+                if "nobody" in connection.answer(thread):
                     time.sleep(pause(failures[number], spec.workers["max_retries"]))
                 turns.release()
     except BaseException:
@@ -104,12 +109,12 @@ def _is_final(error: BaseException) -> bool:
     return isinstance(error, UserError) and not isinstance(error, Passing)
 
 
-def _work_on(spec: TaskSpec, process: BlockFunction, block: Block, lifeline: Lifeline) -> Exception | None:
+def _work_on(spec: TaskSpec, process: BlockFunction, block: Block, connection: Connection) -> Exception | None:
     try:
-        with _time_limit(spec, block, lifeline):
+        with _time_limit(spec, block, connection):
             return attempt(process, block, spec)
     except RunEnds as error:
-        lifeline.stop(str(error))
+        connection.stop(str(error))
 
 
 def pause(failures: int, max_retries: int) -> float:
@@ -163,7 +168,7 @@ def _places(spec: TaskSpec) -> list[str]:
 
 
 @contextmanager
-def _time_limit(spec: TaskSpec, block: Block, lifeline: Lifeline) -> Iterator[None]:
+def _time_limit(spec: TaskSpec, block: Block, connection: Connection) -> Iterator[None]:
     """End this process if what is done inside takes longer than a block may; the record says where it was."""
     limit = spec.workers["block_timeout"]
 
@@ -173,7 +178,7 @@ def _time_limit(spec: TaskSpec, block: Block, lifeline: Lifeline) -> Iterator[No
         faulthandler.dump_traceback(all_threads=True)
         try:
             put_text(Path(spec.records) / "failed" / f"{block.number}.txt", f"{describe(block.number, block.write)}\n{line}\n")
-            lifeline.say(worked=True)  # this death is the block's fault
+            connection.say(worked=True)  # this death is the block's fault
         finally:
             os._exit(1)
 

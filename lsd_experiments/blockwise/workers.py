@@ -12,7 +12,8 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.listening import ALL, listen, stands_for
 from lsd_experiments.settings import Settings
 
-STAGES = ("predict", "extract_fragments", "agglomerate", "extract_segmentation")
+STAGES = ("predict", "extract_fragments", "agglomerate", "extract_segmentation", "threshold", "label_blocks",
+          "extract_components")
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 OURS = ("-J", "--job-name", "-a", "--array")  # options of sbatch and bsub by which a run finds its jobs again
 
@@ -121,6 +122,9 @@ class WorkersConfig(Workers):
     extract_fragments: StageWorkers = StageWorkers()
     agglomerate: StageWorkers = StageWorkers()
     extract_segmentation: StageWorkers = StageWorkers()
+    threshold: StageWorkers = StageWorkers()
+    label_blocks: StageWorkers = StageWorkers()
+    extract_components: StageWorkers = StageWorkers()
 
     def for_stage(self, stage: str) -> Workers:
         """The workers of ``stage``, one of ``STAGES``."""

@@ -31,7 +31,7 @@ def describe(contents: Contents) -> str:
     rows = {
         "format": contents.format,
         "scope": contents.scope,
-        "variant": " or ".join(contents.variants) or "none of the paper's",
+        "variant": " or ".join(contents.variants) or "none of 02_train's",
         "input": _input(contents.input_channels),
         "heads": ", ".join(map(_head, contents.heads)) or "none",
         "feature maps": _list(contents.fmaps) + (f"; {out} before the heads" if out != contents.fmaps[0] else ""),

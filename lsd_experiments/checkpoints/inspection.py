@@ -19,22 +19,16 @@ from lsd_experiments.networks.layers import parameters
 from lsd_experiments.networks.network import Head, Network, Shape
 
 logger = logging.getLogger(__name__)
-VARIANTS = {  # (input channels, heads): names
-    (1, (("affs", 3),)): ("baseline", "malis"),
-    (1, (("affs", 3), ("lsds", 10))): ("mtlsd", "mtlsd_malis"),
-    (1, (("lsds", 10),)): ("lsd",),
-    (1, (("affs", 12),)): ("long_range",),
-    (10, (("affs", 3),)): ("aclsd",),
-    (11, (("affs", 3),)): ("acrlsd",),
-}
+PUBLISHED = "mala"  # the architecture of checkpoints of TensorFlow 1
 
 
 @dataclass(frozen=True)
 class Contents:
     """What a checkpoint holds.
 
-    ``variants``: those of the paper that have this layout. ``steps``: of the optimizer; None without its state. ``fits``:
-    directories of 02_train whose network it is; ``fits_other_widths``: with other feature maps.
+    ``variants``: what directories of 02_train with such inputs and heads are called, of whichever dataset. ``steps``: of the
+    optimizer; None without its state. ``fits``: directories of 02_train whose network it is; ``fits_other_widths``: with other
+    feature maps.
     """
 
     path: str
@@ -104,7 +98,7 @@ def _published(path: Path, networks: dict[str, Network]) -> Contents:
         path=str(path),
         format="TensorFlow 1",
         scope=layout.scope,
-        variants=_variants(layout.channels_in, layout.heads, slots),
+        variants=_variants(networks, PUBLISHED, layout.channels_in, layout.heads, slots),
         input_channels=layout.channels_in,
         heads=layout.heads,
         fmaps=layout.fmaps,
@@ -129,7 +123,7 @@ def _own(path: Path, networks: dict[str, Network]) -> Contents:
         path=str(path),
         format="Keras",
         scope=None,
-        variants=_variants(channels, network.heads, None),
+        variants=_variants(networks, network.architecture, channels, network.heads, None),
         input_channels=channels,
         heads=network.heads,
         fmaps=tuple(network.fmaps(level) for level in range(network.levels)),
@@ -146,9 +140,15 @@ def _own(path: Path, networks: dict[str, Network]) -> Contents:
     )
 
 
-def _variants(channels: int, heads: tuple[Head, ...], slots: Slots | None) -> tuple[str, ...]:
-    """The variants of a layout; the slots of the MALIS optimizer tell those that look alike apart."""
-    names = VARIANTS.get((channels, tuple(sorted((head.name, head.channels) for head in heads))), ())
-    if slots and slots.optimizer == MALIS:
-        return tuple(name for name in names if "malis" in name)
-    return names
+def _variants(
+    networks: dict[str, Network], architecture: str, channels: int, heads: tuple[Head, ...], slots: Slots | None
+) -> tuple[str, ...]:
+    """The variants whose network takes and makes the same; the slots of the MALIS optimizer tell those that look alike apart."""
+
+    def made(heads: tuple[Head, ...]) -> list[tuple[str, int]]:
+        return sorted((head.name, head.channels) for head in heads)
+
+    names = dict.fromkeys(
+        name.split("/")[1] for name, other in networks.items() if other.architecture == architecture
+        and sum(source.channels for source in other.inputs) == channels and made(other.heads) == made(heads))  # fmt: skip
+    return tuple(name for name in names if "malis" in name or not (slots and slots.optimizer == MALIS))

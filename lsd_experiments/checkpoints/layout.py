@@ -13,11 +13,14 @@ from pathlib import Path
 from lsd_experiments.checkpoints.comparing import weight_shapes
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Head, Input, Network, Shape
+from lsd_experiments.targets import KNOWN, LocalShapeDescriptors
 
 FIRST = "unet_layer_0_left_0"
-NAMES = {"embedding": "lsds"}  # of heads in published checkpoints, where ours differ
-ORDER = ("lsds", "affs")  # of heads in a network; others follow
-INPUTS = {1: (Input("raw"),), 10: (Input("lsds", 10),), 11: (Input("raw"), Input("lsds", 10))}  # by their channels
+# Of heads in published checkpoints, where ours differ.
+NAMES = {theirs: target.name for target in KNOWN for theirs in target.published_names if theirs != target.name}
+ORDER = [target.name for target in KNOWN]  # of heads in a network; others follow
+LSDS = Input(LocalShapeDescriptors.name, LocalShapeDescriptors.channels)
+INPUTS = {1: (Input("raw"),), 10: (LSDS,), 11: (Input("raw"), LSDS)}  # by their channels
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ A checkpoint is written beside and then renamed, so that a kill at any moment le
 """
 
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from lsd_experiments.writing import put_text, sync, sync_directory
 
 if TYPE_CHECKING:
     import keras
+
+logger = logging.getLogger(__name__)
 
 RECORD = "lsd_experiments"  # the attribute that holds the record
 SHOWN = 200  # characters of a reason
@@ -79,6 +82,7 @@ def save_checkpoint(
     import h5py
 
     path = checkpoint_path(directory, iteration)
+    logger.info("%s: begins", path)
     _remove_unfinished(path.parent)
     beside = path.with_name(f".{path.name.removesuffix(SUFFIX)}.{os.getpid()}{SUFFIX}")
     try:
@@ -92,6 +96,7 @@ def save_checkpoint(
     finally:
         beside.unlink(missing_ok=True)
     put_text(path.with_name(POINTER), f'model_checkpoint_path: "{PREFIX}{iteration}"\n')
+    logger.info("%s is written, %d bytes", path, path.stat().st_size)
     return path
 
 

@@ -1,5 +1,6 @@
 """The published checkpoints: TensorFlow 1's variables as a network of ours, its weights, and its optimizer's state."""
 
+import itertools
 import logging
 import re
 from pathlib import Path
@@ -13,12 +14,14 @@ from lsd_experiments.checkpoints.checkpoint import INDEX, PREFIX, Checkpoint
 from lsd_experiments.checkpoints.comparing import check_weights, layer_weights
 from lsd_experiments.checkpoints.layout import Layout, find_layout
 from lsd_experiments.errors import UserError
+from lsd_experiments.targets import KNOWN
 
 if TYPE_CHECKING:
     import keras
 
 logger = logging.getLogger(__name__)
-SAME = {"embedding_0": "lsds_0", "lsds_0": "embedding_0"}  # one head; which name it has depends on the dataset
+# One head; which name it has depends on the dataset.
+SAME = {f"{a}_0": f"{b}_0" for target in KNOWN for a, b in itertools.permutations(target.published_names, 2)}
 ITERATION = "gunpowder/iteration"  # float32 of shape (1,), where gunpowder's training wrote the checkpoint
 
 

@@ -12,12 +12,12 @@ from typing import Any
 from lsd_experiments.arrays import Volume, add_volume, can_add, create_stack, find_volume, fingerprint
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.arrays.opening import HDF5_SUFFIXES, TIFF_SUFFIXES
-from lsd_experiments.blockwise.states import check_unchanged
 from lsd_experiments.conversion.view import View
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Voxels
 from lsd_experiments.masks.blockwise import grow
 from lsd_experiments.provenance import provenance
+from lsd_experiments.stages.states import check_unchanged
 
 STAGE = "convert"
 BLOCK_BYTES = 2**26  # of the source in a block, about

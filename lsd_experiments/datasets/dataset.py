@@ -1,77 +1,114 @@
-"""What a dataset is to its experiments: voxels, targets, augmentation, training volumes.
+"""What a dataset is to its experiments, as ``dataset.toml`` says it: facts of the data, each with its source beside it.
 
-Axes are (z, y, x); nm where a name says so or ends in ``_size``, voxels elsewhere. An affinity of channel k is 1 at voxel v
-where v and v + neighborhood[k] carry the same non-zero label.
+    02_train/<dataset>/dataset.toml      read by all experiments below
+    02_train/<dataset>/<variant>/        train.py, predict.py, ...
+
+An experiment's directory that lies elsewhere takes its dataset.toml along, into itself or into the directory that it is in.
+Axes are (z, y, x), voxel sizes in nm.
 """
 
-import math
-from dataclasses import dataclass
+import os
+from pathlib import Path
+from typing import Annotated, Any
 
-Offsets = tuple[tuple[int, int, int], ...]
-BY_NUMBER, BY_SUM = "nonzero_weights", "sum_of_weights"
-DIRECT: Offsets = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
+import pydantic
 
+from lsd_experiments.errors import UserError
+from lsd_experiments.raw_range import Setting, parse
+from lsd_experiments.settings import Settings, load_settings
 
-@dataclass(frozen=True)
-class Elastic:
-    """An elastic augmentation: a jittered grid of control points, a rotation about z, and misaligned sections."""
-
-    control_point_spacing: tuple[int, int, int]  # voxels
-    jitter_sigma: tuple[float, float, float]  # voxels
-    prob_slip: float = 0.0  # of a section to be displaced alone
-    prob_shift: float = 0.0  # of a section and all that follow to be displaced
-    max_misalign: int = 0  # voxels in y and x
-    rotation_interval: tuple[float, float] = (0.0, math.pi / 2)
-    subsample: int = 8
+FILE = "dataset.toml"
+Size = Annotated[int | float, pydantic.Field(gt=0, allow_inf_nan=False)]  # a whole number stays one, in checkpoints too
+Share = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """The facts that all variants of one dataset share.
+class Dataset(Settings):
+    """The facts that all experiments on one dataset share.
 
-    ``lsd_weight``: where the LSD loss looks: ``labels_mask`` (background inside the mask is trained towards 0),
-    ``foreground`` (labelled voxels), or ``foreground_or_masked_out`` (and all that the mask leaves out, which is trained
-    towards 0).
-    ``affs_masked``: whether the affinity loss, and its balance, leave out what the labels mask does.
-    ``unlabeled_mask``: of sparse labels, the dataset that is 1 on labelled voxels. Affinities between a labelled and an
-    unlabelled voxel are trained towards 0, those between unlabelled ones are left out; ``min_masked`` is of this mask.
-    ``loss_divisor``: what the sum of weighted squared errors of a sample is divided by, ``nonzero_weights`` (their number) or
-    ``sum_of_weights``.
-    ``parity``: whether targets are as published where ours differ: see :mod:`lsd_experiments.training.targets`.
-    ``learning_rate``, ``save_every``, ``snapshot_every``: what train.py takes if nobody says.
+    :param name: what provenance calls it
+    :param voxel_size: nm
+    :param directory: of the training volumes; in the file, seen from it
+    :param volumes: their names there, or patterns of names
+    :param probabilities: of each of ``volumes`` to be drawn (default: all alike)
+    :param raw: dataset of each volume, as the next three are
+    :param labels_mask: 1 where labels count; a volume may lack it
+    :param unlabeled_mask: of sparse labels, 1 on labelled voxels; no volume may lack it
+    :param background_ids: labels that are no objects, beside 0, and are left out of a labels mask
+    :param raw_range: which values of raw are 0 and 1, as ``train.py --raw-range`` (default: by its type, or what volumes hold)
+    :param predicted: the volume that predict.py takes if none is named; ``predicted_raw``: its raw (default: ``raw``)
     """
 
-    name: str
-    voxel_size: tuple[float, float, float]
-    volumes: tuple[str, ...]  # names of the training containers
-    sigma: float  # nm, of the LSDs' Gaussian window
-    elastic: Elastic
-    transpose_axes: tuple[int, ...]
-    elastic_after: Elastic | None
-    intensity_per_section: bool
-    grow_boundary_in_xy: bool
-    lsd_weight: str
-    affs_masked: bool
-    long_range: Offsets
-    probabilities: tuple[float, ...] | None = None  # of the volumes; None: all alike
-    lsd_downsample: int = 2
-    noise_variance: float = 0.0  # of Gaussian noise that is added to raw in [0, 1]
-    min_masked: float = 0.5  # the least share of the output that the labels mask must cover
-    label_padding: tuple[int, int, int] | None = None  # voxels around the labels that an output may reach; None: computed
-    loss_divisor: str = BY_NUMBER
-    parity: bool = False
+    name: str = pydantic.Field(min_length=1)
+    voxel_size: tuple[Size, Size, Size]
+    directory: Path
+    volumes: tuple[str, ...] = pydantic.Field(min_length=1)
+    probabilities: tuple[Share, ...] | None = None
     raw: str = "volumes/raw"
     labels: str = "volumes/labels/neuron_ids"
     labels_mask: str = "volumes/labels/labels_mask"
     unlabeled_mask: str | None = None
-    background_ids: tuple[int, ...] = ()  # labels that are no neurons, and are left out of the labels mask
-    fetched_to: str | None = None  # where 01_data puts the volumes, seen from there; None: funke/<name>/training
-    learning_rate: float = 0.5e-4
-    save_every: int = 10_000  # iterations
-    snapshot_every: int = 1_000
+    background_ids: tuple[int, ...] = ()
+    raw_range: Setting | None = None
+    predicted: str | None = None
+    predicted_raw: str | None = None
 
-    def neighborhood(self, channels: int) -> Offsets:
-        """The neighborhood of an affinity head: the three direct neighbours, or the long-range ones beside them."""
-        known = {len(DIRECT): DIRECT, len(DIRECT) + len(self.long_range): DIRECT + self.long_range}
-        assert channels in known, f"{self.name} has neighborhoods of {list(known)} channels, not {channels}"
-        return known[channels]
+    @pydantic.field_validator("raw_range", mode="before")
+    @classmethod
+    def _parse_range(cls, value: Any) -> Any:
+        try:
+            return None if value is None else parse(value, "raw_range")
+        except UserError as error:
+            raise ValueError(str(error).removeprefix("raw_range: ")) from error
+
+    @pydantic.field_validator("probabilities")
+    @classmethod
+    def _check_probabilities(cls, value: tuple[float, ...] | None, info: pydantic.ValidationInfo) -> tuple[float, ...] | None:
+        volumes = info.data.get("volumes", ())
+        if value is not None and (len(value) != len(volumes) or sum(value) <= 0):
+            raise ValueError(f"must be a number for each of the {len(volumes)} volumes, not all 0")
+        return value
+
+    def training_volumes(self) -> list[tuple[Path, float]]:
+        """The training volumes that are there, and the probability of each to be drawn, relative to others."""
+        shares = self.probabilities or (1.0,) * len(self.volumes)
+        return [(path, share) for name, share in zip(self.volumes, shares, strict=True)
+                for path in sorted(self.directory.glob(name))]
+
+
+def load_dataset(path: str | Path) -> Dataset:
+    """The dataset of a ``dataset.toml``, or of an experiment's directory.
+
+    :raises UserError: if there is no such file, or it is wrong: the first wrong key is named
+    """
+    file = Path(path) if Path(path).name == FILE else find_file(path)
+    if file is None:
+        raise UserError(f"{path}: neither it nor the directory around it has a {FILE}, which says what the data are. Copy that "
+                        f"of its dataset to {_normal(path).parent}")
+    found = load_settings(file, Dataset)
+    return found.model_copy(update={"directory": _normal(file.resolve().parent / found.directory)})
+
+
+def find_dataset(setup: str | Path) -> Dataset | None:
+    """The dataset of an experiment's directory, or None if there is no ``dataset.toml``.
+
+    :raises UserError: if it is wrong
+    """
+    file = find_file(setup)
+    return None if file is None else load_dataset(file)
+
+
+def find_file(setup: str | Path) -> Path | None:
+    """The ``dataset.toml`` of an experiment's directory: in it, in the one around it, or around the one that it links to."""
+    directory = _normal(setup)
+    places = (directory, directory.parent, directory.resolve().parent)
+    return next((place / FILE for place in places if (place / FILE).is_file()), None)
+
+
+def datasets_below(experiments: Path) -> dict[str, Path]:
+    """Each ``dataset.toml`` of ``experiments``, 02_train, by the name of its directory."""
+    return {path.parent.name: path for path in sorted(experiments.glob(f"*/{FILE}"))}
+
+
+def _normal(path: str | Path) -> Path:
+    """``path``, absolute and without ``..``; links stay."""
+    return Path(os.path.normpath(Path(path).absolute()))

@@ -25,7 +25,7 @@ SUFFIXES = (".json", ".csv", ".png")
 COLUMNS = {"threshold": "threshold", "voi_split": "VOI split", "voi_merge": "VOI merge", "voi_sum": "VOI sum",
            "adapted_rand_error": "adapted Rand error", "erl": "ERL (nm)", "normalized_erl": "normalized ERL",
            "splits": "splits", "merges": "merges", "xpress_erl_rand": "ERL+Rand"}
-COUNTS = ("splits", "merges")  # whole numbers
+COUNTS = ("splits", "merges", "segments", "labels")  # whole numbers
 
 
 def table(scores: Rows | Curves, limit: int = 12, metric: str | None = None) -> str:
@@ -91,6 +91,28 @@ def write_scores(scores: Rows | Curves, prefix: str | Path, provenance: Mapping[
     prefix = Path(prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
     return [_replace(prefix.with_name(prefix.name + suffix), write) for suffix, write in zip(SUFFIXES, writers, strict=True)]
+
+
+def write_rows(rows: Mapping[str, Mapping[str, Any]], prefix: Path, provenance: Mapping[str, Any]) -> None:
+    """Write ``rows``, scores by name, to ``prefix``.csv and, with what made them, ``prefix``.json, each when it is whole."""
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"scores": rows, "provenance": provenance}, indent=1, default=float) + "\n"
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, ["name", *columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"name": name, **row} for name, row in rows.items())
+    _replace(prefix.with_name(f"{prefix.name}.json"), lambda path: path.write_text(text))
+    _replace(prefix.with_name(f"{prefix.name}.csv"), lambda path: path.write_text(stream.getvalue()))
+
+
+def rows_table(rows: Mapping[str, Mapping[str, Any]], scores: Sequence[str]) -> str:
+    """A table of ``scores`` with a line for each of ``rows``; ``-`` where one has none."""
+    width = max(map(len, rows)) + 2
+    lines = ["".ljust(width) + "  ".join(f"{COLUMNS.get(score, score):>9}" for score in scores)]
+    lines += [name.ljust(width) + "  ".join(_cell(score, row.get(score)).rjust(max(9, len(COLUMNS.get(score, score))))
+                                            for score in scores) for name, row in rows.items()]
+    return "\n".join(lines)
 
 
 def as_curves(scores: Rows | Curves) -> Curves:

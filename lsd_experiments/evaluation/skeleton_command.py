@@ -8,7 +8,7 @@ from lsd_experiments.evaluation.reports import check_prefix, table, write_scores
 from lsd_experiments.evaluation.skeleton_errors import find_errors
 from lsd_experiments.evaluation.skeleton_options import roi_of
 from lsd_experiments.evaluation.skeleton_reports import error_lines, summary, write_skeleton_scores
-from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS, nodes_in
+from lsd_experiments.evaluation.skeleton_volumes import nodes_in
 from lsd_experiments.evaluation.skeletons import evaluate_skeletons
 from lsd_experiments.provenance import provenance
 
@@ -28,10 +28,6 @@ def main(options: argparse.Namespace) -> int:
         raise UserError("--mincut needs the region graph: give the pipeline's configuration as --graph CONFIG")
     if options.segmentation_file is None:
         raise UserError("no segmentation to evaluate. Name SEG_FILE, or a pipeline's configuration as --graph CONFIG")
-    if options.check_submission:
-        from lsd_experiments.submission.checking import print_faults
-
-        return print_faults(options.segmentation_file, roi or XPRESS_ROIS["test"])
     _evaluate_volume(options, roi)
     return 0
 
@@ -69,7 +65,7 @@ def _evaluate_graph(options: argparse.Namespace) -> None:
     from lsd_experiments.evaluation.skeleton_pipeline import evaluate_graph
     from lsd_experiments.pipeline.settings import load_pipeline
 
-    unfit = [name for name in ("check_submission", "print_errors", "segmentation_dataset") if getattr(options, name)]
+    unfit = [name for name in ("print_errors", "segmentation_dataset") if getattr(options, name)]
     if unfit or options.downsampling > 1 or options.show_all_scores is False:
         raise UserError("--graph evaluates look-up tables on fragments: options of a segmentation do not fit it. Leave them out")
     config = load_pipeline(options.graph)

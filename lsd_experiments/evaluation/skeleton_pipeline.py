@@ -26,9 +26,9 @@ def evaluate_graph(config: "PipelineSettings", skeletons: "Skeletons", roi: Roi 
     :raises UserError: if there are no finished fragments or look-up tables, or no node lies in the region
     """
     from lsd_experiments.arrays import open_volume
-    from lsd_experiments.blockwise.stage import check_finished, describe_input
     from lsd_experiments.rag import open_store
     from lsd_experiments.segmentation.blockwise import read_luts_provenance
+    from lsd_experiments.stages.inputs import check_finished, describe_input
 
     parity |= config.parity
     fragments = open_volume(*config.fragments_place)

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
 Roi = tuple[Sequence[float], Sequence[float]]  # offset and shape, (z, y, x) in nm
 
-XPRESS_ROIS: dict[str, Roi] = {  # of the challenge: trivoldus28/xray-challenge-eval, eval/eval.py
-    "validation": ((8316, 8316, 8316), (23067, 23067, 23067)),
-    "test": ((3267, 3267, 3267), (33066, 33066, 33066)),
-}
-
 
 @dataclass(frozen=True)
 class NodesInVolume:

@@ -1,5 +1,6 @@
 """Evaluation of volumes on disk, block by block."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lsd_experiments.errors import UserError
@@ -27,8 +28,6 @@ def evaluate_volumes(segmentation: "Volume", labels: "Volume", box: Box | None =
 
 def volume_contingency(segmentation: "Volume", labels: "Volume", box: Box | None = None) -> Contingency:
     """The table of a segmentation (or fragments) on disk; arguments and errors as :func:`evaluate_volumes`."""
-    from tqdm import tqdm
-
     from lsd_experiments.arrays import check_labels, overlap, read_ids
 
     check_labels(segmentation)
@@ -40,10 +39,17 @@ def volume_contingency(segmentation: "Volume", labels: "Volume", box: Box | None
         raise UserError(f"the region {box.begin} to {box.end} (voxels of {labels.name}) is not covered by both, "
                         f"which share {whole.begin} to {whole.end}. Name a smaller one")
     counter = PairCounter()
-    blocks = [block.intersect(box) for block in _aligned(box, labels).blocks(_block_shape(labels, box.shape))]
-    for block in tqdm(blocks, desc="comparing", unit="block", leave=False, disable=None):
+    for block in blocks_of(labels, box):
         counter.add(read_ids(segmentation, block.shift(shift)), read_ids(labels, block))
     return counter.contingency()
+
+
+def blocks_of(volume: "Volume", box: Box) -> Iterator[Box]:
+    """The parts of ``box`` that are read at a time, of whole chunks of ``volume``; a bar shows how far that is."""
+    from tqdm import tqdm
+
+    blocks = [block.intersect(box) for block in _aligned(box, volume).blocks(_block_shape(volume, box.shape))]
+    yield from tqdm(blocks, desc="comparing", unit="block", leave=False, disable=None)
 
 
 def _aligned(box: Box, volume: "Volume") -> Box:

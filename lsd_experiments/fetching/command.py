@@ -32,10 +32,10 @@ def data_main(description: str | None, arguments: Sequence[str] | None = None) -
     """``fetch_data.py``: training volumes, into ``<dest>/funke/<dataset>/training/``; XPRESS into ``<dest>/xpress/``."""
     parser = cli.parser(description)
     add = parser.add_argument
-    text = "zebrafinch, fib25, hemi or xpress; may be repeated (default: the first three)"
+    text = "as datasets.toml calls it; may be repeated (default: those of the bucket)"
     add("--dataset", action="append", metavar="NAME", help=text)
     which = parser.add_mutually_exclusive_group()
-    text = "may be repeated (default: each dataset's first; what training needs of xpress)"
+    text = "may be repeated (default: each dataset's first; of files at URLs what training needs)"
     which.add_argument("--volume", action="append", metavar="NAME", help=text)
     which.add_argument("--all", action="store_true", help="all volumes of the datasets")
     add("--dest", type=Path, default=DATA, metavar="DIR", help="where funke/ and xpress/ are made (default: 01_data)")
@@ -47,8 +47,8 @@ def checkpoint_main(description: str | None, arguments: Sequence[str] | None = N
     """``fetch_checkpoint.py``: a published network's weights, into ``<dest>/<dataset>/<variant>/``."""
     parser = cli.parser(description)
     add = parser.add_argument
-    add("--dataset", default="zebrafinch", metavar="NAME", help="zebrafinch, fib25, hemi or xpress (default: zebrafinch)")
-    add("--variant", default="baseline", metavar="NAME", help="baseline, mtlsd, lsd, ... (default: baseline)")
+    add("--dataset", default="zebrafinch", metavar="NAME", help="as datasets.toml calls it (default: zebrafinch)")
+    add("--variant", default="baseline", metavar="NAME", help="as its directory is called (default: baseline)")
     add("--iteration", type=cli.positive, metavar="N", help="default: the one that the paper evaluates")
     add("--dest", type=Path, default=ROOT / "02_train", metavar="DIR", help="default: 02_train")
     _add_common(parser)

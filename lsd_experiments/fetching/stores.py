@@ -4,13 +4,13 @@ The stores: a bucket (``s3``), files at URLs (``urls``), a directory with the fi
 """
 
 import os
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.pauses import growing_pause
 
 CHUNK = 2**18  # bytes that are read at once
 TRIES = 8  # of a request, or of the rest of an object: a minute or so in all, if nothing hangs
@@ -48,7 +48,7 @@ class Changed(Exception):
 
 def pause(tries: int, after: float = 0) -> float:
     """Seconds to wait after so many ``tries`` in vain: longer each time, of random length, as Amazon asks; ``after`` at least."""
-    return max(min(after, PATIENT), random.uniform(0.5, 1) * min(LONGEST, PAUSE * 2.0 ** (tries - 1)))
+    return max(min(after, PATIENT), growing_pause(tries, PAUSE, LONGEST))
 
 
 class Store(Protocol):

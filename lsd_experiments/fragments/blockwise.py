@@ -6,9 +6,6 @@ voxels. A fragment lies in one block. Each has a node in the region graph.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,162 +13,25 @@ from numpy.typing import NDArray
 
 from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume, open_volume
-from lsd_experiments.blockwise import Block, BlockTask, Workers, count_blocks
-from lsd_experiments.blockwise.stage import (
-    BASE_MEMORY,
-    OutputVolume,
-    check_as_finished,
-    check_finished,
-    describe_input,
-    finish_volume,
-    in_voxels,
-    missing_blocks,
-    now,
-    open_output,
-    prepare_volume,
-    stored_provenance,
-    volume_state,
-)
-from lsd_experiments.blockwise.states import State, container_id, continued, state_of, tie_records
+from lsd_experiments.blockwise import Block, BlockTask, count_blocks
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
 from lsd_experiments.geometry import Box, Voxels, to_voxels
-from lsd_experiments.provenance import network_of, provenance
-from lsd_experiments.rag import RagStore, database_exists, is_url, open_store
-from lsd_experiments.writing import check_writable
+from lsd_experiments.provenance import network_of
+from lsd_experiments.rag import open_store
+from lsd_experiments.rag.nodes import NODES
+from lsd_experiments.stages import Stage, TableArtifact, VolumeArtifact
+from lsd_experiments.stages.inputs import check_as_finished, check_finished, describe_input, in_voxels
+from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 
 STAGE = "extract_fragments"
-NODES = "nodes"  # what the region graph calls this stage
 ID_BUDGET = 2**63  # ids must be less: the region graph's integers are signed
 BYTES_PER_VOXEL = 60  # of a worker's memory, for each voxel that a block reads: measured, see docs/performance.md
 
 
-@dataclass(frozen=True)
-class FragmentsPlan:
-    """The fragments of ``affs`` in ``output``, with their nodes in the region graph ``db``.
-
-    Blocks read ``context`` voxels more on each side.
-    """
-
-    affs: Volume
-    output: OutputVolume
-    db: str
-    settings: FragmentsSettings
-    parity: bool
-    context: Voxels
-    mask: Volume | None
-    name: str = STAGE
-
-    @cached_property
-    def made(self) -> dict[str, Any]:
-        """The provenance of the volume and of the nodes."""
-        inputs = {"affs": describe_input(self.affs), **({"mask": describe_input(self.mask)} if self.mask else {})}
-        return {**provenance(STAGE, _parameters(self.settings, self.parity), inputs),
-                **network_of(self.affs.attrs.get("provenance"))}
-
-    @property
-    def volume(self) -> Volume:
-        """The fragments as they will be."""
-        return self.output.planned(continued(self.made, self.stored()))
-
-    def stored(self) -> dict[str, Any]:
-        """The provenance of what there is of the volume."""
-        return stored_provenance(self.output)
-
-    @property
-    def bytes(self) -> int:
-        """Of the volume, without compression."""
-        return self.output.bytes
-
-    def state(self) -> State:
-        """What there is of the volume and the nodes.
-
-        :raises UserError: if the region graph is of other fragments
-        """
-        state = volume_state(self.output, self.made)
-        nodes = self._nodes()
-        if state.kind != "done":
-            self._check_place()
-            return state
-        return nodes if nodes.kind == "done" else State("stale", f"its nodes in {self.db} {nodes.reason}")
-
-    def task(self, workers: Workers) -> BlockTask:
-        """What is done to which blocks."""
-        read = Box.of_shape(self.output.write_shape).grow(self.context)
-        return BlockTask(STAGE, self.affs.box, self.output.write_shape, f"{__name__}:make_worker", {
-            "affs": self.affs.place, "fragments": (self.output.container, self.output.dataset),
-            "db": self.db, "parity": self.parity, "settings": self.settings.model_dump(mode="json"),
-        }, self.output.records, context=self.context, workers=workers,
-            memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(self.affs.box).shape))
-
-    def prepare(self, anew: bool, made: dict[str, Any]) -> None:
-        """Make ready the volume and the nodes; ``anew``: forget what there is. ``made``: the provenance that they get."""
-        with open_store(self.db, create=True) as store:
-            prepare_volume(self.output, made, anew)
-            stage = store.stage(NODES)
-            if anew or stage is None or stage[0].get("key") != made["key"]:
-                finish_volume(self.output, False)
-                store.clear()
-                store.begin_stage(NODES, {**made, "date": now(), "fragments": self._place,
-                                          "container": container_id(self.output.container, create=True)})
-            nodes = store.stage(NODES)
-            assert nodes is not None, "it was begun in this connection"
-            tie_records(self.output.records, f"{stored_provenance(self.output)['date']} {nodes[0]['date']}")
-
-    def missing_blocks(self, done: NDArray[np.int64]) -> dict[str, list[int]]:
-        """Those whose chunks are not as they wrote them, or whose nodes are not in the region graph."""
-        return {**missing_blocks([self.output], done), **missing_in_graph(self.db, NODES, done)}
-
-    def finish(self) -> None:
-        """Note that all blocks are done: the nodes first, since the volume is looked at first.
-
-        :raises UserError: if they are not all in the region graph
-        """
-        with open_store(self.db) as store:
-            check_all_there(store, NODES, count_blocks(self.affs.box, self.output.write_shape))
-            store.finish_stage(NODES, count=store.count_nodes())
-        finish_volume(self.output)
-
-    def report(self) -> str:
-        """What was made, in words."""
-        with open_store(self.db, readonly=True) as store:
-            stage = store.stage(NODES)
-        return f"{self.output.container}: {self.output.dataset}, {stage[0].get('count') if stage else 0} fragments"
-
-    @property
-    def _place(self) -> str:
-        return f"{Path(self.output.container).name}:{self.output.dataset}"
-
-    def _check_place(self) -> None:
-        """:raises UserError: if a new SQLite file could not be written"""
-        if is_url(self.db) or Path(self.db).exists():
-            return
-        try:
-            check_writable(Path(self.db).parent)
-        except OSError as error:
-            raise UserError(f"{self.db}: cannot be written ({error.strerror}). Name another 'db'") from error
-
-    def _nodes(self) -> State:
-        """What there is of the nodes."""
-        if not database_exists(self.db):
-            return State("new", "are not there")
-        with open_store(self.db, readonly=True) as store:
-            stage, name = store.stage(NODES), store.name
-            lost = store.lost_rows(NODES) if stage is not None and stage[1] else ""
-        if stage is None:
-            return State("new", "are not there")
-        place, container = stage[0].get("fragments"), container_id(self.output.container)
-        if str(place).rpartition(":")[2] != self.output.dataset or container is None or stage[0].get("container") != container:
-            raise UserError(f"{name} holds the region graph of {place}, in another container than {self.output.name}. Name "
-                            "another 'db', or remove it yourself")
-        state = state_of(name, stage[0], stage[1], self.made)
-        return State("stale", f"are not all there: {lost}") if state.kind == "done" and lost else state
-
-
-def plan_fragments(affs: Volume, container: str, dataset: str, db: str, settings: FragmentsSettings,
-                   parity: bool) -> FragmentsPlan:
-    """How the fragments of ``affs`` are made in ``container``:``dataset``.
+def fragments_stage(affs: Volume, container: str, dataset: str, db: str, settings: FragmentsSettings, parity: bool) -> Stage:
+    """The fragments of ``affs`` in ``container``:``dataset``, with their nodes in the region graph ``db``.
 
     :raises UserError: if the settings do not fit the affinities
     """
@@ -180,12 +40,22 @@ def plan_fragments(affs: Volume, container: str, dataset: str, db: str, settings
     write_shape = in_voxels(settings.block_size, affs, "[fragments] block_size")
     context = in_voxels(settings.context, affs, "[fragments] context")
     check_id_budget(affs.box, write_shape)
-    output = OutputVolume(container, dataset, affs.shape, affs.voxel_size, affs.offset, "uint64", write_shape)
-    return FragmentsPlan(affs, output, db, settings, parity, context, _open_mask(affs, settings))
+    mask = _open_mask(affs, settings)
+    output = VolumeArtifact(container, dataset, affs.shape, affs.voxel_size, affs.offset, "uint64", write_shape)
+    nodes = TableArtifact(db, NODES, count_blocks(affs.box, write_shape), output)
+    read = Box.of_shape(write_shape).grow(context)
+    task = BlockTask(STAGE, affs.box, write_shape, f"{__name__}:make_worker", {
+        "affs": affs.place, "fragments": (container, dataset), "db": db, "parity": parity,
+        "settings": settings.model_dump(mode="json"),
+    }, output.records, context=context, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(affs.box).shape))
+    inputs = {"affs": describe_input(affs), **({"mask": describe_input(mask)} if mask else {})}
+    return Stage(STAGE, _parameters(settings, parity), inputs, (output, nodes), task,
+                 facts=network_of(affs.attrs.get("provenance")),
+                 words=lambda: f"{output.report()}, {nodes.stored().get('count', 0)} fragments")
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
-    """What works on one block; the arguments are those of :meth:`FragmentsPlan.task`."""
+    """What works on one block; the arguments are those of :func:`fragments_stage`."""
     settings = FragmentsSettings(**values["settings"])
     affs, (fragments, note) = open_volume(*values["affs"]), open_output(*values["fragments"])
     mask, store = _open_mask(affs, settings), open_store(values["db"], patient=True)
@@ -310,21 +180,6 @@ def _open_mask(affs: Volume, settings: FragmentsSettings) -> Volume | None:
 def _parameters(settings: FragmentsSettings, parity: bool) -> dict[str, Any]:
     places = {"affs_file", "affs_dataset", "fragments_file", "fragments_dataset", "mask_file", "mask_dataset"}
     return {**settings.model_dump(mode="json", exclude=places), "parity": parity}
-
-
-def missing_in_graph(db: str, stage: str, done: NDArray[np.int64]) -> dict[str, list[int]]:
-    """Those of the blocks ``done`` whose rows the region graph does not hold as they wrote them: why, which."""
-    with open_store(db) as store:
-        return {f"their {stage} are not in {store.name}": store.missing_blocks(stage, done)}
-
-
-def check_all_there(store: RagStore, stage: str, blocks: int) -> None:
-    """:raises UserError: if what the ``blocks`` of ``stage`` wrote into the region graph is not all there"""
-    missing = store.missing_blocks(stage, np.arange(blocks))
-    if missing:
-        raise UserError(f"{store.name}: what {len(missing)} of {blocks} blocks wrote of {stage} is not there: an older copy of "
-                        "the region graph was put in its place, or another program writes to it. Run the same command again")
-    store.check_count(stage)
 
 
 def check_nodes(db: str, fragments: Volume) -> None:

@@ -17,11 +17,11 @@ from lsd_experiments.arrays import Volume, add_volume, find_volume, overlap, rea
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.arrays.hierarchy import clean
 from lsd_experiments.arrays.labels import hide_negative
-from lsd_experiments.blockwise.states import check_unchanged
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.masks.masking import as_unsigned, has_id, labels_mask, unlabeled_mask
 from lsd_experiments.provenance import provenance
+from lsd_experiments.stages.states import check_unchanged
 
 STAGE = "create_masks"
 CHUNK_VOXELS = 2**18  # of a chunk of the mask, about: 64 voxels along each axis

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lsd_experiments import cli
-from lsd_experiments.datasets import DATASETS
-from lsd_experiments.datasets.fetched import fetched_volumes
 from lsd_experiments.errors import UserError, nearest
+from lsd_experiments.fetching.fetched import fetched_volumes
 from lsd_experiments.masks.blockwise import MaskRule, MaskTask, is_made, write_mask
 
 LABELS, MASK, UNLABELED = "volumes/labels/neuron_ids", "volumes/labels/labels_mask", "volumes/labels/unlabeled_mask"
 FIRST_ID, LAST_ID = -(2**63), 2**64 - 1
 
 
-def main(description: str | None, data_dir: Path) -> None:
-    """Run the command; ``data_dir`` is where volumes are looked for if none is named."""
-    cli.run(lambda options: create_masks(options, data_dir), _parser(description))
+def main(description: str | None, data_dir: Path, experiments: Path) -> None:
+    """Run the command; ``data_dir``: where volumes are looked for if none is named; ``experiments``: 02_train."""
+    cli.run(lambda options: create_masks(options, data_dir, experiments), _parser(description))
 
 
-def create_masks(options: argparse.Namespace, data_dir: Path) -> None:
+def create_masks(options: argparse.Namespace, data_dir: Path, experiments: Path) -> None:
     """Make the masks that are asked for; what is wrong with one of them is said before any is written.
 
     :raises UserError: if there is nothing to do it for, labels are missing, or a mask is there that was made otherwise.
@@ -29,7 +28,8 @@ def create_masks(options: argparse.Namespace, data_dir: Path) -> None:
         raise UserError("--include-zero is for --unlabeled: in a labels mask, id 0 counts unless --exclude 0 says it does not")
     if options.output and len(options.containers) != 1:
         raise UserError("--output is for one container. Name that one")
-    make_masks([make_task(container, options) for container in options.containers or fetched(data_dir)], options.overwrite)
+    containers = options.containers or fetched(data_dir)
+    make_masks([make_task(container, options, experiments) for container in containers], options.overwrite)
 
 
 def make_masks(tasks: Sequence[MaskTask], overwrite: bool) -> None:
@@ -53,7 +53,7 @@ def make_masks(tasks: Sequence[MaskTask], overwrite: bool) -> None:
             bar.write(f"{task.name}: {share:.2%} of the voxels count{_without(task.rule)}")
 
 
-def make_task(container: str, options: argparse.Namespace) -> MaskTask:
+def make_task(container: str, options: argparse.Namespace, experiments: Path) -> MaskTask:
     """What is to be done for ``container``.
 
     :raises UserError: if its labels are missing, or it cannot be written and there is no ``--output``.
@@ -67,7 +67,7 @@ def make_task(container: str, options: argparse.Namespace) -> MaskTask:
         raise UserError(f"--output {options.output}: masks are put into zarr. Name a directory that ends in .zarr")
     if not can_add(target):
         raise UserError(f"{container}: is only read. Name a zarr directory for its mask with --output OUT.zarr")
-    ids = (*background_ids(container, options.dataset), *options.exclude)
+    ids = (*background_ids(container, options.dataset, experiments), *options.exclude)
     rule = MaskRule(tuple(sorted({*ids})), options.unlabeled, options.include_zero)
     if not options.unlabeled:
         return MaskTask(labels, rule, target, options.mask_dataset)
@@ -78,17 +78,26 @@ def make_task(container: str, options: argparse.Namespace) -> MaskTask:
     return MaskTask(labels, rule, target, options.unlabeled_dataset, within)
 
 
-def background_ids(container: str, dataset: str | None) -> tuple[int, ...]:
-    """The ids that are no neurons: of ``dataset``, or of the one whose directory (``<dataset>/training``) holds ``container``.
+def background_ids(container: str, dataset: str | None, experiments: Path) -> tuple[int, ...]:
+    """The ids that are no neurons: of ``dataset``, a directory of ``experiments`` or elsewhere, or of that of ``container``.
+
+    That is the one whose volumes lie in the same directory, or in one that is called alike: ``<dataset>/training``.
 
     :raises UserError: if there is no such dataset.
     """
-    if dataset is not None and dataset not in DATASETS:
-        raise UserError(f"--dataset {dataset}: there is none of that name{nearest(dataset, DATASETS) or '.'} It is one of "
-                        f"{', '.join(DATASETS)}")  # fmt: skip
+    from lsd_experiments.datasets import FILE, datasets_below, load_dataset
+
+    known = datasets_below(experiments)
+    if dataset is not None:
+        if dataset not in known and not Path(dataset, FILE).is_file():
+            raise UserError(f"--dataset {dataset}: there is none of that name{nearest(dataset, known) or '.'} It is one of "
+                            f"{', '.join(known)}, or a directory with a {FILE}")  # fmt: skip
+        return load_dataset(known.get(dataset) or Path(dataset, FILE)).background_ids
     directory = Path(container).absolute().parent
-    name = dataset or (directory.parent.name if directory.name == "training" else "")
-    return DATASETS[name].background_ids if name in DATASETS else ()
+    if directory.name == "training" and directory.parent.name in known:
+        return load_dataset(known[directory.parent.name]).background_ids
+    beside = (found for found in map(load_dataset, known.values()) if found.directory == directory)
+    return next((found.background_ids for found in beside), ())
 
 
 def fetched(data_dir: Path) -> list[str]:

@@ -5,20 +5,24 @@ from collections.abc import Iterator, Sequence
 
 from lsd_experiments.networks.layers import Layer, entry_up, gflop, layers, parameters
 from lsd_experiments.networks.network import Network, Shape
+from lsd_experiments.networks.torch_network import TorchNetwork
 
 INDENT = "    "
 
 
-def draw(network: Network, input_shape: Sequence[int]) -> str:
-    """The network for ``input_shape``, layer by layer, with shapes (z, y, x), parameters and GFLOP per block."""
+def draw(network: Network | TorchNetwork, input_shape: Sequence[int]) -> str:
+    """The network for ``input_shape``, layer by layer, with shapes (z, y, x), parameters and GFLOP per block.
+
+    Of a PyTorch module only the line that sums up: its layers are its own.
+    """
+    z, y, x = network.context
+    sizes = f"{_shape(input_shape)} -> {_shape(network.output_shape(input_shape))}, context {z} x {y} x {x}"
+    if isinstance(network, TorchNetwork):
+        return f"{network.module}: {sizes}, sizes in steps of {_shape(network.stride)}; {network.parameters:,} parameters"
     rows = [*_inputs(network, input_shape), *_body(network, input_shape)]
     width = max(len(left) for left, _ in rows) + 2
     lines = [f"{left:<{width}}{right}".rstrip() for left, right in rows]
-    z, y, x = network.context
-    summary = (
-        f"{_shape(input_shape)} -> {_shape(network.output_shape(input_shape))}, context {z} x {y} x {x}; "
-        f"{parameters(network):,} parameters; {gflop(network, input_shape):,.1f} GFLOP per block"
-    )
+    summary = f"{sizes}; {parameters(network):,} parameters; {gflop(network, input_shape):,.1f} GFLOP per block"
     return "\n".join([*lines, summary])
 
 

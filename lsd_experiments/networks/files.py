@@ -15,6 +15,7 @@ from typing import Any
 
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.networks.network import Head, Input, Network, Shape
+from lsd_experiments.networks.torch_network import TorchNetwork
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,15 @@ class NetworkFile:
     input_shape: Shape
 
 
-def write(network: Network, name: str, input_shape: Sequence[int], directory: str | Path = ".") -> None:
+def write(network: Network | TorchNetwork, name: str, input_shape: Sequence[int], directory: str | Path = ".") -> None:
     """Print ``network`` sideways, layer by layer, and write it to ``<name>.json``.
 
-    :raises UserError: if ``input_shape`` (z, y, x) is not legal.
+    :raises UserError: if ``input_shape`` (z, y, x) is not legal, or the module of a TorchNetwork does not fit its description.
     """
     from lsd_experiments.networks.drawing import draw
 
+    if isinstance(network, TorchNetwork):
+        network = network.with_shapes(directory, input_shape)
     output_shape = network.output_shape(input_shape)
     values = {
         "input_shape": list(input_shape),
@@ -47,30 +50,46 @@ def write(network: Network, name: str, input_shape: Sequence[int], directory: st
 
 
 def read(path: str | Path) -> NetworkFile:
-    """Read a file that :func:`write` wrote.
+    """Read a file of a U-Net, that :func:`write` wrote.
 
-    :raises UserError: if it is missing, not such a file, or its input shape is not legal.
+    :raises UserError: if it is missing, not such a file, of a PyTorch module, or its input shape is not legal.
     """
+    network, input_shape = read_any(path)
+    if isinstance(network, TorchNetwork):
+        raise UserError(f"{path}: is of a PyTorch module, {network.module}, which can be predicted with, and nothing else")
+    return NetworkFile(network, input_shape)
+
+
+def read_any(path: str | Path) -> tuple[Network | TorchNetwork, Shape]:
+    """As :func:`read`, of any network; what a TorchNetwork does not state is probed."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file. Run mknet.py in {path.resolve().parent} first")
     try:
         values = json.loads(path.read_text())
-        network = from_json(values["network"])
+        found = values["network"]
+        network = TorchNetwork.from_json(found) if "module" in found else from_json(found)
         z, y, x = (int(size) for size in values["input_shape"])
-        network.check_input_shape((z, y, x))
+        if isinstance(network, Network):
+            network.check_input_shape((z, y, x))
     except (ValueError, KeyError, TypeError, RecursionError, UserError) as error:
         raise UserError(f"{path}: is not a network file ({_what(error)}). Run mknet.py again") from error
-    return NetworkFile(network, (z, y, x))
+    if isinstance(network, TorchNetwork):
+        network = network.with_shapes(path.parent, (z, y, x))
+        network.check_input_shape((z, y, x))
+    return network, (z, y, x)
 
 
 def _what(error: Exception) -> str:
     return f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
 
 
-def to_json(network: Network) -> dict[str, Any]:
+def to_json(network: Network | TorchNetwork) -> dict[str, Any]:
     """``network`` as JSON values."""
     values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(network)))
+    for head in values["heads"]:
+        if head["neighborhood"] is None:  # as files were before it
+            del head["neighborhood"]
     return values
 
 

@@ -16,15 +16,15 @@ Where a U-Net crops to its stride, the output is a multiple of it, so that block
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.networks.shapes import LegalShapes
+from lsd_experiments.networks.shapes import Shape as Shape
 
 if TYPE_CHECKING:
     import keras
-
-Shape = tuple[int, int, int]
 
 KERNEL = 3  # all convolutions are 3 x 3 x 3, in all published setups
 CONVOLUTIONS = 2  # per level and direction
@@ -66,13 +66,22 @@ class Head:
     """An output of a network: a 1 x 1 x 1 convolution with a sigmoid.
 
     ``checkpoint_name`` is what the published checkpoints and files call it, where that differs from ``name``. ``predicted``: the
-    first channels, that predictions keep (default: all); the others are trained as an auxiliary task.
+    first channels, that predictions keep (default: all); the others are trained as an auxiliary task. ``neighborhood``: of
+    affinities, the offset (z, y, x) of each channel's neighbour (default: the voxels before, of three); flips need it.
     """
 
     name: str
     channels: int
     checkpoint_name: str | None = None
     predicted: int | None = None
+    neighborhood: tuple[Shape, ...] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.neighborhood is not None:  # of a file's lists
+            object.__setattr__(self, "neighborhood", tuple(_triple(offset) for offset in self.neighborhood))
+            if len(self.neighborhood) != self.channels:
+                number = len(self.neighborhood)
+                raise UserError(f"head {self.name}: its neighborhood has {number} offsets for {self.channels} channels")
 
     @property
     def predicted_channels(self) -> int:
@@ -86,7 +95,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(LegalShapes):
     """A U-Net. ``num_fmaps`` at level 0 grows by ``fmap_inc_factor`` with each level.
 
     ``downsample_factors``: one (z, y, x) factor between each two levels. ``num_fmaps_out``: replaces the feature maps of
@@ -112,15 +121,16 @@ class Network:
         for factor in self.downsample_factors:
             if len(factor) != 3 or not all(isinstance(f, int) and f >= 1 for f in factor):
                 raise UserError(f"downsample factor {factor!r}: give three whole numbers above 0, for (z, y, x)")
-        for what, arrays in (("heads", self.heads), ("inputs", self.inputs)):
-            names = [array.name for array in arrays]
-            if not names or len(set(names)) < len(names):
-                raise UserError(f"{what} are {names}: give at least one, each with a name of its own")
-        for head in self.heads:
-            if not 1 <= head.predicted_channels <= head.channels:
-                raise UserError(f"head {head.name}: {head.predicted} of its {head.channels} channels cannot be predicted")
+        check_arrays(self.heads, self.inputs)
         if self.architecture not in ARCHITECTURES:
             raise UserError(f"architecture '{self.architecture}': is none of {', '.join(ARCHITECTURES)}. Name one of them")
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        from lsd_experiments.networks.layers import parameters
+
+        return parameters(self)
 
     @property
     def levels(self) -> int:
@@ -157,37 +167,9 @@ class Network:
         return _triple(self._legal_size(self._smallest_bottom(axis), axis) for axis in range(3))
 
     def output_shape(self, input_shape: Sequence[int]) -> Shape:
-        """The output shape for a legal ``input_shape``, both (z, y, x) in voxels.
-
-        :raises UserError: if ``input_shape`` is not legal; the nearest legal sizes are named.
-        """
+        """See :meth:`LegalShapes.output_shape`."""
         self.check_input_shape(input_shape)
         return _triple(self._sizes(size, axis)[-1] for axis, size in enumerate(input_shape))
-
-    def check_input_shape(self, input_shape: Sequence[int]) -> None:
-        """Raise a :class:`UserError` that names the nearest legal sizes if ``input_shape`` is not legal."""
-        if len(input_shape) != 3:
-            raise UserError(f"input shape {tuple(input_shape)}: has {len(input_shape)} axes, not the 3 of (z, y, x)")
-        wrong = [
-            f"{'zyx'[axis]} = {size} (nearest: {' or '.join(map(str, self._nearest(size, axis)))})"
-            for axis, size in enumerate(input_shape)
-            if size not in self._nearest(size, axis)
-        ]
-        if wrong:
-            nearest = _triple(_closest(size, self._nearest(size, axis)) for axis, size in enumerate(input_shape))
-            raise UserError(
-                f"input shape {tuple(input_shape)} is not legal for this network: {', '.join(wrong)}. "
-                f"The nearest legal shape is {nearest}"
-            )
-
-    def input_shape_for(self, output_shape: Sequence[int]) -> Shape:
-        """The smallest legal input shape whose output covers ``output_shape``."""
-        return _triple(
-            max(first, first + math.ceil((wanted + lost - first) / step) * step)
-            for first, step, lost, wanted in zip(
-                self.smallest_input_shape, self.stride, self.context, output_shape, strict=True
-            )
-        )
 
     def build(self, input_shape: Sequence[int], precision: str = "float32", quick: bool = False) -> "keras.Model":
         """The Keras model for a legal ``input_shape``: channels last, inputs and outputs named after their arrays.
@@ -233,17 +215,16 @@ class Network:
             bottom += 1
         return bottom
 
-    def _nearest(self, size: int, axis: int) -> list[int]:
-        """The legal sizes around ``size``, or just ``size`` if it is legal."""
-        smallest, step = self.smallest_input_shape[axis], self.stride[axis]
-        if size < smallest:
-            return [smallest]
-        below = size - (size - smallest) % step
-        return [below] if below == size else [below, below + step]
 
-
-def _closest(size: int, sizes: list[int]) -> int:
-    return min(sizes, key=lambda legal: abs(legal - size))
+def check_arrays(heads: tuple[Head, ...], inputs: tuple[Input, ...]) -> None:
+    """:raises UserError: if there are no inputs or no heads, two have one name, or a head predicts channels that it lacks."""
+    for what, arrays in (("heads", heads), ("inputs", inputs)):
+        names = [array.name for array in arrays]
+        if not names or len(set(names)) < len(names):
+            raise UserError(f"{what} are {names}: give at least one, each with a name of its own")
+    for head in heads:
+        if not 1 <= head.predicted_channels <= head.channels:
+            raise UserError(f"head {head.name}: {head.predicted} of its {head.channels} channels cannot be predicted")
 
 
 def _triple(values: Iterable[int]) -> Shape:

@@ -12,7 +12,7 @@ from lsd_experiments.errors import UserError, nearest
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from lsd_experiments.pipeline.settings import PipelineSettings
+    from lsd_experiments.pipeline.settings import AnyPipeline
 
 
 def main(stage: str, description: str | None, arguments: Sequence[str] | None = None) -> None:
@@ -37,9 +37,9 @@ def main(stage: str, description: str | None, arguments: Sequence[str] | None = 
 def _status(options: argparse.Namespace) -> None:
     from lsd_experiments.pipeline.overview import describe_status, plan_stages
     from lsd_experiments.pipeline.plans import stage_names
-    from lsd_experiments.pipeline.settings import load_pipeline
+    from lsd_experiments.pipeline.settings import load_any
 
-    config = load_pipeline(options.config)
+    config = load_any(options.config)
     print(describe_status(config, plan_stages(config, stage_names(config))))
 
 
@@ -48,10 +48,10 @@ def _run(stage: str, options: argparse.Namespace) -> int:
     from lsd_experiments.pipeline.overview import describe_plan, plan_stages
     from lsd_experiments.pipeline.places import check_new_containers, check_places
     from lsd_experiments.pipeline.progress import ProgressView
-    from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
-    from lsd_experiments.pipeline.stages import run_stage
+    from lsd_experiments.pipeline.running import run_stage
+    from lsd_experiments.pipeline.settings import load_any, with_num_workers
 
-    config = load_pipeline(options.config)
+    config = load_any(options.config)
     if options.num_workers is not None:
         config = with_num_workers(config, options.num_workers)
     names = _names(stage, config, getattr(options, "first", None))
@@ -76,7 +76,7 @@ def _run(stage: str, options: argparse.Namespace) -> int:
     return 1
 
 
-def _warn_of_stale(config: "PipelineSettings", names: Sequence[str]) -> None:
+def _warn_of_stale(config: "AnyPipeline", names: Sequence[str]) -> None:
     """Say so if a stage before the first of ``names`` is not what the configuration says: its output was used as it is."""
     from lsd_experiments.pipeline.overview import plan_stages
     from lsd_experiments.pipeline.plans import stage_names
@@ -93,14 +93,15 @@ def _warn_of_stale(config: "PipelineSettings", names: Sequence[str]) -> None:
                            stage.state.reason)
 
 
-def _names(stage: str, config: "PipelineSettings", first: str | None) -> list[str]:
+def _names(stage: str, config: "AnyPipeline", first: str | None) -> list[str]:
     """The stages to run.
 
     :raises UserError: if ``first`` is none of them
     """
-    from lsd_experiments.pipeline.plans import stage_names
+    from lsd_experiments.pipeline.plans import check_stage, stage_names
 
     if stage != "run":
+        check_stage(stage, config)
         return [stage]
     names = stage_names(config)
     if first is None:

@@ -8,82 +8,93 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsd_experiments.blockwise import count_blocks, count_workers
-from lsd_experiments.blockwise.states import State
+from lsd_experiments.blockwise import BlockTask, count_blocks, count_workers
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.locks import is_held
-from lsd_experiments.pipeline.plans import PLANNERS, BlockwisePlan, StagePlan
-from lsd_experiments.pipeline.settings import PipelineSettings
-from lsd_experiments.pipeline.stages import workers_of
+from lsd_experiments.pipeline.plans import plan_stage
+from lsd_experiments.pipeline.settings import AnyPipeline, PipelineSettings
+from lsd_experiments.stages import Stage
+from lsd_experiments.stages.states import State
 
 WORDS = {"new": "new", "begun": "goes on", "done": "up to date", "stale": "made anew"}
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A stage of a run: its plan, or, if it cannot be planned yet, why; and what there is of its output."""
+class Planned:
+    """A stage of a run, None if it cannot be planned yet; and what there is of its outputs, or why not."""
 
     name: str
-    plan: StagePlan | None
+    stage: Stage | None
     state: State
 
+    @property
+    def bytes(self) -> int:
+        """What will be written, without compression."""
+        return self.stage.bytes if self.stage is not None and self.state.kind != "done" else 0
 
-def plan_stages(config: PipelineSettings, names: Iterable[str], overwrite: bool = False) -> list[Stage]:
+    def task(self, config: AnyPipeline) -> BlockTask | None:
+        """What workers do, if they do this stage."""
+        if self.stage is None or not isinstance(self.stage.work, BlockTask):
+            return None
+        return self.stage.task(config.workers.for_stage(self.name))
+
+
+def plan_stages(config: AnyPipeline, names: Iterable[str], overwrite: bool = False) -> list[Planned]:
     """All stages ``names``, each as it will be after those before; nothing is written.
 
     :raises UserError: if one of them is not possible
     """
-    before: dict[str, StagePlan] = {}
+    before: dict[str, Stage] = {}
     stages = []
     for name in names:
         try:
-            plan = PLANNERS[name](config, before)
+            stage = plan_stage(name, config, before)
         except UserError as error:
-            if name != "extract_segmentation" or config.extract.threshold != "best" or "evaluate" not in before:
+            is_decided = isinstance(config, PipelineSettings) and config.extract.threshold == "best" and "evaluate" in before
+            if name != "extract_segmentation" or not is_decided:
                 raise
-            stages.append(Stage(name, None, State("new", f"its threshold is known after evaluate ({error})")))
+            stages.append(Planned(name, None, State("new", f"its threshold is known after evaluate ({error})")))
             continue
-        state = plan.state()
+        state = stage.state()
         if overwrite and state.kind != "new":
             state = State("stale", "--overwrite is given")
-        before[name] = plan
-        stages.append(Stage(name, plan, state))
+        before[name] = stage
+        stages.append(Planned(name, stage, state))
     return stages
 
 
-def describe_plan(config: PipelineSettings, stages: Sequence[Stage]) -> str:
+def describe_plan(config: AnyPipeline, stages: Sequence[Planned]) -> str:
     """The table of ``--dry-run``: what would be done and why, in how many blocks, on how much disk, with how much memory."""
     rows = [("stage", "", "blocks", "disk, at most", "workers", "memory of each")]
     reasons, needed = [], 0
     for stage in stages:
         blocks = workers = memory = "-"
-        size = stage.plan.bytes if stage.plan is not None and stage.state.kind != "done" else 0
-        needed += size
-        if isinstance(stage.plan, BlockwisePlan):
-            settings = workers_of(stage.plan, config)
-            check_workers(settings)
-            task = stage.plan.task(settings)
+        needed += stage.bytes
+        task = stage.task(config)
+        if task is not None:
+            check_workers(task.workers)
             total = count_blocks(task.total, task.write_shape)
             blocks = str(total)
-            workers = f"{min(total, count_workers(settings, task.cpus, task.memory))} {settings.kind}"
-            memory = settings.memory or _bytes(task.memory or 0)
-        rows.append((stage.name, WORDS[stage.state.kind], blocks, _bytes(size) if size else "-", workers, memory))
+            workers = f"{min(total, count_workers(task.workers, task.cpus, task.memory))} {task.workers.kind}"
+            memory = task.workers.memory or _bytes(task.memory or 0)
+        rows.append((stage.name, WORDS[stage.state.kind], blocks, _bytes(stage.bytes) if stage.bytes else "-", workers, memory))
         if stage.state.reason and stage.state.kind != "done":
             reasons.append(f"{stage.name}: {stage.state.reason}")
     existing = next(path for path in (Path(config.out_file), *Path(config.out_file).parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    note = f"at most {_bytes(needed)} without compression, and the region graph; {_bytes(free)} are free at {existing}"
+    graph = ", and the region graph" if isinstance(config, PipelineSettings) else ""
+    note = f"at most {_bytes(needed)} without compression{graph}; {_bytes(free)} are free at {existing}"
     return "\n".join([*_aligned(rows), *reasons, note])
 
 
-def describe_status(config: PipelineSettings, stages: Sequence[Stage]) -> str:
+def describe_status(config: AnyPipeline, stages: Sequence[Planned]) -> str:
     """The table of ``status.py``: how far each stage is, as far as that is on disk."""
     rows = [("stage", "", "done", "failed", "running", "rate", "left", "logs")]
     for stage in stages:
         word, done, failed, running, rate, left, logs = _word(stage.state), "-", "-", "-", "-", "-", "-"
-        if isinstance(stage.plan, BlockwisePlan):
-            task = stage.plan.task(workers_of(stage.plan, config))
+        task = stage.task(config)
+        if task is not None:
             total, said = count_blocks(task.total, task.write_shape), _progress(task.records)
             count = {"done": total, "begun": said.get("completed", 0)}.get(stage.state.kind, 0)
             done, failed = f"{count}/{total}", str(_count_failed(task.records)) if stage.state.kind == "begun" else "-"

@@ -1,178 +1,204 @@
 """The stages of a configuration, as they would run now: what each makes, of what, and what there is of it.
 
-A plan is made from the volumes on disk, or from the plans of the stages before, so that all of a run can be told beforehand.
+A stage is planned from the volumes on disk, or from the stages before, so that all of a run can be told beforehand.
 """
 
+import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from lsd_experiments.arrays import Volume, open_volume
-from lsd_experiments.blockwise import BlockTask, Workers
-from lsd_experiments.blockwise.states import State
 from lsd_experiments.errors import UserError
-from lsd_experiments.pipeline.settings import PipelineSettings
+from lsd_experiments.pipeline.settings import KINDS, AnyPipeline, ClassesSettings, InstancesSettings, PipelineSettings
+from lsd_experiments.segmentation.segments import threshold_range
+from lsd_experiments.stages import Stage
 
-Show = Callable[[dict[str, Any]], None]
+if TYPE_CHECKING:
+    from lsd_experiments.prediction.settings import PredictionSettings
 
-
-class StagePlan(Protocol):
-    """What all plans have. ``made``: the provenance of the output; ``bytes``: of its volumes, without compression."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def made(self) -> dict[str, Any]: ...  # noqa: D102
-    @property
-    def bytes(self) -> int: ...  # noqa: D102
-
-    def state(self) -> State:
-        """What there is of the output."""
-
-    def stored(self) -> dict[str, Any]:
-        """The provenance of what there is of the output, empty if nothing is."""
-
-    def report(self) -> str:
-        """What was made, in words."""
+Before = Mapping[str, Stage]  # the stages before that are not on disk as they will be, by name
 
 
-@runtime_checkable
-class BlockwisePlan(StagePlan, Protocol):
-    """A stage that workers do in blocks."""
-
-    def task(self, workers: Workers) -> BlockTask:
-        """What is done to which blocks."""
-
-    def prepare(self, anew: bool, made: dict[str, Any]) -> None:
-        """Make ready the output; ``anew``: forget what there is of it. ``made``: the provenance that it gets."""
-
-    def missing_blocks(self, done: NDArray[np.int64]) -> Mapping[str, Iterable[int]]:
-        """Those of the blocks ``done``, which the scheduler calls so, whose output is not there as it was written: why, which."""
-
-    def finish(self) -> None:
-        """Note that all blocks are done."""
-
-
-@runtime_checkable
-class WholePlan(StagePlan, Protocol):
-    """A stage that this process does."""
-
-    def work(self, anew: bool, made: dict[str, Any], show: Show) -> None:
-        """Do it, and tell ``show`` how far it is. ``made``: the provenance that the output gets."""
-
-
-Before = Mapping[str, Any]  # plans of the stages before that are not on disk as they will be, by name
-
-
-def plan_predict(config: PipelineSettings, before: Before) -> StagePlan:
+def plan_predict(config: AnyPipeline, before: Before) -> Stage:
     """Affinities (and LSDs) of raw, by a trained network."""
-    from lsd_experiments.prediction.blockwise import PredictPlan
+    from lsd_experiments.prediction.blockwise import prediction_stage
     from lsd_experiments.prediction.plan import make_plan
+
+    return prediction_stage(make_plan(prediction_settings(config)))
+
+
+def prediction_settings(config: AnyPipeline) -> "PredictionSettings":
+    """What predict does.
+
+    :raises UserError: if the configuration does not say
+    """
     from lsd_experiments.prediction.settings import PredictionSettings
 
     if config.setup is None or config.raw_file is None:
         missing = "setup" if config.setup is None else "raw_file"
         raise UserError(f"the configuration has no '{missing}', which predict needs")
-    return PredictPlan(make_plan(PredictionSettings(
+    return PredictionSettings(
         setup=config.setup, raw_file=config.raw_file, raw_dataset=config.raw_dataset, out_file=config.out_file,
-        iteration=config.iteration, **config.predict.model_dump())))
+        iteration=config.iteration, **dataclasses.asdict(config.predict))
 
 
-def plan_extract_fragments(config: PipelineSettings, before: Before) -> StagePlan:
+def plan_extract_fragments(config: PipelineSettings, before: Before) -> Stage:
     """Fragments, and the nodes of the region graph."""
-    from lsd_experiments.fragments.blockwise import plan_fragments
+    from lsd_experiments.fragments.blockwise import fragments_stage
 
-    return plan_fragments(_affs(config, before), *config.fragments_place, config.db_place, config.fragments, config.parity)
+    return fragments_stage(_affs(config, before), *config.fragments_place, config.db_place, config.fragments, config.parity)
 
 
-def plan_agglomerate(config: PipelineSettings, before: Before) -> StagePlan:
+def plan_agglomerate(config: PipelineSettings, before: Before) -> Stage:
     """The edges of the region graph, with their merge scores."""
-    from lsd_experiments.agglomeration import blockwise
+    from lsd_experiments.agglomeration.blockwise import agglomeration_stage
 
-    return blockwise.plan_agglomerate(_affs(config, before), _fragments(config, before), config.db_place, config.agglomerate)
+    return agglomeration_stage(_affs(config, before), _fragments(config, before), config.db_place, config.agglomerate)
 
 
-def plan_find_segments(config: PipelineSettings, before: Before) -> StagePlan:
+def plan_find_segments(config: PipelineSettings, before: Before) -> Stage:
     """The look-up tables from fragments to segments, one per threshold."""
-    from lsd_experiments.segmentation.blockwise import plan_luts
+    from lsd_experiments.segmentation.blockwise import luts_stage
 
-    edges = before["agglomerate"].current if "agglomerate" in before else None
-    return plan_luts(_fragments(config, before), config.db_place, config.agglomerate.merge_function, edges,
-                     config.find_segments, config.parity)
+    return luts_stage(_fragments(config, before), config.db_place, config.agglomerate.merge_function,
+                      _made("agglomerate", before), config.find_segments, config.parity)
 
 
-def plan_evaluate(config: PipelineSettings, before: Before) -> StagePlan:
-    """The scores of all thresholds against the ground truth: a table, JSON, CSV and a plot."""
-    from lsd_experiments.pipeline.evaluating import evaluate_settings, plan_evaluation
+def plan_evaluate(config: AnyPipeline, before: Before) -> Stage:
+    """The scores against the ground truth, as files: of all thresholds, of masks, or of components."""
+    if isinstance(config, ClassesSettings):
+        from lsd_experiments.pipeline.evaluating_masks import check_evaluate, masks_evaluation_stage
 
+        check_evaluate(config)
+        found = _components(config, before) if isinstance(config, InstancesSettings) else _masks(config, before)
+        return masks_evaluation_stage(config, found)
+    from lsd_experiments.pipeline.evaluating import evaluate_settings, evaluation_stage, plan_evaluation
+
+    assert isinstance(config, PipelineSettings), f"kind {config.kind}"
     evaluate_settings(config)
-    return plan_evaluation(config, _fragments(config, before), _luts(before))
+    return evaluation_stage(config, plan_evaluation(config, _fragments(config, before), _made("find_segments", before)))
 
 
-def plan_extract_segmentation(config: PipelineSettings, before: Before) -> StagePlan:
+def plan_extract_segmentation(config: PipelineSettings, before: Before) -> Stage:
     """The segmentation at one threshold."""
     from lsd_experiments.pipeline.evaluating import best_threshold
-    from lsd_experiments.segmentation.blockwise import plan_extract
+    from lsd_experiments.segmentation.blockwise import extraction_stage
 
-    fragments, luts = _fragments(config, before), _luts(before)
+    fragments, luts = _fragments(config, before), _made("find_segments", before)
     threshold = config.extract.threshold
     if threshold == "best":
         threshold = best_threshold(config, fragments, luts)
-    _check_threshold(threshold, before)
-    return plan_extract(fragments, config.agglomerate.merge_function, threshold, luts, config.extract)
+    _check_threshold(config, threshold, before)
+    return extraction_stage(fragments, config.agglomerate.merge_function, threshold, luts, config.extract)
 
 
-# in the order of a whole run
-PLANNERS: dict[str, Callable[[PipelineSettings, Before], StagePlan]] = {
+def plan_threshold(config: ClassesSettings, before: Before) -> Stage:
+    """The masks of classes."""
+    from lsd_experiments.thresholding.blockwise import threshold_stage
+
+    return threshold_stage(_volume(*config.probabilities, "predict", before), config.out_file, config.threshold)
+
+
+def plan_label_blocks(config: InstancesSettings, before: Before) -> Stage:
+    """The connected parts of each block."""
+    from lsd_experiments.components.blockwise import labeling_stage
+
+    return labeling_stage(_masks(config, before), config.components)
+
+
+def plan_join_blocks(config: InstancesSettings, before: Before) -> Stage:
+    """Which of them are one component."""
+    from lsd_experiments.components.blockwise import joining_stage
+
+    return joining_stage(_parts(config, before), config.components)
+
+
+def plan_extract_components(config: InstancesSettings, before: Before) -> Stage:
+    """The components."""
+    from lsd_experiments.components.blockwise import components_stage
+
+    return components_stage(_parts(config, before), _made("join_blocks", before), config.components)
+
+
+# of all kinds
+PLANNERS: dict[str, Callable[[Any, Before], Stage]] = {
     planner.__name__.removeprefix("plan_"): planner for planner in (
-        plan_predict, plan_extract_fragments, plan_agglomerate, plan_find_segments, plan_evaluate, plan_extract_segmentation)}
+        plan_predict, plan_extract_fragments, plan_agglomerate, plan_find_segments, plan_evaluate, plan_extract_segmentation,
+        plan_threshold, plan_label_blocks, plan_join_blocks, plan_extract_components)}
 
 
-def stage_names(config: PipelineSettings) -> list[str]:
-    """The stages of ``config``: without ``setup`` the affinities are there, without [evaluate] nothing is evaluated."""
+def plan_stage(name: str, config: AnyPipeline, before: Before | None = None) -> Stage:
+    """Stage ``name`` of ``config``.
+
+    :param before: the stages before that are not on disk as they will be, by name
+    :raises UserError: if it is not possible
+    """
+    check_stage(name, config)
+    return PLANNERS[name](config, before or {})
+
+
+def check_stage(name: str, config: AnyPipeline) -> None:
+    """:raises UserError: if the kind of ``config`` has no stage ``name``"""
+    if name not in config.stages:
+        having = [f'"{kind}"' for kind, model in KINDS.items() if name in model.stages]
+        raise UserError(f"{name} is a stage of kind = {' or '.join(having)}, and this configuration's kind is \"{config.kind}\", "
+                        f"whose stages are {', '.join(config.stages)}")
+
+
+def stage_names(config: AnyPipeline) -> list[str]:
+    """The stages of ``config``: without ``setup`` what is predicted is there, without [evaluate] nothing is evaluated."""
     left_out = {"predict": config.setup is None, "evaluate": config.evaluate is None}
-    return [name for name in PLANNERS if not left_out.get(name)]
+    return [name for name in config.stages if not left_out.get(name)]
 
 
-def _check_threshold(threshold: float, before: Before) -> None:
+def _check_threshold(config: PipelineSettings, threshold: float, before: Before) -> None:
     """:raises UserError: if no look-up table will be made for ``threshold``"""
-    thresholds = before["find_segments"].thresholds if "find_segments" in before else [threshold]
+    if "find_segments" not in before:
+        return
+    step = config.find_segments.thresholds_step
+    thresholds = threshold_range(config.find_segments.thresholds_minmax, step)
     if not any(math.isclose(threshold, made, abs_tol=1e-9) for made in thresholds):
         nearest = min(thresholds, key=lambda made: abs(made - threshold))
-        step = before["find_segments"].settings.thresholds_step
         raise UserError(f"[extract] threshold = {threshold:g}: [find_segments] makes no look-up table for it, but from "
                         f"{thresholds[0]:g} to {thresholds[-1]:g} in steps of {step:g}. Take {nearest:g}, or other "
                         "thresholds_minmax and thresholds_step")
 
 
 def _affs(config: PipelineSettings, before: Before) -> Volume:
-    for volume in before["predict"].volumes.values() if "predict" in before else ():
-        if (volume.container, volume.dataset) == config.affs:
-            planned: Volume = volume
-            return planned
-    return _there(*config.affs, "predict")
+    return _volume(*config.affs, "predict", before)
 
 
 def _fragments(config: PipelineSettings, before: Before) -> Volume:
-    if "extract_fragments" in before:
-        planned: Volume = before["extract_fragments"].volume
-        return planned
-    return _there(*config.fragments_place, "extract_fragments")
+    return _volume(*config.fragments_place, "extract_fragments", before)
 
 
-def _there(container: str, dataset: str, maker: str) -> Volume:
-    """A volume on disk.
+def _masks(config: ClassesSettings, before: Before) -> Volume:
+    return _volume(config.out_file, config.threshold.out_dataset, "threshold", before)
 
-    :raises UserError: if it is not there; stage ``maker`` makes it
+
+def _parts(config: InstancesSettings, before: Before) -> Volume:
+    return _volume(config.out_file, config.components.parts_dataset, "label_blocks", before)
+
+
+def _components(config: InstancesSettings, before: Before) -> Volume:
+    return _volume(config.out_file, config.components.out_dataset, "extract_components", before)
+
+
+def _volume(container: str, dataset: str, maker: str, before: Before) -> Volume:
+    """A volume as stage ``maker`` will make it, or one that is on disk.
+
+    :raises UserError: if it is not there
     """
+    for volume in before[maker].volumes if maker in before else ():
+        if (volume.container, volume.dataset) == (container, dataset):
+            return volume
     try:
         return open_volume(container, dataset)
     except UserError as error:
         raise UserError(f"{error}. Run {maker} first, if it is to make it") from error
 
 
-def _luts(before: Before) -> dict[str, Any] | None:
-    return before["find_segments"].current if "find_segments" in before else None
+def _made(name: str, before: Before) -> dict[str, Any] | None:
+    """The provenance of what stage ``name`` will make; None if it is not among those before."""
+    return before[name].current if name in before else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Self
 
-from lsd_experiments.pipeline.plans import Show
+from lsd_experiments.stages import Show
 
 UNITS = {"find_segments": "threshold", "evaluate": "step"}
 

@@ -1,14 +1,14 @@
-"""The configuration of the pipeline: one TOML (or JSON) file per data set.
+"""The configuration of the pipeline: one TOML (or JSON) file per data set, of one of the kinds in :data:`KINDS`.
 
 Relative paths in it are relative to the file.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lsd_experiments.agglomeration.settings import AgglomerateSettings
 from lsd_experiments.arrays import crops
@@ -16,59 +16,27 @@ from lsd_experiments.arrays.hierarchy import ONLY
 from lsd_experiments.arrays.opening import is_crop, is_one_volume
 from lsd_experiments.arrays.public import address_of
 from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
-from lsd_experiments.errors import UserError
+from lsd_experiments.components.settings import ComponentsSettings
+from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
+from lsd_experiments.options import renamed
+from lsd_experiments.prediction.settings import PredictionSettings, PredictOptions
 from lsd_experiments.rag.address import is_url, split_password
-from lsd_experiments.raw_range import Setting, parse
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
-from lsd_experiments.settings import Settings, load_settings
+from lsd_experiments.settings import Settings, parse_settings, read_values
+from lsd_experiments.thresholding.settings import ThresholdSettings
 
 PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "skeletons_file",
-         "out_prefix", "scores_db", "lsds_file", "lsds_setup", "image"}
+         "out_prefix", "scores_db", "lsds_file", "lsds_setup", "image", "file"}
 PUBLIC = {"raw_file", "labels_file", "mask_file"}  # may be names of public volumes
 READ = (("", "raw_file", "raw_dataset"),
-        ("fragments", "affs_file", "affs_dataset"), ("evaluate", "labels_file", "labels_dataset"))
+        ("fragments", "affs_file", "affs_dataset"), ("evaluate", "labels_file", "labels_dataset"),
+        ("threshold", "file", "dataset"))
 WRITTEN = ("out_file", "db", "fragments_file", "out_prefix", "scores_db")
 DATABASE = "LSD_DATABASE"  # the environment variable that names the database, where the configuration does not
 ROI = Size
-
-
-class PredictSettings(Settings):
-    """How the network is applied.
-
-    :param raw_range: the values of raw that are 0 and 1 to the network: two numbers, two percentiles like
-        ``["0.1%", "99.9%"]``, or ``"type"`` (default: as in training)
-    :param roi_offset: (z, y, x) in nm where the part to predict begins (default: all of raw)
-    :param roi_shape: (z, y, x) in nm, its size
-    :param input_shape: (z, y, x) in voxels of one block's input (default: that of the setup's config.json)
-    :param precision: ``bfloat16`` computes convolutions in it
-    :param seamless: whether the result shall not depend on where blocks lie
-    :param lsds_file: for networks that take LSDs: the container with predicted ones (default: test_prediction.zarr of lsds_setup)
-    :param lsds_on_the_fly: have the network of ``lsds_setup`` (default: ``lsd`` beside ``setup``) make them, of raw
-    """
-
-    raw_range: Setting | None = None
-    roi_offset: ROI | None = None
-    roi_shape: PositiveSize | None = None
-    input_shape: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seamless: bool = False
-    lsds_file: str | None = None
-    lsds_dataset: str | None = None
-    lsds_on_the_fly: bool = False
-    lsds_setup: str | None = None
-    lsds_iteration: Annotated[int, Field(ge=1)] | None = None
-
-    @field_validator("raw_range", mode="before")
-    @classmethod
-    def _is_a_range(cls, value: Any) -> Any:
-        if value is None:
-            return None
-        try:
-            return parse(value if isinstance(value, str | list | tuple) else [value], "it")
-        except UserError as error:
-            raise ValueError(str(error)) from error
+Pipeline = TypeVar("Pipeline", bound="AnyPipeline")
 
 
 class EvaluateSettings(Settings):
@@ -111,28 +79,109 @@ class EvaluateSettings(Settings):
         return self
 
 
-class PipelineSettings(Settings):
-    """All stages.
+class MasksEvaluateSettings(Settings):
+    """The ground truth of masks, or of components.
 
+    :param labels_file: container of the labels, of components with one id for each; of classes: [c, z, y, x] in the classes'
+        order, not 0 where a class is, or [z, y, x] with an id for each class
+    :param label_ids: the ids of the classes in their order (default: of one class, all but 0; else 1, 2, ...)
+    :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that both cover)
+    :param roi_shape: (z, y, x) in nm, its size
+    :param out_prefix: of the files that get the scores (default: ``<out_file without suffix>_<kind>``)
+    """
+
+    labels_file: str
+    labels_dataset: str = "volumes/labels/classes"
+    label_ids: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = None
+    roi_offset: ROI | None = None
+    roi_shape: PositiveSize | None = None
+    out_prefix: str | None = None
+
+
+class AnyPipeline(Settings):
+    """What all kinds have.
+
+    :param kind: what is made of a prediction: ``neurons``, ``classes`` or ``instances``
     :param out_file: zarr container that gets all volumes
     :param setup: directory of the trained network, like ``02_train/fib25/mtlsd``
     :param iteration: of the checkpoint to predict with (default: the newest)
-    :param db: SQLite file of the region graph, or ``postgresql://...`` (default: ``LSD_DATABASE`` in the environment, or
-        a file beside ``out_file``)
     :param workers: where workers run, and how many; the result does not depend on it
-    :param parity: do as the published code does where that has known faults, see docs/segmentation.md
+    :cvar stages: their names, in the order of a whole run
     """
 
+    stages: ClassVar[tuple[str, ...]] = ()
+
+    kind: str
     out_file: str
-    fragments: FragmentsSettings
     setup: str | None = None
     iteration: Annotated[int, Field(ge=1)] | None = None
     raw_file: str | None = None
     raw_dataset: str = "volumes/raw"
-    db: str | None = None
     workers: WorkersConfig = WorkersConfig()
+    predict: PredictOptions = PredictOptions()
+    evaluate: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_their_names(cls, values: Any) -> Any:
+        """With the names of prediction's options, which may be spelt as on the command line."""
+        return renamed(values, PredictionSettings) if isinstance(values, dict) else values
+
+    @field_validator("predict", mode="before")
+    @classmethod
+    def _as_options(cls, values: Any) -> Any:
+        return renamed(values, PredictOptions) if isinstance(values, dict) else values
+
+    @property
+    def containers(self) -> dict[str, str]:
+        """The container that each stage writes to, of those that do."""
+        return {stage: self.out_file for stage in self.stages if stage != "evaluate"}
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Containers and datasets that may lie elsewhere than in ``out_file``."""
+        return []
+
+    @property
+    def written(self) -> dict[str, str | None]:
+        """The datasets that are written, by their keys; None for a default."""
+        return {}
+
+    @property
+    def read(self) -> dict[str, tuple[str | None, str | None]]:
+        """The volumes that are read, by the keys of their datasets."""
+        evaluate = self.evaluate
+        return {"raw_dataset": (self.raw_file, self.raw_dataset),
+                "predict.lsds_dataset": (self.predict.lsds_file, self.predict.lsds_dataset),
+                "evaluate.labels_dataset": (evaluate.labels_file, evaluate.labels_dataset) if evaluate else (None, None)}
+
+    @property
+    def scores_prefix(self) -> Path:
+        """What the files with the scores begin with."""
+        out = Path(self.out_file)
+        given = self.evaluate.out_prefix if self.evaluate is not None else None
+        return out.with_name(f"{out.stem}_{self._scored}") if given is None else Path(given)
+
+    @property
+    def _scored(self) -> str:
+        return self.kind
+
+
+class PipelineSettings(AnyPipeline):
+    """Neurons.
+
+    :param db: SQLite file of the region graph, or ``postgresql://...`` (default: ``LSD_DATABASE`` in the environment, or
+        a file beside ``out_file``)
+    :param parity: do as the published code does where that has known faults, see docs/segmentation.md
+    """
+
+    stages: ClassVar[tuple[str, ...]] = ("predict", "extract_fragments", "agglomerate", "find_segments", "evaluate",
+                                         "extract_segmentation")
+
+    kind: Literal["neurons"] = "neurons"
+    fragments: FragmentsSettings
+    db: str | None = None
     parity: bool = False
-    predict: PredictSettings = PredictSettings()
     agglomerate: AgglomerateSettings = AgglomerateSettings()
     find_segments: FindSegmentsSettings = FindSegmentsSettings()
     extract: ExtractSettings = ExtractSettings()
@@ -154,53 +203,129 @@ class PipelineSettings(Settings):
         return self.fragments.fragments_file or self.out_file, self.fragments.fragments_dataset
 
     @property
-    def scores_prefix(self) -> Path:
-        """What the files with the scores begin with."""
-        if self.evaluate is not None and self.evaluate.out_prefix is not None:
-            return Path(self.evaluate.out_prefix)
-        out = Path(self.out_file)
-        return out.with_name(f"{out.stem}_{self.agglomerate.merge_function}")
+    def containers(self) -> dict[str, str]:
+        """The container that each stage writes to, of those that do; agglomerate writes to the region graph."""
+        others = ("extract_fragments", "find_segments", "extract_segmentation")
+        return {"predict": self.out_file, **dict.fromkeys(others, self.fragments_place[0])}
+
+    @property
+    def written(self) -> dict[str, str | None]:
+        """The datasets that are written, by their keys; None for a default."""
+        return {"fragments.fragments_dataset": self.fragments.fragments_dataset, "extract.out_dataset": self.extract.out_dataset}
+
+    @property
+    def read(self) -> dict[str, tuple[str | None, str | None]]:
+        """The volumes that are read, by the keys of their datasets."""
+        mask = self.fragments.mask_file, self.fragments.mask_dataset or ONLY
+        return {**super().read, "fragments.affs_dataset": self.affs, "fragments.mask_dataset": mask}
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Containers and datasets that may lie elsewhere than in ``out_file``."""
+        return [self.affs, self.fragments_place]
+
+    @property
+    def _scored(self) -> str:
+        return self.agglomerate.merge_function
+
+
+class ClassesSettings(AnyPipeline):
+    """Masks of classes, of which a voxel may have several."""
+
+    stages: ClassVar[tuple[str, ...]] = ("predict", "threshold", "evaluate")
+
+    kind: Literal["classes"] = "classes"
+    threshold: ThresholdSettings
+    evaluate: MasksEvaluateSettings | None = None
+
+    @property
+    def probabilities(self) -> tuple[str, str]:
+        """Container and dataset of the probabilities."""
+        return self.threshold.file or self.out_file, self.threshold.dataset
+
+    @property
+    def written(self) -> dict[str, str | None]:
+        """The datasets that are written, by their keys."""
+        return {"threshold.out_dataset": self.threshold.out_dataset}
+
+    @property
+    def read(self) -> dict[str, tuple[str | None, str | None]]:
+        """The volumes that are read, by the keys of their datasets."""
+        return {**super().read, "threshold.dataset": self.probabilities}
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Containers and datasets that may lie elsewhere than in ``out_file``."""
+        return [self.probabilities]
+
+
+class InstancesSettings(ClassesSettings):
+    """The connected components of one class."""
+
+    stages: ClassVar[tuple[str, ...]] = ("predict", "threshold", "label_blocks", "join_blocks", "extract_components", "evaluate")
+
+    kind: Literal["instances"] = "instances"  # type: ignore[assignment]
+    components: ComponentsSettings = ComponentsSettings()
+
+    @property
+    def written(self) -> dict[str, str | None]:
+        """The datasets that are written, by their keys."""
+        return {**super().written, "components.parts_dataset": self.components.parts_dataset,
+                "components.out_dataset": self.components.out_dataset}
+
+
+KINDS: dict[str, type[AnyPipeline]] = {"neurons": PipelineSettings, "classes": ClassesSettings, "instances": InstancesSettings}
 
 
 def load_pipeline(path: str | Path) -> PipelineSettings:
-    """Read a configuration.
+    """Read a configuration of kind ``neurons``.
+
+    :raises UserError: if it is missing, of another kind or does not fit; the key is named, and the nearest known one.
+    """
+    settings = load_any(path)
+    if not isinstance(settings, PipelineSettings):
+        raise UserError(f'{path}: is of kind "{settings.kind}", which has no region graph. Name one of kind "neurons"')
+    return settings
+
+
+def load_any(path: str | Path) -> AnyPipeline:
+    """Read a configuration of any kind.
 
     :raises UserError: if it is missing or does not fit; the key is named, and the nearest known one.
     """
-    settings = load_settings(path, PipelineSettings)
+    given = read_values(Path(path))
+    settings = parse_settings(given, _kind(path, given), str(path))
+    model = type(settings)
     for name, section in (("predict", settings.predict), ("evaluate", settings.evaluate)):
         if section is not None and (section.roi_offset is None) != (section.roi_shape is None):
             raise UserError(f"{path}: [{name}] needs both roi_offset and roi_shape, or none of them")
     values = _resolve(settings.model_dump(), Path(path).resolve().parent)
     for key, file, dataset in READ:
-        given: Settings | None = getattr(settings, key) if key else settings
-        part = values[key] if key else values
-        if given is not None and dataset not in given.model_fields_set and part[file] is not None and is_one_volume(part[file]):
+        given_part: Settings | None = getattr(settings, key, None) if key else settings
+        part = values.get(key) if key else values
+        if given_part is None or part is None or dataset in given_part.model_fields_set:
+            continue
+        if part[file] is not None and is_one_volume(part[file]):
             part[dataset] = ""  # the default is a name in a tree of datasets
-    values["db"] = _without_password(values["db"] or os.environ.get(DATABASE))
+    if "db" in values:
+        values["db"] = _without_password(values["db"] or os.environ.get(DATABASE))
     for key, value in _paths(values):
         if key in ("out_file", "fragments_file") and value.lower().endswith(".json"):
             raise UserError(f"{path}: '{key}' is {value}, a crop: nothing is written to one. Name another place")
         if key in WRITTEN and "://" in value and not (key == "db" and is_url(value)):
             raise UserError(f"{path}: '{key}' is a URL, but results are written to files of this machine only. Name a path")
-    config = PipelineSettings.model_validate(values)
+    config = model.model_validate(values)
     _check_only(path, config)
     return config
 
 
-def _check_only(path: str | Path, config: PipelineSettings) -> None:
+def _check_only(path: str | Path, config: AnyPipeline) -> None:
     """:raises UserError: if ``-`` stands for what is written, or for the only dataset of a container that gets others."""
-    for key, dataset in (("fragments.fragments_dataset", config.fragments.fragments_dataset),
-                         ("extract.out_dataset", config.extract.out_dataset)):
+    for key, dataset in config.written.items():
         if dataset == ONLY:
             raise UserError(f"{path}: '{key}' is '{ONLY}', which stands for what is there already. Name the dataset to write")
-    evaluate = config.evaluate or EvaluateSettings.model_construct()
-    read = {"raw_dataset": (config.raw_file, config.raw_dataset), "fragments.affs_dataset": config.affs,
-            "fragments.mask_dataset": (config.fragments.mask_file, config.fragments.mask_dataset or ONLY),
-            "predict.lsds_dataset": (config.predict.lsds_file, config.predict.lsds_dataset),
-            "evaluate.labels_dataset": (evaluate.labels_file, evaluate.labels_dataset)}
-    written = {os.path.realpath(place) for place in (config.out_file, config.fragments_place[0])}
-    for key, (file, dataset) in read.items():
+    written = {os.path.realpath(place) for place in (config.out_file, *config.containers.values())}
+    for key, (file, dataset) in config.read.items():
         if dataset == ONLY and file is not None and not is_one_volume(file) and _end_of(file) in written:
             raise UserError(f"{path}: '{key}' stands for the only dataset of {file}, but that gets others. Name it")
 
@@ -213,7 +338,28 @@ def _end_of(container: str) -> str:
         return container
 
 
-def with_num_workers(config: PipelineSettings, number: int) -> PipelineSettings:
+def _kind(path: str | Path, given: Mapping[str, Any]) -> type[AnyPipeline]:
+    """The kind of a configuration.
+
+    :raises UserError: if there is no such kind, or the configuration has what only others have
+    """
+    kind = given.get("kind", "neurons")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise UserError(f"{path}: 'kind': there is no {kind!r}{nearest(str(kind), KINDS) or '.'} It is one of {', '.join(KINDS)}")
+    workers = given.get("workers")
+    sections = {other: set(model.model_fields) for other, model in KINDS.items()}
+    tables = {other: set(model.stages) for other, model in KINDS.items()}
+    found = [(key, key, sections) for key in given]
+    found += [(f"workers.{key}", key, tables) for key in (workers if isinstance(workers, dict) else ())]
+    for name, key, known in found:
+        having = [f'"{other}"' for other, keys in known.items() if key in keys]
+        if having and key not in known[kind]:
+            raise UserError(f"{path}: '{name}' is for kind = {' or '.join(having)}, and this configuration's kind is \"{kind}\". "
+                            "Leave it out, or set another kind")
+    return KINDS[kind]
+
+
+def with_num_workers(config: Pipeline, number: int) -> Pipeline:
     """``config`` with so many workers at a time in all stages."""
     stages = {stage: getattr(config.workers, stage).model_copy(update={"num_workers": None}) for stage in STAGES}
     return config.model_copy(update={"workers": config.workers.model_copy(update={"num_workers": number, **stages})})

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, check_labels, overlap, to_box
-from lsd_experiments.blockwise.stage import describe_input
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_axes
 from lsd_experiments.geometry import Nanometres
+from lsd_experiments.stages.inputs import describe_input
 
 if TYPE_CHECKING:
     from lsd_experiments.skeletons import Skeletons

@@ -11,35 +11,34 @@ they are stored or handed on, and the second network gets them in [0, 1]. Each t
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume, to_unit_range
-from lsd_experiments.blockwise.stage import check_finished
 from lsd_experiments.errors import UserError
-from lsd_experiments.networks.network import Network, Shape
-from lsd_experiments.prediction.block import predict_block, to_disk_range
-from lsd_experiments.prediction.loading import Trained, find_trained, sha256
-
-if TYPE_CHECKING:
-    import keras
+from lsd_experiments.networks.protocols import Model, NetworkLike
+from lsd_experiments.networks.shapes import Shape
+from lsd_experiments.prediction.block import to_disk_range
+from lsd_experiments.prediction.loading import TrainedNetwork, find_trained, sha256
+from lsd_experiments.stages.inputs import check_finished
+from lsd_experiments.targets import LocalShapeDescriptors
 
 logger = logging.getLogger(__name__)
-LSDS = "lsds"  # the input, and the head of the first network, by name
+LSDS = LocalShapeDescriptors.name  # the input, and the head of the first network, by name
 SETUP = "../lsd"  # of the first network, beside the second's
-PREDICTION, DATASET = "test_prediction.zarr", "volumes/lsds"  # what its predict_scan.py writes
+PREDICTION, DATASET = "test_prediction.zarr", f"volumes/{LSDS}"  # what its predict_scan.py writes
 
 
-def takes_lsds(network: Network) -> bool:
+def takes_lsds(network: NetworkLike) -> bool:
     """Whether ``network`` is the second of two."""
     return any(source.name == LSDS for source in network.inputs)
 
 
 def find_lsd_network(
     directory: str | Path, setup: str | Path | None, iteration: int | None, record: Mapping[str, Any] | None
-) -> Trained:
+) -> TrainedNetwork:
     """The network that makes the LSDs for the one of ``directory``.
 
     :param setup: its directory (default: ``../lsd``, seen from ``directory``); ``iteration``: of its checkpoint.
@@ -80,12 +79,12 @@ def check_made_of(lsds: Volume, raw: Volume) -> None:
         raise UserError(f"{lsds.name}: was made of {name}, not of {raw.container}. Name LSDs of that volume, or that of these")
 
 
-def open_lsds(trained: Trained, setup: str | Path | None, container: str | None, dataset: str | None) -> Volume:
+def open_lsds(trained: TrainedNetwork, setup: str | Path | None, container: str | None, dataset: str | None) -> Volume:
     """The predicted LSDs that the network ``trained`` takes; by default those that predict_scan.py of ``setup`` wrote.
 
     :raises UserError: if they are not there, not finished, or not LSDs; the command that makes them is named.
     """
-    setup = _lsd_setup(trained.setup, setup, trained.checkpoint.record.get("lsds"))
+    setup = _lsd_setup(trained.setup, setup, trained.checkpoint.record.get(LSDS))
     container = container or str(setup / PREDICTION)
     command = f"predict_scan.py in {setup}"
     try:
@@ -100,13 +99,13 @@ def open_lsds(trained: Trained, setup: str | Path | None, container: str | None,
     if lsds.channels != expected:
         raise UserError(f"{lsds.name}: has {lsds.channels or 'no'} channels, LSDs have {expected}. Name another dataset")
     made_by = lsds.attrs.get("provenance", {}).get("inputs", {}).get("sha256_of_checkpoint")
-    trained_with = (trained.checkpoint.record.get("lsds") or {}).get("sha256")
+    trained_with = (trained.checkpoint.record.get(LSDS) or {}).get("sha256")
     if made_by and trained_with and made_by != trained_with:
         logger.warning("%s: made by another LSD network than the one that %s was trained with", lsds.name, trained.variant)
     return lsds
 
 
-def lsds_record(lsds: Trained) -> dict[str, Any]:
+def lsds_record(lsds: TrainedNetwork) -> dict[str, Any]:
     """``lsds`` for the record of the second network's checkpoint."""
     return {
         "setup": str(lsds.setup),
@@ -115,7 +114,7 @@ def lsds_record(lsds: Trained) -> dict[str, Any]:
     }
 
 
-def raw_shape(lsds: Network, input_shape: Shape) -> Shape:
+def raw_shape(lsds: NetworkLike, input_shape: Shape) -> Shape:
     """The raw (z, y, x) voxels of which the first network makes LSDs that cover ``input_shape``, with it in the middle."""
     shape = lsds.input_shape_for(input_shape)
     surplus = [r - c - i for r, c, i in zip(shape, lsds.context, input_shape, strict=True)]
@@ -123,6 +122,6 @@ def raw_shape(lsds: Network, input_shape: Shape) -> Shape:
     return shape
 
 
-def predict_lsds(model: "keras.Model", raw: NDArray[Any]) -> NDArray[np.float32]:
+def predict_lsds(model: Model, raw: NDArray[Any]) -> NDArray[np.float32]:
     """The LSDs [10, z, y, x] of ``raw`` [z, y, x] in [-1, 1], as the second network gets them: multiples of 1/255."""
-    return to_unit_range(to_disk_range(predict_block(model, {"raw": raw})[LSDS]))
+    return to_unit_range(to_disk_range(model.predict({"raw": raw})[LSDS]))

@@ -10,7 +10,7 @@ from lsd_experiments import intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE, Range
-from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.raw_range import Setting
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class RawRange:
 
     low_high: Range
     raw: Volume
-    trained: Trained
+    trained: TrainedNetwork
     derived: bool
     asked: bool
 
@@ -57,7 +57,7 @@ class RawRange:
                            intensity.show(self.low_high))
 
 
-def find_range(raw: Volume | None, asked: Setting | None, trained: Trained) -> RawRange | None:
+def find_range(raw: Volume | None, asked: Setting | None, trained: TrainedNetwork) -> RawRange | None:
     """The range of ``raw`` for ``trained``, the first network that it goes into; None if no raw is read.
 
     :raises UserError: if a range is asked for and no raw is read, or raw is of one value and nothing else says its range

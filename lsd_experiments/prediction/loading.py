@@ -1,34 +1,36 @@
 """The trained network of a setup directory."""
 
-import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from lsd_experiments import checkpoints, networks
+from lsd_experiments import checkpoints
 from lsd_experiments.checkpoints import Checkpoint
-from lsd_experiments.datasets import DATASETS
+from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint, find_weights
+from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
+from lsd_experiments.frameworks import import_keras
 from lsd_experiments.geometry import Nanometres
-from lsd_experiments.networks.network import Network, Shape
-
-if TYPE_CHECKING:
-    import keras
+from lsd_experiments.networks.files import read_any
+from lsd_experiments.networks.network import Shape
+from lsd_experiments.networks.protocols import Model, NetworkLike
+from lsd_experiments.networks.torch_network import TorchNetwork
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A setup directory's network and checkpoint, and the input shape (z, y, x) in voxels that it predicts with."""
 
     setup: Path
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | TorchCheckpoint
     input_shape: Shape
 
     @property
-    def network(self) -> Network:
+    def network(self) -> NetworkLike:
         """As it was trained: the feature maps are the checkpoint's, whatever mknet.py says."""
         return self.checkpoint.network
 
@@ -43,25 +45,42 @@ class Trained:
 
         :raises UserError: if neither is known.
         """
-        voxel_size, dataset = self.checkpoint.record.get("voxel_size"), self.setup.resolve().parent.name
-        if voxel_size is None and dataset in DATASETS:
-            return DATASETS[dataset].voxel_size
-        if voxel_size is None:
+        voxel_size = self.checkpoint.record.get("voxel_size")
+        if voxel_size is not None:
+            return tuple(voxel_size)
+        facts = find_dataset(self.setup)
+        if facts is None:
             raise UserError(
-                f"{self.checkpoint.path}: does not say which voxel size it was trained on, and {dataset} is no known dataset "
-                f"({', '.join(DATASETS)}). Train with train.py, or put it into a directory of its dataset"
+                f"{self.checkpoint.path}: does not say which voxel size it was trained on, and no dataset.toml says it: there is "
+                f"none in {self.setup}, nor in the directory around it. Copy that of its dataset there"
             )
-        return tuple(voxel_size)
+        return facts.voxel_size
 
-    def model(self, input_shape: Shape, precision: str) -> "keras.Model":
-        """The Keras model with its weights."""
-        _let_gpu_memory_grow()
-        model = self.network.build(input_shape, precision, quick=True)
-        checkpoints.load_checkpoint(model, self.checkpoint.path)
+    def model(self, input_shape: Shape, precision: str) -> Model:
+        """Its model for ``input_shape``, with its weights."""
+        model: Model
+        if isinstance(self.checkpoint, TorchCheckpoint):
+            from lsd_experiments.networks.torch_model import TorchModel
+
+            model = TorchModel.build(self.checkpoint.network, self.setup, input_shape, precision)
+        else:
+            import_keras()
+            from lsd_experiments.networks.keras_model import KerasModel
+
+            model = KerasModel.build(self.checkpoint.network, input_shape, precision)
+        model.load(self.checkpoint.path)
         return model
 
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """What, besides weights, its outputs depend on, for provenance."""
+        if isinstance(self.checkpoint, TorchCheckpoint):
+            network = self.checkpoint.network
+            return {"framework": "torch", "module": network.module, "sha256_of_module": network.fingerprint(self.setup)}
+        return {"keras_backend": keras_backend()}
 
-def find_trained(setup: str | Path, iteration: int | None = None, input_shape: Shape | None = None) -> Trained:
+
+def find_trained(setup: str | Path, iteration: int | None = None, input_shape: Shape | None = None) -> TrainedNetwork:
     """What ``config.json`` and the checkpoint of ``iteration`` (default: the newest) in ``setup`` say.
 
     :param input_shape: (z, y, x) in voxels, instead of config.json's.
@@ -70,13 +89,19 @@ def find_trained(setup: str | Path, iteration: int | None = None, input_shape: S
     setup = Path(setup)
     if not setup.is_dir():
         raise UserError(f"{setup}: no such directory. Name one of 02_train, in which mknet.py and train.py ran")
-    described = networks.read(setup / "config.json")
+    described, usual = read_any(setup / "config.json")
+    shape = input_shape or usual
+    if isinstance(described, TorchNetwork):
+        described.check_input_shape(shape)
+        return TrainedNetwork(setup, find_weights(setup, described, iteration), shape)
     checkpoint = checkpoints.require_checkpoint(setup, iteration)
-    asked = checkpoints.with_widths(described.network, checkpoint.network)
+    asked = checkpoints.with_widths(described, checkpoint.network)
     checkpoints.require_same_network(asked, checkpoint, "Run mknet.py again, or name another checkpoint")
-    shape = input_shape or described.input_shape
     checkpoint.network.check_input_shape(shape)
-    return Trained(setup, checkpoint, shape)
+    neighborhoods = {head.name: head.neighborhood for head in described.heads}
+    heads = tuple(dataclasses.replace(head, neighborhood=neighborhoods[head.name]) for head in checkpoint.network.heads)
+    network = dataclasses.replace(checkpoint.network, heads=heads)
+    return TrainedNetwork(setup, dataclasses.replace(checkpoint, network=network), shape)
 
 
 def sha256(path: Path) -> str:
@@ -97,15 +122,3 @@ def keras_backend() -> str:
     except (OSError, ValueError, AttributeError):
         configured = None
     return os.environ.get("KERAS_BACKEND") or configured or "tensorflow"
-
-
-def _let_gpu_memory_grow() -> None:
-    """Take GPU memory as it is needed, so that workers can share a GPU; JAX is told so by the workers' environment."""
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with contextlib.suppress(RuntimeError):  # this process has used the GPU before: it is too late, and does no harm
-            for gpu in tf.config.list_physical_devices("GPU"):
-                tf.config.experimental.set_memory_growth(gpu, True)

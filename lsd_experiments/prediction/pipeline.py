@@ -9,25 +9,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gunpowder as gp
 import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments import arrays
-from lsd_experiments.geometry import Box
-from lsd_experiments.prediction.block import predict_block, to_disk_range, to_network_range
+from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.networks.protocols import Arrays, Model, Outputs
+from lsd_experiments.prediction.autocontext import LSDS
+from lsd_experiments.prediction.block import to_disk_range, to_network_range
 from lsd_experiments.prediction.passes import Pass
 from lsd_experiments.prediction.plan import Plan
 from lsd_experiments.sources import VolumeSource, cause_of, world_units
 
-if TYPE_CHECKING:
-    import keras
-
 logger = logging.getLogger(__name__)
 
-TO_NETWORK: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {"raw": to_network_range, "lsds": arrays.to_unit_range}
+TO_NETWORK: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {"raw": to_network_range, LSDS: arrays.to_unit_range}
 
 
 class Device:
@@ -60,7 +59,7 @@ class Predict(gp.BatchFilter):
     ``unit``: the voxel size in world units.
     """
 
-    def __init__(self, one: Pass, model: "keras.Model", unit: gp.Coordinate, device: Device) -> None:
+    def __init__(self, one: Pass, model: Model, unit: gp.Coordinate, device: Device) -> None:
         self.one, self.model, self.unit, self.device = one, model, unit, device
         self.inputs = {source.name: _key(source.name) for source in one.trained.network.inputs}
         self.outputs = {head.name: _key(head.name) for head in one.trained.network.heads}
@@ -83,10 +82,9 @@ class Predict(gp.BatchFilter):
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
         """Run the network, and keep what is asked for."""
         asked = self._asked(request)
-        read = self._roi(self.one.read(asked))
-        inputs = {name: TO_NETWORK[name](batch[key].crop(read).data) for name, key in self.inputs.items()}
-        with self.device.running():
-            predicted = predict_block(self.model, inputs)
+        read = self.one.read(asked)
+        inputs = {name: TO_NETWORK[name](batch[key].crop(self._roi(read)).data) for name, key in self.inputs.items()}
+        predicted = self._predict(inputs, read, asked)
         outputs = gp.Batch()
         for name, key in self.outputs.items():
             if key in request:
@@ -94,6 +92,22 @@ class Predict(gp.BatchFilter):
                 spec.roi = self._roi(self.one.given(asked))
                 outputs[key] = gp.Array(to_disk_range(predicted[name][: self.channels[name]]), spec).crop(request[key].roi)
         return outputs
+
+    def _predict(self, inputs: Arrays, read: Box, asked: Box) -> Outputs:
+        """The heads in ``one.given(asked)``; ``inputs`` are those of ``read``."""
+        tiling = self.one.tiling
+        if tiling is None:
+            with self.device.running():
+                return self.model.predict(inputs)
+
+        def patch(begin: Voxels) -> Outputs:
+            needed = Box.of_shape(self.one.output_shape, begin).grow(self.one.margin).shift([-b for b in read.begin])
+            index: Any = (..., *needed.slices)
+            arrays = {name: values[index] for name, values in inputs.items()}
+            with self.device.running():
+                return tiling.ensemble.predict(self.model, arrays, tiling.core)
+
+        return tiling.gather(asked, patch)
 
     def _asked(self, request: gp.BatchRequest) -> Box:
         roi = next(request[key].roi for key in self.outputs.values() if key in request) / self.unit
@@ -132,7 +146,7 @@ def block_predictor(plan: Plan) -> Callable[[Box], dict[str, NDArray[np.uint8]]]
     return predict
 
 
-def _pipeline(plan: Plan, models: list["keras.Model"], unit: gp.Coordinate, device: Device) -> gp.Pipeline:
+def _pipeline(plan: Plan, models: list[Model], unit: gp.Coordinate, device: Device) -> gp.Pipeline:
     pipeline = _sources(plan, unit)
     for one, model in zip(plan.passes, models, strict=True):
         pipeline += Predict(one, model, unit, device)

@@ -10,18 +10,20 @@ from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.addresses import is_address
 from lsd_experiments.arrays.public import address_of
-from lsd_experiments.blockwise.stage import OutputVolume, describe_input
-from lsd_experiments.datasets.fetched import training_directory
+from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_raw as check_voxels
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.networks.network import Shape
-from lsd_experiments.prediction.autocontext import check_made_of, find_lsd_network, open_lsds, takes_lsds
+from lsd_experiments.prediction.autocontext import LSDS, check_made_of, find_lsd_network, open_lsds, takes_lsds
 from lsd_experiments.prediction.intensities import RawRange, find_range
-from lsd_experiments.prediction.loading import Trained, find_trained, keras_backend, sha256
+from lsd_experiments.prediction.loading import TrainedNetwork, find_trained, sha256
 from lsd_experiments.prediction.passes import Pass, lead_of, margin, seamless_input_for, seamless_shape
-from lsd_experiments.prediction.settings import FETCHED_RAW, FETCHED_RAW_DATASETS, OF_LSDS, RAW, PredictionSettings
+from lsd_experiments.prediction.patches import find_tiling
+from lsd_experiments.prediction.settings import OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
+from lsd_experiments.stages.inputs import describe_input
+from lsd_experiments.stages.volumes import VolumeArtifact
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Plan:
     raw: RawRange | None = None
 
     @property
-    def trained(self) -> Trained:
+    def trained(self) -> TrainedNetwork:
         """The network whose outputs are written."""
         return self.passes[-1].trained
 
@@ -59,7 +61,7 @@ class Plan:
     @property
     def margin(self) -> Voxels:
         """Voxels that blocks reach further than what they write, at most."""
-        return _sum(*(one.margin for one in self.passes), *(one.lead for one in self.passes))
+        return _sum(*(one.reach for one in self.passes))
 
     @property
     def blocks(self) -> list[Box]:
@@ -73,10 +75,10 @@ class Plan:
         return tuple(o + b for o, b in zip(self.grid.offset, begin, strict=True))
 
     @property
-    def outputs(self) -> dict[str, OutputVolume]:
+    def outputs(self) -> dict[str, VolumeArtifact]:
         """The volume that is written for each head, by the head's name."""
         return {
-            head.name: OutputVolume(
+            head.name: VolumeArtifact(
                 container=self.settings.out_file,
                 dataset=f"volumes/{head.name}",
                 shape=self.total.shape,
@@ -89,6 +91,14 @@ class Plan:
             for head in self.trained.network.heads
         }
 
+    @property
+    def _of_patches(self) -> dict[str, Any]:
+        """What provenance says of patches: nothing if each block is one, as it was before there were others."""
+        if self.passes[-1].tiling is None:
+            return {}
+        said = {key: getattr(self.settings, key) for key in ("patch_step", "blend", "flips", "transposes", "parity")}
+        return {key: value for key, value in said.items() if value}
+
     def provenance(self) -> dict[str, Any]:
         """Where the outputs come from."""
         parameters = {
@@ -96,10 +106,11 @@ class Plan:
             "iteration": self.trained.checkpoint.iteration,
             "input_shape": self.input_shape,
             "precision": self.settings.precision,
-            "keras_backend": keras_backend(),
+            **self.trained.made_by,
             "roi_offset": self.offset,
             "roi_shape": to_nm(self.total.shape, self.grid.voxel_size),
             **({"seamless": True} if self.settings.seamless else {}),
+            **self._of_patches,
             **({"raw_range": self.raw.low_high} if self.raw and not self.raw.is_the_types else {}),
         }
         inputs: dict[str, Any] = {"sha256_of_checkpoint": sha256(self.trained.checkpoint.path)}
@@ -127,6 +138,7 @@ def make_plan(settings: PredictionSettings) -> Plan:
         _with_raw(settings) if "raw" in inputs else settings,
         iteration=trained.checkpoint.iteration,
         input_shape=last.input_shape,
+        patch_step=last.tiling.step if last.tiling else None,
         raw_range=raw.low_high if raw else None,
         lsds_iteration=lsds.checkpoint.iteration if lsds else settings.lsds_iteration,
     )
@@ -143,7 +155,7 @@ def check_raw(plan: Plan) -> None:
     raw = plan.inputs.get("raw")
     if raw is None or plan.raw is None:
         return
-    reach = _sum(*(one.margin for one in plan.passes))
+    reach = _sum(*(one.reach if one.tiling else one.margin for one in plan.passes))
     read = Box(plan.total.begin, plan.blocks[-1].end).grow(reach).intersect(raw.box)
     if math.prod(read.shape) <= arrays.SEARCHED:
         intensity.check_all_finite(raw, read)
@@ -158,7 +170,7 @@ def _absolute(settings: PredictionSettings) -> PredictionSettings:
     return dataclasses.replace(settings, **absolute)
 
 
-def _lsd_network(settings: PredictionSettings, trained: Trained) -> Trained | None:
+def _lsd_network(settings: PredictionSettings, trained: TrainedNetwork) -> TrainedNetwork | None:
     """The network that makes LSDs on the fly, if one is to."""
     if not takes_lsds(trained.network):
         _refuse(settings, f"{trained.variant} takes no LSDs", *OF_LSDS)
@@ -167,7 +179,7 @@ def _lsd_network(settings: PredictionSettings, trained: Trained) -> Trained | No
         _refuse(settings, "LSDs are read from disk", "lsds_iteration")
         return None
     _refuse(settings, "LSDs are made on the fly", "lsds_file", "lsds_dataset")
-    record = trained.checkpoint.record.get("lsds")
+    record = trained.checkpoint.record.get(LSDS)
     return find_lsd_network(settings.setup, settings.lsds_setup, settings.lsds_iteration, record)
 
 
@@ -178,16 +190,16 @@ def _refuse(settings: PredictionSettings, reason: str, *keys: str) -> None:
             raise UserError(f"{reason}, but {key} was given. Leave it out")
 
 
-def _inputs(settings: PredictionSettings, trained: Trained, lsds: Trained | None) -> dict[str, Volume]:
+def _inputs(settings: PredictionSettings, trained: TrainedNetwork, lsds: TrainedNetwork | None) -> dict[str, Volume]:
     """What is read, raw first."""
     inputs = {}
     names = [source.name for source in trained.network.inputs]
     if "raw" in names or lsds:
         inputs["raw"] = _open_raw(settings)
-    if "lsds" in names and not lsds:
-        inputs["lsds"] = open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset)
+    if LSDS in names and not lsds:
+        inputs[LSDS] = open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset)
         if "raw" in inputs or settings.raw_file is not None:
-            check_made_of(inputs["lsds"], inputs.get("raw") or _open_raw(settings))
+            check_made_of(inputs[LSDS], inputs.get("raw") or _open_raw(settings))
     for volume in inputs.values():
         arrays.check_voxel_size(volume, trained.voxel_size, f"that {trained.checkpoint.path.name} was trained on")
     return inputs
@@ -208,21 +220,16 @@ def _open_raw(settings: PredictionSettings) -> Volume:
 
 
 def _with_raw(settings: PredictionSettings) -> PredictionSettings:
-    """``settings`` with what 01_data fetched, where no volume is named, and with its dataset, where none is."""
-    name = Path(settings.setup).parent.name
-    if settings.raw_file is not None and Path(settings.raw_file).name != FETCHED_RAW.get(name):
+    """``settings`` with the volume that the dataset says, where none is named, and with its dataset, where that is not named."""
+    facts = find_dataset(settings.setup)
+    if facts is None or facts.predicted is None:
         return settings
-    dataset = settings.raw_dataset or FETCHED_RAW_DATASETS.get(name)
-    return dataclasses.replace(settings, raw_file=settings.raw_file or fetched_raw(settings.setup), raw_dataset=dataset)
-
-
-def fetched_raw(setup: str | Path) -> str | None:
-    """What is predicted if nothing is named: the volume of the setup's dataset that 01_data fetches first, if it is there."""
-    dataset = Path(setup).parent.name
-    if dataset not in FETCHED_RAW:
-        return None
-    path = training_directory(setup, dataset) / FETCHED_RAW[dataset]
-    return str(path) if path.exists() else None
+    if settings.raw_file is not None and Path(settings.raw_file).name != Path(facts.predicted).name:
+        return settings
+    usual = facts.directory / facts.predicted
+    raw_file = settings.raw_file or (str(usual) if usual.exists() else None)
+    dataset = settings.raw_dataset or facts.predicted_raw or (facts.raw if facts.raw != RAW else None)
+    return dataclasses.replace(settings, raw_file=raw_file, raw_dataset=dataset)
 
 
 def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: list[Shape]) -> Box:
@@ -232,8 +239,8 @@ def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: lis
         return arrays.to_box(grid, offset, shape)
     if offset is not None or shape is not None:
         raise UserError(f"the ROI has no {'shape' if shape is None else 'offset'}. Give both its offset and its shape, or none")
-    if "lsds" in inputs:
-        return arrays.overlap(grid, inputs["lsds"])[0]  # as published: zeros around the LSDs are their context
+    if LSDS in inputs:
+        return arrays.overlap(grid, inputs[LSDS])[0]  # as published: zeros around the LSDs are their context
     if not settings.shrink:
         return grid.box
     total = grid.box.grow([-m for m in _sum(*margins)])
@@ -245,9 +252,13 @@ def _total(settings: PredictionSettings, inputs: dict[str, Volume], margins: lis
     return total
 
 
-def _last_pass(settings: PredictionSettings, trained: Trained, grid: Volume, total: Box) -> tuple[Pass, Shape]:
+def _last_pass(settings: PredictionSettings, trained: TrainedNetwork, grid: Volume, total: Box) -> tuple[Pass, Shape]:
     """The pass of the network whose outputs are written, and what each of its blocks writes."""
     network, given = trained.network, trained.input_shape
+    tiling = find_tiling(settings, trained, grid.voxel_size, total.begin, _in_world(grid, Box((0, 0, 0), (0, 0, 0))))
+    if tiling is not None:
+        channels = sum(head.predicted_channels for head in network.heads)
+        return Pass(trained, given, tiling=tiling), tiling.block_shape(total.shape, channels)
     if not settings.seamless:
         one = Pass(trained, _smaller(given, network.input_shape_for(total.shape)))
         return one, one.output_shape
@@ -256,7 +267,7 @@ def _last_pass(settings: PredictionSettings, trained: Trained, grid: Volume, tot
     return one, seamless_shape(network, one.input_shape, lead)
 
 
-def _first_pass(settings: PredictionSettings, lsds: Trained, grid: Volume, read: Box) -> Pass:
+def _first_pass(settings: PredictionSettings, lsds: TrainedNetwork, grid: Volume, read: Box) -> Pass:
     """The pass that makes LSDs for blocks of the last one, of which the first reads ``read``."""
     lead = lead_of(lsds.network, _in_world(grid, read)) if settings.seamless else (0, 0, 0)
     return Pass(lsds, lsds.network.input_shape_for(_sum(read.shape, lead)), lead)

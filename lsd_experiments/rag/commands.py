@@ -40,12 +40,12 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from lsd_experiments.blockwise.states import container_id
+    from lsd_experiments.pipeline.running import locked
     from lsd_experiments.pipeline.settings import load_pipeline
-    from lsd_experiments.pipeline.stages import locked
     from lsd_experiments.rag import open_store
     from lsd_experiments.rag.nodes import NODES
     from lsd_experiments.rag.parquet import import_graph, read_provenances
+    from lsd_experiments.stages.states import container_id
 
     config = load_pipeline(options.config)
     read_provenances(options.directory)  # before there is a database

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from lsd_experiments.pauses import growing_pause
 from lsd_experiments.rag.address import Address, hide
 from lsd_experiments.rag.refusals import first_line, is_outage, is_starting, refusal
 
@@ -52,7 +53,7 @@ class Session:
         """
         import psycopg2
 
-        began, pause = None, PAUSES[0]
+        began, tries = None, 0
         while True:
             try:
                 result = self._attempt(work)
@@ -60,7 +61,8 @@ class Session:
                 if not self._is_away(error):
                     raise self._refusal(error) from None
                 self.close()
-                now = time.monotonic()
+                now, tries = time.monotonic(), tries + 1
+                pause = growing_pause(tries, *PAUSES)
                 if began is None:
                     began = now
                     logger.warning("%s does not answer (%s); waiting for it", self._address.name,
@@ -68,7 +70,6 @@ class Session:
                 if now - began + pause > self._retry:
                     raise self._refusal(error, self._retry) from None
                 time.sleep(pause)
-                pause = min(2 * pause, PAUSES[1])
             else:
                 if began is not None:
                     logger.info("%s answers again after %.0f s", self._address.name, time.monotonic() - began)

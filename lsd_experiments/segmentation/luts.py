@@ -8,10 +8,7 @@ memory-mapped, and their ids ascend.
 
 import logging
 import os
-import time
 import zipfile
-import zlib
-from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,13 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments import npz
-from lsd_experiments.arrays.written import FRESH
 from lsd_experiments.errors import UserError
 from lsd_experiments.segmentation.tables import ARRAY, Column, Layout, find_table, map_table, write_table
 
 logger = logging.getLogger(__name__)
 
-PART = 2**20  # bytes that are read at a time
 LISTED = 6  # thresholds named in an error, at most
 
 
@@ -106,23 +101,6 @@ def make_mappable(path: Path) -> None:
     if layout is None or not layout.ascends:
         write_lut(path, read_lut(path))
         logger.info("%s: written anew, uncompressed and sorted, so that workers can map it", path)
-
-
-def table_state(path: Path) -> list[int]:
-    """What tells the file ``path`` from others: CRC-32 of its bytes, its size, and when it changed (ns since 1970)."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        crc = 0
-        while part := file.read(PART):
-            crc = zlib.crc32(part, crc)
-        stat = os.fstat(file.fileno())
-    return [crc, stat.st_size, 0 if stat.st_ctime_ns > time.time_ns() - FRESH else stat.st_ctime_ns]
-
-
-def same_table(path: Path, known: Sequence[int]) -> bool:
-    """Whether ``path`` is what :func:`table_state` said ``known`` of, then or of a copy; it is read only if its time differs."""
-    stat = path.stat()
-    return stat.st_size == known[1] and (stat.st_ctime_ns == known[2] or table_state(path)[0] == known[0])
 
 
 def _layout(path: Path) -> Layout | None:

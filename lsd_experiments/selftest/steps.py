@@ -1,7 +1,7 @@
 """What the self-test runs, as users do. In its directory there are then::
 
     volume.zarr         raw, labels and their mask
-    synthetic/mtlsd/    a copy of the setup's scripts, with the checkpoint
+    synthetic/mtlsd/    a copy of the setup's scripts, with the checkpoint; beside it dataset.toml
     pipeline.toml       what 03_predict/run.py is to do
     prediction.zarr     affinities, LSDs, fragments and segmentation of all of the volume
     prediction.db       the region graph
@@ -93,6 +93,8 @@ STEPS = (
 def prepare(work: Path) -> None:
     """Copy the setup's scripts, since it is written to and may be read-only where it is, and write the configuration."""
     (work / SETUP).mkdir(parents=True)
-    for script in (ROOT / "02_train" / SETUP).glob("*.py"):
+    experiment = ROOT / "02_train" / SETUP
+    for script in experiment.glob("*.py"):
         shutil.copyfile(script, work / SETUP / script.name)
+    shutil.copyfile(experiment.parent / "dataset.toml", (work / SETUP).parent / "dataset.toml")
     (work / "pipeline.toml").write_text(CONFIG)

@@ -1,34 +1,30 @@
-"""The node that gives an auto-context network in training the LSDs of the frozen first one."""
-
-from typing import TYPE_CHECKING
+"""The node that gives the second network of auto-context, in training, what the frozen first one predicts."""
 
 import gunpowder as gp
 import numpy as np
 
-from lsd_experiments.networks.network import Shape
+from lsd_experiments.networks.protocols import Model
+from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.autocontext import predict_lsds
-from lsd_experiments.prediction.loading import Trained
-from lsd_experiments.training.keys import PREDICTED_LSDS, RAW
-
-if TYPE_CHECKING:
-    import keras
+from lsd_experiments.prediction.loading import TrainedNetwork
+from lsd_experiments.training.keys import FIRST_PREDICTION, RAW
 
 
-class PredictLsds(gp.BatchFilter):
-    """Adds PREDICTED_LSDS [b, 10, z, y, x] in [0, 1], in the middle of RAW [b, z, y, x] in [-1, 1].
+class PredictFirst(gp.BatchFilter):
+    """Adds FIRST_PREDICTION [b, c, z, y, x] in [0, 1], in the middle of RAW [b, z, y, x] in [-1, 1].
 
     The model is built with the first batch, when a PreCache above has forked its workers.
     """
 
-    def __init__(self, lsds: Trained, raw_shape: Shape, precision: str) -> None:
-        self.lsds, self.raw_shape, self.precision = lsds, raw_shape, precision
-        self.model: keras.Model | None = None
+    def __init__(self, first: TrainedNetwork, raw_shape: Shape, precision: str) -> None:
+        self.first, self.raw_shape, self.precision = first, raw_shape, precision
+        self.model: Model | None = None
 
     def setup(self) -> None:
-        """Announce the LSDs, wherever there is raw around them."""
+        """Announce the prediction, wherever there is raw around them."""
         spec = self.spec[RAW].copy()
         spec.dtype = np.float32
-        self.provides(PREDICTED_LSDS, spec)
+        self.provides(FIRST_PREDICTION, spec)
 
     def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
         """Raw is asked for by the loop, with the context of both networks."""
@@ -39,12 +35,12 @@ class PredictLsds(gp.BatchFilter):
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
         """Predict each sample."""
         if self.model is None:
-            self.model = self.lsds.model(self.raw_shape, self.precision)
+            self.model = self.first.model(self.raw_shape, self.precision)
         raw = batch[RAW]
         predicted = np.stack([predict_lsds(self.model, sample) for sample in raw.data])
         unit = raw.spec.voxel_size
-        whole = self.spec[PREDICTED_LSDS].copy()
-        whole.roi = raw.spec.roi.grow(*[-(gp.Coordinate(self.lsds.network.context) / 2 * unit)] * 2)
+        whole = self.spec[FIRST_PREDICTION].copy()
+        whole.roi = raw.spec.roi.grow(*[-(gp.Coordinate(self.first.network.context) / 2 * unit)] * 2)
         outputs = gp.Batch()
-        outputs[PREDICTED_LSDS] = gp.Array(predicted, whole).crop(request[PREDICTED_LSDS].roi)
+        outputs[FIRST_PREDICTION] = gp.Array(predicted, whole).crop(request[FIRST_PREDICTION].roi)
         return outputs

@@ -5,14 +5,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.advice import exclude_command, mask_command
 from lsd_experiments.arrays.labels import Command
 from lsd_experiments.datasets import Dataset
-from lsd_experiments.datasets.fetched import training_directory
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_axes, check_raw, say_outside
 from lsd_experiments.geometry import Voxels, to_voxels
@@ -45,24 +43,18 @@ class Sample:
         return [mask for mask in (self.labels_mask, self.unlabeled_mask) if mask is not None]
 
 
-def find_samples(dataset: Dataset, containers: Sequence[str], directory: str | Path) -> list[Sample]:
-    """The training volumes in ``containers``, all drawn alike, or those that ``01_data`` fetched, as often as published.
-
-    ``directory``: of the setup, in ``02_train/<dataset>``.
+def find_samples(dataset: Dataset, containers: Sequence[str]) -> list[Sample]:
+    """The training volumes in ``containers``, all drawn alike, or the dataset's own, as often as it says.
 
     :raises UserError: if there is none, or one cannot be trained on.
     """
     if containers:
         return [open_sample(dataset, container) for container in containers]
-    fetched = training_directory(directory, dataset.name)
-    found = [
-        (path, probability)
-        for name, probability in zip(dataset.volumes, dataset.probabilities or [1.0] * len(dataset.volumes), strict=True)
-        for path in sorted(fetched.glob(name))
-    ]
+    found = dataset.training_volumes()
     if not found:
         raise UserError(
-            f"{fetched}: no training volumes ({', '.join(dataset.volumes)}). Run 01_data/fetch_data.py, or name some with --data"
+            f"{dataset.directory}: no training volumes ({', '.join(dataset.volumes)}). Run 01_data/fetch_data.py, or name some "
+            "with --data"
         )
     return [open_sample(dataset, str(path), probability) for path, probability in found]
 

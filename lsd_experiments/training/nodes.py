@@ -1,6 +1,7 @@
 """The end of the training pipeline: the step, and snapshots of what went into it and came out."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,36 +10,39 @@ import gunpowder as gp
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.datasets.dataset import BY_NUMBER
 from lsd_experiments.networks import Network
-from lsd_experiments.training.keys import PREDICTED_LSDS, RAW, head_keys
+from lsd_experiments.targets import Loss
+from lsd_experiments.training.experiment import RAW_INPUT, Experiment
+from lsd_experiments.training.keys import FIRST_PREDICTION, RAW, channels_first, head_keys
 from lsd_experiments.training.snapshots import write_snapshot
 
 if TYPE_CHECKING:
-    from lsd_experiments.training.trainer import Trainer
+    from lsd_experiments.training.trainable import TrainableModel
 
-Observer = Callable[[int, Mapping[str, NDArray[Any]]], None]
-INPUTS = {"raw": RAW, "lsds": PREDICTED_LSDS}  # the arrays that networks take, by the names of their inputs
+Arrays = Mapping[str, NDArray[Any]]
+Observer = Callable[[int, Arrays], None]
+logger = logging.getLogger(__name__)
 
 
-class Train(gp.BatchFilter):
+class TrainingStep(gp.BatchFilter):
     """One step for each batch that passes; predictions and gradients, of before the step, where they are asked for.
 
-    ``start`` is called with the first batch: a PreCache above has forked its workers by then, which would not survive a
-    TensorFlow that has run before, and need none.
+    ``start`` is called with the first batch, and the losses of its phase: a PreCache above has forked its workers by then, which
+    would not survive a TensorFlow that has run before, and need none. ``iteration``: of the last batch before this run.
     """
 
-    def __init__(self, start: Callable[[], "Trainer"], heads: tuple[str, ...], loss_divisor: str = BY_NUMBER) -> None:
-        self.start = start
-        self.heads = heads
-        self.loss_divisor = loss_divisor
-        self.trainer: Trainer | None = None
+    def __init__(
+        self, experiment: Experiment, start: "Callable[[dict[str, Loss]], TrainableModel]", iteration: int = 0
+    ) -> None:
+        self.experiment, self.start, self.iteration = experiment, start, iteration
+        self.losses: dict[str, Loss] = {}
+        self.model: TrainableModel | None = None
         self.logs: dict[str, float] = {}
 
     def setup(self) -> None:
         """Announce predictions and gradients."""
-        for name in self.heads:
-            keys = head_keys(name)
+        for target in self.experiment.targets:
+            keys = head_keys(target.name)
             spec = self.spec[keys.target].copy()
             spec.dtype = np.float32
             self.provides(keys.prediction, spec)
@@ -48,47 +52,44 @@ class Train(gp.BatchFilter):
         """Ask for nothing more: the loop asks for inputs, targets and weights."""
 
     def process(self, batch: gp.Batch, request: gp.BatchRequest) -> gp.Batch:
-        """Train on ``batch``."""
-        if self.trainer is None:
-            self.trainer = self.start()
-        inputs = _inputs(batch, self.trainer.network)
-        targets = {name: channels_first(batch[head_keys(name).target]) for name in self.heads}
-        weights = {name: self.weights(batch, name) for name in self.heads}
+        """Train on ``batch``, with the losses of its phase."""
+        targets = self.experiment.targets
+        model = self._model_in_phase()
+        inputs = _inputs(batch, model.network)
+        truth = {target.name: channels_first(batch[head_keys(target.name).target]) for target in targets}
+        knowledge = {target.name: self.losses[target.name].knowledge(target, batch) for target in targets}
         outputs = gp.Batch()
-        if any(head_keys(name).prediction in request for name in self.heads):
-            self._add_predictions(outputs, batch, self.trainer.predict(inputs), targets, weights)
-        self.logs = self.trainer.step(inputs, targets, weights)
+        if any(head_keys(target.name).prediction in request for target in targets):
+            self._add_predictions(outputs, batch, model.predict(inputs), truth, knowledge)
+        logs = model.step(inputs, truth, knowledge)
+        labels = {f"{target.name}_loss": self.losses[target.name].label(target) for target in targets}
+        self.logs = {labels.get(name, name): value for name, value in logs.items()}
         outputs.loss = self.logs["loss"]
+        self.iteration += 1
         return outputs
 
-    def weights(self, batch: gp.Batch, name: str) -> NDArray[Any]:
-        """What the loss of a head is told beside its target, [b, c, z, y, x]."""
-        return channels_first(batch[head_keys(name).weights])
-
-    def gradient(
-        self, name: str, prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any]
-    ) -> NDArray[np.float32]:
-        """The gradient of the loss of a head by the prediction."""
-        return gradient(prediction, target, weights, self.loss_divisor)
+    def _model_in_phase(self) -> "TrainableModel":
+        """The model, built if need be, with the losses of the next step."""
+        losses = self.experiment.losses(self.iteration)
+        if self.model is None:
+            self.model = self.start(losses)
+        elif losses != self.losses:
+            logger.info("from iteration %d on, losses are %s", self.iteration + 1, losses)
+            self.model.use_losses(self.experiment.in_keras(losses))
+        self.losses = losses
+        return self.model
 
     def _add_predictions(
-        self,
-        outputs: gp.Batch,
-        batch: gp.Batch,
-        predictions: Mapping[str, NDArray[Any]],
-        targets: Mapping[str, NDArray[Any]],
-        weights: Mapping[str, NDArray[Any]],
+        self, outputs: gp.Batch, batch: gp.Batch, predictions: Arrays, truth: Arrays, knowledge: Arrays
     ) -> None:
-        for name in self.heads:
-            keys = head_keys(name)
-            values = {
-                keys.prediction: predictions[name],
-                keys.gradient: self.gradient(name, predictions[name], targets[name], weights[name]),
-            }
-            for key, value in values.items():
+        for target in self.experiment.targets:
+            keys, name = head_keys(target.name), target.name
+            gradient = self.losses[name].gradient(target, predictions[name], truth[name], knowledge[name])
+            for key, value in ((keys.prediction, predictions[name]), (keys.gradient, gradient)):
                 spec = self.spec[key].copy()
                 spec.roi = batch[keys.target].spec.roi.copy()
                 outputs[key] = gp.Array(value, spec)
+
 
 
 class Snapshot(gp.BatchFilter):
@@ -147,25 +148,9 @@ class Snapshot(gp.BatchFilter):
         return tuple(int(v) * size for v, size in zip(voxels, self.voxel_size, strict=True))
 
 
-def gradient(
-    prediction: NDArray[Any], target: NDArray[Any], weights: NDArray[Any], divisor: str = BY_NUMBER
-) -> NDArray[np.float32]:
-    """The gradient of a head's loss (see :mod:`lsd_experiments.training.trainer`) by the prediction; all are [b, c, z, y, x]."""
-    of_sample = (1, 2, 3, 4)
-    divisors = (weights != 0 if divisor == BY_NUMBER else weights).sum(axis=of_sample, keepdims=True) * len(weights)
-    scale = 2 * weights / np.where(divisors > 0, divisors, 1)
-    values: NDArray[np.float32] = (scale * (prediction - target)).astype(np.float32)
-    return values
-
-
 def _inputs(batch: gp.Batch, network: Network) -> dict[str, NDArray[Any]]:
-    """The network's inputs; raw that reaches further, since LSDs were made of it, is cropped to them."""
-    arrays = {source.name: batch[INPUTS[source.name]] for source in network.inputs}
+    """The network's inputs; raw that reaches further, since the first network saw it, is cropped to them."""
+    keys = {source.name: RAW if source.name == RAW_INPUT else FIRST_PREDICTION for source in network.inputs}
+    arrays = {name: batch[key] for name, key in keys.items()}
     roi = min((array.spec.roi for array in arrays.values()), key=lambda roi: roi.size)
     return {name: channels_first(array.crop(roi)) for name, array in arrays.items()}
-
-
-def channels_first(array: gp.Array) -> NDArray[Any]:
-    """The array's values, a stack of samples with or without a channel axis, as [b, c, z, y, x]."""
-    values: NDArray[Any] = array.data
-    return values[:, None] if values.ndim == 4 else values

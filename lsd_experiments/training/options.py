@@ -15,7 +15,7 @@ from lsd_experiments.networks.network import Network, Shape
 from lsd_experiments.raw_range import Setting
 
 if TYPE_CHECKING:
-    from lsd_experiments.datasets import Dataset
+    from lsd_experiments.training.experiment import Experiment
 
 PUBLISHED_WORKERS = 10
 PRECISIONS = ("float32", "bfloat16")  # of prediction
@@ -63,11 +63,9 @@ class TrainingOptions:
         )
 
 
-def parser(
-    description: str | None, dataset: "Dataset", auto_context: bool = False, malis_from: int | None = None
-) -> argparse.ArgumentParser:
-    """The command line of ``train.py``; ``auto_context``: of a network that takes LSDs; ``malis_from``: with a MALIS phase."""
-    save, snapshot, rate = dataset.save_every, dataset.snapshot_every, dataset.learning_rate
+def parser(description: str | None, experiment: "Experiment") -> argparse.ArgumentParser:
+    """The command line of the ``train.py`` of ``experiment``."""
+    save, snapshot, rate = experiment.save_every, experiment.snapshot_every, experiment.optimizer.learning_rate
     parser = cli.parser(description)
     add = parser.add_argument
     add(
@@ -106,10 +104,10 @@ def parser(
     add("--input-shape", type=positive, nargs=3, metavar=("Z", "Y", "X"), help="voxels, instead of mknet.py's")
     text = "make targets as published: docs/differences.md (default: as before, else corrected)"
     add("--parity", action=argparse.BooleanOptionalAction, help=text)
-    if auto_context:
+    if experiment.first_network is not None:
         add("--lsds-setup", metavar="DIRECTORY", help="of the trained network that makes the LSDs (default: ../lsd)")
         add("--lsds-checkpoint", type=positive, metavar="N", help="its checkpoint's iteration (default: the newest)")
-    if malis_from is not None:
+    if (malis_from := experiment.malis_from) is not None:
         text = f"the last iteration of the weighted squared error; MALIS comes after it (default: {malis_from}, or as before)"
         add("--malis-from", type=not_negative, metavar="N", help=text)
     return parser

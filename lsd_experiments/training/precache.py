@@ -7,6 +7,7 @@ With n workers, worker k makes every n-th batch from the k-th on, and sends them
 """
 
 import itertools
+import logging
 import multiprocessing
 import os
 import queue
@@ -23,6 +24,7 @@ import numpy as np
 from lsd_experiments.blockwise.spec import end_with_parent
 from lsd_experiments.sources import cause_of
 
+logger = logging.getLogger(__name__)
 Make = Callable[[int], gp.Batch]  # the batch of a number
 
 
@@ -37,14 +39,12 @@ class PreCache(gp.BatchFilter):
     throughout, batches come in order, and no worker outlives this process, however it ends. What goes wrong in a worker is
     reduced to its cause.
 
-    ``first``: the number of the first batch; ``ahead``: how many batches each worker keeps. ``prepare_workers`` is called
-    before the first worker is forked.
+    ``first``: the number of the first batch; ``ahead``: how many batches each worker keeps.
     """
 
-    def __init__(self, seed: int, first: int, num_workers: int, ahead: int, prepare_workers: Callable[[], None]) -> None:
+    def __init__(self, seed: int, first: int, num_workers: int, ahead: int) -> None:
         self.seed, self.first, self.numbers = seed, first, itertools.count(first)
         self.num_workers, self.ahead = num_workers, ahead
-        self.prepare_workers = prepare_workers
         self.workers: list[tuple[ForkProcess, Connection]] = []
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
@@ -61,10 +61,11 @@ class PreCache(gp.BatchFilter):
             connection.close()
         for process, _ in self.workers:
             process.join()
+        if self.workers:
+            logger.info("%d worker processes ended", len(self.workers))
         self.workers.clear()
 
     def _start_workers(self, request: gp.BatchRequest) -> None:
-        self.prepare_workers()
         context = multiprocessing.get_context("fork")  # workers have the pipeline, and all that is imported
         make = partial(self._make, request.copy())
         for number in range(self.first, self.first + self.num_workers):
@@ -75,6 +76,7 @@ class PreCache(gp.BatchFilter):
             process.start()
             sender.close()  # so that the pipe ends with the worker
             self.workers.append((process, receiver))
+        logger.info("%d worker processes begin", self.num_workers)
 
     def _receive(self, number: int) -> gp.Batch:
         _, connection = self.workers[(number - self.first) % self.num_workers]
@@ -103,18 +105,18 @@ def _work(parent: int, make: Make, sender: Connection, first: int, step: int, ah
     end_with_parent()
     if os.getppid() != parent:
         return
-    made: queue.Queue[gp.Batch | Exception] = queue.Queue(ahead)
-    threading.Thread(target=_send, args=(made, sender), daemon=True).start()
+    batches: queue.Queue[gp.Batch | Exception] = queue.Queue(ahead)
+    threading.Thread(target=_send, args=(batches, sender), daemon=True).start()
     for number in itertools.count(first, step):
         try:
-            made.put(make(number))
+            batches.put(make(number))
         except Exception as error:
-            made.put(error)
+            batches.put(error)
 
 
-def _send(made: "queue.Queue[gp.Batch | Exception]", sender: Connection) -> None:
+def _send(batches: "queue.Queue[gp.Batch | Exception]", sender: Connection) -> None:
     try:
         while True:
-            sender.send(made.get())
+            sender.send(batches.get())
     finally:
         os._exit(1)  # a worker that cannot send is of no use

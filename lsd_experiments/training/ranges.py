@@ -12,9 +12,10 @@ from lsd_experiments import intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.advice import convert_command
 from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE, Range
-from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.raw_range import Setting
 from lsd_experiments.training.data import Sample
 
@@ -23,11 +24,16 @@ FAINT = 1 / 4  # of the joint range: a volume that fills less is named
 
 
 def scaled_samples(
-    samples: Sequence[Sample], asked: Setting | None, checkpoint: Checkpoint | None, lsds: Trained | None
+    samples: Sequence[Sample],
+    asked: Setting | None,
+    checkpoint: Checkpoint | None,
+    lsds: TrainedNetwork | None,
+    usual: Setting | None = None,
 ) -> tuple[list[Sample], dict[str, Any], str | None]:
     """``samples`` with their ranges, the note for the checkpoints, and a line that says the ranges, if that is worth one.
 
-    If ``asked`` is None, the ranges are those of the ``checkpoint`` that goes on, or of the network that makes the LSDs.
+    If ``asked`` is None, the ranges are those of the ``checkpoint`` that goes on, or of the network that makes the LSDs; where
+    there is neither, what ``usual`` says of the dataset.
 
     :raises UserError: if raw is of one value, or ``asked`` is another range than that of the network that makes the LSDs
     """
@@ -37,7 +43,7 @@ def scaled_samples(
     said = []
     for kind, volumes in _by_kind([sample.raw for sample in samples]).items():
         data = _held(volumes, asked)
-        found, why = _range(volumes, data, asked, before)
+        found, why = _range(volumes, data, asked, before, usual)
         _check_lsds(volumes[0], found, asked, lsds)
         ranges[kind], held[kind] = found, data
         if why:
@@ -69,11 +75,16 @@ def _held(volumes: Sequence[Volume], asked: Setting | None) -> Range:
     return low, high
 
 
-def _range(volumes: Sequence[Volume], data: Range, asked: Setting | None, before: Checkpoint | None) -> tuple[Range, str]:
+def _range(
+    volumes: Sequence[Volume], data: Range, asked: Setting | None, before: Checkpoint | TorchCheckpoint | None,
+    usual: Setting | None
+) -> tuple[Range, str]:
     """The range of volumes of one type, and in words where it comes from; nothing of uint8's own, which nobody doubts."""
     dtype = volumes[0].dtype
     if asked is not None:
         return intensity.by_setting(volumes, asked), "as --raw-range says"
+    if usual is not None and before is None:
+        return intensity.by_setting(volumes, usual), "as dataset.toml says"
     note = before.record.get(NOTE) if before else None
     noted = intensity.noted_range(note, dtype)
     own = noted is None and dtype == "uint8"
@@ -87,7 +98,7 @@ def _range(volumes: Sequence[Volume], data: Range, asked: Setting | None, before
     return data, f"which is what {many} (--raw-range sets it)"
 
 
-def _check_lsds(raw: Volume, found: Range, asked: Setting | None, lsds: Trained | None) -> None:
+def _check_lsds(raw: Volume, found: Range, asked: Setting | None, lsds: TrainedNetwork | None) -> None:
     """Both networks get the same raw."""
     if lsds is None or asked is None:
         return

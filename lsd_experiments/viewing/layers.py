@@ -1,7 +1,7 @@
 """Which layers show a volume, by what kind of volume it is.
 
-Affinities and LSDs are [c, z, y, x], red, green and blue being channels 0, 1, 2 (z, y, x). Of the ten LSD channels, 3
-to 5 (variances), 6 to 8 (correlations) and 9 (size) have hidden layers of their own.
+What a network predicts, or is trained towards, is [c, z, y, x]; each target says which channels are red, green and blue. Of
+several layers, such as those of LSDs, only the first one is visible.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments import targets
 from lsd_experiments.arrays import Volume, check_ids, check_labels, has_dataset, open_volume
 from lsd_experiments.geometry import Box
 from lsd_experiments.viewing import shaders
@@ -22,15 +23,12 @@ SAMPLE = 64  # voxels along each axis, from the volume's centre, whose range set
 # Of labels, by their name: the masks in the same group, as create_masks.py and those of XPRESS write them.
 MASKS = {"neuron_ids": ("labels_mask", "unlabeled_mask"),
          "training_gt_labels": ("training_gt_labels_mask", "training_gt_unlabeled_mask")}
-LSD_LAYERS = {"offset": (0, 1, 2), "variance": (3, 4, 5), "correlation": (6, 7, 8), "size": (9,)}
 
 
 class Kind(Enum):
-    """What a volume shows."""
+    """What a volume shows that is of no target."""
 
     RAW = "raw"
-    AFFS = "affs"
-    LSDS = "lsds"
     LABELS = "labels"
     MASK = "mask"
 
@@ -45,7 +43,7 @@ class View:
 
     name: str
     volume: Volume
-    kind: Kind | None = None
+    kind: Kind | targets.Kind | None = None
     visible: bool = True
     masks: tuple[Volume, ...] = ()
 
@@ -92,22 +90,18 @@ def layers(view: View | SkeletonView) -> Iterator[tuple[str, Any, bool]]:
         yield view.name, neuroglancer.ImageLayer(source=source, shader=shaders.MASK, opacity=1.0), view.visible
     elif kind is Kind.RAW:
         yield view.name, _image(source, shaders.GREY, view.volume), view.visible
-    elif kind is Kind.AFFS:
-        shader = shaders.rgb(tuple(range(min(3, view.volume.channels or 1))))
-        yield view.name, _image(source, shader, view.volume), view.visible
     else:
-        yield from _lsd_layers(view, source)
+        yield from _target_layers(view, source, kind)
 
 
-def guess_kind(volume: Volume) -> Kind:
+def guess_kind(volume: Volume) -> Kind | targets.Kind:
     """The kind by the dataset's name, or else by channels and type."""
     name = volume.dataset.rsplit("/", 1)[-1] or "raw"
     if name in ("s0", "0"):
         name = volume.dataset.rsplit("/", 2)[-2]
-    if ("embedding" in name or "lsd" in name) and volume.channels == 10:
-        return Kind.LSDS
-    if volume.channels is not None and volume.channels > 1:
-        return Kind.AFFS
+    for target in targets.KNOWN:
+        if target.is_shown_by(name, volume.channels):
+            return target
     if "mask" in name:
         return Kind.MASK
     if "raw" in name or volume.channels is not None or volume.dtype.kind not in "iu":
@@ -117,11 +111,14 @@ def guess_kind(volume: Volume) -> Kind:
     return Kind.LABELS if is_named_so or is_wide else Kind.RAW
 
 
-def _lsd_layers(view: View, source: Any) -> Iterator[tuple[str, Any, bool]]:
-    for name, channels in LSD_LAYERS.items():
-        if max(channels) < (view.volume.channels or 0):
-            shader = shaders.rgb(channels) if len(channels) > 1 else shaders.heat(channels[0])
-            yield f"{view.name} {name}", _image(source, shader, view.volume), view.visible and name == "offset"
+def _target_layers(view: View, source: Any, target: targets.Kind) -> Iterator[tuple[str, Any, bool]]:
+    visible = view.visible
+    for name, channels in target.views.items():
+        present = tuple(channel for channel in channels if channel < (view.volume.channels or 1))
+        if present:
+            shader = shaders.heat(present[0]) if len(channels) == 1 else shaders.rgb(present)
+            yield view.name + name, _image(source, shader, view.volume), visible
+            visible = False
 
 
 def _image(source: Any, shader: str, volume: Volume) -> Any:
@@ -152,7 +149,7 @@ def _centre(volume: Volume) -> NDArray[Any]:
     return volume.read(Box.of_shape((SAMPLE,) * 3, begin).intersect(volume.box))
 
 
-def _source(view: View, kind: Kind) -> Any:
+def _source(view: View, kind: Kind | targets.Kind) -> Any:
     """The data source; where the offset is not on the voxel grid, moved by what is left of it."""
     import neuroglancer
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from lsd_experiments import cli
 from lsd_experiments.arrays import list_datasets, open_volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.targets import KNOWN
 from lsd_experiments.viewing.layers import View, checked
 from lsd_experiments.viewing.server import add_server_options, serve
 
 logger = logging.getLogger(__name__)
 SHOWN_FIRST = ("volumes/raw", "volumes/labels/neuron_ids")
-PREDICTIONS = ("pred_affinities", "pred_embedding", "pred_lsds")  # the first that there is, is visible over raw
+# The first that there is, is visible over raw: affinities before LSDs.
+PREDICTIONS = [f"pred_{name}" for target in reversed(KNOWN) for name in ([target.snapshot_name] if target.snapshot_name else
+                                                                         target.published_names)]
 
 
 def main(description: str | None = None, directory: Path = Path()) -> None:

@@ -13,8 +13,8 @@ from lsd_experiments.arrays import has_dataset, list_datasets, open_volume
 from lsd_experiments.arrays.local import kind_of
 from lsd_experiments.arrays.opening import HDF5_SUFFIXES
 from lsd_experiments.checkpoints import SUFFIX
-from lsd_experiments.datasets.fetched import fetched_volumes
 from lsd_experiments.errors import UserError
+from lsd_experiments.fetching.fetched import fetched_volumes
 from lsd_experiments.skeletons import read_skeletons
 from lsd_experiments.viewing.layers import Kind, View, checked
 from lsd_experiments.viewing.options import Named, add_file_options, named_files

@@ -10,12 +10,14 @@ from pathlib import Path
 from lsd_experiments import cli
 from lsd_experiments.arrays import Volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.targets import KNOWN
 from lsd_experiments.viewing.layers import View, checked
 from lsd_experiments.viewing.server import add_server_options, serve
 
 # The layers' order, by the last part of their datasets' names; what fits none comes last.
-ORDER = (r"raw", r"(pred_)?aff.*", r"(pred_)?(lsds|embedding).*", r"fragments.*", r"seg.*", r"(neuron_ids|labels)", r".*mask")
-VISIBLE = (r"raw", r"seg.*", r"(neuron_ids|labels)")  # the newest of each; of the last two, only one
+PREDICTED = (rf"(pred_)?({target.named}).*" for target in reversed(KNOWN))
+ORDER = (r"raw", *PREDICTED, r"fragments.*", r"(seg.*|components)", r"(neuron_ids|labels)", r".*masks?")
+VISIBLE = (r"raw", r"(seg.*|components)", r"(neuron_ids|labels)")  # the newest of each; of the last two, only one
 
 logger = logging.getLogger(__name__)
 
@@ -88,12 +90,12 @@ def config_names(config: str | None) -> list[str]:
     """What the stages of a config read and made: raw, all of the output, and labels."""
     if config is None:
         return []
-    from lsd_experiments.pipeline.settings import load_pipeline
+    from lsd_experiments.pipeline.settings import load_any
 
-    settings = load_pipeline(config)
+    settings = load_any(config)
     names = [f"{settings.raw_file}:{settings.raw_dataset}"] if settings.raw_file else []
     names += [settings.out_file] if Path(settings.out_file).exists() else []
-    names += [":".join(place) for place in (settings.affs, settings.fragments_place) if place[0] != settings.out_file]
+    names += [":".join(place) for place in settings.places if place[0] != settings.out_file]
     if settings.evaluate is not None and settings.evaluate.labels_file is not None:
         names.append(f"{settings.evaluate.labels_file}:{settings.evaluate.labels_dataset}")
     return names

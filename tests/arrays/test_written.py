@@ -10,10 +10,10 @@ import pytest
 from lsd_experiments.arrays import add_volume, create_volume, fingerprints, open_volume
 from lsd_experiments.arrays.fingerprints import look
 from lsd_experiments.arrays.written import DAMAGED, OTHER, SOUND, written_chunks
-from lsd_experiments.blockwise.stage import describe_input
-from lsd_experiments.blockwise.states import changed_input
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
+from lsd_experiments.stages.inputs import describe_input
+from lsd_experiments.stages.states import changed_input
 
 SHAPE, CHUNKS = (7, 9, 8), (3, 4, 5)
 PLACE = ((40, 4, 4), (80, -8, 12))

@@ -12,7 +12,7 @@ import pytest
 
 from lsd_experiments.blockwise import BlocksFailedError, Workers, run_blockwise
 from lsd_experiments.blockwise.cluster import cancel, job_id, script, submit_command
-from lsd_experiments.blockwise.jobwait import is_over, pause
+from lsd_experiments.blockwise.job_wait import is_over, pause
 from lsd_experiments.blockwise.spec import TaskSpec
 from lsd_experiments.errors import UserError
 from tests.blockwise import slurm
@@ -99,6 +99,7 @@ def in_cluster(cluster, monkeypatch):
     assert not left
 
 
+@pytest.mark.cluster
 @needs_slurm
 def test_a_run_on_slurm_gives_the_same(make_task, in_cluster, tmp_path):
     task, array = make_task("nice", workers=Workers(**JOBS))
@@ -108,6 +109,7 @@ def test_a_run_on_slurm_gives_the_same(make_task, in_cluster, tmp_path):
     assert "job 1" in "".join(path.read_text() for path in (task.records / "logs" / "a_stage").glob("*.err"))
 
 
+@pytest.mark.cluster
 @needs_slurm
 def test_a_job_that_fails_at_start_stops_the_run(make_task, in_cluster):
     task, _ = make_task("broken_factory", workers=Workers(**JOBS, max_start_failures=1))
@@ -115,6 +117,7 @@ def test_a_job_that_fails_at_start_stops_the_run(make_task, in_cluster):
         run_blockwise(task)
 
 
+@pytest.mark.cluster
 @needs_slurm
 def test_what_sbatch_refuses_stops_the_run(make_task, in_cluster):
     task, _ = make_task("fill", workers=Workers(**JOBS, queue="none", max_start_failures=1))
@@ -122,6 +125,7 @@ def test_what_sbatch_refuses_stops_the_run(make_task, in_cluster):
         run_blockwise(task)
 
 
+@pytest.mark.cluster
 @needs_slurm
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_cancels_its_jobs(make_task, in_cluster, tmp_path, number, status):
@@ -137,6 +141,7 @@ def test_an_interrupted_run_cancels_its_jobs(make_task, in_cluster, tmp_path, nu
     wait_for(lambda: not any(alive(worker) for worker in workers))
 
 
+@pytest.mark.cluster
 @needs_slurm
 def test_killed_runs_leave_nothing_that_works(make_task, in_cluster, tmp_path, monkeypatch):
     """Everything here dies at once: workers elsewhere end by themselves, jobs that wait are cancelled by the next run."""
@@ -162,6 +167,7 @@ def test_killed_runs_leave_nothing_that_works(make_task, in_cluster, tmp_path, m
     assert not slurm.jobs(in_cluster)
 
 
+@pytest.mark.cluster
 @needs_slurm
 def test_jobs_end_with_a_run_that_is_killed(make_task, in_cluster, tmp_path):
     """Its server and its jobs see that; while it is there, its job lasts."""
@@ -177,6 +183,7 @@ def test_jobs_end_with_a_run_that_is_killed(make_task, in_cluster, tmp_path):
     wait_for(lambda: not slurm.jobs(in_cluster))
 
 
+@pytest.mark.cluster
 @needs_slurm
 def test_a_job_that_starts_after_its_run_ends_at_once(make_task, in_cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("LSD_LIFELINE", "127.0.0.1:1")  # nobody listens
@@ -188,6 +195,7 @@ def test_a_job_that_starts_after_its_run_ends_at_once(make_task, in_cluster, tmp
     assert "ConnectionError: no scheduler at 127.0.0.1:1" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.cluster
 @needs_slurm
 def test_a_job_that_is_stopped_is_cancelled_and_replaced(make_task, in_cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("LSD_WORKER_SILENCE", "3")

@@ -18,6 +18,8 @@ from tests.blockwise.running import alive, command, start, stuck, wait_for
 from tests.blockwise.test_launch import expected
 from tests.disks import small_disk
 
+pytestmark = pytest.mark.kills
+
 
 def test_workers_may_be_preempted_again_and_again(make_task, tmp_path):
     task, array = make_task("preempted", workers=Workers(num_workers=2, max_retries=20))

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from lsd_experiments.blockwise import BlocksFailedError, Workers, run_blockwise
-from lsd_experiments.blockwise.clock import Clock
+from lsd_experiments.blockwise.heartbeat import Clock
 from tests.blockwise.running import alive, program, wait_for
 from tests.blockwise.test_launch import expected, notes
+
+pytestmark = pytest.mark.kills
 
 AWAY = """
 import os, sys, time

@@ -13,7 +13,7 @@ from tests.blockwise.running import alive, command, start, stuck, wait_for
 from tests.blockwise.test_launch import expected, notes
 
 MISSING = hosts_module.missing()
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
 
 STRANGER = """
 import socket, sys

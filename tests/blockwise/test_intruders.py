@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from lsd_experiments.blockwise import Workers, run_blockwise
-from lsd_experiments.blockwise.clock import Clock
 from lsd_experiments.blockwise.dispatch import Dispatch
+from lsd_experiments.blockwise.heartbeat import Clock
 from lsd_experiments.blockwise.schedule import Schedule
 from tests.blockwise.running import command, start, stuck, wait_for
 from tests.blockwise.test_engine import spec_of

@@ -13,6 +13,8 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.locks import is_held, only_run
 from tests.blockwise.running import alive, command, start, wait_for
 
+pytestmark = pytest.mark.kills
+
 
 def server_of(pid):
     """The scheduler that the command ``pid`` has started, or None."""

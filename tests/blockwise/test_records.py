@@ -59,6 +59,8 @@ def test_last_words_are_the_last_of_this_worker(tmp_path):
     log = tmp_path / "worker_0.err"
     log.write_text("of another one\n")
     assert "said nothing" in last_words(str(log), log.stat().st_size)
+    log.write_text("of another one\n2026-01-01 10:00:00,000 INFO:lsd_experiments.blockwise.worker:a_stage: begins on host\n")
+    assert "said nothing" in last_words(str(log), len("of another one\n"))
     offset = log.stat().st_size
     log.write_text(log.read_text() + "x\n" * 10**5 + "the end\n")
     assert last_words(str(log), offset).endswith("    x\n    the end")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lsd_experiments.blockwise import BlocksFailedError, run_blockwise
-from lsd_experiments.blockwise.deaths import Crew
+from lsd_experiments.blockwise.restarts import Crew
 from lsd_experiments.blockwise.worker import pause
 from lsd_experiments.errors import UserError
 from tests.blockwise.test_launch import expected

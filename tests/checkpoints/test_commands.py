@@ -81,7 +81,7 @@ def test_the_same_for_our_own(tmp_path):
     network = Network(2, 3, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), 3)
     model = network.build(network.smallest_input_shape)
     path = save_checkpoint(model, tmp_path, network, 5, {"seed": 1, "voxel_size": [20, 9, 9]})
-    contents = inspect(tmp_path)
+    contents = inspect(tmp_path, SETUPS)
     assert (contents.format, contents.variants, contents.optimizer) == ("Keras", ("mtlsd", "mtlsd_malis"), None)
     assert contents.parameters == model.count_params()
     assert (contents.fmaps, contents.num_fmaps_out, contents.iteration) == ((2, 6), 3, 5)
@@ -125,6 +125,7 @@ def setup(tmp_path):
     """A copy of 02_train/fib25/baseline, with a volume of its voxel size."""
     directory = tmp_path / "02_train" / "fib25" / "baseline"
     shutil.copytree(SETUPS / "fib25" / "baseline", directory, ignore=shutil.ignore_patterns("[!mt]*"))
+    shutil.copy(SETUPS / "fib25" / "dataset.toml", directory.parent)
     random, volume = np.random.default_rng(0), tmp_path / "volume.zarr"
     for name, shape, offset, top in (("raw", (40, 44, 48), 0, 256), ("labels/neuron_ids", (16, 18, 20), 96, 5)):
         made = create_volume(volume, f"volumes/{name}", shape, (8, 8, 8), (offset,) * 3, np.uint8 if top == 256 else np.uint64)

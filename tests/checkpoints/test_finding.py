@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from lsd_experiments.prediction.loading import find_trained, sha256
 
 frameworks.import_keras()
 
+EXPERIMENTS = Path(__file__).parents[2] / "02_train"
 SMALL = {"fmaps": (2, 4), "factors": ((1, 2, 2),)}
 NETWORK = Network(2, 2, ((1, 2, 2),), (Head("affs", 3),))
 
@@ -89,11 +91,13 @@ def test_prediction_takes_the_voxel_size_of_the_dataset(make, save, tmp_path):
         setup = tmp_path / dataset / "baseline"
         make(directory=setup, **SMALL)
         networks.write(Network(3, 1, ((1, 2, 2),), NETWORK.heads), "config", NETWORK.smallest_input_shape, setup)
+        if dataset != "nobodys":
+            shutil.copy(EXPERIMENTS / dataset / "dataset.toml", setup.parent)
     trained = find_trained(tmp_path / "zebrafinch" / "baseline")
     assert trained.voxel_size == (20, 9, 9)
     assert trained.network == NETWORK  # the feature maps are the checkpoint's
     assert find_trained(tmp_path / "fib25" / "baseline").voxel_size == (8, 8, 8)
-    with pytest.raises(UserError, match=r"does not say which voxel size .* nobodys is no known dataset"):
+    with pytest.raises(UserError, match=r"does not say which voxel size .* no dataset.toml says it: .*nobodys"):
         _ = find_trained(tmp_path / "nobodys" / "baseline").voxel_size
     shutil.copy(save(400000), tmp_path / "nobodys" / "baseline")
     assert find_trained(tmp_path / "nobodys" / "baseline").voxel_size == (1, 2, 3)

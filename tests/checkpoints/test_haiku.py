@@ -2,6 +2,7 @@
 stand-ins, read as data, and equal to what JAX computes of them."""
 
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -10,8 +11,8 @@ import pytest
 
 from lsd_experiments import frameworks, networks
 from lsd_experiments.checkpoints import find_checkpoint, load_checkpoint
-from lsd_experiments.checkpoints.haiku import haiku_names, read_haiku
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.xpress.haiku import haiku_names, read_haiku
 from lsd_experiments.networks import Head, Network
 from tests.scripts import run_script
 
@@ -173,6 +174,7 @@ def test_the_command_imports_what_gives_the_published_networks_output(arrays, ma
     pytest.importorskip("jax")
     setup = tmp_path / "xpress" / "baseline"
     setup.mkdir(parents=True)
+    shutil.copy("02_train/xpress/dataset.toml", setup.parent)
     networks.write(NETWORK, "train_net", NETWORK.smallest_input_shape, setup)
     pickled = make_pickle(arrays)
     ran = run_script(COMMAND, setup, pickled)

@@ -1,8 +1,5 @@
 """The published code's checkpoints: its predictions on every backend, and its optimizer's state, step by step."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -12,6 +9,7 @@ from lsd_experiments.checkpoints.adam import steps_taken
 from lsd_experiments.checkpoints.bundle import open_bundle
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Network
+from tests.scripts import of_backend, run_script
 
 frameworks.import_keras()
 
@@ -41,12 +39,9 @@ for directory in sys.argv[1:]:
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_predictions_are_those_of_the_published_graph(published, backend, monkeypatch):
+def test_predictions_are_those_of_the_published_graph(published, backend):
     pytest.importorskip(backend)
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # JAX compiles for longer than it computes here
-    command = [sys.executable, "-c", PREDICT, *(str(published(name)) for name in NAMES)]
-    ran = subprocess.run(command, capture_output=True, text=True)
+    ran = run_script("-c", PREDICT, *(published(name) for name in NAMES), env=of_backend(backend), frameworks=True)
     assert ran.returncode == 0, ran.stderr
     lines = [line.split() for line in ran.stdout.splitlines()]
     assert [head for head, _ in lines] == ["affs", "lsds", "affs", "affs"]

@@ -10,6 +10,8 @@ from tests.container.conftest import ROOT, link
 from tests.fetching.conftest import FINCH, Bucket, bucket, server, tree  # noqa: F401  # fixtures
 from tests.test_documentation import Block, read_blocks
 
+pytestmark = pytest.mark.container
+
 PAGE = read_blocks(ROOT / "docs/containers.md")
 SECONDS = 300
 

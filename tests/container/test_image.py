@@ -14,6 +14,8 @@ import pytest
 from tests.container.conftest import ROOT, Run
 from tests.disks import small_disk
 
+pytestmark = pytest.mark.container
+
 COMPUTE = """
 import keras, matplotlib.pyplot
 import numpy as np

@@ -13,6 +13,8 @@ from tests.container.conftest import ROOT
 from tests.faults.comparing import compare_files
 from tests.faults.scene import make_scene, write_config
 
+pytestmark = pytest.mark.container
+
 WORKERS = """
 [workers]
 kind = "{kind}"

@@ -12,8 +12,8 @@ import zarr
 from lsd_experiments.arrays import check_labels, list_datasets, open_volume, read_ids
 from lsd_experiments.conversion import command
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.xpress import masks as xpress
 from lsd_experiments.fitting import check_raw
-from lsd_experiments.masks import xpress
 from lsd_experiments.training import ranges
 
 from .conftest import OFFSET, SHAPE, VOXEL_SIZE

@@ -18,8 +18,8 @@ from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import evaluate_skeletons
 from lsd_experiments.evaluation.skeleton_volumes import nodes_in
+from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline
-from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.skeletons import Skeletons, write_skeletons
 from tests.scripts import run_script
 

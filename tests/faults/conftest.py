@@ -3,7 +3,7 @@
 import pytest
 
 from tests import secrets
-from tests.faults.databases import KINDS, open_database
+from tests.faults.databases import open_database
 from tests.faults.running import Run
 from tests.faults.scene import make_scene, write_config
 from tests.rag.cluster import missing
@@ -17,7 +17,7 @@ def scene(tmp_path_factory):
     return directory
 
 
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.database)])
 def database(request):
     if request.param == "postgresql" and missing():
         pytest.skip(missing())

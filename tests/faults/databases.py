@@ -9,8 +9,6 @@ from pathlib import Path
 from tests.faults.comparing import Rows, read_graph
 from tests.rag import cluster
 
-KINDS = ("sqlite", "postgresql")
-
 
 class Sqlite:
     """A file in the directory of the run."""
@@ -46,7 +44,7 @@ class Postgresql:
 
 @contextmanager
 def open_database(kind: str) -> Iterator[Sqlite | Postgresql]:
-    """One of ``KINDS``; a server runs as long as this is open."""
+    """"sqlite" or "postgresql"; a server runs as long as this is open."""
     if kind == "sqlite":
         yield Sqlite()
         return

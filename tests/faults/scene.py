@@ -8,11 +8,11 @@ Blocks: predict 3 x 2 x 2 = 12, of 8 x 32 x 30 voxels; the others 5 x 4 x 2 = 40
 predicted ones, and some reach over the end.
 """
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from tests.scripts import run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (24, 64, 60)
@@ -51,8 +51,7 @@ threshold = {THRESHOLD}
 
 def make_scene(directory: Path) -> None:
     """Put raw, labels and the trained network into ``directory``, by a process of its own, since it needs TensorFlow."""
-    done = subprocess.run([sys.executable, "-m", "tests.faults.scene", str(directory)], cwd=ROOT, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
+    done = run_script("-m", "tests.faults.scene", directory, cwd=ROOT, frameworks=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -17,6 +17,8 @@ from tests.faults.running import DELAYS, Progress, Run, wait_until
 from tests.faults.scene import CHUNKS, write_config
 from tests.rag.cluster import PASSWORD, missing
 
+pytestmark = pytest.mark.kills
+
 SOME = 5  # blocks that are done before something happens
 
 

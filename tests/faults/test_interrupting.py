@@ -2,10 +2,14 @@
 
 import signal
 
+import pytest
+
 from tests.faults.comparing import compare_files, compare_graphs, read_graph
 from tests.faults.databases import Sqlite
 from tests.faults.running import DELAYS, STAGES, Progress, Run, wait_until
 from tests.faults.scene import write_config
+
+pytestmark = pytest.mark.kills
 
 
 def test_ctrl_c_in_each_stage(scene, reference, tmp_path):

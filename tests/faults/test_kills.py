@@ -12,6 +12,8 @@ from tests.faults.killing import LEAST, run_through
 from tests.faults.running import RECORDS, Progress, Run, wait_until
 from tests.faults.scene import BLOCKS, MERGE_FUNCTION, write_config
 
+pytestmark = pytest.mark.kills
+
 
 def test_the_scene_is_worth_killing_in(reference):
     """Each stage has blocks enough, and makes something that a block more or less would change."""

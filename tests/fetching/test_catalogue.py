@@ -1,10 +1,11 @@
 """``datasets.toml``: whole, and of one mind with the experiments' declarations."""
 
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 
-from lsd_experiments.datasets import DATASETS
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fetching.catalogue import Entry, load_catalogue
 from lsd_experiments.fetching.command import CATALOGUE, choose_volumes
@@ -22,11 +23,13 @@ def test_all_volumes_are_there(catalogue) -> None:
 
 @pytest.mark.parametrize("name", ["zebrafinch", "fib25", "hemi"])
 def test_it_agrees_with_the_experiments(catalogue, name) -> None:
-    entry, dataset = catalogue.datasets[name], DATASETS[name]
+    entry, dataset = catalogue.datasets[name], load_dataset(Path(__file__).parents[2] / "02_train" / name / "dataset.toml")
     assert entry.voxel_size == dataset.voxel_size
     assert (entry.raw, entry.labels) == (dataset.raw, dataset.labels)
     assert entry.background_ids == dataset.background_ids
-    assert entry.prefix == f"funke/{name}/training/"  # where training looks, and where the keys are
+    assert entry.prefix == f"funke/{name}/training/"  # where the keys are
+    assert dataset.directory == Path(__file__).parents[2] / "01_data" / entry.prefix  # where training looks
+    assert dataset.predicted == entry.volumes[0]  # what is predicted by default is fetched by default
     assert all(any(fnmatch(volume, pattern) for pattern in dataset.volumes) for volume in entry.volumes)
     if dataset.probabilities is None:
         assert entry.probabilities is None

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 import tifffile
 
 from lsd_experiments.arrays import create_volume, list_datasets, open_volume
-from lsd_experiments.datasets import FIB25, HEMI
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.masks import command
@@ -24,6 +23,7 @@ from tests.scripts import run_script
 from .conftest import LABELS, NO_NEURON, OFFSET, SHAPE, VOXEL_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
+EXPERIMENTS = ROOT / "02_train"
 MASK, UNLABELED = "volumes/labels/labels_mask", "volumes/labels/unlabeled_mask"
 
 
@@ -33,7 +33,7 @@ def run(*arguments):
 
 def masks(*arguments, data_dir=Path("nowhere")):
     """The command in this process."""
-    command.create_masks(command._parser(None).parse_args([*map(str, arguments)]), Path(data_dir))
+    command.create_masks(command._parser(None).parse_args([*map(str, arguments)]), Path(data_dir), EXPERIMENTS)
 
 
 def read(container, dataset=MASK):
@@ -160,7 +160,7 @@ def test_training_takes_it(write, labels):
     """And refuses one that is not of these labels, in words that are true: made again, it fits."""
     container = write("hemi/training/a.zarr")
     raw = create_volume(container, "volumes/raw", SHAPE, VOXEL_SIZE, OFFSET, np.uint8)
-    dataset = replace(HEMI, voxel_size=VOXEL_SIZE)
+    dataset = load_dataset(EXPERIMENTS / "hemi" / "dataset.toml").model_copy(update={"voxel_size": VOXEL_SIZE})
     create_volume(container, MASK, (7, 11, 12), VOXEL_SIZE, OFFSET, np.uint8)
     with pytest.raises(UserError, match=r"Make it again with create_masks.py --overwrite"):
         open_sample(dataset, container)
@@ -260,13 +260,23 @@ def test_no_volumes(tmp_path):
         masks(data_dir=tmp_path)
 
 
-def test_the_rules_of_the_datasets():
-    assert HEMI.background_ids == (18446744073709551613,)
-    assert FIB25.background_ids == ()
-    assert command.background_ids("/data/funke/hemi/training/a.zarr", None) == HEMI.background_ids
+def test_the_rules_of_the_datasets(tmp_path):
+    """By the name of the directory; by where a dataset says that its volumes are; of one elsewhere, by its directory."""
+    def ids(container, dataset=None, experiments=EXPERIMENTS):
+        return command.background_ids(str(container), dataset, experiments)
+
+    hemi = (18446744073709551613,)
+    assert ids("/data/funke/hemi/training/a.zarr") == hemi
     for container in ("/data/hemi/a.zarr", "/data/fib25/training/a.zarr", "a.zarr", "s3://bucket/hemi/a.zarr"):
-        assert command.background_ids(container, None) == ()
-    assert command.background_ids("/data/fib25/training/a.zarr", "hemi") == HEMI.background_ids
+        assert ids(container) == ()
+    assert ids("/data/fib25/training/a.zarr", "hemi") == hemi
+    mine = tmp_path / "02_train" / "mine"
+    mine.mkdir(parents=True)
+    (mine / "dataset.toml").write_text('name = "mine"\nvoxel_size = [40, 4, 4]\ndirectory = "../../here"\nvolumes = ["a.zarr"]\n'
+                                       "background_ids = [7, 9]\n")
+    assert ids(tmp_path / "here/a.zarr", experiments=mine.parent) == (7, 9)
+    assert ids(tmp_path / "there/a.zarr", experiments=mine.parent) == ()
+    assert ids("b.zarr", str(mine)) == (7, 9)
 
 
 def test_ctrl_c_leaves_nothing_and_a_rerun_makes_it(tmp_path):

@@ -8,7 +8,7 @@ import tifffile
 
 from lsd_experiments.arrays import create_volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.masks import xpress
+from lsd_experiments.families.xpress import masks as xpress
 from tests.scripts import run_script
 
 from .conftest import NO_NEURON, OFFSET, SHAPE, VOXEL_SIZE

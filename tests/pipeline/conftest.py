@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import create_volume
-from lsd_experiments.blockwise.stage import OutputVolume, finish_volume, open_output, prepare_volume
 from lsd_experiments.pipeline.plans import stage_names
+from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
-from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.provenance import provenance
+from lsd_experiments.stages.volumes import VolumeArtifact, open_output
 
 SHAPE = (27, 40, 41)
 VOXEL_SIZE = (20, 9, 9)
@@ -112,11 +112,11 @@ def put(container, dataset, values, channels=None, attrs=None):
 
 def put_predicted(container, affs):
     """Write ``affs`` as workers of predict do, block by block."""
-    output = OutputVolume(str(container), "volumes/affs", SHAPE, VOXEL_SIZE, OFFSET, "uint8", (10, 16, 14), channels=3)
-    prepare_volume(output, provenance("predict", {}, {}))
+    output = VolumeArtifact(str(container), "volumes/affs", SHAPE, VOXEL_SIZE, OFFSET, "uint8", (10, 16, 14), channels=3)
+    output.prepare(provenance("predict", {}, {}))
     volume, note = open_output(output.container, output.dataset)
     for box in volume.box.blocks(output.write_shape):
         inside = box.intersect(volume.box)
         volume.write(inside, affs[(..., *inside.slices)])
         note(inside)
-    finish_volume(output)
+    output.finish()

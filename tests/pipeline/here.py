@@ -3,15 +3,15 @@
 import pytest
 
 from lsd_experiments.blockwise.blocks import block_at, grid_shape
-from lsd_experiments.blockwise.done import DoneBlocks
+from lsd_experiments.blockwise.done_blocks import DoneBlocks
 from lsd_experiments.blockwise.spec import load_factory
-from lsd_experiments.pipeline import stages
+from lsd_experiments.pipeline import running
 
 
 @pytest.fixture
 def blocks_here(monkeypatch):
     """Stages work on their blocks in this process."""
-    monkeypatch.setattr(stages, "run_blockwise", run_here)
+    monkeypatch.setattr(running, "run_blockwise", run_here)
 
 
 def run_here(task, show=None):

@@ -107,16 +107,16 @@ def test_labels_larger_than_the_fragments_are_judged_where_both_are(config, out_
 
 
 def test_places_that_are_written_no_more_need_not_be_writable(config, out_file, monkeypatch):
-    from lsd_experiments.blockwise.states import State
     from lsd_experiments.pipeline import places
-    from lsd_experiments.pipeline.overview import Stage
+    from lsd_experiments.pipeline.overview import Planned
+    from lsd_experiments.stages.states import State
 
     def refuse(directory):
         raise PermissionError(13, "Permission denied", str(directory))
 
     monkeypatch.setattr(places, "check_writable", refuse)
     settings = load_pipeline(config(evaluate=""))
-    places.check_places(settings, [Stage("extract_fragments", None, State("done"))])
+    places.check_places(settings, [Planned("extract_fragments", None, State("done"))])
     with pytest.raises(PermissionError) as error:
-        places.check_places(settings, [Stage("extract_fragments", None, State("new"))])
+        places.check_places(settings, [Planned("extract_fragments", None, State("new"))])
     assert error.value.filename == str(out_file)

@@ -1,7 +1,5 @@
 """The commands of 03_predict, as processes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +27,8 @@ def refused(*arguments, says):
 
 
 def files(directory):
-    return {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file() and path.suffix != ".toml"}
+    return {path: path.stat().st_mtime_ns for path in directory.rglob("*")
+            if path.is_file() and path.suffix not in (".toml", ".log")}
 
 
 def test_there_is_a_command_for_each_stage():
@@ -37,12 +36,8 @@ def test_there_is_a_command_for_each_stage():
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
-def test_help_is_quick_and_says_what_the_command_does(name):
-    done = subprocess.run([sys.executable, "-X", "importtime", SCRIPTS / f"{name}.py", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert f"python {name}.py CONFIG" in done.stdout
-    for heavy in ("tensorflow", "gunpowder", "waterz", "numba", "scipy", "zarr", "pydantic"):
-        assert f"| {heavy}\n" not in done.stderr.replace("  ", "")
+def test_help_says_what_the_command_does(name):
+    assert f"python {name}.py CONFIG" in command(name, "--help").stdout
 
 
 def test_run_makes_everything_once(config, out_file, tmp_path):
@@ -54,6 +49,11 @@ def test_run_makes_everything_once(config, out_file, tmp_path):
     dataset = done.stdout.split()[-1]
     assert dataset.startswith("volumes/segmentation_")
     assert len(np.unique(open_volume(str(out_file), dataset).read())) > 5
+    assert "INFO" not in done.stderr
+    log = (out_file / ".blockwise" / "pipeline.log").read_text()
+    for line in ("extract_fragments begins: new", "extract_fragments: 27 blocks for 2 local workers", "evaluate is done"):
+        assert line in log
+    assert "begins on" in (out_file / ".blockwise/volumes_fragments/logs/extract_fragments/worker_0.err").read_text()
     made = files(tmp_path)
 
     again = command("run", path)

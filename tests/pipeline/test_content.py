@@ -2,19 +2,23 @@
 
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lsd_experiments.arrays import open_volume
+from lsd_experiments.arrays import add_volume, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.pipeline import stages
+from lsd_experiments.pipeline import running
+from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
-from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.rag import open_store
-from tests.pipeline.conftest import EXTRACT
+from tests.pipeline.conftest import EXTRACT, OFFSET, SHAPE, VOXEL_SIZE
+from tests.pipeline.here import blocks_here, run_here
 from tests.pipeline.test_resume import files
+
+pytestmark = pytest.mark.usefixtures(blocks_here.__name__)
 
 STAGES = ["extract_fragments", "agglomerate", "find_segments", "extract_segmentation"]
 AFFS, FRAGMENTS, SEGMENTATION = "volumes/affs", "volumes/fragments", "volumes/segmentation_50"
@@ -27,7 +31,7 @@ def path(done, make_config):
 
 def run(path, names=STAGES):
     """Run the stages; those that had something to do."""
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     reports = {name: run_stage(name, settings) for name in names}
     return [name for name, report in reports.items() if not report.startswith("up to date")]
 
@@ -153,20 +157,53 @@ def test_a_segmentation_that_was_changed_by_hand_is_kept(done, path, caplog):
 def test_an_input_that_changes_while_a_stage_runs_is_noticed_at_its_end(done, path, monkeypatch, tmp_path_factory):
     """The stage is not finished; the next run makes it anew."""
     affs = open_volume(str(done / "out.zarr"), AFFS, writable=True)
-    real = stages.run_blockwise
+    real = running.run_blockwise
 
     def disturbed(task, show=None):
         real(task, show)
         affs.array[:, 5, 5:9, 5:9] = 0
 
-    monkeypatch.setattr(stages, "run_blockwise", disturbed)
-    settings = with_num_workers(load_pipeline(path), 2)
+    monkeypatch.setattr(running, "run_blockwise", disturbed)
+    settings = with_num_workers(load_pipeline(path), 1)
     with pytest.raises(UserError, match=r"extract_fragments: its input changed meanwhile: affs was .*Run this again"):
         run_stage("extract_fragments", settings, overwrite=True)
     assert "finished" not in open_volume(str(done / "out.zarr"), FRAGMENTS).attrs
     monkeypatch.undo()
     assert run(path) == STAGES
     assert run(path) == []
+
+
+MASK = 'mask_file = "out.zarr"\nmask_dataset = "volumes/mask"'
+
+
+@pytest.mark.parametrize("when", ["meanwhile", "after a kill", "after the run"])
+def test_a_mask_that_changes(done, make_config, monkeypatch, when):
+    """With a record of its chunks, as create_masks.py writes it."""
+    with add_volume(str(done / "out.zarr"), "volumes/mask", SHAPE, VOXEL_SIZE, OFFSET, np.uint8, chunks=(10, 16, 14)) as mask:
+        mask.write(mask.box, np.ones(SHAPE, np.uint8))
+    array = open_volume(str(done / "out.zarr"), "volumes/mask", writable=True).array
+    path = make_config(done, evaluate="", extract=EXTRACT, fragments=MASK)
+    monkeypatch.setattr(running, "run_blockwise", run_here)
+
+    def disturbed(task, show=None):
+        run_here(task)
+        if when == "after a kill":
+            raise KeyboardInterrupt
+        if when == "meanwhile":
+            array[:, :14] = 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "run_blockwise", disturbed)
+        expected = {"meanwhile": UserError, "after a kill": KeyboardInterrupt}.get(when)
+        with pytest.raises(expected, match="input changed meanwhile: mask was" if when == "meanwhile" else None) \
+                if expected else nullcontext():
+            run(path, ["extract_fragments"])
+    array[:, :14] = 0
+    assert run(path) == STAGES
+    assert run(path) == []
+    fragments = open_volume(str(done / "out.zarr"), FRAGMENTS).read()
+    assert not fragments[:, :14].any()
+    assert fragments[:, 14:].any()
 
 
 @pytest.mark.parametrize("how", ["gone", "swapped"])
@@ -186,7 +223,7 @@ def test_a_run_that_goes_on_does_blocks_again_whose_chunks_are_not_theirs(done, 
 @pytest.mark.parametrize("times", [1, 3])
 def test_what_is_lost_before_the_end_is_not_called_finished(done, path, monkeypatch, times):
     before, lost = results(done), []
-    real = stages.run_blockwise
+    real = running.run_blockwise
 
     def disturbed(task, show=None):
         real(task, show)
@@ -194,8 +231,8 @@ def test_what_is_lost_before_the_end_is_not_called_finished(done, path, monkeypa
             chunk(done, SEGMENTATION, "1.1.1").unlink()
             lost.append("1.1.1")
 
-    monkeypatch.setattr(stages, "run_blockwise", disturbed)
-    settings = with_num_workers(load_pipeline(path), 2)
+    monkeypatch.setattr(running, "run_blockwise", disturbed)
+    settings = with_num_workers(load_pipeline(path), 1)
     if times == 3:
         with pytest.raises(UserError, match="blocks that were just done are missing again, 3 times over"):
             run_stage("extract_segmentation", settings, overwrite=True)
@@ -213,7 +250,7 @@ def test_a_look_up_table_that_was_changed_is_made_again_or_refused(done, path):
     content[-400] ^= 1  # of a segment's id
     table.write_bytes(content)
     with pytest.raises(UserError, match=r"_50\.npz: not the look-up table that find_segments wrote there\. Run find_segments"):
-        run_stage("extract_segmentation", with_num_workers(load_pipeline(path), 2), overwrite=True)
+        run_stage("extract_segmentation", with_num_workers(load_pipeline(path), 1), overwrite=True)
     assert run(path) == ["find_segments"]
     assert run(path) == []
     assert_equal(results(done), before)
@@ -222,7 +259,7 @@ def test_a_look_up_table_that_was_changed_is_made_again_or_refused(done, path):
 def test_affinities_without_a_record_are_known_by_their_content(done, path, caplog, monkeypatch):
     """Of a version before, that is; large ones by the times of their files, too, unless all are new."""
     shutil.rmtree(done / "out.zarr" / AFFS / ".blockwise")
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     run_stage("extract_fragments", settings, overwrite=True)
     run(path)
     before = results(done)

@@ -8,8 +8,11 @@ import pytest
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.evaluating import _truths
+from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
-from lsd_experiments.pipeline.stages import run_stage
+from tests.pipeline.here import blocks_here
+
+pytestmark = pytest.mark.usefixtures(blocks_here.__name__)
 
 SHAPE, VOXEL_SIZE, OFFSET = (27, 40, 41), (20, 9, 9), (200, 90, -45)  # of the fixtures
 BEGIN, SIZE = (3, 8, 5), (20, 30, 32)  # of the crop, voxels

@@ -9,9 +9,9 @@ import pytest
 
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.pipeline import stages
+from lsd_experiments.pipeline import running
+from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
-from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.rag import open_store
 from tests.pipeline.graphs import EDGES, TABLES, Graph
 from tests.pipeline.here import blocks_here, run_here
@@ -27,7 +27,7 @@ def undisturbed(whole_run):
     return Graph(whole_run, str(whole_run / "out.db"))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.database)])
 def graph(request, done):
     """That of a finished run, to be changed."""
     graph = Graph(done, str(done / "out.db"))
@@ -70,10 +70,10 @@ def test_the_graph_is_put_back_while_blocks_are_worked_on(graph, path, undisturb
 
     def disturbed(task, show=None):
         run_here(task)
-        monkeypatch.setattr(stages, "run_blockwise", run_here)
+        monkeypatch.setattr(running, "run_blockwise", run_here)
         graph.put_back("agglomerate", 20)
 
-    monkeypatch.setattr(stages, "run_blockwise", disturbed)
+    monkeypatch.setattr(running, "run_blockwise", disturbed)
     run(path)
     assert caplog.text.count("7 of 27 finished blocks are done again: their edges_hist_quant_50 are not in") == 2
     graph.check_equal(undisturbed)

@@ -12,18 +12,21 @@ from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.overview import describe_plan, describe_status, plan_stages
 from lsd_experiments.pipeline.plans import stage_names
+from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
-from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.rag import open_store
 from tests.pipeline.conftest import EXTRACT
+from tests.pipeline.here import blocks_here
 from tests.scripts import run_script
+
+pytestmark = pytest.mark.usefixtures(blocks_here.__name__)
 
 STAGES = ["extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation"]
 
 
 def run(path, *names):
     """Run the stages, all by default; the ones that had something to do."""
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     reports = {name: run_stage(name, settings) for name in names or stage_names(settings)}
     return [name for name, report in reports.items() if not report.startswith("up to date")]
 
@@ -105,7 +108,7 @@ def test_containers_may_move(done, tmp_path_factory, make_config):
 def test_what_is_made_again_by_wish_makes_what_follows_anew(config, done):
     """Though nothing changed that is known; and when it was deleted afterwards, too."""
     path = config(extract=EXTRACT)
-    settings = with_num_workers(load_pipeline(path), 2)
+    settings = with_num_workers(load_pipeline(path), 1)
     run_stage("extract_fragments", settings, overwrite=True)
     assert [name for name, kind in states(path).items() if kind == "done"] == ["extract_fragments"]
     assert run(path) == STAGES[1:]
@@ -165,7 +168,8 @@ def test_tables_that_do_not_say_what_made_them_are_not_replaced(config, done):
     assert run(config(extract=EXTRACT), "find_segments") == ["find_segments"]
 
 
-def test_edges_of_other_fragments_are_refused(config, done):
+def test_edges_of_other_fragments_are_refused(config, done, monkeypatch):
+    monkeypatch.undo()  # workers of their own, which leave no database open
     shutil.copy(done / "out.db", done / "before.db")
     run(config(fragments="min_seed_distance = 8"), "extract_fragments", "agglomerate")
     (done / "before.db").rename(done / "out.db")
@@ -202,3 +206,13 @@ def test_status_of_an_interrupted_stage_counts_its_blocks(config, done):
     settings = load_pipeline(config(extract=EXTRACT))
     text = describe_status(settings, plan_stages(settings, stage_names(settings)))
     assert re.search(r"^extract_segmentation +interrupted +27/27 +0 ", text, re.MULTILINE)
+
+
+def test_keys_are_those_that_versions_before_gave(config, out_file, monkeypatch):
+    """Or what was made before would be made anew: names of stages, parameters and inputs are a format. Change them knowingly."""
+    monkeypatch.setattr(lsd_experiments, "__version__", "1")
+    settings = load_pipeline(config(extract=EXTRACT))
+    keys = {stage.name: stage.stage.made["key"] for stage in plan_stages(settings, stage_names(settings))}
+    assert keys == {"extract_fragments": "e2f50d44a0d42a92", "agglomerate": "08f8b9ca3efe9794",
+                    "find_segments": "bf45744890995dbe", "evaluate": "755d4b75ba654f47",
+                    "extract_segmentation": "d134751e3af00692"}

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from lsd_experiments.agglomeration.functions import SCORING_FUNCTIONS
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS
+from lsd_experiments.families.xpress.regions import XPRESS_ROIS
 from lsd_experiments.fragments.extraction import EPSILON_MERGE_FUNCTION
 from lsd_experiments.geometry import to_voxels
 from lsd_experiments.pipeline.settings import load_pipeline
@@ -24,9 +25,14 @@ def test_every_shipped_configuration_loads():
 
 
 def test_what_the_paper_chose():
-    fib25, zebrafinch = (load_pipeline(CONFIGS / f"{name}.toml") for name in ("fib25", "zebrafinch"))
-    assert (fib25.agglomerate.merge_function, zebrafinch.agglomerate.merge_function) == ("hist_quant_75", "hist_quant_50")
-    assert (fib25.fragments.fragments_in_xy, zebrafinch.fragments.fragments_in_xy) == (False, True)
+    chosen = {"fib25": ("hist_quant_75", False), "hemi": ("hist_quant_75", False), "zebrafinch": ("hist_quant_50", True)}
+    for name, (merge_function, in_xy) in chosen.items():
+        config = load_pipeline(CONFIGS / f"{name}.toml")
+        assert (config.agglomerate.merge_function, config.fragments.fragments_in_xy) == (merge_function, in_xy)
+        dataset = load_dataset(config.setup)
+        assert (dataset.name, Path(config.raw_file).parent) == (name, dataset.directory)
+        blocks = (config.fragments.block_size, config.fragments.context, config.agglomerate.context)
+        assert all(size % voxel == 0 for sizes in blocks for size, voxel in zip(sizes, dataset.voxel_size, strict=True))
 
 
 @pytest.fixture

@@ -11,12 +11,16 @@ import pytest
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.skeletons import evaluate_skeletons
+from lsd_experiments.pipeline.evaluating import plan_evaluation
 from lsd_experiments.pipeline.plans import PLANNERS
+from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
-from lsd_experiments.pipeline.stages import run_stage
 from lsd_experiments.scores import ScoresDatabase
 from lsd_experiments.segmentation import lut_path, read_lut, relabel
 from lsd_experiments.skeletons import Skeletons, crop, segments_at, write_skeletons
+from tests.pipeline.here import blocks_here
+
+pytestmark = pytest.mark.usefixtures(blocks_here.__name__)
 
 VOXEL_SIZE, OFFSET = np.array((20, 9, 9)), np.array((200, 90, -45))  # of the fixtures
 SKELETONS = 'skeletons_file = "skeletons.csv"'
@@ -134,7 +138,8 @@ def test_beside_labels(config, segmented):
     written = summary(segmented)
     assert list(written["curves"]) == ["hist_quant_50", "hist_quant_50, skeletons"]
     assert written["best_by"] == {"hist_quant_50": "voi_sum", "hist_quant_50, skeletons": "xpress_erl_rand"}
-    plans = [PLANNERS["evaluate"](load_pipeline(config(evaluate=f"{both}{more}")), {})
+    fragments = open_volume(str(segmented / "out.zarr"), "volumes/fragments")
+    plans = [plan_evaluation(load_pipeline(config(evaluate=f"{both}{more}")), fragments, None)
              for more in ("", '\nbest = "voi_sum"', '\nbest = "splits"')]
     assert [plan.deciding for plan in plans] == ["hist_quant_50, skeletons", "hist_quant_50", "hist_quant_50, skeletons"]
     run(config(evaluate='labels_file = "out.zarr"'), "evaluate")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from io import StringIO
 from pathlib import Path
@@ -22,7 +22,7 @@ from lsd_experiments.pipeline.plans import _affs
 from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.prediction.autocontext import open_lsds
 from lsd_experiments.prediction.command import _settings
-from lsd_experiments.prediction.loading import Trained
+from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.prediction.plan import _open_raw
 from lsd_experiments.prediction.settings import PredictionSettings
 from lsd_experiments.skeletons import Skeletons, write_skeletons
@@ -79,8 +79,8 @@ def convert(scene, container, dataset):
 
 def create_masks(scene, container, dataset):
     named = [] if dataset is None else ["--labels-dataset", dataset]
-    output = scene.directory / "mask.zarr"
-    return found(make_task(str(container), options("01_data/create_masks.py", container, *named, "--output", output)).labels)
+    asked = options("01_data/create_masks.py", container, *named, "--output", scene.directory / "mask.zarr")
+    return found(make_task(str(container), asked, ROOT / "02_train").labels)
 
 
 def look_at_data(scene, container, dataset, option="--file"):
@@ -107,7 +107,7 @@ def predict(scene, container, dataset, door="predict.py"):
 
 
 def _lsds(scene, settings: PredictionSettings):
-    trained = Trained(scene.directory / "fib25/aclsd", Checkpoint(Path("checkpoint"), 1, AUTO_CONTEXT, {}), (20, 20, 20))
+    trained = TrainedNetwork(scene.directory / "fib25/aclsd", Checkpoint(Path("checkpoint"), 1, AUTO_CONTEXT, {}), (20, 20, 20))
     return found(open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset))
 
 
@@ -171,7 +171,7 @@ def raw_of_config(scene, container, dataset):
 
 def lsds_of_config(scene, container, dataset):
     loaded = config(scene, "predict.lsds_file", "predict.lsds_dataset", container, dataset)
-    return _lsds(scene, PredictionSettings(loaded.setup, None, loaded.out_file, **loaded.predict.model_dump()))
+    return _lsds(scene, PredictionSettings(loaded.setup, None, loaded.out_file, **asdict(loaded.predict)))
 
 
 def affs_of_config(scene, container, dataset):
@@ -221,7 +221,7 @@ CASES = {
 }
 # By a test of their own: they take several datasets of a container, each by a name of its own.
 SEVERAL = {("train.py", "data"), ("add_unlabeled_mask.py", "input_ds_label"), ("add_unlabeled_mask.py", "input_ds_mask"),
-           }
+           *(("new.py", name) for name in ("data", "raw", "labels", "labels_mask", "unlabeled_mask"))}
 READ = {name for case in CASES.values() for name in case.names} | SEVERAL
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import runpy
 import sys
 import typing
@@ -62,9 +63,15 @@ def _options(parser: argparse.ArgumentParser, prefix: str = "") -> Iterator[str]
             yield prefix + action.dest
 
 
-def keys(model: type[pydantic.BaseModel] = PipelineSettings, prefix: str = "") -> Iterator[str]:
+def keys(model: type = PipelineSettings, prefix: str = "") -> Iterator[str]:
     """``raw_file``, ``fragments.affs_file`` and so on."""
-    for name, field in model.model_fields.items():
-        kinds = (field.annotation, *typing.get_args(field.annotation))
-        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)]
+    for name, kind in typing.get_type_hints(model).items() if dataclasses.is_dataclass(model) else _hints(model):
+        if typing.get_origin(kind) is typing.ClassVar:
+            continue
+        nested = [one for one in (kind, *typing.get_args(kind)) if isinstance(one, type) and (
+            issubclass(one, pydantic.BaseModel) or dataclasses.is_dataclass(one))]  # fmt: skip
         yield from keys(nested[0], f"{prefix}{name}.") if nested else [prefix + name]
+
+
+def _hints(model: type[pydantic.BaseModel]) -> Iterator[tuple[str, Any]]:
+    return ((name, field.annotation) for name, field in model.model_fields.items())

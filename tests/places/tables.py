@@ -8,7 +8,7 @@ WRITTEN = {
     ("add_labels_mask.py", "fpath"), ("add_unlabeled_mask.py", "fpath"), ("add_unlabeled_mask.py", "output_ds_label"),
     ("convert.py", "output"), ("convert.py", "output_dataset"),
     ("create_masks.py", "mask_dataset"), ("create_masks.py", "unlabeled_dataset"), ("create_masks.py", "output"),
-    ("make_synthetic.py", "out"), ("predict.py", "output"), ("predict_scan.py", "output"),
+    ("make_synthetic.py", "out"),
     "out_file", "fragments.fragments_file", "fragments.fragments_dataset", "extract.out_dataset",
 }  # fmt: skip
 
@@ -19,6 +19,7 @@ OTHER_FILES = {
     # checkpoints, setups and images
     "setup", "lsds_setup", "predict.lsds_setup", ("export_checkpoint.py", "source"), ("inspect_checkpoint.py", "path"),
     ("import_checkpoint.py", "setup"), ("import_checkpoint.py", "file"), ("download_images.py", "image"),
+    ("new.py", "experiment"), ("new.py", "like"),
     # skeletons
     ("evaluate_skeletons.py", "skeletons"), ("evaluate_skeletons.py", "skeleton_file"), ("view_data.py", "graphs"),
     "evaluate.skeletons_file",
@@ -37,6 +38,7 @@ NO_PLACE = {
     "help", "debug", "overwrite", "dry_run", "num_workers", "first", "force", "all", "json", "print", "only", "zip", "jobs",
     "exclude", "exclude_labels", "keep_labels", "include_zero", "unlabeled", "downsample", "downsampling", "transpose", "dtype",
     "range", "channel", "voxel_size", "raw_range", "roi_offset", "roi_shape", "input_shape", "precision", "seamless", "pad",
+    "patch_step", "blend", "flips", "transposes",
     "checkpoint", "iteration", "lsds_checkpoint", "lsds_on_the_fly", "num_fmaps", "fmap_inc_factor", "malis_from", "parity",
     "batch_size", "devices", "iterations", "save_every", "snapshot_every", "seed", "learning_rate", "kind", "shape", "density",
     "offset", "labeled", "scale", "mode", "mincut", "print_errors", "in_xyz", "show_all_scores", "section", "title", "format",

@@ -1,6 +1,5 @@
 """A crop stands wherever a container does, and ``-`` for the only dataset, in every command and configuration key."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from lsd_experiments.arrays import create_volume, find_volume
 from lsd_experiments.arrays.creating import check_zarr
-from lsd_experiments.datasets import FIB25
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.training.data import find_samples
@@ -89,11 +88,12 @@ def test_a_training_volume_is_a_crop_of_a_container(tmp_path):
             made.write(made.box, values)
     scenes["raw"].crop("part.json", "all.zarr")
     scenes["raw"].crop("outer.json", "part.json", is_part=False)
-    dataset = replace(FIB25, voxel_size=scenes["raw"].voxel_size)
+    dataset = load_dataset(Path(__file__).parents[2] / "02_train/fib25/dataset.toml")
+    dataset = dataset.model_copy(update={"voxel_size": scenes["raw"].voxel_size})
 
     def samples(name):
         volumes = options("02_train/fib25/mtlsd/train.py", 1, "--data", tmp_path / name).data
-        sample, = find_samples(dataset, volumes, tmp_path)
+        sample, = find_samples(dataset, volumes)
         return [found(volume) for volume in (sample.raw, sample.labels, sample.labels_mask)], sample.shift
 
     assert samples("part.json") == samples("outer.json") == samples("part.zarr") != samples("all.zarr")
@@ -140,7 +140,7 @@ def test_what_is_written_has_a_name_and_is_no_crop(command, message, tmp_path, m
 def test_predictions_are_not_written_to_a_crop(door, tmp_path):
     parsed = options(f"02_train/fib25/mtlsd/{door}", "--output", tmp_path / "out.json")
     with pytest.raises(UserError, match=r"out\.json: is a crop, and nothing is written to one"):
-        check_zarr(Path(parsed.output))
+        check_zarr(Path(parsed.out_file))
 
 
 FRAGMENTS = "[fragments]\nfragments_in_xy = true\n"

@@ -53,6 +53,7 @@ def setup(tmp_path_factory, model):
     directory.mkdir(parents=True)
     for script in ("predict.py", "predict_scan.py"):
         shutil.copy(ROOT / "02_train" / "fib25" / "mtlsd" / script, directory)
+    shutil.copy(ROOT / "02_train" / "fib25" / "dataset.toml", directory.parent)
     networks.write(NETWORK, "config", INPUT_SHAPE, directory)
     checkpoints.save_checkpoint(model, directory, NETWORK, ITERATION, {"voxel_size": VOXEL_SIZE, "seed": 3})
     return directory

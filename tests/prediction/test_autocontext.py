@@ -14,8 +14,10 @@ from lsd_experiments import checkpoints, networks
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.blockwise import Workers
 from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Box
 from lsd_experiments.networks import Head, Input, Network
 from lsd_experiments.prediction.autocontext import find_lsd_network, lsds_record
+from lsd_experiments.prediction.block import to_network_range
 from lsd_experiments.prediction.blockwise import predict_blockwise, predict_scan
 from lsd_experiments.prediction.plan import make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
@@ -110,6 +112,30 @@ def test_the_lsds_matter(plan, make_lsds, tmp_path):
     predict_scan(plan("acrlsd", "second.zarr", lsds_file=lsds))
     first, second = (inner(tmp_path / name, BOTH_HAVE_CONTEXT) for name in ("first.zarr", "second.zarr"))
     assert not np.array_equal(first, second)
+
+
+def test_flipped_descriptors_are_those_of_flipped_raw(plan, make_lsds, raw):
+    """One block of one patch: the mean with what the network makes of both inputs reversed in y, by hand."""
+    planned = plan("acrlsd", "flipped.zarr", lsds_file=make_lsds(), flips="y")
+    assert planned.write_shape == (3, 7, 10)  # a voxel less in y
+    assert predict_scan(planned)
+    begin, margin = planned.total.begin, (6, 10, 8)
+    box = Box.of_shape(INPUT_SHAPE, [b - m - lost for b, m, lost in zip(begin, margin, (0, 1, 0), strict=True)])
+    lsds = planned.inputs["lsds"]
+    apart = [round((a - b) / v) for a, b, v in zip(lsds.offset, OFFSET, VOXEL_SIZE, strict=True)]
+    arrays = {"raw": to_network_range(open_volume(raw, "volumes/raw").read(box)),
+              "lsds": lsds.read(box.shift([-a for a in apart])).astype(np.float32) / 255}
+    model = planned.trained.model(INPUT_SHAPE, "float32")
+    plain, turned = model.predict(arrays)["affs"], arrays["lsds"].copy()
+    inside = np.minimum(4 * turned[6:9].max(axis=0), 1)
+    for channel in (1, 6, 8):  # of y, zy and yx
+        turned[channel] = np.where(inside == 1, 1 - turned[channel], turned[channel] + inside * (1 - 2 * turned[channel]))
+    flipped = model.predict({"raw": arrays["raw"][:, ::-1].copy(), "lsds": turned[:, :, ::-1].copy()})["affs"][:, :, ::-1]
+    moved = np.stack([flipped[0, :, 1:], flipped[1, :, :-1], flipped[2, :, 1:]])
+    wanted = np.floor((plain[:, :, 1:] + moved) / 2 * np.float32(255))
+    found = open_volume(planned.settings.out_file, "volumes/affs").read(Box.of_shape((3, 7, 10)))
+    assert found.std() > 2
+    np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("how", ["disk", "fly"])

@@ -82,6 +82,7 @@ def test_overwrite(plan, make_raw, expected, read, tmp_path):
         np.testing.assert_array_equal(values, expected(raw)[name])
 
 
+@pytest.mark.kills
 def test_a_killed_prediction_goes_on(setup, run, make_raw, undisturbed, read, tmp_path):
     out_file = tmp_path / "prediction.zarr"
     arguments = ["--raw-file", str(make_raw(MANY)), "--output", str(out_file), "--num-workers", "2"]
@@ -119,14 +120,3 @@ def test_the_volume_that_is_predicted_by_default(setup, run, make_raw, tmp_path)
     assert refused.stderr.startswith(f"error: {fetched}:volumes/raw: (7, 13, 23) voxels are too few")
     shutil.rmtree(setup.parents[2] / "01_data")
     assert not any(tmp_path.iterdir())
-
-
-def test_the_default_volumes_are_those_that_are_fetched_by_default():
-    import tomllib
-
-    from lsd_experiments.datasets import XPRESS
-    from lsd_experiments.prediction.settings import FETCHED_RAW
-
-    catalogue = tomllib.loads((ROOT / "01_data" / "datasets.toml").read_text())["datasets"]
-    of_bucket = {name: entry["volumes"][0] for name, entry in catalogue.items()}
-    assert {**of_bucket, "xpress": XPRESS.volumes[0]} == FETCHED_RAW  # that one is converted from what is fetched

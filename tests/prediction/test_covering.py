@@ -42,7 +42,7 @@ def test_the_grid_of_blocks_matters(make_raw, expected):
     assert not np.array_equal(one["affs"], other["affs"])
 
 
-@pytest.mark.parametrize(("shape", "num_workers"), [((2, 8, 11), 2), ((7, 13, 23), 1), ((7, 13, 23), 2)])
+@pytest.mark.parametrize(("shape", "num_workers"), [((2, 8, 11), 1), ((7, 13, 23), 2)])
 def test_workers_and_scan_agree(shape, num_workers, make_raw, plan, read, tmp_path):
     scanned, worked = tmp_path / "scanned.zarr", tmp_path / "worked.zarr"
     assert predict_scan(plan(make_raw(shape), scanned))

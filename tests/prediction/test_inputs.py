@@ -120,14 +120,15 @@ def test_workers_open_what_the_scan_does(write, values, wanted, plan, read, tmp_
 
 def test_the_pipelines_raw_file_may_be_a_crop(values, wanted, setup, read, tmp_path, monkeypatch):
     """What the stage plans, predicted in this process; workers are tested above."""
-    from lsd_experiments.pipeline.plans import plan_predict
+    from lsd_experiments.pipeline.plans import prediction_settings
     from lsd_experiments.pipeline.settings import load_pipeline
+    from lsd_experiments.prediction.plan import make_plan
 
     crop(tmp_path, values)
     (tmp_path / "config.toml").write_text(
         f'setup = "{setup}"\nraw_file = "crop.json"\nout_file = "out.zarr"\n[fragments]\nfragments_in_xy = true\n')
     monkeypatch.chdir("/")  # paths are relative to the config, and the crop's container to the crop
-    predict_scan(plan_predict(load_pipeline(tmp_path / "config.toml"), {}).plan)
+    predict_scan(make_plan(prediction_settings(load_pipeline(tmp_path / "config.toml"))))
     given = read(tmp_path / "out.zarr")
     for name, prediction in wanted.items():
         np.testing.assert_array_equal(given[name], prediction)

@@ -10,7 +10,7 @@ from lsd_experiments.arrays import create_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE
 from lsd_experiments.pipeline.settings import load_pipeline
-from lsd_experiments.prediction.blockwise import PredictPlan, predict_scan
+from lsd_experiments.prediction.blockwise import predict_scan, prediction_stage
 from lsd_experiments.prediction.plan import make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
 from tests.prediction.conftest import INPUT_SHAPE, NETWORK, OFFSET, VOXEL_SIZE
@@ -87,11 +87,11 @@ def test_what_was_predicted_before_is_up_to_date(raw, plan_of, values):
     assert "raw_range" not in plan.provenance()["parameters"]
     assert predict_scan(plan)
     same = plan_of(plan.settings.raw_file, None, raw_range="type")
-    assert PredictPlan(same).state().kind == "done"
+    assert prediction_stage(same).state().kind == "done"
     assert not predict_scan(same)
     other = plan_of(plan.settings.raw_file, None, raw_range=(0, 77))
-    assert PredictPlan(other).state().kind == "stale"
-    assert "raw_range" in PredictPlan(other).state().reason
+    assert prediction_stage(other).state().kind == "stale"
+    assert "raw_range" in prediction_stage(other).state().reason
     with pytest.raises(UserError, match="raw_range"):
         predict_scan(other)
 

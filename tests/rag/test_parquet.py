@@ -56,6 +56,7 @@ def tables(directory):
     return {path.name: pyarrow.parquet.read_table(path) for path in directory.iterdir()}
 
 
+@pytest.mark.database
 def test_there_and_back_through_both_databases(graph, url, tmp_path):
     """SQLite -> Parquet -> PostgreSQL -> Parquet -> SQLite."""
     with open_store(graph) as store:

@@ -17,6 +17,8 @@ from lsd_experiments.rag.copying import from_copy, to_copy
 from lsd_experiments.rag.edges import ROW
 from tests.rag.cluster import DATABASE, PASSWORD, execute, missing, start
 
+pytestmark = pytest.mark.database
+
 SECRETS = (PASSWORD, quote(PASSWORD, safe=""), "s3cret")
 
 

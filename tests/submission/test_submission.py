@@ -9,10 +9,10 @@ import pytest
 
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation.skeleton_volumes import XPRESS_ROIS
+from lsd_experiments.families.xpress.regions import XPRESS_ROIS
+from lsd_experiments.families.xpress.submission import check_submission, make_submission, zip_submission
+from lsd_experiments.families.xpress.submission.making import shape_of
 from lsd_experiments.geometry import Box
-from lsd_experiments.submission import check_submission, make_submission, zip_submission
-from lsd_experiments.submission.making import shape_of
 from tests.scripts import run_script
 
 SCRIPT = Path(__file__).parents[2] / "03_predict" / "submission.py"

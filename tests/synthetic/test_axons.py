@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.synthetic import synthesize_axons
-from lsd_experiments.synthetic.white_matter import Fascicles, grow_axons
+from lsd_experiments.families.xpress.synthetic import synthesize_axons
+from lsd_experiments.families.xpress.synthetic.white_matter import Fascicles, grow_axons
 
 SHAPE = (61, 75, 67)  # not all divisible by 3
 VOXEL = 33.0

@@ -8,9 +8,9 @@ import pytest
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.skeletons import evaluate_skeletons
+from lsd_experiments.families.xpress.synthetic import evaluation_roi, skeleton_file, synthesize_axons, write_challenge
+from lsd_experiments.families.xpress.synthetic.challenge import annotated
 from lsd_experiments.skeletons import crop, read_skeletons, segments_at
-from lsd_experiments.synthetic import evaluation_roi, skeleton_file, synthesize_axons, write_challenge
-from lsd_experiments.synthetic.challenge import annotated
 from tests.scripts import environment, run_script
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import open_volume
-from lsd_experiments.synthetic import write_challenge
+from lsd_experiments.families.xpress.synthetic import write_challenge
 from tests.scripts import run_script
 
 pytest.importorskip("skimage", reason="the example needs scikit-image")

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,12 @@ import pytest
 import zarr
 
 from lsd_experiments import frameworks
-from lsd_experiments.datasets import ZEBRAFINCH
+from lsd_experiments.datasets import load_dataset
+from lsd_experiments.families.lsd import serial_sections
 from lsd_experiments.networks import Head, Network
-from lsd_experiments.training.beginning import LOCK
+from lsd_experiments.targets import Affinities, LocalShapeDescriptors
+from lsd_experiments.training import Experiment
+from lsd_experiments.training.training import LOCK
 from tests.scripts import run_script
 
 frameworks.import_gunpowder()
@@ -27,7 +29,9 @@ frameworks.import_gunpowder()
 RAW_SHAPE, LABELS_SHAPE, INSIDE = (40, 90, 80), (24, 60, 56), (8, 15, 12)
 OFFSET = (200.0, 45.0, 63.0)
 
-DATASET = replace(ZEBRAFINCH, sigma=60)
+DATASET = load_dataset(Path(__file__).parents[2] / "02_train" / "zebrafinch")
+TARGETS = (LocalShapeDescriptors(sigma=60), Affinities())
+EXPERIMENT = Experiment("../dataset.toml", "train_net.json", TARGETS, serial_sections, boundary_axes=(1, 2))
 NETWORK = Network(1, 2, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), num_fmaps_out=2)
 INPUT_SHAPE = (16, 36, 32)  # -> (4, 20, 16)
 # Of real processes: the smallest network and input that make sense of 02_train/synthetic/mtlsd.
@@ -37,6 +41,11 @@ OPTIONS = ("--num-fmaps", "1", "--fmap-inc-factor", "1", "--input-shape", "24", 
 @pytest.fixture
 def dataset():
     return DATASET
+
+
+@pytest.fixture
+def experiment():
+    return EXPERIMENT
 
 
 @pytest.fixture
@@ -108,32 +117,28 @@ def root():
 
 
 @pytest.fixture
-def make_run(dataset, network, input_shape, volume, tmp_path):
+def make_run(dataset, experiment, network, input_shape, volume, tmp_path):
     """A function that makes a training in a directory of its own, and one to run it."""
     from lsd_experiments.checkpoints import find_checkpoint
     from lsd_experiments.training.data import find_samples
-    from lsd_experiments.training.loop import train
     from lsd_experiments.training.options import TrainingOptions
     from lsd_experiments.training.padding import label_padding
     from lsd_experiments.training.places import find_places
-    from lsd_experiments.training.run import Run
+    from lsd_experiments.training.training import Training, decided
 
-    def targets(example):
-        return example.grow_boundary() + example.add_lsds() + example.add_affinities()
-
-    def make(name="setup", data=volume, dataset=dataset, network=network, input_shape=input_shape, targets=targets,
-             lsds=None, **options):
+    def make(name="setup", data=volume, dataset=dataset, experiment=experiment, network=network, input_shape=input_shape,
+             first=None, **options):
         directory = tmp_path / name
         directory.mkdir(exist_ok=True)
-        settings = TrainingOptions(**{"iterations": 2, "num_workers": 0, "seed": 3, "data": (data,), **options})
-        output_shape = network.output_shape(input_shape)
-        samples = [
-            (sample, find_places(sample, output_shape, label_padding(dataset, network, output_shape), dataset.min_masked))
-            for sample in find_samples(dataset, settings.data, directory)
-        ]
-        checkpoint = find_checkpoint(directory)
-        run = Run(dataset, network, input_shape, settings, checkpoint, directory, directory / "log", lsds)
-        return run, lambda: train(run, samples, targets), run.pipeline(samples, targets)
+        asked = TrainingOptions(**{"iterations": 2, "num_workers": 0, "seed": 3, "data": (data,), **options})
+        output_shape, checkpoint = network.output_shape(input_shape), find_checkpoint(directory)
+        experiment.check_network(network)
+        experiment, asked = decided(experiment, asked, checkpoint)
+        padding = label_padding(experiment, dataset.voxel_size, output_shape)
+        samples = [(sample, find_places(sample, output_shape, padding, experiment.min_masked))
+                   for sample in find_samples(dataset, asked.data)]
+        training = Training(experiment, dataset, network, input_shape, asked, directory, samples, checkpoint, first)
+        return training, training.run
 
     return make
 
@@ -147,6 +152,7 @@ class Setup:
         directory.mkdir(parents=True)
         for path in source.glob("*.py"):
             shutil.copy(path, directory)
+        shutil.copy(source.parent / "dataset.toml", directory.parent)
         self.environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         self.environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
         self.run("mknet.py")

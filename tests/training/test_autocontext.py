@@ -16,6 +16,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Input, Network
 from lsd_experiments.prediction.autocontext import find_lsd_network, lsds_record, raw_shape
 from lsd_experiments.prediction.loading import sha256
+from lsd_experiments.training import FirstNetwork
 
 LSD = Network(3, 2, ((1, 2, 2),), (Head("lsds", 10, "embedding"),))
 ACLSD = Network(3, 2, ((1, 2, 2),), (Head("affs", 3),), inputs=(Input("lsds", 10),))
@@ -23,8 +24,11 @@ ACRLSD = replace(ACLSD, inputs=(Input("raw"), Input("lsds", 10)))
 RAW_SHAPE = (28, 52, 48)
 
 
-def targets(example):
-    return example.grow_boundary() + example.add_affinities()
+@pytest.fixture
+def second(experiment):
+    """The experiment of the network that takes LSDs."""
+    lsds, affs = experiment.targets
+    return replace(experiment, targets=(affs,), first_network=FirstNetwork("../lsd", lsds))
 
 
 @pytest.fixture
@@ -56,18 +60,18 @@ def test_raw_has_the_context_of_both():
 
 
 @pytest.mark.parametrize("network", [ACLSD, ACRLSD], ids=["aclsd", "acrlsd"])
-def test_the_network_gets_the_quantized_lsds_of_its_raw(network, lsds, make_run, monkeypatch):
+def test_the_network_gets_the_quantized_lsds_of_its_raw(network, lsds, second, make_run, monkeypatch):
     """And acrlsd the raw in the middle of what they were made of."""
     seen = {}
 
-    def step(self, inputs, targets, weights):
+    def step(self, inputs, targets, knowledge):
         seen.update(inputs)
         return {"loss": 0.0}
 
-    from lsd_experiments.training.trainer import Trainer
+    from lsd_experiments.training.trainable import TrainableModel
 
-    monkeypatch.setattr(Trainer, "step", step)
-    run, train, _ = make_run(network=network, targets=targets, lsds=lsds, iterations=1)
+    monkeypatch.setattr(TrainableModel, "step", step)
+    run, train = make_run(network=network, experiment=second, first=lsds, iterations=1)
     batches = []
     run.log.images = lambda iteration, arrays: batches.append(arrays)
     assert train() == 0
@@ -76,7 +80,7 @@ def test_the_network_gets_the_quantized_lsds_of_its_raw(network, lsds, make_run,
     assert (raw.shape, made.shape) == (RAW_SHAPE, (10, 16, 36, 32))
     model = lsds.model(RAW_SHAPE, "float32")
     (z, y, x) = (slice((r - c) // 2, (r + c) // 2) for r, c in zip(RAW_SHAPE, (16, 36, 32), strict=True))
-    predicted = np.moveaxis(model.predict({"raw": raw[None, ..., None] * 2 - 1}, verbose=0)["lsds"][0], -1, 0)
+    predicted = model.predict({"raw": raw * 2 - 1})["lsds"]
     assert predicted.shape == made.shape
     assert predicted.std() > 0.005
     assert np.abs(predicted - made).max() <= 1.01 / 255
@@ -89,9 +93,9 @@ def test_the_network_gets_the_quantized_lsds_of_its_raw(network, lsds, make_run,
 
 
 @pytest.mark.parametrize("network", [ACLSD, ACRLSD], ids=["aclsd", "acrlsd"])
-def test_it_trains_the_second_network_alone(network, lsds, make_run):
+def test_it_trains_the_second_network_alone(network, lsds, second, make_run):
     before = sha256(lsds.checkpoint.path)
-    run, train, _ = make_run(network=network, targets=targets, lsds=lsds, num_workers=1, batch_size=2)
+    run, train = make_run(network=network, experiment=second, first=lsds, num_workers=1, batch_size=2)
     assert train() == 0
     assert sha256(lsds.checkpoint.path) == before
     saved = find_checkpoint(run.directory)

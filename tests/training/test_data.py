@@ -1,15 +1,17 @@
 """The volumes that a training reads: which, with what in common, and what is refused."""
 
 import json
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lsd_experiments.datasets import FIB25, ZEBRAFINCH
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.training.data import find_samples, open_sample
 from tests.training.conftest import objects
+
+SETUPS = Path(__file__).parents[2] / "02_train"
 
 
 def test_labels_and_mask_lie_where_they_are_in_raw(dataset, volume):
@@ -57,22 +59,22 @@ def test_a_crop_keeps_its_mask(dataset, volume, tmp_path, objects):
 
 
 @pytest.fixture
-def setup(tmp_path):
-    directory = tmp_path / "02_train" / "fib25" / "baseline"
-    directory.mkdir(parents=True)
-    return directory
+def published(tmp_path):
+    """A published dataset, whose volumes lie in a directory of the test's."""
+    def load(name):
+        return load_dataset(SETUPS / name).model_copy(update={"directory": tmp_path / name})
+
+    return load
 
 
-def fetched(setup, dataset, write_volume, names):
-    training = setup.parents[2] / "01_data" / "funke" / dataset.name / "training"
+def fetch(dataset, write_volume, names):
     for name in names:
-        write_volume(training / name, voxel_size=dataset.voxel_size)
-    return training
+        write_volume(dataset.directory / name, voxel_size=dataset.voxel_size)
 
 
-def test_the_datasets_own_volumes_with_their_published_probabilities(setup, write_volume):
-    fetched(setup, FIB25, write_volume, [*FIB25.volumes, "another.zarr"])
-    samples = find_samples(FIB25, (), setup)
+def test_the_datasets_own_volumes_with_their_published_probabilities(published, write_volume):
+    fetch(fib25 := published("fib25"), write_volume, [*fib25.volumes, "another.zarr"])
+    samples = find_samples(fib25, ())
     assert [(s.raw.container.rsplit("/", 1)[1], s.probability) for s in samples] == [
         ("trvol-250-1.zarr", 0.05),
         ("trvol-250-2.zarr", 0.05),
@@ -81,26 +83,26 @@ def test_the_datasets_own_volumes_with_their_published_probabilities(setup, writ
     ]
 
 
-def test_a_part_of_them_keeps_the_proportions(setup, write_volume):
-    fetched(setup, FIB25, write_volume, ["trvol-250-2.zarr", "tstvol-520-1.zarr"])
-    assert [sample.probability for sample in find_samples(FIB25, (), setup)] == [0.05, 0.45]
+def test_a_part_of_them_keeps_the_proportions(published, write_volume):
+    fetch(fib25 := published("fib25"), write_volume, ["trvol-250-2.zarr", "tstvol-520-1.zarr"])
+    assert [sample.probability for sample in find_samples(fib25, ())] == [0.05, 0.45]
 
 
-def test_published_probabilities_are_not_for_other_volumes(setup, write_volume, tmp_path):
+def test_published_probabilities_are_not_for_other_volumes(published, write_volume, tmp_path):
     containers = [write_volume(tmp_path / f"{n}.zarr", voxel_size=(8, 8, 8)) for n in range(4)]
-    assert [sample.probability for sample in find_samples(FIB25, containers, setup)] == [1, 1, 1, 1]
+    assert [sample.probability for sample in find_samples(published("fib25"), containers)] == [1, 1, 1, 1]
 
 
-def test_all_zebrafinch_volumes_are_alike(setup, write_volume):
-    fetched(setup, ZEBRAFINCH, write_volume, ["b.zarr", "a.zarr"])
-    samples = find_samples(ZEBRAFINCH, (), setup)
+def test_all_zebrafinch_volumes_are_alike(published, write_volume):
+    fetch(finch := published("zebrafinch"), write_volume, ["b.zarr", "a.zarr"])
+    samples = find_samples(finch, ())
     assert [sample.raw.container[-6:] for sample in samples] == ["a.zarr", "b.zarr"]
     assert [sample.probability for sample in samples] == [1, 1]
 
 
-def test_no_volumes(setup):
-    with pytest.raises(UserError, match=r"funke/fib25/training: no training volumes \(trvol-250-1.zarr.*--data"):
-        find_samples(FIB25, (), setup)
+def test_no_volumes(published):
+    with pytest.raises(UserError, match=r"fib25: no training volumes \(trvol-250-1.zarr.*--data"):
+        find_samples(published("fib25"), ())
 
 
 def test_float_raw_in_range_passes_and_nan_does_not(dataset, write_volume, tmp_path):
@@ -145,4 +147,4 @@ def test_a_mask_elsewhere_is_refused(dataset, volume):
 
 def test_a_missing_dataset_lists_those_that_are_there(dataset, volume):
     with pytest.raises(UserError, match=r"volumes/cells.*volumes/labels/neuron_ids"):
-        open_sample(replace(dataset, labels="volumes/cells"), volume)
+        open_sample(dataset.model_copy(update={"labels": "volumes/cells"}), volume)

@@ -50,7 +50,7 @@ def test_negative_labels_are_refused_and_masked_by_what_the_message_says(dataset
                                         r"01_data/create_masks.py (.*)") as caught:
         open_sample(dataset, container)
     arguments = str(caught.value).rpartition("create_masks.py ")[2].split()
-    command.create_masks(command._parser(None).parse_args(arguments), tmp_path)
+    command.create_masks(command._parser(None).parse_args(arguments), tmp_path, tmp_path)
     sample = open_sample(dataset, container)
     found, mask = read(sample)
     np.testing.assert_array_equal(found, np.where(labels < 0, 0, labels))

@@ -1,7 +1,7 @@
 """The MALIS loss and its phase: value and gradient on every backend, the switch, and stops on either side of it."""
 
-import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -9,13 +9,13 @@ import pytest
 
 from lsd_experiments import frameworks
 from lsd_experiments.checkpoints import find_checkpoint
-from lsd_experiments.datasets.dataset import DIRECT
 from lsd_experiments.malis import connected_objects, edge_weights, malis_weights
 from lsd_experiments.networks import Head, Network
-from lsd_experiments.training.malis import MalisTrain
-from tests.scripts import run_script
+from lsd_experiments.targets import DIRECT, Affinities, SquaredError
+from lsd_experiments.training import Malis, Phase
+from tests.scripts import of_backend, run_script
 
-AFFS_ONLY = Network(1, 2, ((1, 2, 2),), (Head("affs", 3),))
+AFFS, AFFS_ONLY = Affinities(), Network(1, 2, ((1, 2, 2),), (Head("affs", 3),))
 
 SCRIPT = """
 import sys
@@ -24,17 +24,18 @@ frameworks.import_keras()
 import keras
 import numpy as np
 from lsd_experiments.networks import Head, Network
-from lsd_experiments.training.malis_loss import malis_error
+from lsd_experiments.targets import Affinities, SquaredError
+from lsd_experiments.training import Adam, Malis
 from lsd_experiments.training.options import TrainingOptions
-from lsd_experiments.training.trainer import Trainer, weighted_error
+from lsd_experiments.training.trainable import TrainableModel
 with np.load(sys.argv[1]) as arrays:
     raw, targets, usual, known, *weights = (arrays[name] for name in arrays)
 network = Network(1, 1, ((1, 2, 2),), (Head("affs", 3),))
-trainer = Trainer.start(network, network.smallest_input_shape, TrainingOptions(1, learning_rate=0.01),
-                        weighted_error("nonzero_weights"), 1, None)
+trainer = TrainableModel.start(network, network.smallest_input_shape, TrainingOptions(1, learning_rate=0.01),
+                        Adam(), {"affs": SquaredError().in_keras(Affinities())}, 1, None)
 trainer.model.set_weights(weights)
 losses = [trainer.step({"raw": raw}, {"affs": targets}, {"affs": usual})["loss"]]
-trainer.use_loss("affs", malis_error(((-1, 0, 0), (0, -1, 0), (0, 0, -1))))
+trainer.use_losses({"affs": Malis().in_keras(Affinities())})
 losses += [trainer.step({"raw": raw}, {"affs": targets}, {"affs": known})["loss"] for _ in range(2)]
 print(keras.backend.backend(), int(trainer.model.optimizer.iterations), *losses)
 """
@@ -76,17 +77,13 @@ def last(array):
 def test_value_and_gradient_of_the_loss(example):
     tf = pytest.importorskip("tensorflow")
     frameworks.import_keras()
-    from lsd_experiments.training.malis_loss import malis_error
-
     targets, prediction, known = example
     given = tf.Variable(last(prediction))
     with tf.GradientTape() as tape:
-        value = malis_error(DIRECT)(tf.constant(last(np.concatenate((targets, known), axis=1))), given)
+        value = Malis().in_keras(AFFS)(tf.constant(last(np.concatenate((targets, known), axis=1))), given)
     assert float(value) == pytest.approx(loss(*example), rel=1e-5)
     found = np.moveaxis(tape.gradient(value, given).numpy(), -1, 1)
-    ours = MalisTrain(None, ("affs",), DIRECT, malis_from=0, iteration=0)
-    ours.in_malis = True
-    np.testing.assert_allclose(found, ours.gradient("affs", prediction, targets, known), rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(found, Malis().gradient(AFFS, prediction, targets, known), rtol=1e-5, atol=1e-9)
     # A step so small that the order of affinities, and so the spanning tree, does not change.
     step = float(np.diff(np.sort(prediction.ravel())).min()) / 8
     for index in list(np.ndindex(*prediction.shape))[::5]:
@@ -99,15 +96,19 @@ def test_value_and_gradient_of_the_loss(example):
 
 
 def test_the_gradient_is_not_that_of_the_usual_loss(example):
-    """The control, and the node's own rule of its phases."""
+    """The control."""
     targets, prediction, known = example
-    node = MalisTrain(None, ("affs",), DIRECT, malis_from=0, iteration=0)
-    usual = node.gradient("affs", prediction, targets, known[:, :3])
-    node.in_malis = True
-    assert not np.allclose(usual, node.gradient("affs", prediction, targets, known))
-    np.testing.assert_array_equal(
-        node.gradient("lsds", prediction, targets, known[:, :3]), usual
-    )  # the LSDs' loss is the usual one in both phases
+    usual = SquaredError().gradient(AFFS, prediction, targets, known[:, :3])
+    assert not np.allclose(usual, Malis().gradient(AFFS, prediction, targets, known))
+
+
+def test_the_phase_of_an_iteration(experiment):
+    """It is the loss of the step that follows the iteration; the LSDs' is the usual one in both phases."""
+    phased = replace(experiment, phases=(Phase(after=2, target="affs", loss=Malis()),))
+    usual = {"lsds": SquaredError(), "affs": SquaredError()}
+    assert [phased.losses(iteration) for iteration in (0, 1, 2, 3)] == [usual] * 2 + [{**usual, "affs": Malis()}] * 2
+    assert phased.with_malis_from(0).losses(0)["affs"] == Malis()
+    assert experiment.losses(10**6) == usual
 
 
 def test_samples_of_a_batch_weigh_alike(example):
@@ -141,12 +142,10 @@ def steps(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_give_the_same_losses(steps, backend, monkeypatch):
+def test_other_backends_give_the_same_losses(steps, backend):
     pytest.importorskip(backend)
     path, expected = steps
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # JAX compiles for longer than it computes here
-    ran = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True)
+    ran = run_script("-c", SCRIPT, path, env=of_backend(backend), frameworks=True)
     assert ran.returncode == 0, ran.stderr
     name, iterations, *losses = ran.stdout.split()
     assert (name, iterations, len(losses)) == (backend, "3", 3)
@@ -163,17 +162,14 @@ def all_arrays(path):
 
 
 @pytest.fixture
-def train_until(make_run):
+def train_until(make_run, experiment):
     """A function that trains until each of ``stops`` in turn; it gives the last run, and the weights and moments after it."""
 
-    def targets(example):
-        return example.grow_boundary() + example.add_affinities()
-
     def train_until(name, *stops, malis_from):
+        phases = () if malis_from is None else (Phase(malis_from, "affs", Malis()),)
+        affs_only = replace(experiment, targets=experiment.targets[1:], phases=phases)
         for iterations in stops:
-            run, train, _ = make_run(
-                name, network=AFFS_ONLY, targets=targets, iterations=iterations, malis_from=malis_from, snapshot_every=2
-            )
+            run, train = make_run(name, network=AFFS_ONLY, experiment=affs_only, iterations=iterations, snapshot_every=2)
             assert train() == 0
             assert find_checkpoint(run.directory).iteration == iterations  # N is the last one, whatever the start
         return run, all_arrays(find_checkpoint(run.directory).path)
@@ -193,13 +189,17 @@ def test_stops_around_the_switch_change_nothing(train_until):
     check_snapshots(run.directory / "snapshots")
 
 
-def test_the_switch_of_the_start_is_kept(train_until):
-    """Unless another one is asked for; a training that begins has the directory's."""
-    from lsd_experiments.training.beginning import _malis_from
+def test_the_switch_of_the_start_is_kept(train_until, experiment):
+    """Unless another one is asked for; a training that begins has the experiment's."""
+    from lsd_experiments.training.options import TrainingOptions
+    from lsd_experiments.training.training import decided
 
     run, _ = train_until("kept", 1, malis_from=2)
-    assert _malis_from(10_000, find_checkpoint(run.directory)) == 2
-    assert _malis_from(10_000, None) == 10_000
+    phased = replace(experiment, phases=(Phase(10_000, "affs", Malis()),))
+    for asked, checkpoint, expected in ((None, find_checkpoint(run.directory), 2), (None, None, 10_000),
+                                        (7, find_checkpoint(run.directory), 7)):
+        found, options = decided(phased, TrainingOptions(5, malis_from=asked), checkpoint)
+        assert (found.malis_from, options.malis_from) == (expected, expected)
 
 
 def check_log(directory):
@@ -235,11 +235,11 @@ def test_the_phase_makes_a_difference_from_its_first_iteration_on(train_until):
     assert any(not np.array_equal(array, malis[name]) for name, array in never.items())
 
 
-def test_lsds_keep_their_loss(make_run):
-    run, train, _ = make_run(iterations=2, malis_from=1)
+def test_lsds_keep_their_loss(make_run, experiment):
+    run, train = make_run(iterations=2, experiment=replace(experiment, phases=(Phase(1, "affs", Malis()),)))
     assert train() == 0
-    assert set(run.train.logs) == {"loss", "lsds_loss", "malis_loss"}
-    assert run.train.logs["loss"] == pytest.approx(run.train.logs["lsds_loss"] + run.train.logs["malis_loss"], rel=1e-5)
+    assert set(run.step.logs) == {"loss", "lsds_loss", "malis_loss"}
+    assert run.step.logs["loss"] == pytest.approx(run.step.logs["lsds_loss"] + run.step.logs["malis_loss"], rel=1e-5)
 
 
 def test_the_option_is_there_for_malis_alone(root):

@@ -1,14 +1,12 @@
 """Several devices take the step that one takes with the whole batch; half precision scales its loss."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from lsd_experiments.errors import UserError
+from tests.scripts import of_backend, run_script
 
 RUNS = {  # in this order: TensorFlow has two logical devices for a start, or none
     "two": {"devices": 2},
@@ -29,8 +27,9 @@ from lsd_experiments import frameworks
 frameworks.import_keras()
 import keras
 from lsd_experiments.networks import Head, Network
-from lsd_experiments.training.malis_loss import malis_error
-from lsd_experiments.training.trainer import Trainer, weighted_error
+from lsd_experiments.targets import Affinities, SquaredError
+from lsd_experiments.training import Adam, Malis
+from lsd_experiments.training.trainable import TrainableModel
 network = Network(4, 2, ((1, 2, 2),), (Head("affs", 3),), architecture="funlib")
 shape = network.output_shape(network.smallest_input_shape)
 arrays = {}
@@ -38,7 +37,8 @@ for name, run in runs.items():
     if run.get("devices", 1) == 1 and keras.backend.backend() == "jax":
         keras.distribution.set_distribution(None)
     options = TrainingOptions(1, learning_rate=0.01, precision=run.get("precision", "float32"), devices=run.get("devices", 1))
-    trainer = Trainer.start(network, network.smallest_input_shape, options, weighted_error("sum_of_weights"), 1, None)
+    trainer = TrainableModel.start(network, network.smallest_input_shape, options, Adam(),
+                            {"affs": SquaredError("sum_of_weights").in_keras(Affinities())}, 1, None)
     random, losses = np.random.default_rng(1), []
     for step in range(4):
         raw = random.uniform(-1, 1, (2, 1, *network.smallest_input_shape)) * run.get("factor", 1)
@@ -48,7 +48,7 @@ for name, run in runs.items():
             targets = np.round(targets)
             weights = np.concatenate((np.ones_like(targets), np.ones((2, 1, *shape))), axis=1)
         if run.get("malis") and step == 2:
-            trainer.use_loss("affs", malis_error(((-1, 0, 0), (0, -1, 0), (0, 0, -1))))
+            trainer.use_losses({"affs": Malis().in_keras(Affinities())})
         losses.append(trainer.step({"raw": raw}, {"affs": targets}, {"affs": weights})["loss"])
     optimizer = trainer.model.optimizer
     found = {"losses": losses, "predicted": trainer.predict({"raw": raw})["affs"],
@@ -66,9 +66,7 @@ def trained(request, tmp_path_factory):
     pytest.importorskip(request.param)
     path = tmp_path_factory.mktemp("parallel") / "trained.npz"
     runs = {name: run for name, run in RUNS.items() if request.param == "tensorflow" or "malis" not in name}
-    environment = {**os.environ, "KERAS_BACKEND": request.param, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
-    command = [sys.executable, "-c", SCRIPT, str(path), json.dumps(runs)]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    ran = run_script("-c", SCRIPT, path, json.dumps(runs), env=of_backend(request.param), frameworks=True)
     assert ran.returncode == 0, ran.stderr
     found = {name: {} for name in runs}
     with np.load(path) as arrays:
@@ -103,8 +101,7 @@ def test_half_precision_on_several_devices_of_a_cpu_is_refused():
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("GPUs have it")
     run = json.dumps({"both": {"devices": 2, "precision": "float16"}})
-    ran = subprocess.run([sys.executable, "-c", SCRIPT, "nowhere.npz", run], env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-                         capture_output=True, text=True)
+    ran = run_script("-c", SCRIPT, "nowhere.npz", run, frameworks=True)
     assert "UserError: --precision float16 with --devices: TensorFlow has no half precision on several" in ran.stderr
 
 

@@ -15,20 +15,21 @@ import numpy as np
 import pytest
 from lsd.train.gp import AddLocalShapeDescriptor
 
-from lsd_experiments.augmentation.elastic import ElasticAugment
 from lsd_experiments.checkpoints import find_checkpoint
-from lsd_experiments.datasets import DATASETS
-from lsd_experiments.training import beginning, options
-from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, RAW, head_keys
-from lsd_experiments.training.malis import MalisTrain
+from lsd_experiments.datasets import load_dataset
+from lsd_experiments.training import Malis, Phase, options
+from lsd_experiments.training.boundaries import GrowBoundary, published_boundary
+from lsd_experiments.training.keys import FIRST_PREDICTION, LABELS, LABELS_MASK, RAW, head_keys
 from lsd_experiments.training.pipeline import batch_request
-from lsd_experiments.training.targets import GrowBoundary, Targets, published_boundary
+from lsd_experiments.training.training import decided
 
 ROOT = Path(__file__).parents[2]
 FIB25 = ROOT / ".." / "shared" / "data" / "fib25" / "training_sample2_z0-160.zarr"
 VARIANTS = ["baseline", "mtlsd", "lsd", "aclsd", "acrlsd", "long_range", "malis", "mtlsd_malis"]
 SETUPS = [f"{dataset}/{variant}" for dataset in ("zebrafinch", "fib25", "hemi") for variant in VARIANTS]
 LSDS, AFFS = head_keys("lsds"), head_keys("affs")
+AFFS_MASK = AFFS.mask
+SIGMA = {"zebrafinch": 120, "fib25": 80, "hemi": 80}  # nm, as published
 OFFSET = (7, -5, 3)  # voxels, of the sources
 SHAPE = (76, 116, 116)
 
@@ -75,22 +76,22 @@ class Seed(gp.BatchFilter):
         return self.get_upstream_provider().request_batch(seeded)
 
 
-def published(setup, network):
+def published(setup, experiment):
     """The published target nodes of ``setup``, and whether it asks for weights of descriptors, and for the affinities' mask."""
     dataset, variant = setup.split("/")
-    facts, heads = DATASETS[dataset], {head.name: head.channels for head in network.heads}
+    heads = {target.name: target for target in experiment.targets}
     masked = dataset != "fib25" or "malis" in variant
     nodes = []
     if setup != "zebrafinch/lsd":
         nodes.append(gp.GrowBoundary(LABELS, LABELS_MASK, steps=1, only_xy=dataset == "zebrafinch"))
     if "lsds" in heads:
         weights = {} if dataset == "zebrafinch" else {"lsds_mask": LSDS.weights}
-        nodes.append(AddLocalShapeDescriptor(LABELS, LSDS.target, sigma=facts.sigma, downsample=2, **weights))
+        nodes.append(AddLocalShapeDescriptor(LABELS, LSDS.target, sigma=SIGMA[dataset], downsample=2, **weights))
         if dataset == "fib25" and variant != "mtlsd_malis":
             nodes.append(UnmaskBackground())
     if "affs" in heads:
         masks = {"labels_mask": LABELS_MASK, "affinities_mask": AFFS_MASK} if masked else {}
-        nodes.append(gp.AddAffinities(facts.neighborhood(heads["affs"]), LABELS, AFFS.target, **masks))
+        nodes.append(gp.AddAffinities(heads["affs"].neighborhood, LABELS, AFFS.target, **masks))
         nodes.append(gp.BalanceLabels(AFFS.target, AFFS.weights, AFFS_MASK if masked else None))
     return nodes, "lsds" in heads and dataset != "zebrafinch", "affs" in heads and masked
 
@@ -105,8 +106,7 @@ def build(nodes, source, asked):
 
 def load(setup):
     directory = ROOT / "02_train" / setup
-    network = replace(runpy.run_path(str(directory / "mknet.py"))["NETWORK"], downsample_factors=((1, 1, 1),))
-    return network, runpy.run_path(str(directory / "train.py"))["targets"]
+    return load_dataset(directory), runpy.run_path(str(directory / "train.py"))["EXPERIMENT"]
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +122,9 @@ def scene():
     return labels, mask
 
 
-def request(network, dataset, seed=1):
+def request(experiment, dataset, seed=1):
     """The request of a small batch, somewhere in the volume: raw 12 voxels larger than the output of 16 x 20 x 20."""
-    asked = batch_request(network, (28, 32, 32), dataset)
+    asked = batch_request(replace(experiment, phases=()), dataset, (28, 32, 32), (16, 20, 20))
     asked._random_seed = seed
     for spec in asked.array_specs.values():
         unit = gp.Coordinate(int(size) for size in dataset.voxel_size)
@@ -133,22 +133,30 @@ def request(network, dataset, seed=1):
     return asked
 
 
-def both(setup, labels, mask, augment=(), parity=True):
+def both(setup, labels, mask, augmented=False, parity=True):
     """The batches of the published nodes and of ours."""
-    network, targets = load(setup)
-    dataset = replace(DATASETS[setup.split("/")[0]], parity=parity)
+    dataset, experiment = load(setup)
     unit = gp.Coordinate(int(size) for size in dataset.voxel_size)
-    theirs, weighted, masked = published(setup, network)
-    asked = request(network, dataset)
-    for key in [key for key in asked.array_specs if key.identifier in ("PREDICTED_LSDS",)]:
-        del asked[key]
+    theirs, weighted, masked = published(setup, experiment)
+    asked = request(experiment, dataset)
+    asked.array_specs.pop(FIRST_PREDICTION, None)
     less = asked.copy()
     for key, there in ((LSDS.weights, weighted), (AFFS_MASK, masked)):
         if key in less and not there:
             del less[key]
-    expected = build([*(make() for make in augment), Seed(), *theirs], Arrays(labels, mask, unit), less)
-    ours = [*(make() for make in augment), Seed(), targets(Targets(dataset, network))]
-    return expected, build(ours, Arrays(labels, mask, unit), asked)
+    expected = build([*augmentation(experiment, augmented), Seed(), *theirs], Arrays(labels, mask, unit), less)
+    grow = [GrowBoundary(experiment.boundary_axes, parity)] if experiment.boundary_axes else []
+    ours = [*grow, *(target.nodes(dataset, parity) for target in experiment.targets)]
+    return expected, build([*augmentation(experiment, augmented), Seed(), *ours], Arrays(labels, mask, unit), asked)
+
+
+def augmentation(experiment, augmented):
+    """The experiment's own, but for intensities, which have nothing to do with labels; nodes cannot be used twice."""
+    def displacing(pipeline):
+        nodes = [node for child in pipeline.children for node in displacing(child)]
+        return [*nodes, pipeline.output] if type(pipeline.output).__name__ in ("ElasticAugment", "SimpleAugment") else nodes
+
+    return displacing(experiment.sampling()) if augmented else []
 
 
 def compare(expected, found):
@@ -172,10 +180,10 @@ def compare(expected, found):
 def test_a_batch_is_that_of_the_published_nodes(setup, scene):
     expected, found = both(setup, *scene)
     compared = compare(expected, found)
-    network, _ = load(setup)
+    _, experiment = load(setup)
     wanted = {RAW, LABELS, LABELS_MASK}
-    for head in network.heads:
-        wanted |= {head_keys(head.name).target, head_keys(head.name).weights}
+    for target in experiment.targets:
+        wanted |= {head_keys(target.name).target, head_keys(target.name).weights}
     assert wanted <= compared
     assert 0 < (found[LABELS_MASK].data > 0).mean() < 1
     assert len(np.unique(found[LABELS].data)) > 3
@@ -197,11 +205,7 @@ def test_without_parity_descriptors_differ_and_affinities_hardly(setup, scene):
 @pytest.mark.parametrize("setup", ["zebrafinch/mtlsd", "zebrafinch/long_range", "fib25/mtlsd", "hemi/mtlsd_malis"])
 def test_with_augmentation_of_the_same_seed(setup, scene):
     """What is asked of the augmentation is what the published nodes ask: the same displacement, of the same labels."""
-    dataset = DATASETS[setup.split("/")[0]]
-    augment = [lambda: ElasticAugment(dataset.elastic), lambda: gp.SimpleAugment(transpose_only=list(dataset.transpose_axes))]
-    if dataset.elastic_after:
-        augment.append(lambda: ElasticAugment(dataset.elastic_after))
-    expected, found = both(setup, *scene, augment)
+    expected, found = both(setup, *scene, augmented=True)
     compare(expected, found)
     plain, _ = both(setup, *scene)
     assert not np.array_equal(plain[LABELS].data, found[LABELS].data)
@@ -237,7 +241,7 @@ def test_boundaries_where_the_mask_is_0(axes, seed):
     theirs = gp.GrowBoundary(LABELS, LABELS_MASK, only_xy=axes == (1, 2))
     expected = build([theirs], Small(labels, mask, unit), asked)[LABELS].data
     np.testing.assert_array_equal(published_boundary(labels, mask, axes), expected)
-    found = build([GrowBoundary(axes == (1, 2), parity=True)], Small(labels, mask, unit), asked)[LABELS].data
+    found = build([GrowBoundary(axes, parity=True)], Small(labels, mask, unit), asked)[LABELS].data
     np.testing.assert_array_equal(found, expected)
     assert seed == 3 or not np.array_equal(expected, labels)
 
@@ -262,11 +266,10 @@ def test_parts_of_an_object_may_be_connected_beside_the_output_in_malis():
              3 | 0 0 0 0      one object with parity, two without
              3 | 3 3 3 3
     """
-    network, _ = load("hemi/malis")
+    dataset, experiment = load("hemi/malis")
     found = {}
     for parity in (False, True):
-        dataset = replace(DATASETS["hemi"], parity=parity)
-        asked = batch_request(network, (28, 32, 32), dataset, malis=True)
+        asked = batch_request(replace(experiment, parity=parity), dataset, (28, 32, 32), (16, 20, 20))
         output = asked[AFFS.target].roi
         labels = np.full(tuple(asked[LABELS].roi.shape / gp.Coordinate(8, 8, 8)), 3, np.uint64)
         begin = labels.shape[2] - 20
@@ -276,12 +279,17 @@ def test_parts_of_an_object_may_be_connected_beside_the_output_in_malis():
         batch = gp.Batch()
         for key, data, roi in ((LABELS, labels[None], asked[LABELS].roi), (AFFS_MASK, mask, output), (AFFS.target, mask, output)):
             batch[key] = gp.Array(data, gp.ArraySpec(roi=roi, voxel_size=gp.Coordinate(8, 8, 8)))
-        node = MalisTrain(None, ("affs",), dataset.neighborhood(3), 0, 0)
-        node.in_malis = True
-        weights = node.weights(batch, "affs")
+        weights = Malis().knowledge(experiment.targets[0], batch)
         assert weights.shape == (1, 4, 16, 20, 20)
         found[parity] = set(np.unique(weights[0, 3]))
     assert found == {False: {0, 1, 2}, True: {0, 1}}
+
+
+@pytest.fixture
+def wide(experiment):
+    """The experiment with a window of descriptors that reaches over objects."""
+    lsds, affs = experiment.targets
+    return replace(experiment, targets=(replace(lsds, sigma=80), affs))
 
 
 def snapshot(run, name="batch_1.hdf"):
@@ -291,11 +299,11 @@ def snapshot(run, name="batch_1.hdf"):
         return *shown, json.loads(file.attrs["provenance"])["parameters"]["parity"]
 
 
-def test_training_records_it_and_snapshots_show_its_targets(make_run, dataset):
+def test_training_records_it_and_snapshots_show_its_targets(make_run, wide):
     """In the checkpoint and in snapshots; the same seed without it has the same labels, and other descriptors."""
     shown = {}
     for parity in (False, True):
-        run, train, _ = make_run(f"parity {parity}", dataset=replace(dataset, sigma=80, parity=parity), iterations=1)
+        run, train = make_run(f"parity {parity}", experiment=replace(wide, parity=parity), iterations=1)
         assert train() == 0
         assert find_checkpoint(run.directory).record["provenance"]["parameters"]["parity"] is parity
         *shown[parity], recorded = snapshot(run)
@@ -307,18 +315,18 @@ def test_training_records_it_and_snapshots_show_its_targets(make_run, dataset):
     assert (np.abs(lsds[0] - lsds[1]) > 0.01).any(axis=0)[known].mean() > 0.1
 
 
-@pytest.mark.parametrize(("asked", "recorded", "of_dataset", "expected"), [
+@pytest.mark.parametrize(("asked", "recorded", "declared", "expected"), [
     ([], None, False, False), ([], None, True, True), (["--parity"], None, False, True), (["--no-parity"], None, True, False),
     ([], True, False, True), (["--no-parity"], True, False, False), (["--parity"], False, False, True), ([], False, True, False),
 ])  # fmt: skip
-def test_it_is_as_asked_for_else_as_before(dataset, asked, recorded, of_dataset, expected):
-    dataset = replace(dataset, parity=of_dataset)
-    given = options.from_arguments(options.parser("", dataset).parse_args(["5", *asked]))
+def test_it_is_as_asked_for_else_as_before(experiment, asked, recorded, declared, expected):
+    experiment = replace(experiment, parity=declared)
+    given = options.from_arguments(options.parser("", experiment).parse_args(["5", *asked]))
     checkpoint = None
     if recorded is not None:
         record = {"provenance": {"parameters": {"parity": recorded}}}
         checkpoint = Recorded(record)
-    assert beginning._parity(given.parity, dataset, checkpoint) is expected
+    assert decided(experiment, given, checkpoint)[0].parity is expected
 
 
 class Recorded:
@@ -328,16 +336,15 @@ class Recorded:
         self.record = record
 
 
-def test_older_checkpoints_say_nothing_of_it(dataset):
-    assert beginning._parity(None, dataset, Recorded({})) is False
-    assert beginning._parity(None, dataset, Recorded({"scope": "setup01"})) is False
+def test_older_checkpoints_say_nothing_of_it(experiment):
+    for record in ({}, {"scope": "setup01"}):
+        assert decided(experiment, options.TrainingOptions(5), Recorded(record))[0].parity is False
 
 
-def test_malis_trains_with_it(make_run, dataset, network):
+def test_malis_trains_with_it(make_run, wide, network):
     """Labels of the batch reach one voxel farther, as in the published request; targets do not."""
-    dataset = replace(dataset, sigma=80, parity=True)
-    run, train, _ = make_run(dataset=dataset, network=replace(network, heads=network.heads[1:]), malis_from=1,
-                             targets=lambda example: example.grow_boundary() + example.add_affinities())
+    declared = replace(wide, targets=wide.targets[1:], parity=True, phases=(Phase(1, "affs", Malis()),))
+    run, train = make_run(experiment=declared, network=replace(network, heads=network.heads[1:]))
     assert train() == 0
     with h5py.File(run.directory / "snapshots" / "batch_1.hdf") as file:
         labels, affs = file["volumes/labels/neuron_ids"], file["volumes/gt_affinities"]

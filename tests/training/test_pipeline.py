@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import gunpowder as gp
 import numpy as np
@@ -9,52 +11,54 @@ import pytest
 import zarr
 
 from lsd_experiments.augmentation.elastic import ElasticAugment
-from lsd_experiments.datasets import FIB25, ZEBRAFINCH
+from lsd_experiments.datasets import load_dataset
+from lsd_experiments.families.lsd import isotropic, serial_sections
+from lsd_experiments.families.xpress import tomography
 from lsd_experiments.sources import world_units
+from lsd_experiments.targets import LocalShapeDescriptors
 from lsd_experiments.training.data import open_sample
-from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, RAW, head_keys
+from lsd_experiments.training.keys import LABELS, LABELS_MASK, RAW, head_keys
 from lsd_experiments.training.padding import label_padding
 from lsd_experiments.training.pipeline import batch_pipeline, batch_request
 from lsd_experiments.training.places import find_places
 from lsd_experiments.training.precache import PreCache
 
 LSDS, AFFS = head_keys("lsds"), head_keys("affs")
-
-
-def targets(example):
-    return example.grow_boundary() + example.add_lsds() + example.add_affinities()
+SETUPS = Path(__file__).parents[2] / "02_train"
 
 
 @pytest.fixture
-def make_pipeline(network, input_shape):
-    def make(dataset, *containers, batch_size=1):
+def make_pipeline(experiment, network, input_shape):
+    def make(dataset, *containers, batch_size=1, experiment=experiment):
         output_shape = network.output_shape(input_shape)
-        padding = label_padding(dataset, network, output_shape)
+        padding = label_padding(experiment, dataset.voxel_size, output_shape)
         samples = [open_sample(dataset, container) for container in containers]
-        placed = [(sample, find_places(sample, output_shape, padding, dataset.min_masked)) for sample in samples]
-        return batch_pipeline(dataset, network, placed, targets, batch_size)
+        placed = [(sample, find_places(sample, output_shape, padding, experiment.min_masked)) for sample in samples]
+        return batch_pipeline(experiment, dataset, placed, batch_size)
 
     return make
 
 
 @pytest.fixture
-def make_batches(make_pipeline, network, input_shape):
-    def make(dataset, *containers, count=1, seed=1, workers=0, batch_size=1):
-        pipeline = make_pipeline(dataset, *containers, batch_size=batch_size)
-        pipeline += PreCache(seed, 0, workers, 1, lambda: None)
-        request = batch_request(network, input_shape, dataset)
+def make_batches(make_pipeline, experiment, network, input_shape):
+    def make(dataset, *containers, count=1, seed=1, workers=0, batch_size=1, experiment=experiment):
+        pipeline = make_pipeline(dataset, *containers, batch_size=batch_size, experiment=experiment)
+        pipeline += PreCache(seed, 0, workers, 1)
+        request = batch_request(experiment, dataset, input_shape, network.output_shape(input_shape))
         with gp.build(pipeline):
             return [pipeline.request_batch(request) for _ in range(count)]
 
     return make
 
 
-def still(dataset):
-    """The dataset without augmentation by displacement."""
-    nothing = replace(
-        dataset.elastic, jitter_sigma=(0, 0, 0), prob_slip=0, prob_shift=0, max_misalign=0, rotation_interval=(0, 0)
-    )
-    return replace(dataset, elastic=nothing, elastic_after=None)
+@pytest.fixture
+def still(experiment):
+    """The experiment without augmentation by displacement."""
+    def sampling():
+        intensities = gp.IntensityAugment(RAW, scale_min=0.9, scale_max=1.1, shift_min=-0.1, shift_max=0.1, slab=(1, -1, -1))
+        return gp.SimpleAugment(transpose_only=[1, 2]) + intensities
+
+    return replace(experiment, sampling=sampling)
 
 
 def nodes(pipeline):
@@ -70,40 +74,58 @@ def nodes(pipeline):
     return [*reversed(names)], [*reversed(source)], here.output
 
 
+SECTIONS = {"prob_slip": 0.05, "prob_shift": 0.05, "max_misalign": 10, "subsample": 8}
+NO_SECTIONS = {"prob_slip": 0, "prob_shift": 0, "max_misalign": 0, "subsample": 8}
+
+
 @pytest.mark.parametrize(
-    ("dataset", "elastic"),
+    ("name", "sampling", "axes", "elastic"),
     [
-        (ZEBRAFINCH, ["ElasticAugment", "SimpleAugment"]),
-        (FIB25, ["ElasticAugment", "SimpleAugment", "ElasticAugment"]),
+        ("zebrafinch", serial_sections, (1, 2), [{"control_point_spacing": (4, 4, 10), "jitter_sigma": (0, 2, 2), **SECTIONS}]),
+        ("synthetic", partial(serial_sections, (4, 40, 40), (0, 1, 1), 0), (1, 2),
+         [{"control_point_spacing": (4, 40, 40), "jitter_sigma": (0, 1, 1), **NO_SECTIONS}]),
+        ("fib25", isotropic, (0, 1, 2), [
+            {"control_point_spacing": (40, 40, 40), "jitter_sigma": (0, 0, 0), **NO_SECTIONS},
+            {"control_point_spacing": (40, 40, 40), "jitter_sigma": (2, 2, 2), "prob_slip": 0.01, "prob_shift": 0.01,
+             "max_misalign": 1, "subsample": 8},
+        ]),
+        ("xpress", tomography, (0, 1, 2),
+         [{"control_point_spacing": (10, 10, 10), "jitter_sigma": (2, 2, 2), **NO_SECTIONS, "subsample": 2}]),
     ],
-    ids=["zebrafinch", "fib25"],
-)
-def test_nodes_are_the_published_ones_in_their_order(make_pipeline, write_volume, tmp_path, dataset, elastic):
-    containers = [write_volume(tmp_path / f"{n}.zarr", voxel_size=dataset.voxel_size) for n in range(2)]
-    after, source, choice = nodes(make_pipeline(replace(dataset, sigma=3 * dataset.voxel_size[0]), *containers))
-    assert [type(node).__name__ for node in source] == ["Normalize", "Pad", "Pad", "Pad", "RandomLocation"]
+)  # fmt: skip
+def test_nodes_are_the_published_ones_in_their_order(make_pipeline, experiment, write_volume, tmp_path, name, sampling, axes,
+                                                     elastic):
+    dataset = load_dataset(SETUPS / name)
+    containers = [write_volume(tmp_path / f"{n}.zarr", voxel_size=dataset.voxel_size, dataset=dataset) for n in range(2)]
+    lsds = LocalShapeDescriptors(sigma=3 * dataset.voxel_size[0])
+    experiment = replace(experiment, sampling=sampling, boundary_axes=axes, targets=(lsds, *experiment.targets[1:]))
+    after, source, choice = nodes(make_pipeline(dataset, *containers, experiment=experiment))
+    masks = ["Pad"] * (3 if dataset.unlabeled_mask else 2)
+    assert [type(node).__name__ for node in source] == ["Normalize", "Pad", *masks, "RandomLocation"]
     assert [node.key for node in source[1:4]] == [RAW, LABELS, LABELS_MASK]
     assert type(choice) is gp.RandomProvider
     assert choice.probabilities == [0.5, 0.5]
     names = [type(node).__name__ for node in after]
     assert names == [
-        *elastic,
-        *("IntensityAugment", "GrowBoundary", "AddLsds", "AddAffinities", "BalanceLabels", "IntensityScaleShift", "Stack"),
+        *("ElasticAugment", "SimpleAugment", "ElasticAugment")[: len(elastic) + 1],
+        *("IntensityAugment", *["NoiseAugment"] * (name == "xpress"), "GrowBoundary", "AddLsds", "AddAffinities"),
+        *("BalanceLabels", "IntensityScaleShift", "Stack"),
     ]
     by_name = dict(zip(names, after, strict=True))
     intensity = by_name["IntensityAugment"]
     assert (intensity.scale_min, intensity.scale_max, intensity.shift_min, intensity.shift_max) == (0.9, 1.1, -0.1, 0.1)
-    assert intensity.slab == ((1, -1, -1) if dataset is ZEBRAFINCH else None)
-    assert by_name["SimpleAugment"].transpose_only == ([1, 2] if dataset is ZEBRAFINCH else [0, 1, 2])
-    assert by_name["GrowBoundary"].axes == ((1, 2) if dataset is ZEBRAFINCH else (0, 1, 2))
+    assert intensity.slab == ((1, -1, -1) if sampling not in (isotropic, tomography) else None)
+    assert by_name["SimpleAugment"].transpose_only == list(axes)
+    assert by_name["GrowBoundary"].axes == axes
     assert by_name["AddAffinities"].affinity_neighborhood.tolist() == [[-1, 0, 0], [0, -1, 0], [0, 0, -1]]
-    assert by_name["BalanceLabels"].masks == ([AFFS_MASK] if dataset is ZEBRAFINCH else [])
+    assert by_name["BalanceLabels"].masks == [AFFS.mask]
     assert (by_name["BalanceLabels"].clipmin, by_name["BalanceLabels"].clipmax) == (0.05, 0.95)
     assert (by_name["IntensityScaleShift"].scale, by_name["IntensityScaleShift"].shift) == (2, -1)
-    assert after[0].elastic == dataset.elastic
-    if dataset is FIB25:
-        assert isinstance(after[2], ElasticAugment)
-        assert after[2].elastic == FIB25.elastic_after
+    found = [node for node in after if isinstance(node, ElasticAugment)]
+    assert [{key: getattr(node, key) for key in wanted} for node, wanted in zip(found, elastic, strict=True)] == elastic
+    assert all(node.rotation_interval == (0, np.pi / 2) for node in found)
+    if name == "xpress":
+        assert by_name["NoiseAugment"].kwargs == {"var": 0.01}
 
 
 def test_a_batch(make_batches, dataset, volume, network, input_shape):
@@ -114,7 +136,7 @@ def test_a_batch(make_batches, dataset, volume, network, input_shape):
     assert -1 <= batch[RAW].data.min() < -0.5 < 0.5 < batch[RAW].data.max() <= 1
     assert batch[LABELS].data.shape == batch[LABELS_MASK].data.shape == (1, *output)
     assert batch[LSDS.target].data.shape == batch[LSDS.weights].data.shape == (1, 10, *output)
-    assert batch[AFFS.target].data.shape == batch[AFFS.weights].data.shape == batch[AFFS_MASK].data.shape == (1, 3, *output)
+    assert batch[AFFS.target].data.shape == batch[AFFS.weights].data.shape == batch[AFFS.mask].data.shape == (1, 3, *output)
     assert 0 <= batch[LSDS.target].data.min() <= batch[LSDS.target].data.max() <= 1
     assert set(np.unique(batch[AFFS.target].data)) == {0, 1}
     # Raw reaches half the context further on each side.
@@ -137,13 +159,13 @@ def test_raw_and_labels_stay_together(make_batches, dataset, write_volume, tmp_p
         assert np.mean(shown[core] < 0) > 0.9
 
 
-def test_without_augmentation_labels_are_what_is_on_disk(make_batches, dataset, write_volume, tmp_path, objects):
+def test_without_augmentation_labels_are_what_is_on_disk(make_batches, still, dataset, write_volume, tmp_path, objects):
     """Up to mirroring, transposition, and a boundary in y and x, which each object is left without."""
     labels = objects(first=2**33)  # too great for int32
     labels[labels == 2**33 + 101] = 2**33 + 101 + 2**32  # equal to another's in 32 bits
     container = write_volume(tmp_path / "a.zarr", labels=labels, mask=None)
     seen = set()
-    for batch in make_batches(still(dataset), container, count=4):
+    for batch in make_batches(dataset, container, count=4, experiment=still):
         values = batch[LABELS].data[0]
         ids = np.unique(values[values > 0])
         assert 1 <= len(ids) <= 12
@@ -170,7 +192,7 @@ def test_the_seed_determines_the_batches_with_and_without_workers(make_batches, 
 
 def test_samples_of_a_larger_batch_differ(make_batches, dataset, volume):
     (batch,) = make_batches(dataset, volume, batch_size=2)
-    assert batch[RAW].data.shape[0] == batch[LSDS.target].data.shape[0] == batch[AFFS_MASK].data.shape[0] == 2
+    assert batch[RAW].data.shape[0] == batch[LSDS.target].data.shape[0] == batch[AFFS.mask].data.shape[0] == 2
     assert not np.array_equal(batch[RAW].data[0], batch[RAW].data[1])
 
 
@@ -187,10 +209,11 @@ def test_raw_of_other_types_is_the_same_to_the_network(make_batches, dataset, wr
 
 
 @pytest.mark.parametrize("voxel_size", [(50, 4.6, 4.6), (100 / 3, 12.5, 12.5)])
-def test_fractional_voxel_sizes(make_batches, dataset, write_volume, tmp_path, voxel_size, input_shape):
+def test_fractional_voxel_sizes(make_batches, experiment, dataset, write_volume, tmp_path, voxel_size, input_shape):
     container = write_volume(tmp_path / "a.zarr", voxel_size=voxel_size, offset=tuple(7 * v for v in voxel_size))
-    fractional = replace(dataset, voxel_size=voxel_size, sigma=4 * voxel_size[1])
-    (batch,) = make_batches(fractional, container)
+    lsds, affs = experiment.targets
+    fractional = replace(experiment, targets=(replace(lsds, sigma=4 * voxel_size[1]), affs))
+    (batch,) = make_batches(dataset.model_copy(update={"voxel_size": voxel_size}), container, experiment=fractional)
     assert batch[RAW].data.shape == (1, *input_shape)
     unit = world_units(voxel_size)
     assert unit[0] / unit[1] == pytest.approx(voxel_size[0] / voxel_size[1], rel=1e-6)
@@ -202,7 +225,7 @@ def test_world_units_are_the_smallest_whole_ones():
     assert world_units((100 / 3, 100 / 3, 10)) == (100, 100, 30)
 
 
-def test_a_crop_is_read_where_it_lies_in_workers_too(make_batches, dataset, write_volume, tmp_path):
+def test_a_crop_is_read_where_it_lies_in_workers_too(make_batches, still, dataset, write_volume, tmp_path):
     """Sections of the crop are bright, all others black."""
     raw = np.zeros((40, 90, 80), np.uint8)
     raw[15:, 30:, 20:] = 255
@@ -211,7 +234,7 @@ def test_a_crop_is_read_where_it_lies_in_workers_too(make_batches, dataset, writ
     place = {"offset": [200 + 15 * 20, 45 + 30 * 9, 63 + 20 * 9], "size": [17 * 20, 45 * 9, 48 * 9]}
     crop.write_text(json.dumps({"container": "volume.zarr", **place}))
     for workers in (0, 1):
-        shown = [batch[RAW].data for batch in make_batches(still(dataset), str(crop), count=3, workers=workers)]
+        shown = [batch[RAW].data for batch in make_batches(dataset, str(crop), count=3, workers=workers, experiment=still)]
         inside = np.concatenate([values.ravel() for values in shown])
         assert np.mean(inside > 0.5) > 0.3
         assert np.mean((inside > -0.6) & (inside < 0.3)) == 0  # nothing but the crop, and 0 around it
@@ -219,8 +242,8 @@ def test_a_crop_is_read_where_it_lies_in_workers_too(make_batches, dataset, writ
         assert min(centre) > 0.5
 
 
-def test_nan_that_was_not_looked_for_is_a_users_mistake(make_pipeline, dataset, write_volume, tmp_path, network, input_shape,
-                                                         monkeypatch):
+def test_nan_that_was_not_looked_for_is_a_users_mistake(make_pipeline, experiment, dataset, write_volume, tmp_path, network,
+                                                         input_shape, monkeypatch):
     from lsd_experiments.errors import UserError
     from lsd_experiments.sources import cause_of
     from lsd_experiments.training import data
@@ -230,12 +253,12 @@ def test_nan_that_was_not_looked_for_is_a_users_mistake(make_pipeline, dataset, 
     raw[1:] = np.nan
     pipeline = make_pipeline(dataset, write_volume(tmp_path / "a.zarr", raw))
     with gp.build(pipeline), pytest.raises(gp.PipelineRequestError) as error:
-        pipeline.request_batch(batch_request(network, input_shape, dataset))
+        pipeline.request_batch(batch_request(experiment, dataset, input_shape, network.output_shape(input_shape)))
     assert isinstance(cause_of(error.value), UserError)
     assert "is nan" in str(cause_of(error.value))
 
 
-def test_volumes_are_drawn_by_their_probability(make_pipeline, write_volume, tmp_path, dataset, network, input_shape):
+def test_volumes_are_drawn_by_their_probability(write_volume, tmp_path, experiment, dataset, network, input_shape):
     dark = write_volume(tmp_path / "dark.zarr", np.zeros((40, 90, 80), np.uint8))
     bright = write_volume(tmp_path / "bright.zarr", np.full((40, 90, 80), 255, np.uint8))
     output_shape = network.output_shape(input_shape)
@@ -243,9 +266,9 @@ def test_volumes_are_drawn_by_their_probability(make_pipeline, write_volume, tmp
     for container, probability in ((dark, 0.0), (bright, 3.0)):
         sample = replace(open_sample(dataset, container), probability=probability)
         placed.append((sample, find_places(sample, output_shape, (9, 9, 9), 0.5)))
-    pipeline = batch_pipeline(dataset, network, placed, targets, 4)
+    pipeline = batch_pipeline(experiment, dataset, placed, 4)
     with gp.build(pipeline):
-        batch = pipeline.request_batch(batch_request(network, input_shape, dataset))
+        batch = pipeline.request_batch(batch_request(experiment, dataset, input_shape, output_shape))
     assert (batch[RAW].data[:, 8, 18, 16] > 0.5).all()
 
 

@@ -43,7 +43,7 @@ def request():
 
 
 def batches(count, workers, seed=1, first=0, what=None):
-    node = PreCache(seed, first, workers, 2, lambda: None)
+    node = PreCache(seed, first, workers, 2)
     with gp.build(Numbers(what) + node) as pipeline:
         return [pipeline.request_batch(request())[KEY].data for _ in range(count)]
 
@@ -55,17 +55,6 @@ def test_the_seed_and_its_number_determine_a_batch():
     np.testing.assert_array_equal(batches(6, workers=3), here)
     np.testing.assert_array_equal(batches(3, workers=2, first=3), here[3:])
     assert not np.array_equal(batches(6, workers=0, seed=2), here)
-
-
-def test_workers_are_prepared_once_and_only_if_there_are_any():
-    calls = []
-    for workers, expected in ((0, 0), (1, 1)):
-        calls.clear()
-        node = PreCache(1, 0, workers, 2, lambda: calls.append(os.getpid()))
-        with gp.build(Numbers() + node) as pipeline:
-            for _ in range(3):
-                pipeline.request_batch(request())
-        assert calls == [os.getpid()] * expected
 
 
 def refuse():
@@ -119,7 +108,7 @@ class Large(Numbers):
 def test_a_worker_that_dies_while_it_sends_is_noticed():
     asked = gp.BatchRequest()
     asked[KEY] = gp.ArraySpec(roi=gp.Roi((0,), (1_000_000,)))
-    node = PreCache(1, 0, 2, 1, lambda: None)
+    node = PreCache(1, 0, 2, 1)
     with gp.build(Large() + node) as pipeline:
         for _ in range(3):
             assert pipeline.request_batch(asked)[KEY].data.size == 1_000_000
@@ -138,7 +127,7 @@ from lsd_experiments import frameworks
 frameworks.import_gunpowder()
 import gunpowder as gp
 from test_precache import Numbers, PreCache, request
-node = PreCache(1, 0, 2, 2, lambda: None)
+node = PreCache(1, 0, 2, 2)
 with gp.build(Numbers() + node) as pipeline:
     pipeline.request_batch(request())
     print(*(process.pid for process, _ in node.workers), flush=True)

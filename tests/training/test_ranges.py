@@ -2,6 +2,8 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import gunpowder as gp
 import numpy as np
@@ -23,10 +25,6 @@ GREY = np.random.default_rng(0).integers(0, 256, (40, 90, 80))
 GREY[0, 0, :2] = 0, 255
 
 
-def targets(example):
-    return example.grow_boundary() + example.add_lsds() + example.add_affinities()
-
-
 @pytest.fixture
 def samples(write_volume, tmp_path, dataset):
     calls = itertools.count()
@@ -38,13 +36,14 @@ def samples(write_volume, tmp_path, dataset):
 
 
 @pytest.fixture
-def batch_raw(dataset, network, input_shape):
+def batch_raw(experiment, dataset, network, input_shape):
     """Raw of the first batch of a seed."""
     def make(*found):
         output = network.output_shape(input_shape)
-        places = [find_places(sample, output, label_padding(dataset, network, output), dataset.min_masked) for sample in found]
-        pipeline = batch_pipeline(dataset, network, list(zip(found, places, strict=True)), targets, 1)
-        request = batch_request(network, input_shape, dataset)
+        padding = label_padding(experiment, dataset.voxel_size, output)
+        places = [find_places(sample, output, padding, experiment.min_masked) for sample in found]
+        pipeline = batch_pipeline(experiment, dataset, list(zip(found, places, strict=True)), 1)
+        request = batch_request(experiment, dataset, input_shape, output)
         request._random_seed = 5
         with gp.build(pipeline):
             return pipeline.request_batch(request)[RAW].data
@@ -76,6 +75,16 @@ def test_by_the_types_range_a_12_bit_camera_is_dark(samples, batch_raw):
     assert batch_raw(*scaled).max() > 0.5
 
 
+def test_what_the_dataset_says_holds_where_nobody_says_another(samples):
+    raw, usual = samples((GREY * 16).astype(np.uint16)), (0, 8160)
+    (sample,), _, said = scaled_samples(raw, None, None, None, usual)
+    assert (sample.raw_range, "0 to 8160, as dataset.toml says" in said) == (usual, True)
+    before = SimpleNamespace(record={NOTE: {"ranges": {"uint16": [0, 4095]}}}, path=Path("before"))
+    for asked, checkpoint, expected in (("type", None, (0, 65535)), (None, before, (0, 4095))):
+        (sample,), _, said = scaled_samples(raw, asked, checkpoint, None, usual)
+        assert (sample.raw_range, "dataset.toml" in said) == (expected, False)
+
+
 def test_uint8_goes_by_its_type_without_a_word(samples):
     found, note, said = scaled_samples(samples((GREY // 4).astype(np.uint8)), None, None, None)
     assert (found[0].raw_range, note["ranges"], note["held"], said) == ((0, 255), {"uint8": (0, 255)}, {"uint8": (0, 63)}, None)
@@ -103,8 +112,8 @@ def test_a_checkpoint_keeps_its_range(samples, make_run, tmp_path):
     """Also where other data come to it; one of before has none, and goes by the type."""
     raw = (GREY * 16).astype(np.uint16)
     _, note, _ = scaled_samples(samples(raw), None, None, None)
-    run, train, _ = make_run(iterations=1)
-    run.raw_record = {NOTE: note}
+    run, train = make_run(iterations=1)
+    run.raw_range = note
     assert train() == 0
     checkpoint = checkpoints.find_checkpoint(run.directory)
     assert checkpoint.record[NOTE] == {"setting": None, "ranges": {"uint16": [0, 4080]}, "held": {"uint16": [0, 4080]}}

@@ -1,15 +1,18 @@
 """Training in this process: what it writes, where, and when."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
+import gunpowder as gp
 import h5py
 import numpy as np
 import pytest
 
 from lsd_experiments.checkpoints import find_checkpoint, read_checkpoint
 from lsd_experiments.networks import Head
-from lsd_experiments.training.keys import snapshot_names
+from lsd_experiments.targets import SquaredError
+from lsd_experiments.training.keys import LABELS, LABELS_MASK, head_keys, snapshot_names
 from lsd_experiments.training.tensorboard import middle_section
 
 MTLSD = {
@@ -22,9 +25,9 @@ MTLSD = {
 @pytest.fixture
 def trained(make_run):
     """Five iterations, a checkpoint every two and a snapshot every three, of batches of two; then two more."""
-    run, train, _ = make_run(iterations=5, save_every=2, snapshot_every=3, batch_size=2)
+    run, train = make_run(iterations=5, save_every=2, snapshot_every=3, batch_size=2)
     assert train() == 0
-    resumed, train, _ = make_run(iterations=7, save_every=2, snapshot_every=3)
+    resumed, train = make_run(iterations=7, save_every=2, snapshot_every=3)
     assert train() == 0
     return run, resumed
 
@@ -99,7 +102,7 @@ def test_ten_and_ten_are_twenty(make_run):
     """Here by two calls; with kills between real processes in test_commands.py."""
     for name, steps in (("straight", [8]), ("halves", [4, 8])):
         for iterations in steps:
-            run, train, _ = make_run(name, iterations=iterations)
+            run, train = make_run(name, iterations=iterations)
             assert train() == 0
     here, there = (find_checkpoint(run.directory.parent / name).path for name in ("straight", "halves"))
     weights = [all_arrays(path) for path in (here, there)]
@@ -107,7 +110,7 @@ def test_ten_and_ten_are_twenty(make_run):
     assert len(weights[0]) > 30  # moments, too
     for name, array in weights[0].items():
         np.testing.assert_array_equal(array, weights[1][name])
-    other, train, _ = make_run("other", iterations=8, seed=4)
+    other, train = make_run("other", iterations=8, seed=4)
     assert train() == 0
     different = all_arrays(find_checkpoint(other.directory).path)
     assert any(not np.array_equal(array, different[name]) for name, array in weights[0].items())
@@ -121,11 +124,11 @@ def all_arrays(path):
 
 
 def test_a_loss_that_is_no_number_stops_with_its_batch_saved(make_run, capsys):
-    run, train, _ = make_run(iterations=9, save_every=1)
-    start = run.train.start
+    run, train = make_run(iterations=9, save_every=1)
+    start = run.step.start
 
-    def broken():
-        trainer = start()
+    def broken(losses):
+        trainer = start(losses)
         step, steps = trainer.step, []
 
         def diverge(*arrays):
@@ -134,7 +137,7 @@ def test_a_loss_that_is_no_number_stops_with_its_batch_saved(make_run, capsys):
 
         return Spy(trainer, diverge)
 
-    run.train.start = broken
+    run.step.start = broken
     assert train() == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: the loss of iteration 3 is nan: training stopped")
@@ -157,26 +160,79 @@ class Spy:
 
 
 def test_weights_that_are_no_numbers_are_not_saved(make_run, capsys):
-    run, train, _ = make_run(iterations=6, save_every=2, learning_rate=1e38)
+    run, train = make_run(iterations=6, save_every=2, learning_rate=1e38)
     assert train() == 1
     assert "finite" in capsys.readouterr().err.splitlines()[-1]
     assert find_checkpoint(run.directory) is None
 
 
-def test_one_head_and_names_of_fib25(make_run, network):
+def test_one_head_and_names_of_fib25(make_run, experiment, network):
     baseline = replace(network, heads=(Head("affs", 3),), num_fmaps_out=None)
-    run, train, _ = make_run(
-        iterations=1, network=baseline, targets=lambda example: example.grow_boundary() + example.add_affinities()
-    )
+    run, train = make_run(iterations=1, network=baseline, experiment=replace(experiment, targets=experiment.targets[1:]))
     assert train() == 0
     with h5py.File(run.directory / "snapshots" / "batch_1.hdf", "r") as file:
         assert set(file["volumes"]) == {"raw", "labels", "gt_affinities", "pred_affinities", "affs_gradient"}
-    assert "volumes/gt_lsds" in snapshot_names((Head("lsds", 10),)).values()  # fib25 and hemibrain call them so
-    assert "volumes/gt_embedding" in snapshot_names((Head("lsds", 10, "embedding"),)).values()
+    lsds = experiment.targets[:1]
+    assert "volumes/gt_lsds" in snapshot_names((Head("lsds", 10),), lsds).values()  # fib25 and hemibrain call them so
+    assert "volumes/gt_embedding" in snapshot_names((Head("lsds", 10, "embedding"),), lsds).values()
+
+
+class AddForeground(gp.BatchFilter):
+    """1 where there is a label; only the labels mask counts."""
+
+    keys = head_keys("cell")
+
+    def setup(self):
+        for key in (self.keys.target, self.keys.weights):
+            spec = self.spec[LABELS].copy()
+            spec.dtype = np.float32
+            self.provides(key, spec)
+
+    def prepare(self, request):
+        deps = gp.BatchRequest()
+        deps[LABELS] = deps[LABELS_MASK] = request[self.keys.target].copy()
+        return deps
+
+    def process(self, batch, request):
+        outputs, roi = gp.Batch(), request[self.keys.target].roi
+        for key, source in ((self.keys.target, LABELS), (self.keys.weights, LABELS_MASK)):
+            spec = self.spec[key].copy()
+            spec.roi = roi
+            outputs[key] = gp.Array((batch[source].crop(roi).data > 0).astype(np.float32)[None], spec)
+        return outputs
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """A target that the package does not know."""
+
+    name: str = "cell"
+    loss: SquaredError = SquaredError("sum_of_weights")  # noqa: RUF009  frozen
+    channels: int = 1
+    has_mask: ClassVar = False
+    snapshot_name: ClassVar = None
+
+    def context(self, voxel_size):
+        return (0, 0, 0)
+
+    def nodes(self, dataset, parity):
+        return AddForeground()
+
+
+def test_a_target_of_ones_own_is_all_that_a_head_needs(make_run, experiment, network):
+    mine = replace(network, heads=(Head("cell", 1),), num_fmaps_out=None)
+    run, train = make_run(iterations=1, network=mine, experiment=replace(experiment, targets=(Foreground(),)))
+    assert train() == 0
+    assert set(run.step.logs) == {"loss", "cell_loss"}
+    with h5py.File(run.directory / "snapshots" / "batch_1.hdf", "r") as file:
+        assert set(file["volumes"]) == {"raw", "labels", "gt_cell", "pred_cell", "cell_gradient"}
+        labels, mask = file["volumes/labels/neuron_ids"][:], file["volumes/labels/mask"][:]
+        np.testing.assert_array_equal(file["volumes/gt_cell"][0], labels > 0)
+        np.testing.assert_array_equal(file["volumes/cell_gradient"][0] != 0, mask > 0)
 
 
 def test_the_constructor_writes_nothing(make_run):
-    run, _, _ = make_run()
+    run, _ = make_run()
     assert list(run.directory.iterdir()) == []
 
 

@@ -2,23 +2,28 @@
 others, and where outputs may lie."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import gunpowder as gp
 import numpy as np
 import pytest
 
-from lsd_experiments.datasets import XPRESS
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.sources import world_units
+from lsd_experiments.targets import DIRECT, Affinities
+from lsd_experiments.training import Experiment
+from lsd_experiments.training.boundaries import GrowBoundary
 from lsd_experiments.training.data import open_sample
-from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, RAW, UNLABELED, head_keys
+from lsd_experiments.training.keys import LABELS, LABELS_MASK, RAW, UNLABELED, head_keys
 from lsd_experiments.training.pipeline import batch_pipeline, batch_request
 from lsd_experiments.training.places import find_places
 from lsd_experiments.training.sources import sample_source
-from lsd_experiments.training.targets import Targets
 
-DATASET = replace(XPRESS, long_range=((-3, 0, 0), (0, -3, 0), (0, 0, -3)))
+DATASET = load_dataset(Path(__file__).parents[2] / "02_train" / "xpress")
+TARGET = Affinities((*DIRECT, (-3, 0, 0), (0, -3, 0), (0, 0, -3)))
+AFFS_MASK = head_keys("affs").mask
 NETWORK = Network(1, 2, ((2, 2, 2),), (Head("affs", 6, predicted=3),), architecture="funlib")
 SHAPE = (12, 14, 16)
 
@@ -41,15 +46,25 @@ def container(write_volume, labels, tmp_path):
     return make
 
 
+def experiment(target, *nodes):
+    """Without displacements."""
+    def sampling():
+        pipeline = gp.SimpleAugment(transpose_only=[0, 1, 2])
+        for node in nodes:
+            pipeline += node
+        return pipeline
+
+    return Experiment("../dataset.toml", "train_net.json", (target,), sampling, min_masked=0.1, label_padding=(32, 32, 32))
+
+
 def batch_of(container):
     """Labels with grown boundaries, and the targets of all of them, without augmentation."""
     sample = open_sample(DATASET, container)
-    targets = Targets(DATASET, NETWORK)
     unit, affs = world_units(DATASET.voxel_size), head_keys("affs")
     pipeline = sample_source(sample, unit)
     for key in (LABELS, LABELS_MASK, UNLABELED):
         pipeline += gp.Pad(key, None)
-    pipeline += targets.grow_boundary() + targets.add_affinities()
+    pipeline += GrowBoundary((0, 1, 2)) + TARGET.nodes(DATASET, parity=False)
     roi = gp.Roi(gp.Coordinate(sample.shift) * unit, gp.Coordinate(SHAPE) * unit)
     keys = (LABELS, LABELS_MASK, UNLABELED, AFFS_MASK, affs.target, affs.weights)
     with gp.build(pipeline):
@@ -59,9 +74,8 @@ def batch_of(container):
 
 def expected(labels, mask, unlabeled):
     """Affinities and their mask, voxel by voxel; outside of the labels all is 0, as padding."""
-    offsets = DATASET.neighborhood(6)
     target, counts = np.zeros((2, 6, *SHAPE), int)
-    for channel, offset in enumerate(offsets):
+    for channel, offset in enumerate(TARGET.neighborhood):
         for at in np.ndindex(*SHAPE):
             other = tuple(np.add(at, offset))
             inside = min(other) >= 0
@@ -106,11 +120,11 @@ def test_a_mask_of_255_says_the_same_as_one_of_1(container, labels):
 
 def test_outputs_lie_where_enough_is_labelled(container, labels):
     sample, output = open_sample(DATASET, container()), (4, 4, 4)
-    places = find_places(sample, output, (32, 32, 32), DATASET.min_masked)
+    places = find_places(sample, output, (32, 32, 32), 0.1)
     share = [(labels[z:z + 4, y:y + 4, x:x + 4] > 0).sum() / 64
              for z, y, x in np.argwhere(places.allowed) + np.subtract(places.origin, sample.shift) if min(z, y, x) >= 0]
     assert min(share) >= 0.1
-    dense = find_places(replace(sample, unlabeled_mask=None), output, (32, 32, 32), DATASET.min_masked)
+    dense = find_places(replace(sample, unlabeled_mask=None), output, (32, 32, 32), 0.1)
     assert dense.allowed.sum() > 1.5 * places.allowed.sum()
 
 
@@ -119,15 +133,13 @@ def test_outputs_of_batches_lie_where_enough_is_labelled(write_volume, tmp_path)
     labels = np.zeros((40, 40, 40), np.uint64)
     labels[10:18, 10:18, 10:18] = 5
     container = write_volume(tmp_path / "far.zarr", raw=np.full((80, 80, 80), 99, np.uint8), labels=labels, mask=None,
-                             voxel_size=(33, 33, 33), inside=(20, 20, 20), dataset=XPRESS)
-    still = replace(XPRESS.elastic, jitter_sigma=(0, 0, 0), rotation_interval=(0, 0))
-    dataset = replace(XPRESS, elastic=still)
-    network = replace(NETWORK, heads=(Head("affs", 12, predicted=3),))
-    sample, shape = open_sample(dataset, container), (28, 28, 28)
-    places = find_places(sample, network.output_shape(shape), (32, 32, 32), dataset.min_masked)
-    pipeline = batch_pipeline(dataset, network, [(sample, places)], targets, batch_size=10)
+                             voxel_size=(33, 33, 33), inside=(20, 20, 20), dataset=DATASET)
+    far = experiment(Affinities((*TARGET.neighborhood, (-27, 0, 0), (0, -27, 0), (0, 0, -27))))
+    sample, shape = open_sample(DATASET, container), (28, 28, 28)
+    places = find_places(sample, NETWORK.output_shape(shape), (32, 32, 32), 0.1)
+    pipeline = batch_pipeline(far, DATASET, [(sample, places)], batch_size=10)
     with gp.build(pipeline):
-        batch = pipeline.request_batch(batch_request(network, shape, dataset))
+        batch = pipeline.request_batch(batch_request(far, DATASET, shape, NETWORK.output_shape(shape)))
     shares = batch[UNLABELED].data.mean(axis=(1, 2, 3))
     assert (shares > 0.05).all(), shares  # a tenth, but for the voxel that rounding moves it by
     assert shares.max() < 0.9
@@ -137,22 +149,17 @@ def test_a_volume_without_the_mask_is_refused(container):
     made = container()
     assert open_sample(DATASET, made).unlabeled_mask is not None
     with pytest.raises(UserError, match="has no volumes/nowhere, which says where volumes/training_gt_labels is labelled"):
-        open_sample(replace(DATASET, unlabeled_mask="volumes/nowhere"), made)
+        open_sample(DATASET.model_copy(update={"unlabeled_mask": "volumes/nowhere"}), made)
 
 
-def targets(example):
-    return example.grow_boundary() + example.add_affinities()
-
-
-@pytest.mark.parametrize("variance", [0.0, DATASET.noise_variance])
+@pytest.mark.parametrize("variance", [0.0, 0.01])
 def test_the_pipeline_adds_noise_and_keeps_the_masks(container, variance):
     sample = open_sample(DATASET, container(raw=np.full((60, 80, 80), 128, np.uint8), inside=(24, 30, 30)))
-    shape, still = (26, 26, 26), replace(DATASET.elastic, jitter_sigma=(0, 0, 0), rotation_interval=(0, 0))
-    dataset = replace(DATASET, noise_variance=variance, elastic=still)
+    shape, noisy = (26, 26, 26), experiment(TARGET, gp.NoiseAugment(RAW, var=variance))
     places = find_places(sample, NETWORK.output_shape(shape), (32, 32, 32), 0.1)
-    pipeline = batch_pipeline(dataset, NETWORK, [(sample, places)], targets, batch_size=2)
+    pipeline = batch_pipeline(noisy, DATASET, [(sample, places)], batch_size=2)
     with gp.build(pipeline):
-        batch = pipeline.request_batch(batch_request(NETWORK, shape, dataset))
+        batch = pipeline.request_batch(batch_request(noisy, DATASET, shape, NETWORK.output_shape(shape)))
     assert batch[UNLABELED].data.shape == (2, *NETWORK.output_shape(shape))
     assert set(np.unique(batch[UNLABELED].data)) <= {0, 1}
     raw = batch[RAW].data  # in [-1, 1]: twice the noise

@@ -14,16 +14,22 @@ import pytest
 import zarr
 from scipy.stats import ks_2samp
 
-from lsd_experiments.datasets import ZEBRAFINCH
+from lsd_experiments.augmentation.elastic import ElasticAugment
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.networks import Head, Network
+from lsd_experiments.targets import Affinities, LocalShapeDescriptors
+from lsd_experiments.training import Experiment
 from lsd_experiments.training.data import open_sample
-from lsd_experiments.training.keys import AFFS_MASK, LABELS, RAW, head_keys
+from lsd_experiments.training.keys import LABELS, RAW, head_keys
 from lsd_experiments.training.padding import label_padding
 from lsd_experiments.training.pipeline import _source, batch_pipeline, batch_request
 from lsd_experiments.training.places import find_places
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-DATASET = replace(ZEBRAFINCH, sigma=30)  # of which lsds makes a context that its downsampling divides
+ROOT = Path(__file__).resolve().parents[2]
+DATASET = load_dataset(ROOT / "02_train" / "zebrafinch")
+SIGMA = 30  # nm, of which lsds makes a context that its downsampling divides
+ELASTIC = {"control_point_spacing": (4, 4, 10), "jitter_sigma": (0, 2, 2), "prob_slip": 0.05, "prob_shift": 0.05,
+           "max_misalign": 10}  # fmt: skip
 NETWORK = Network(1, 2, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), num_fmaps_out=2)
 INPUT_SHAPE = (20, 36, 36)
 OUTPUT_SHAPE = NETWORK.output_shape(INPUT_SHAPE)  # (8, 20, 20)
@@ -53,26 +59,36 @@ def sample(tmp_path_factory):
 @pytest.fixture(scope="module")
 def theirs(sample):
     """The statistics of the published nodes' batches."""
-    specification = importlib.util.spec_from_file_location("published_samples", BENCHMARKS / "published_samples.py")
+    specification = importlib.util.spec_from_file_location("published_samples", ROOT / "benchmarks" / "published_samples.py")
     published = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(published)
-    nodes = published.published_augmentation(DATASET) + published.published_targets(DATASET, NETWORK)
-    request = batch_request(NETWORK, INPUT_SHAPE, DATASET)
+    nodes = published.published_augmentation() + published.published_targets(SIGMA)
+    request = batch_request(EXPERIMENT, DATASET, INPUT_SHAPE, OUTPUT_SHAPE)
     del request[LSDS.weights]  # the labels mask
-    return collect(_source(DATASET, sample, places(sample)) + nodes + gp.Stack(1), request, first=10_000)
+    return collect(_source(DATASET, sample, places(sample), parity=False) + nodes + gp.Stack(1), request, first=10_000)
 
 
-def ours(sample, dataset):
-    pipeline = batch_pipeline(dataset, NETWORK, [(sample, places(sample))], targets, 1)
-    return collect(pipeline, batch_request(NETWORK, INPUT_SHAPE, dataset), first=0)
+def sampling(slab=(1, -1, -1), **changes):
+    """Zebra finch's."""
+    return lambda: (
+        ElasticAugment(**{**ELASTIC, **changes})
+        + gp.SimpleAugment(transpose_only=[1, 2])
+        + gp.IntensityAugment(RAW, scale_min=0.9, scale_max=1.1, shift_min=-0.1, shift_max=0.1, slab=slab)
+    )
 
 
-def targets(example):
-    return example.grow_boundary() + example.add_lsds() + example.add_affinities()
+EXPERIMENT = Experiment(
+    "../dataset.toml", "train_net.json", (LocalShapeDescriptors(SIGMA), Affinities()), sampling(), boundary_axes=(1, 2)
+)
+
+
+def ours(sample, experiment):
+    pipeline = batch_pipeline(experiment, DATASET, [(sample, places(sample))], 1)
+    return collect(pipeline, batch_request(experiment, DATASET, INPUT_SHAPE, OUTPUT_SHAPE), first=0)
 
 
 def places(sample):
-    return find_places(sample, OUTPUT_SHAPE, label_padding(DATASET, NETWORK, OUTPUT_SHAPE), DATASET.min_masked)
+    return find_places(sample, OUTPUT_SHAPE, label_padding(EXPERIMENT, DATASET.voxel_size, OUTPUT_SHAPE), 0.5)
 
 
 def collect(pipeline, request, first):
@@ -101,7 +117,7 @@ def statistics(batch):
         "foreground": (labels > 0).mean(),
         "objects": len(np.unique(labels)),
         "affinities": batch[AFFS.target].data.mean(),
-        "balance": batch[AFFS.weights].data.max() + batch[AFFS_MASK].data.mean(),
+        "balance": batch[AFFS.weights].data.max() + batch[AFFS.mask].data.mean(),
         "lsds": lsds[:, labels > 0].mean() if labels.any() else 0.0,
     }
 
@@ -119,7 +135,7 @@ def p_values(first, second):
 
 
 def test_batches_are_alike_in_distribution(sample, theirs):
-    found = p_values(ours(sample, DATASET), theirs)
+    found = p_values(ours(sample, EXPERIMENT), theirs)
     assert min(found.values()) > ALIKE, found
     assert all(len(np.unique(values)) > 5 for values in theirs.values())
 
@@ -133,15 +149,15 @@ def test_batches_are_alike_in_distribution(sample, theirs):
     ],
 )
 def test_another_augmentation_is_seen(statistic, changes, sample, theirs):
-    found = p_values(ours(sample, replace(DATASET, elastic=replace(DATASET.elastic, **changes))), theirs)
+    found = p_values(ours(sample, replace(EXPERIMENT, sampling=sampling(**changes))), theirs)
     assert found[statistic] < DIFFERENT, found
 
 
 def test_other_intensities_are_seen(sample, theirs):
-    found = p_values(ours(sample, replace(DATASET, intensity_per_section=False)), theirs)
+    found = p_values(ours(sample, replace(EXPERIMENT, sampling=sampling(slab=None))), theirs)
     assert found["intensity over sections"] < DIFFERENT, found
 
 
 def test_other_targets_are_seen(sample, theirs):
-    found = p_values(ours(sample, replace(DATASET, grow_boundary_in_xy=False)), theirs)
+    found = p_values(ours(sample, replace(EXPERIMENT, boundary_axes=(0, 1, 2))), theirs)
     assert max(found["foreground"], found["affinities"]) < DIFFERENT, found

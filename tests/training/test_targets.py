@@ -1,20 +1,21 @@
 """What the heads are trained towards: against gunpowder's nodes, the descriptors, and definitions written out."""
 
-from dataclasses import replace
+from pathlib import Path
 
 import gunpowder as gp
 import numpy as np
 import pytest
 
-from lsd_experiments.datasets import FIB25, HEMI, ZEBRAFINCH
+from lsd_experiments.datasets import load_dataset
 from lsd_experiments.descriptors import local_shape_descriptors
 from lsd_experiments.geometry import Box
-from lsd_experiments.networks import Head, Network
-from lsd_experiments.training.keys import AFFS_MASK, LABELS, LABELS_MASK, head_keys
-from lsd_experiments.training.targets import GrowBoundary, Targets, grow_boundary
+from lsd_experiments.targets import DIRECT, Affinities, LocalShapeDescriptors
+from lsd_experiments.training.boundaries import GrowBoundary, grow_boundary
+from lsd_experiments.training.keys import LABELS, LABELS_MASK, head_keys
 
+DATASET = load_dataset(Path(__file__).parents[2] / "02_train" / "zebrafinch")
 UNIT = gp.Coordinate(20, 9, 9)
-NETWORK = Network(1, 2, ((1, 2, 2),), (Head("lsds", 10), Head("affs", 3)))
+AFFS, AFFS_MASK = head_keys("affs"), head_keys("affs").mask
 SHAPE = (20, 44, 50)
 
 
@@ -70,7 +71,7 @@ def test_grow_boundary_equals_gunpowders(seed, masked, only_xy):
     box = Box.of_shape(SHAPE)
     theirs = gp.GrowBoundary(LABELS, LABELS_MASK, steps=1, only_xy=only_xy)
     expected = run(theirs, labels, mask, (LABELS, LABELS_MASK), box)[LABELS]
-    found = run(GrowBoundary(only_xy), labels, mask, (LABELS, LABELS_MASK), box)[LABELS]
+    found = run(GrowBoundary((1, 2) if only_xy else (0, 1, 2)), labels, mask, (LABELS, LABELS_MASK), box)[LABELS]
     inside = mask > 0  # masked-out labels become any label's neighbour there, and here stay what they are
     np.testing.assert_array_equal(found[inside], expected[inside])
     assert np.count_nonzero(found) < np.count_nonzero(labels)
@@ -94,7 +95,7 @@ def test_grow_boundary_reads_the_mask_as_far_as_the_labels():
     asked = gp.BatchRequest()
     asked[LABELS] = gp.ArraySpec(roi=gp.Roi((0, 0, 0), SHAPE) * UNIT)
     asked[LABELS_MASK] = gp.ArraySpec(roi=gp.Roi((8, 16, 16), (4, 8, 8)) * UNIT)
-    with gp.build(Source(labels, mask) + GrowBoundary(True)) as pipeline:
+    with gp.build(Source(labels, mask) + GrowBoundary((1, 2))) as pipeline:
         batch = pipeline.request_batch(asked)
     np.testing.assert_array_equal(batch[LABELS].data, expected)
     assert batch[LABELS_MASK].data.shape == (4, 8, 8)
@@ -103,21 +104,16 @@ def test_grow_boundary_reads_the_mask_as_far_as_the_labels():
 OUTPUT = Box((8, 18, 22), (12, 26, 28))
 
 
-def small(dataset):
-    """The dataset with a window that fits into the test's volume: 3 sigma are 6, 12, 12 voxels."""
-    return replace(dataset, voxel_size=(20, 9, 9), sigma=40)
+SIGMA = 40  # a window that fits into the test's volume: 3 sigma are 6, 12, 12 voxels
 
 
-@pytest.mark.parametrize(("dataset", "weight", "rule"), [
-    (ZEBRAFINCH, None, "labels_mask"), (FIB25, None, "foreground_or_masked_out"), (HEMI, None, "foreground"),
-    (FIB25, "foreground", "foreground"),
-], ids=["zebrafinch", "fib25", "hemi", "fib25/mtlsd_malis"])  # fmt: skip
-def test_lsds_and_their_weights(dataset, weight, rule):
-    dataset = small(dataset)
+@pytest.mark.parametrize("rule", ["labels_mask", "foreground_or_masked_out", "foreground"])
+def test_lsds_and_their_weights(rule):
     labels, mask = blobs(4), np.ones(SHAPE, np.uint8)
     mask[10:] = 0
     keys = head_keys("lsds")
-    found = run(Targets(dataset, NETWORK).add_lsds(weight), labels, mask, (keys.target, keys.weights, LABELS), OUTPUT)
+    nodes = LocalShapeDescriptors(SIGMA, rule).nodes(DATASET, parity=False)
+    found = run(nodes, labels, mask, (keys.target, keys.weights, LABELS), OUTPUT)
     assert found[keys.target].shape == (10, *OUTPUT.shape)
     expected = local_shape_descriptors(labels, 40, (20, 9, 9), 2, roi=OUTPUT)
     np.testing.assert_allclose(found[keys.target], expected, atol=1e-5)
@@ -132,11 +128,10 @@ def test_lsds_and_their_weights(dataset, weight, rule):
 @pytest.mark.parametrize("shape", [(3, 7, 5), (1, 1, 1), (4, 7, 6)])
 def test_lsds_of_an_output_that_downsampling_does_not_divide(shape):
     """As those of a larger output, on the same grid of every second voxel."""
-    dataset = small(ZEBRAFINCH)
     labels, mask = blobs(5), np.ones(SHAPE, np.uint8)
     keys = head_keys("lsds")
     box = Box.of_shape(shape, (8, 18, 22))
-    found = run(Targets(dataset, NETWORK).add_lsds(), labels, mask, (keys.target, keys.weights), box)
+    found = run(LocalShapeDescriptors(SIGMA).nodes(DATASET, parity=False), labels, mask, (keys.target, keys.weights), box)
     whole = local_shape_descriptors(labels, 40, (20, 9, 9), 2, roi=Box((8, 18, 22), (12, 26, 28)))
     np.testing.assert_allclose(found[keys.target], whole[:, *(slice(s) for s in shape)], atol=1e-5)
     assert found[keys.weights].shape == (10, *shape)
@@ -151,31 +146,30 @@ def affinities(labels, neighborhood, box):
     return result
 
 
-@pytest.mark.parametrize("channels", [3, 12])
-@pytest.mark.parametrize(("dataset", "masked"), [(ZEBRAFINCH, False), (FIB25, False), (HEMI, False), (FIB25, True)],
-                         ids=["zebrafinch", "fib25", "hemi", "fib25/malis"])  # fmt: skip
-def test_affinities_and_balanced_weights(dataset, masked, channels):
+FAR = (*DIRECT, (-5, 0, 0), (0, -9, 0), (0, 0, -9), (-15, 0, 0), (0, -27, 0), (0, 0, -27))
+
+
+@pytest.mark.parametrize("neighborhood", [DIRECT, FAR], ids=["direct", "far"])
+@pytest.mark.parametrize("masked", [True, False])
+def test_affinities_and_balanced_weights(masked, neighborhood):
     shape = (40, 60, 60)
     labels, mask = blobs(6, shape), np.ones(shape, np.uint8)
     mask[:, :, :33] = 0
     box = Box((16, 28, 28), (20, 36, 38))
-    keys = head_keys("affs")
-    network = replace(NETWORK, heads=(Head("affs", channels),))
-    found = run(Targets(dataset, network).add_affinities(masked), labels, mask, (keys.target, keys.weights, AFFS_MASK), box)
-    neighborhood = dataset.neighborhood(channels)
+    target = Affinities(neighborhood, masked)
+    found = run(target.nodes(DATASET, parity=False), labels, mask, (AFFS.target, AFFS.weights, AFFS_MASK), box)
     expected = affinities(labels, neighborhood, box)
-    np.testing.assert_array_equal(found[keys.target], expected)
+    np.testing.assert_array_equal(found[AFFS.target], expected)
     both_inside = affinities(mask, neighborhood, box)
     np.testing.assert_array_equal(found[AFFS_MASK], both_inside)
-    # The loss of fib25 has no mask, as published, but that of its MALIS variants.
-    counted = np.ones_like(both_inside) if dataset.name == "fib25" and not masked else both_inside
+    counted = both_inside if masked else np.ones_like(both_inside)
     ones = np.clip(expected[counted > 0].mean(), 0.05, 0.95)  # over all channels together
     zeros = np.clip(1 - expected[counted > 0].mean(), 0.05, 0.95)
     weights = counted * np.where(expected, 1 / (2 * ones), 1 / (2 * zeros))
-    np.testing.assert_allclose(found[keys.weights], weights, rtol=1e-5)
+    np.testing.assert_allclose(found[AFFS.weights], weights, rtol=1e-5)
     assert 0 < both_inside.mean() < 1
 
 
-def test_a_neighborhood_that_the_dataset_has_not():
-    with pytest.raises(AssertionError, match=r"neighborhoods of \[3, 12\] channels, not 5"):
-        ZEBRAFINCH.neighborhood(5)
+def test_a_rule_of_the_descriptors_weights_that_there_is_not():
+    with pytest.raises(AssertionError, match="counted is 'background', none of"):
+        LocalShapeDescriptors(SIGMA, "background")

@@ -9,6 +9,7 @@ from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.skeletons import Skeletons
+from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 from lsd_experiments.viewing import Kind, SkeletonView, View, make_viewer
 from lsd_experiments.viewing.layers import contrast, guess_kind
 from lsd_experiments.viewing.lazy import LazyArray, local_volume
@@ -25,12 +26,12 @@ def memory(array, dataset="volumes/raw", channels=None) -> Volume:
     ("volumes/raw", np.float32, 1, Kind.RAW),
     ("raw/s0", np.uint16, None, Kind.RAW),
     ("", np.uint8, None, Kind.RAW),
-    ("volumes/pred_affinities", np.float32, 3, Kind.AFFS),
-    ("volumes/affs", np.uint8, 12, Kind.AFFS),
-    ("volumes/affs_gradient", np.float32, 3, Kind.AFFS),
-    ("volumes/gt_embedding", np.float32, 10, Kind.LSDS),
-    ("volumes/lsds", np.uint8, 10, Kind.LSDS),
-    ("volumes/labels/gt_mask", np.uint8, 3, Kind.AFFS),
+    ("volumes/pred_affinities", np.float32, 3, Affinities),
+    ("volumes/affs", np.uint8, 12, Affinities),
+    ("volumes/affs_gradient", np.float32, 3, Affinities),
+    ("volumes/gt_embedding", np.float32, 10, LocalShapeDescriptors),
+    ("volumes/lsds", np.uint8, 10, LocalShapeDescriptors),
+    ("volumes/labels/gt_mask", np.uint8, 3, Affinities),
     ("volumes/labels/labels_mask", np.uint8, None, Kind.MASK),
     ("volumes/labels/neuron_ids", np.uint64, None, Kind.LABELS),
     ("volumes/segmentation_40", np.uint16, None, Kind.LABELS),

@@ -1,16 +1,25 @@
 """Train the MALIS network until iteration N, from the newest checkpoint that exists.
 
     python train.py 400000
+
+Numbers: the published training scripts (funkelab/lsd_experiments, fib25 setups 17 and 18). Axes are (z, y, x).
 """
 
-from lsd_experiments.datasets import FIB25 as DATASET
-from lsd_experiments.training import main
+from lsd_experiments.families.lsd import isotropic
+from lsd_experiments.targets import Affinities
+from lsd_experiments.training import Adam, Experiment, Malis, Phase, main
 
-
-def targets(example):
-    """Affinities, inside the labels mask, of labels whose boundaries are grown (setup 17)."""
-    return example.grow_boundary() + example.add_affinities(masked=True)
-
+EXPERIMENT = Experiment(
+    dataset="../dataset.toml",
+    network="train_net.json",  # mknet.py writes it
+    targets=(
+        Affinities(masked=True),  # as published: setup 17
+    ),
+    sampling=isotropic,
+    boundary_axes=(0, 1, 2),  # along which a voxel is taken off each object where it ends
+    optimizer=Adam(learning_rate=0.5e-4),
+    phases=(Phase(after=10_000, target="affs", loss=Malis()),),  # iterations of the weighted squared error first
+)
 
 if __name__ == "__main__":
-    main(DATASET, targets, malis_from=10_000)  # iterations of the weighted squared error first
+    main(EXPERIMENT)

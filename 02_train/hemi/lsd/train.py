@@ -1,16 +1,24 @@
 """Train the LSD network until iteration N, from the newest checkpoint that exists.
 
     python train.py 400000
+
+Numbers: the published training scripts (funkelab/lsd_experiments, hemi setups 17 to 26). Axes are (z, y, x).
 """
 
-from lsd_experiments.datasets import HEMI as DATASET
-from lsd_experiments.training import main
+from lsd_experiments.families.lsd import isotropic
+from lsd_experiments.targets import LocalShapeDescriptors
+from lsd_experiments.training import Adam, Experiment, main
 
-
-def targets(example):
-    """LSDs, of labels whose boundaries are grown."""
-    return example.grow_boundary() + example.add_lsds()
-
+EXPERIMENT = Experiment(
+    dataset="../dataset.toml",
+    network="train_net.json",  # mknet.py writes it
+    targets=(
+        LocalShapeDescriptors(sigma=80, counted="foreground"),  # sigma in nm
+    ),
+    sampling=isotropic,
+    boundary_axes=(0, 1, 2),  # along which a voxel is taken off each object where it ends
+    optimizer=Adam(learning_rate=0.5e-4),
+)
 
 if __name__ == "__main__":
-    main(DATASET, targets)
+    main(EXPERIMENT)

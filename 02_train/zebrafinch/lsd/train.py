@@ -1,16 +1,24 @@
 """Train the LSD network until iteration N, from the newest checkpoint that exists.
 
     python train.py 400000
+
+Numbers: the published training scripts (funkelab/lsd_nm_experiments, 02_train/zebrafinch). Axes are (z, y, x).
 """
 
-from lsd_experiments.datasets import ZEBRAFINCH as DATASET
-from lsd_experiments.training import main
+from lsd_experiments.families.lsd import serial_sections
+from lsd_experiments.targets import LocalShapeDescriptors
+from lsd_experiments.training import Adam, Experiment, main
 
-
-def targets(example):
-    """LSDs, of labels whose boundaries are left as they are."""
-    return example.add_lsds()
-
+EXPERIMENT = Experiment(
+    dataset="../dataset.toml",
+    network="train_net.json",  # mknet.py writes it
+    targets=(
+        LocalShapeDescriptors(sigma=120, counted="labels_mask"),  # sigma in nm
+    ),
+    sampling=serial_sections,
+    boundary_axes=(),  # as published: descriptors are of labels as they are
+    optimizer=Adam(learning_rate=0.5e-4),
+)
 
 if __name__ == "__main__":
-    main(DATASET, targets)
+    main(EXPERIMENT)

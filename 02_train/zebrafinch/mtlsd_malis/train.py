@@ -1,16 +1,26 @@
 """Train the MTLSD network with the MALIS loss until iteration N, from the newest checkpoint that exists.
 
     python train.py 400000
+
+Numbers: the published training scripts (funkelab/lsd_nm_experiments, 02_train/zebrafinch). Axes are (z, y, x).
 """
 
-from lsd_experiments.datasets import ZEBRAFINCH as DATASET
-from lsd_experiments.training import main
+from lsd_experiments.families.lsd import serial_sections
+from lsd_experiments.targets import Affinities, LocalShapeDescriptors
+from lsd_experiments.training import Adam, Experiment, Malis, Phase, main
 
-
-def targets(example):
-    """LSDs and affinities, both of labels whose boundaries are grown."""
-    return example.grow_boundary() + example.add_lsds() + example.add_affinities()
-
+EXPERIMENT = Experiment(
+    dataset="../dataset.toml",
+    network="train_net.json",  # mknet.py writes it
+    targets=(
+        LocalShapeDescriptors(sigma=120, counted="labels_mask"),  # sigma in nm
+        Affinities(masked=True),
+    ),
+    sampling=serial_sections,
+    boundary_axes=(1, 2),  # along which a voxel is taken off each object where it ends
+    optimizer=Adam(learning_rate=0.5e-4),
+    phases=(Phase(after=10_000, target="affs", loss=Malis()),),  # iterations of the weighted squared error first
+)
 
 if __name__ == "__main__":
-    main(DATASET, targets, malis_from=10_000)  # iterations of the weighted squared error first
+    main(EXPERIMENT)

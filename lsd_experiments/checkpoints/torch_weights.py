@@ -1,0 +1,98 @@
+"""Weights of PyTorch modules: ``.pth`` files, of which nothing but tensors and plain values is ever read.
+
+A file holds a module's ``state_dict()``, or has it under one of :data:`KEYS`, as training programs write it; names may carry the
+``module.`` of DataParallel.
+"""
+
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lsd_experiments.errors import UserError
+from lsd_experiments.networks.torch_network import ITERATION, TorchNetwork, require_torch
+from lsd_experiments.writing import sync
+
+KEYS = ("state_dict", "model_state_dict", "model")
+DAMAGE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError)
+SHOWN = 3  # names of tensors that a message quotes
+
+
+@dataclass(frozen=True)
+class TorchCheckpoint:
+    """A file of weights, and what a :class:`~lsd_experiments.checkpoints.Checkpoint` has besides."""
+
+    path: Path
+    iteration: int
+    network: TorchNetwork
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_weights(directory: str | Path, network: TorchNetwork, iteration: int | None = None) -> TorchCheckpoint:
+    """The weights of ``iteration`` (default: the newest) in a setup directory.
+
+    :raises UserError: if there are none; those that exist are named
+    """
+    before, after = map(re.escape, network.weights.split(ITERATION))
+    matches = ((re.fullmatch(f"{before}(\\d+){after}", path.name), path) for path in Path(directory).iterdir())
+    found = {int(match[1]): path for match, path in matches if match}
+    chosen = max(found, default=None) if iteration is None else iteration
+    if chosen not in found:
+        there = ", ".join(map(str, sorted(found))) or "none"
+        wanted = "no weights" if iteration is None else f"no weights of iteration {iteration}"
+        raise UserError(f"{directory}: {wanted} named {network.weights} (found: {there}). Put them there, or name others")
+    record = {} if network.voxel_size is None else {"voxel_size": network.voxel_size}
+    return TorchCheckpoint(found[chosen], chosen, network, record)
+
+
+def load_weights(module: Any, path: Path) -> None:
+    """Load the file ``path`` into a ``torch.nn.Module``.
+
+    :raises UserError: if it is damaged, holds more than weights, or those of another module: what differs is named
+    """
+    state = _read(path)
+    if state and all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    wanted = module.state_dict()
+    wrong = [f"has no {name}" for name in wanted if name not in state]
+    wrong += [f"has {name}, which the module has not" for name in state if name not in wanted]
+    wrong += [f"has {name} of shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}" for name, tensor in wanted.items()
+              if name in state and state[name].shape != tensor.shape]
+    if wrong:
+        more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise UserError(f"{path}: is not of this module: {', '.join(wrong[:SHOWN])}{more}. Name others, or correct the module")
+    module.load_state_dict(state)
+
+
+def save_weights(module: Any, directory: str | Path, network: TorchNetwork, iteration: int, record: Mapping[str, Any]) -> Path:
+    """Write the module's weights under the name that ``network`` gives them, whole or not at all."""
+    torch = require_torch()
+    path = Path(directory) / network.weights.replace(ITERATION, str(iteration))
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save({"iteration": iteration, "state_dict": module.state_dict(), "record": dict(record)}, beside)
+        sync(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    torch = require_torch()
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:200]
+        remedy = "Save the module's state_dict(): other objects are not read, since they could run code"
+        raise UserError(f"{path}: is no file of weights, or damaged ({reason}). {remedy}") from error
+    for key in KEYS:
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+            break
+    if not isinstance(found, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
+        raise UserError(f"{path}: holds no state_dict, nor one under {', '.join(KEYS)}. Save that of the module")
+    return dict(found)
