@@ -86,7 +86,7 @@ class PredictionSettings(PredictOptions):
 
     setup: str
     raw_file: str | None = option(
-        REQUIRED, "zarr, N5, HDF5, TIFF, s3://..., hemibrain or crop.json (default: dataset.toml's predicted)", metavar="CONTAINER")
+        REQUIRED, "zarr, N5, HDF5, TIFF, s3://..., hemibrain, crop.json (default: dataset.toml's predicted)", metavar="CONTAINER")
     out_file: str = option(REQUIRED, "default: test_prediction.zarr", "--output", "--out-file", metavar="ZARR")
     raw_dataset: str | None = option(
         None, f"default: of that file dataset.toml's, else {RAW}; a TIFF has none", metavar="DATASET")
