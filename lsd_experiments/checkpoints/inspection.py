@@ -50,8 +50,12 @@ class Contents:
     fits_other_widths: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+        """As JSON values; of heads, a neighborhood only where one is stated."""
+        values = asdict(self)
+        for head in values["heads"]:
+            if head["neighborhood"] is None:
+                del head["neighborhood"]
+        return values
 
 
 def inspect(path: str | Path, experiments: str | Path | None = None) -> Contents:

@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from lsd_experiments import cli
-from lsd_experiments.arrays import s3
-from lsd_experiments.evaluation import skeleton_command, skeleton_options
+from lsd_experiments.arrays import patience, s3
+from lsd_experiments.families.xpress import evaluation as skeletons
 from lsd_experiments.pipeline import command
 from lsd_experiments.rag import commands as graphs
 from lsd_experiments.scores import command as scores
@@ -32,7 +32,7 @@ COMMANDS = {
     "status": lambda config: command.main("status", None, [config]),
     "export_graph": lambda config: graphs.export_main(None, [config, "graph", "--debug"]),
     "import_graph": lambda config: graphs.import_main(None, [config, "graph"]),
-    "evaluate_skeletons": lambda config: cli.run(skeleton_command.main, skeleton_options.parser(None),
+    "evaluate_skeletons": lambda config: cli.run(skeletons.main, skeletons.parser(None),
                                                  ["--graph", config, "skeletons.csv"]),
 }
 
@@ -101,7 +101,7 @@ def test_a_url_in_another_place(section, key, config, tmp_path, out_file, silent
     lambda place: command.main("run", None, [place]),
     lambda place: command.main("run", None, ["config.toml", "--db", place]),
     lambda place: graphs.export_main(None, [place, place]),
-    lambda place: cli.run(skeleton_command.main, skeleton_options.parser(None), [place, place, "--debug"]),
+    lambda place: cli.run(skeletons.main, skeletons.parser(None), [place, place, "--debug"]),
 ])
 def test_a_url_as_an_argument(call, silent):
     assert "error: " in silent(lambda: call("postgresql://ann:hush-database@127.0.0.1:1/db"))
@@ -109,7 +109,7 @@ def test_a_url_as_an_argument(call, silent):
 
 def test_a_bucket_that_cannot_be_reached(config, out_file, silent, monkeypatch):
     """Its server's URL may hold a password, too."""
-    monkeypatch.setattr(s3, "OPENING", 0)
+    monkeypatch.setattr(patience, "OPENING", 0)
     monkeypatch.delenv("HTTPS_PROXY")
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "NO")
     s3._filesystem.cache_clear()
