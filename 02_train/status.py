@@ -15,8 +15,6 @@ import os
 import pickle
 import re
 import runpy
-import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -33,6 +31,7 @@ from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.families.xpress import haiku
 from lsd_experiments.networks.layers import parameters
+from lsd_experiments.scenario import copy_experiment, run_script
 from lsd_experiments.synthetic import synthesize
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,7 +66,7 @@ def command(options):
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
         for name in there:
-            copy(work, name)
+            copy_experiment(EXPERIMENTS / name, work / "02_train" / name)
         rows = [row(work, name) for name in tqdm(in_order(asked), unit="directory")]
     text = table(rows)
     if options.print:
@@ -117,16 +116,6 @@ def experiment(setup):
     if declared is None:
         raise UserError(f"{setup / 'train.py'}: declares no EXPERIMENT. Correct it, or leave it out with --only")
     return declared
-
-
-def copy(work, name):
-    """What makes an experiment, into ``work``: its scripts, and its dataset's files."""
-    setup = work / "02_train" / name
-    setup.mkdir(parents=True)
-    for path in (EXPERIMENTS / name).glob("*.py"):
-        shutil.copy(path, setup)
-    for path in (EXPERIMENTS / name).parent.glob("*.toml"):
-        shutil.copy(path, setup.parent)
 
 
 def row(work, name):
@@ -254,8 +243,7 @@ def narrow_network(setup):
 
 def run(directory, script, *arguments):
     """A script as a user runs it; its last line of error, if it ends with one, is that of :class:`Failed`."""
-    done = subprocess.run([sys.executable, str(directory / script), *arguments], cwd=directory, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = run_script(directory, script, *arguments, capture_output=True)
     if done.returncode:
         raise Failed((done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1])
 

@@ -11,7 +11,6 @@ both. Imports are a part, too: the one process needs them once, the whole in eac
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,11 @@ from pathlib import Path
 import numpy as np
 from common import forget_peak, machine, memory
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from lsd_experiments.scenario import copy_experiment, run_script
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
 FIB25 = ROOT.parent / "shared/data/fib25"
 STAGES = ("predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation")
@@ -77,7 +79,7 @@ def measure(work: Path, options: argparse.Namespace) -> None:
     config = {name: write_config(work, name, setup, workers) for name, workers in (("parts", 1), ("one", 1), ("two", 2))}
     own = [sys.executable, __file__, "--parts", str(config["parts"])]
     measured = json.loads(subprocess.run(own, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1])
-    whole = {name: clock(sys.executable, str(ROOT / "03_predict/run.py"), str(config[name])) for name in ("one", "two")}
+    whole = {name: clock(config[name]) for name in ("one", "two")}
     print("| part | s | peak GiB of the process |\n|---|---|---|")
     for name, (seconds, peak) in measured.items():
         print(f"| {name} | {seconds:.1f} | {peak:.2f} |")
@@ -87,10 +89,9 @@ def measure(work: Path, options: argparse.Namespace) -> None:
     print(f"| the whole, two workers | {whole['two']:.1f} ({100 * (whole['two'] / total - 1):+.0f} %) | |")
 
 
-def clock(*command: str) -> float:
+def clock(config: Path) -> float:
     begin = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT / "03_predict",
-                   env={**os.environ, "PYTHONPATH": str(ROOT)})
+    run_script(ROOT / "03_predict", "run.py", config, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - begin
 
 
@@ -149,15 +150,10 @@ def make_volumes(work: Path, shape: tuple[int, ...]) -> str:
 
 def train(work: Path, iterations: int) -> Path:
     """The directory of a network trained for a moment."""
-    import shutil
-
-    setup = work / "setup"
-    shutil.copytree(ROOT / "02_train/fib25/baseline", setup, ignore=lambda _, names: [n for n in names if not n.endswith(".py")])
-    shutil.copy(ROOT / "02_train/fib25/dataset.toml", work)
-    for command in (["mknet.py"], ["train.py", str(iterations), "--data", str(work / "train.zarr"), *NETWORK,
-                                   "--learning-rate", "3e-3", "--seed", "0", "--num-workers", "1"]):
-        subprocess.run([sys.executable, *command], cwd=setup, check=True, stdout=subprocess.DEVNULL,
-                       env={**os.environ, "PYTHONPATH": str(ROOT)})
+    setup = copy_experiment(ROOT / "02_train/fib25/baseline", work / "setup")
+    for command in (["mknet.py"], ["train.py", iterations, "--data", work / "train.zarr", *NETWORK, "--learning-rate", "3e-3",
+                                   "--seed", "0", "--num-workers", "1"]):
+        run_script(setup, *command, check=True, stdout=subprocess.DEVNULL)
     return setup
 
 

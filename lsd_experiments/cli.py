@@ -85,17 +85,6 @@ def not_negative(text: str) -> int:
     return number
 
 
-def add_raw_range(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add ``--raw-range``, whose words :func:`lsd_experiments.raw_range.parse` reads."""
-    parser.add_argument(
-        "--raw-range",
-        nargs="+",
-        metavar="VALUE",
-        help="which raw becomes 0 and which 1: two numbers, two percentiles like 0.1%% 99.9%%, or the word type, for the "
-        f"range of its type (default: {default})",
-    )
-
-
 def _whole(text: str) -> int:
     try:
         return int(text)

@@ -11,15 +11,15 @@ What is there already is not made again.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
+from lsd_experiments.installation import ROOT
+from lsd_experiments.scenario import run_script
 
-ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "demo"
 CONFIG = ROOT / "03_predict" / "synthetic.toml"
 SHAPE = ("84", "400", "400")  # voxels
@@ -62,8 +62,7 @@ def _step(title: str, directory: str | Path, script: str, *arguments: str) -> No
     where = ROOT / directory
     shown = " ".join(_short(argument, where) for argument in arguments)
     print(f"\n==> {title}\n    cd {where.relative_to(ROOT)}; python {script} {shown}", file=sys.stderr, flush=True)
-    status = subprocess.run([sys.executable, script, *arguments], cwd=where).returncode
-    if status:
+    if status := run_script(where, script, *arguments).returncode:
         raise SystemExit(status)
 
 

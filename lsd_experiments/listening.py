@@ -52,14 +52,14 @@ def stands_for(text: str) -> str | None:
     return "a broadcast" if address.version == 4 and _is_broadcast(str(address)) else None
 
 
-def listen(host: str, port: int = 0, key: str = "host") -> socket.socket:
-    """A socket that listens on ``host``, see :func:`resolve`, and on no other address.
+def listen(host: str, key: str = "host") -> socket.socket:
+    """A socket that listens on a free port of ``host``, see :func:`resolve`, and on no other address.
 
     :raises UserError: if that is not one address of this machine
     """
     family, address = resolve(host, key)
     try:
-        return socket.create_server((address, port), family=family, backlog=1024)
+        return socket.create_server((address, 0), family=family, backlog=1024)
     except OSError as error:
         raise UserError(f"{key} = {host} is no address of this machine ({error.strerror}). Name one that the "
                         "workers' machines reach, or leave it out") from error

@@ -56,11 +56,10 @@ def _take(file: IO[str]) -> None:
         time.sleep(0.02)
 
 
-def is_held(place: Path, lock: Path | None = None) -> bool:
-    """Whether a process is in :func:`only_run` with the same ``lock``; False where the file system has no locks."""
-    path = lock or place.with_name(f"{place.name}.lock")
+def is_held(place: Path) -> bool:
+    """Whether a process is in :func:`only_run` on ``place``; False where the file system has no locks."""
     try:
-        with path.open("r") as file:
+        with place.with_name(f"{place.name}.lock").open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -15,7 +15,8 @@ import argparse
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Lt
@@ -24,6 +25,7 @@ from lsd_experiments import cli
 from lsd_experiments.errors import UserError
 
 Positive = Annotated[int, Ge(1)]
+NotNegative = Annotated[int, Ge(0)]
 Nm = Annotated[float, Gt(float("-inf")), Lt(float("inf"))]
 PositiveNm = Annotated[float, Gt(0), Lt(float("inf"))]
 PositiveShape = tuple[Positive, Positive, Positive]  # (z, y, x) in voxels
@@ -33,7 +35,8 @@ PositiveSize = tuple[PositiveNm, PositiveNm, PositiveNm]
 FORBID: Any = {"extra": "forbid"}  # ``__pydantic_config__`` of a section: an unknown key is an error
 REQUIRED: Any = dataclasses.MISSING
 # A size of 0 is refused where its volume is known, in one line.
-TYPES: dict[Any, Callable[[str], Any]] = {Positive: cli.positive, Nm: float, PositiveNm: float, str: str}
+TYPES: dict[Any, Callable[[str], Any]] = {Positive: cli.positive, NotNegative: cli.not_negative, Nm: float, PositiveNm: float,
+                                              float: float, str: str}
 Value = TypeVar("Value")
 
 
@@ -59,8 +62,8 @@ class Parsed:
 class Said:
     """What an option says of itself, besides its type.
 
-    ``help``: one line, the default in it; ``flags``: its spellings, none if it is no argument; ``names``: further spellings in
-    configurations; ``metavar``; ``group``: the heading in the help.
+    ``help``: one line, the default in it, if need be as ``%(default)s``; ``flags``: its spellings, that of a positional argument
+    without dashes; ``names``: further spellings in configurations; ``metavar``; ``group``: the heading in the help.
     """
 
     help: str
@@ -86,26 +89,38 @@ def options(model: type) -> Iterator[tuple[dataclasses.Field[Any], Said]]:
             yield field, dataclasses.replace(said, flags=said.flags or ("--" + field.name.replace("_", "-"),))
 
 
-def add_options(parser: argparse.ArgumentParser, model: type) -> None:
-    """An argument for each option of ``model``; ``dest`` is the field's name."""
+def add_options(
+    parser: argparse.ArgumentParser, model: type, without: Container[str] = (), said: Mapping[str, object] = MappingProxyType({})
+) -> None:
+    """An argument for each option of ``model``, ``without`` some of its fields; ``dest`` is the field's name.
+
+    ``said``: what the help calls the default of a field, if not what it is.
+    """
     groups: dict[str, Any] = {"": parser}
     hints = typing.get_type_hints(model, include_extras=True)
-    for field, said in options(model):
-        if said.group not in groups:
-            groups[said.group] = parser.add_argument_group(said.group)
-        keywords = _keywords(hints[field.name], said)
+    for field, one in options(model):
+        if field.name in without:
+            continue
+        if one.group not in groups:
+            groups[one.group] = parser.add_argument_group(one.group)
+        keywords = _keywords(hints[field.name], one)
+        if one.flags[0].startswith("-"):  # argparse calls others by their flag
+            keywords["dest"] = field.name
         default = None if field.default is dataclasses.MISSING else field.default
-        groups[said.group].add_argument(*said.flags, dest=field.name, default=default, help=said.help, **keywords)
+        help = _help(field, one, said).replace("%", "%%")
+        groups[one.group].add_argument(*one.flags, default=default, help=help, **keywords)
 
 
 def given(arguments: argparse.Namespace, model: type) -> dict[str, Any]:
-    """The values of the options of ``model`` on the command line, by the fields' names.
+    """The values of those options of ``model`` that the command line has, by the fields' names.
 
     :raises UserError: if one does not parse
     """
     hints = typing.get_type_hints(model, include_extras=True)
     values = {}
     for field, _ in options(model):
+        if field.name not in arguments:
+            continue
         value, parsed = getattr(arguments, field.name), _parsed(_not_none(hints[field.name]))
         if isinstance(value, list):
             value = parsed.parse(value) if parsed else tuple(value)
@@ -133,18 +148,31 @@ def from_json(values: Mapping[str, Any], model: type[Value]) -> Value:
     return model(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
-def table(model: type, section: type | None = None) -> str:
-    """The options of ``model`` as a Markdown table; those that ``section`` has, too, are keys of configurations."""
+def table(model: type, section: type | None = None, said: Mapping[str, object] = MappingProxyType({})) -> str:
+    """The options of ``model`` as a Markdown table; those that ``section`` has, too, are keys of configurations.
+
+    ``said``: as of :func:`add_options`.
+    """
     keys = {field.name for field, _ in options(section)} if section else set()
-    lines = ["| argument | key | |", "|---|---|---|"]
-    for field, said in options(model):
-        spelt = ", ".join(f"`{name}`" for name in (field.name, *said.names)) if field.name in keys else ""
-        lines.append(f"| {', '.join(f'`{flag}`' for flag in said.flags)} | {spelt} | {said.help.replace('%%', '%')} |")
+    lines = ["| argument | key | |", "|---|---|---|"] if section else ["| argument | |", "|---|---|"]
+    for field, one in options(model):
+        flags = one.flags if one.flags[0].startswith("-") else (one.metavar,)
+        cells = [", ".join(f"`{flag}`" for flag in flags), _help(field, one, said)]
+        if section:
+            cells.insert(1, ", ".join(f"`{name}`" for name in (field.name, *one.names)) if field.name in keys else "")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _help(field: dataclasses.Field[Any], one: Said, said: Mapping[str, object]) -> str:
+    """As people read it."""
+    return one.help % {"default": said.get(field.name, field.default)}
 
 
 def _keywords(hint: Any, said: Said) -> dict[str, Any]:
     """What argparse is told of values that fit ``hint``."""
+    if hint == bool | None:
+        return {"action": argparse.BooleanOptionalAction}
     hint = _not_none(hint)
     if _parsed(hint):
         return {"nargs": "+", "metavar": said.metavar}
@@ -153,7 +181,9 @@ def _keywords(hint: Any, said: Said) -> dict[str, Any]:
     if typing.get_origin(hint) is Literal:
         return {"choices": typing.get_args(hint)}
     if typing.get_origin(hint) is tuple:
-        return {"type": TYPES[typing.get_args(hint)[0]], "nargs": 3, "metavar": ("Z", "Y", "X")}
+        of, *others = typing.get_args(hint)
+        several = {"nargs": "+", "metavar": said.metavar} if others == [...] else {"nargs": 3, "metavar": ("Z", "Y", "X")}
+        return {"type": TYPES[of], **several}
     return {"type": TYPES[hint], "metavar": said.metavar}
 
 

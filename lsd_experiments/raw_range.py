@@ -8,6 +8,8 @@ from lsd_experiments.errors import UserError
 Setting = str | tuple[float, float] | tuple[str, str]
 
 TYPE = "type"
+WHICH = ("which raw becomes 0 and which 1: two numbers, two percentiles like 0.1%% 99.9%%, or the word type, for the range of "
+         "its type")  # the help
 
 
 def parse(given: str | Sequence[float | str], key: str = "--raw-range") -> Setting:

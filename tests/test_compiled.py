@@ -30,10 +30,10 @@ CALLS = {
     "fragments.kernels": ("flooded([[[1, 1, 0]]], [[[4, 0, 0]]])", [[[4, 4, 0]]]),
     "fragments.row_kernels": ("box_maximum(np.array([[[1, 5, 2]]], np.int32), 2)", [[[1, 5, 5]]]),
     "malis.kernels": ("find(np.array([0, 0, 1]), 2)", 0),
-    "networks.winograd": ("(lambda a: _join(a, *np.ones((3, 1), np.float32)) or a)(np.ones(1, np.float32))", [3.0]),
     "segmentation.kernels": ("place(np.array([2, 4, 6]), 6, 0)", 2),
     "segmentation.relabel_kernels": ("_search(np.array([2, 4], np.uint64), np.array([7, 8], np.uint64), np.uint64(4))", 8),
     "synthetic.kernels": ("_rank(1.0, 3, 2.0, 4.0, 5)", [1.0, 2.0, 3]),
+    "winograd.kernels": ("(lambda a: _join(a, *np.ones((3, 1), np.float32)) or a)(np.ones(1, np.float32))", [3.0]),
 }  # fmt: skip
 # Prints what the calls give, where the kernels of each module are kept, and what numba says of a function of this installation.
 SCRIPT = """

@@ -13,6 +13,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.options import (
     FORBID,
     REQUIRED,
+    NotNegative,
     Parsed,
     Positive,
     PositiveShape,
@@ -28,9 +29,15 @@ from lsd_experiments.pipeline.settings import PipelineSettings
 from lsd_experiments.prediction.command import _parser, _settings
 from lsd_experiments.prediction.settings import PredictionSettings, PredictOptions
 from lsd_experiments.settings import Settings, parse_settings
+from lsd_experiments.training.options import TrainingOptions
 
 DOCS = Path(__file__).parents[1] / "docs"
-MARK = "<!-- the options of a prediction, as lsd_experiments.prediction.settings has them -->\n"
+TABLES = {
+    "<!-- the options of a prediction, as lsd_experiments.prediction.settings has them -->\n":
+        table(PredictionSettings, PredictOptions),
+    "<!-- the options of train.py, as lsd_experiments.training.options has them -->\n":
+        table(TrainingOptions, said={"malis_from": "the experiment's"}),
+}
 
 
 def reversed_words(words):
@@ -82,6 +89,33 @@ def test_the_command_line():
         parsed("--words", "wrong")
 
 
+@dataclass(frozen=True)
+class More:
+    count: NotNegative = option(REQUIRED, "how many", "count", metavar="N")
+    files: tuple[str, ...] = option((), "all that %%", metavar="FILE")
+    sure: bool | None = option(None, "really")
+    rate: float = option(5e-5, "(default: %(default)g)")
+    other: Positive | None = option(None, "(default: %(default)s)")
+
+
+def test_positional_arguments_lists_switches_and_defaults_of_others():
+    parser = argparse.ArgumentParser()
+    add_options(parser, More, without=["sure"], said={"other": 7})
+    assert "[--files FILE [FILE ...]] [--rate RATE] [--other OTHER] N" in " ".join(parser.format_usage().split())
+    assert all(said in parser.format_help() for said in ("all that %\n", "(default: 5e-05)", "(default: 7)"))
+    values = {"count": 0, "files": ("a", "b"), "rate": 0.5, "other": None}
+    assert given(parser.parse_args(["0", "--rate", "0.5", "--files", "a", "b"]), More) == values
+    assert More(**values).sure is None
+    with pytest.raises(SystemExit):
+        parser.parse_args(["-1"])
+    parser = argparse.ArgumentParser()
+    add_options(parser, More)
+    asked = {word: given(parser.parse_args(["3", *word.split()]), More)["sure"] for word in ("--sure", "--no-sure", "")}
+    assert asked == {"--sure": True, "--no-sure": False, "": None}
+    assert table(More).splitlines()[2::4] == ["| `N` | how many |", "| `--other` | (default: None) |"]
+    assert "| `--files` |  | all that % |" in table(More, How)  # a column of keys, where configurations have some
+
+
 def test_a_section_of_a_configuration():
     def read(**how):
         return parse_settings({"how": renamed(how, How)}, Config, "here.toml").how
@@ -111,11 +145,11 @@ def test_the_table():
     assert "| `--count`, `--number` | `number`, `count` | which |" in table(What, How)
 
 
-def test_the_documentation_has_that_of_prediction():
+@pytest.mark.parametrize("mark", TABLES)
+def test_the_documentation_has_those_of_commands(mark):
     """If this fails, put the table that it shows below the mark."""
-    (page,) = [path for path in DOCS.rglob("*.md") if MARK in path.read_text()]
-    assert page.read_text().partition(MARK)[2].startswith(table(PredictionSettings, PredictOptions) + "\n\n"), "\n" + table(
-        PredictionSettings, PredictOptions)
+    (page,) = [path for path in DOCS.rglob("*.md") if mark in path.read_text()]
+    assert page.read_text().partition(mark)[2].startswith(TABLES[mark] + "\n\n"), "\n" + TABLES[mark]
 
 
 @pytest.mark.parametrize(("words", "key", "value"), [

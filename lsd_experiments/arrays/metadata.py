@@ -35,8 +35,7 @@ def nm_per(unit: object, where: str) -> float:
     return factor
 
 
-def placed(given: Nanometres | None, read: Callable[[bool], Place], where: str,
-           advice: str = "Add the attribute 'resolution': [z, y, x] in nm") -> tuple[Nanometres, Nanometres]:
+def placed(given: Nanometres | None, read: Callable[[bool], Place], where: str) -> tuple[Nanometres, Nanometres]:
     """Voxel size and offset of a volume: ``given`` comes first, and the stored size is not looked at then.
 
     :param read: gives what is stored, None where it is not; its argument says that only the offset is wanted.
@@ -45,7 +44,7 @@ def placed(given: Nanometres | None, read: Callable[[bool], Place], where: str,
     voxel_size, offset = read(given is not None)
     voxel_size = given if given is not None else voxel_size
     if voxel_size is None:
-        raise UserError(f"{where} has no voxel size. {advice}")
+        raise UserError(f"{where} has no voxel size. Add the attribute 'resolution': [z, y, x] in nm")
     return voxel_size, offset or (0.0, 0.0, 0.0)
 
 

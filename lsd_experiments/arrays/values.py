@@ -3,24 +3,23 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from lsd_experiments.errors import UserError
 
 SEARCHED = 2**28  # voxels of float raw that are searched whole for what is not a number before work starts; more: as read
 
 
-def to_unit_range(values: NDArray[Any], dtype: DTypeLike | None = None, name: str = "raw") -> NDArray[np.float32]:
+def to_unit_range(values: NDArray[Any], name: str = "raw") -> NDArray[np.float32]:
     """``values`` as float32 in [0, 1].
 
     uint8 is divided by 255 and uint16 by 65535. (The published training's ``Normalize``, gunpowder at commit b38c515,
     divided uint16 by 255 squared, which gives values up to 1.008.) Floats must lie in [0, 1] already.
 
-    :param dtype: the type that the values have on disk, if not that of ``values``.
     :param name: what messages call the values.
     :raises UserError: for another type, a float outside of [0, 1], or one that is not finite.
     """
-    dtype = np.dtype(values.dtype if dtype is None else dtype)
+    dtype = values.dtype
     if dtype in (np.uint8, np.uint16):
         # Divided, not multiplied by the inverse: 257 v of uint16 gives to the last bit what v of uint8 does.
         scaled: NDArray[np.float32] = np.divide(values, np.float32(np.iinfo(dtype).max), dtype=np.float32)

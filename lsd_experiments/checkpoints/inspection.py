@@ -15,6 +15,7 @@ from lsd_experiments.checkpoints.own import optimizer_steps, read_own
 from lsd_experiments.checkpoints.tensorflow1 import find_iteration, layout_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE
+from lsd_experiments.networks.files import head_to_json
 from lsd_experiments.networks.layers import parameters
 from lsd_experiments.networks.network import Head, Network, Shape
 
@@ -50,12 +51,8 @@ class Contents:
     fits_other_widths: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; of heads, a neighborhood only where one is stated."""
-        values = asdict(self)
-        for head in values["heads"]:
-            if head["neighborhood"] is None:
-                del head["neighborhood"]
-        return values
+        """As JSON values."""
+        return {**asdict(self), "heads": [head_to_json(head) for head in self.heads]}
 
 
 def inspect(path: str | Path, experiments: str | Path | None = None) -> Contents:

@@ -2,15 +2,13 @@
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from lsd_experiments.datasets.dataset import FILE, Dataset
 from lsd_experiments.errors import UserError
+from lsd_experiments.scenario import run_script
 from lsd_experiments.writing import put_text
 
 SECTIONS = 1.5  # voxels that are so much longer in z than in x are of sections, which are segmented one by one
@@ -33,11 +31,9 @@ def write_experiment(directory: Path, like: Path, dataset: Dataset, other: Datas
         new = Path(place) / directory.name
         new.mkdir()
         for script in scripts:
-            shutil.copyfile(script, new / script.name)
-            text = script.read_text()
-            (new / script.name).write_text(_described(text, f"{other.name}/{like.name}", dataset, other))
+            (new / script.name).write_text(_described(script.read_text(), f"{other.name}/{like.name}", dataset, other))
         (new / SEGMENT).write_text(segment_toml(dataset))
-        done = subprocess.run([sys.executable, "mknet.py"], cwd=new, capture_output=True, text=True)
+        done = run_script(new, "mknet.py", capture_output=True)
         if done.returncode:
             said = done.stderr.strip().splitlines()
             raise UserError(f"{like / 'mknet.py'}: fails: {said[-1] if said else done.returncode}. Correct it")

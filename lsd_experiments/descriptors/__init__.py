@@ -13,6 +13,6 @@ thread. The first call in a process compiles for some seconds, or loads what an 
 """
 
 from lsd_experiments.descriptors.channels import COMPONENTS, COMPONENTS_2D
-from lsd_experiments.descriptors.lsds import context, local_shape_descriptors
+from lsd_experiments.descriptors.lsds import local_shape_descriptors
 
-__all__ = ["COMPONENTS", "COMPONENTS_2D", "context", "local_shape_descriptors"]
+__all__ = ["COMPONENTS", "COMPONENTS_2D", "local_shape_descriptors"]

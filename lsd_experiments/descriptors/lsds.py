@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lsd_experiments.descriptors.channels import parse_components
-from lsd_experiments.descriptors.windows import WINDOW_SIGMAS, radius
+from lsd_experiments.descriptors.windows import radius
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels
 
@@ -53,11 +53,6 @@ def local_shape_descriptors(labels: np.ndarray[Any, Any], sigma: float | Sequenc
 
     from lsd_experiments.descriptors.objects import describe_objects  # imports numba
     return describe_objects(labels, inner, sigma, steps, factors, channels).reshape(shape)
-
-
-def context(sigma: float | Sequence[float], voxel_size: Sequence[float]) -> Nanometres:
-    """How far around a voxel the labels matter for its descriptors: 3 sigma, in nm for each axis of ``voxel_size``."""
-    return tuple(WINDOW_SIGMAS * s for s in _per_axis("sigma", sigma, len(voxel_size)))
 
 
 def _per_axis(name: str, value: float | Sequence[float], dims: int) -> Nanometres:

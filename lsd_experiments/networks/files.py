@@ -86,11 +86,14 @@ def _what(error: Exception) -> str:
 
 def to_json(network: Network | TorchNetwork) -> dict[str, Any]:
     """``network`` as JSON values."""
-    values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(network)))
-    for head in values["heads"]:
-        if head["neighborhood"] is None:  # as files were before it
-            del head["neighborhood"]
+    heads = [head_to_json(head) for head in network.heads]
+    values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(network) | {"heads": heads}))
     return values
+
+
+def head_to_json(head: Head) -> dict[str, Any]:
+    """``head`` as in :func:`to_json`; without a neighborhood, as it was before there was one."""
+    return {key: value for key, value in dataclasses.asdict(head).items() if (key, value) != ("neighborhood", None)}
 
 
 def from_json(values: Mapping[str, Any]) -> Network:

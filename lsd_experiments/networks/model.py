@@ -11,7 +11,7 @@ from keras import layers
 
 from lsd_experiments.networks.layers import entry_up
 from lsd_experiments.networks.network import CONVOLUTIONS, KERNEL, Network, Shape
-from lsd_experiments.networks.quick import QuickConv3D, is_quick
+from lsd_experiments.winograd.layer import WinogradConv3D, pays
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -62,8 +62,8 @@ def _convolutions(
 ) -> keras.KerasTensor:
     for index in range(CONVOLUTIONS):
         arguments = {"activation": activation, "dtype": policy, "name": f"{name}_{index}"}
-        if quick and is_quick(x.shape[1:], fmaps, policy):
-            x = QuickConv3D(fmaps, **arguments)(x)
+        if quick and pays(x.shape[1:], fmaps, policy):
+            x = WinogradConv3D(fmaps, **arguments)(x)
         else:
             x = layers.Conv3D(fmaps, KERNEL, **arguments)(x)
     return x

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.options import FORBID, REQUIRED, Parsed, Positive, PositiveShape, PositiveSize, Size, from_json, option
-from lsd_experiments.raw_range import Setting, parse
+from lsd_experiments.raw_range import WHICH, Setting, parse
 
 RAW = "volumes/raw"  # the dataset, where none is named
 OF_LSDS = ("lsds_file", "lsds_dataset", "lsds_on_the_fly", "lsds_setup", "lsds_iteration")
@@ -39,10 +39,7 @@ class PredictOptions:
     __pydantic_config__: ClassVar[Any] = FORBID
 
     raw_range: Annotated[Setting, Parsed(parse)] | None = option(
-        None,
-        "which raw becomes 0 and which 1: two numbers, two percentiles like 0.1%% 99.9%%, or the word type, for the range of its "
-        "type (default: as in training; of another type of raw, what the volume holds)",
-        metavar="VALUE")
+        None, f"{WHICH} (default: as in training; of another type of raw, what the volume holds)", metavar="VALUE")
     roi_offset: Size | None = option(None, "nm: where to predict (default: all that there is)")
     roi_shape: PositiveSize | None = option(None, "nm: how much")
     input_shape: PositiveShape | None = option(None, "voxels that a block reads (default: config.json's)")

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsd_experiments.installation import image
+from lsd_experiments.scenario import environment
 from lsd_experiments.selftest.probe import MARK
 from lsd_experiments.selftest.running import Runner
-from lsd_experiments.selftest.workplace import package_environment
 
 CONTROL = Path("/dev/nvidiactl")
 # What TensorFlow writes before a message: "E0000 00:00:1795282230.330596    9392 port.cc:153] ", or a date and a level.
@@ -120,7 +120,7 @@ def probe(runner: Runner) -> Probe:
     more = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "CUDA_CACHE_DISABLE": "1", "TF_CPP_MIN_LOG_LEVEL": "0",
             "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-P", "-m", "lsd_experiments.selftest.probe"]
-    ended = runner.run(command, Path("/"), {**package_environment(), **more}, limit=LIMIT)
+    ended = runner.run(command, Path("/"), environment(**more), limit=LIMIT)
     return read_probe(ended.said, ended.problem)
 
 

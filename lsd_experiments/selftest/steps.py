@@ -8,13 +8,13 @@
     prediction_*        scores
 """
 
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lsd_experiments.installation import ROOT
+from lsd_experiments.scenario import copy_experiment
 from lsd_experiments.selftest import checks
 
 SETUP = "synthetic/mtlsd"
@@ -92,9 +92,5 @@ STEPS = (
 
 def prepare(work: Path) -> None:
     """Copy the setup's scripts, since it is written to and may be read-only where it is, and write the configuration."""
-    (work / SETUP).mkdir(parents=True)
-    experiment = ROOT / "02_train" / SETUP
-    for script in experiment.glob("*.py"):
-        shutil.copyfile(script, work / SETUP / script.name)
-    shutil.copyfile(experiment.parent / "dataset.toml", (work / SETUP).parent / "dataset.toml")
+    copy_experiment(ROOT / "02_train" / SETUP, work / SETUP)
     (work / "pipeline.toml").write_text(CONFIG)

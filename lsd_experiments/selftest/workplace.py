@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lsd_experiments import scenario
 from lsd_experiments.errors import UserError
 from lsd_experiments.installation import PACKAGE, ROOT
 
@@ -49,12 +50,6 @@ def _remove(directory: Path, seconds: float = 10) -> None:
         time.sleep(0.05)
 
 
-def package_environment() -> dict[str, str]:
-    """This process's, in which Python finds this package first, even if a directory that it was started in held it."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path}
-
-
 def environment(work: Path) -> dict[str, str]:
     """Of the commands: temporary files, and what they would keep in the user's home directory, go to ``work``.
 
@@ -63,4 +58,4 @@ def environment(work: Path) -> dict[str, str]:
     """
     caches = CACHES if os.access(ROOT / PACKAGE, os.W_OK) else {**CACHES, "NUMBA_CACHE_DIR": "numba"}
     chosen = {name: str(work / "caches" / directory) for name, directory in caches.items() if not os.environ.get(name)}
-    return {**package_environment(), "TMPDIR": str(work), **chosen}
+    return scenario.environment(TMPDIR=str(work), **chosen)

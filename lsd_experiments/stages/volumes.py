@@ -207,9 +207,9 @@ def _finish_chunks(volume: Volume) -> None:
                             "whose chunks are as they were written are kept")
 
 
-def chunk_shape(write_shape: Sequence[int], near: int = CHUNK) -> Voxels:
-    """The divisor of each number of ``write_shape`` that comes nearest to ``near`` (as a ratio)."""
-    return tuple(min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: abs(math.log(d / near)))
+def chunk_shape(write_shape: Sequence[int]) -> Voxels:
+    """The divisor of each number of ``write_shape`` that comes nearest to :data:`CHUNK` (as a ratio)."""
+    return tuple(min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: abs(math.log(d / CHUNK)))
                  for n in write_shape)
 
 

@@ -46,6 +46,10 @@ class SquaredError:
 
     divisor: str = BY_NUMBER
 
+    def __post_init__(self) -> None:
+        known = (BY_NUMBER, BY_SUM)
+        assert self.divisor in known, f"divisor is {self.divisor!r}, none of {known}"
+
     def label(self, target: "Target") -> str:
         """As Keras calls it."""
         return f"{target.name}_loss"

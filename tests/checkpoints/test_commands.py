@@ -13,6 +13,7 @@ from lsd_experiments.checkpoints import read_checkpoint, resolve
 from lsd_experiments.checkpoints.inspect_command import describe
 from lsd_experiments.checkpoints.inspection import inspect
 from lsd_experiments.errors import UserError
+from lsd_experiments.scenario import copy_experiment
 from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[2]
@@ -123,9 +124,7 @@ def test_what_cannot_be_inspected_is_said_in_one_line(make, write, tmp_path, wha
 @pytest.fixture
 def setup(tmp_path):
     """A copy of 02_train/fib25/baseline, with a volume of its voxel size."""
-    directory = tmp_path / "02_train" / "fib25" / "baseline"
-    shutil.copytree(SETUPS / "fib25" / "baseline", directory, ignore=shutil.ignore_patterns("[!mt]*"))
-    shutil.copy(SETUPS / "fib25" / "dataset.toml", directory.parent)
+    directory = copy_experiment(SETUPS / "fib25" / "baseline", tmp_path / "02_train" / "fib25" / "baseline")
     random, volume = np.random.default_rng(0), tmp_path / "volume.zarr"
     for name, shape, offset, top in (("raw", (40, 44, 48), 0, 256), ("labels/neuron_ids", (16, 18, 20), 96, 5)):
         made = create_volume(volume, f"volumes/{name}", shape, (8, 8, 8), (offset,) * 3, np.uint8 if top == 256 else np.uint64)

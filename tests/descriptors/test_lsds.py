@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lsd_experiments.descriptors import COMPONENTS, COMPONENTS_2D, context, local_shape_descriptors
+from lsd_experiments.descriptors import COMPONENTS, COMPONENTS_2D, local_shape_descriptors
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 
@@ -133,12 +133,10 @@ def test_roi_in_two_dimensions():
     assert local_shape_descriptors(labels, 20.0, (9, 4), 2, roi=Box((2, 6), (2, 18))).shape == (6, 0, 12)
 
 
-def test_nothing_beyond_the_context_matters():
-    assert context(20.0, (20, 9, 9)) == (60, 60, 60)
-    assert context((20.0, 30.0), (9, 9)) == (60, 90)
+def test_nothing_beyond_three_sigma_matters():
     labels = np.ones((1, 1, 40), int)
     roi = Box((0, 0, 20), (1, 1, 21))
-    reach = int(context(20.0, (10, 10, 10))[2] / 10)
+    reach = 6
     sizes = []
     for distance in (reach, reach + 1):
         cut = labels.copy()

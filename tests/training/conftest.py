@@ -5,8 +5,6 @@
     objects      |  1 |  2 |  3 |  4 |          boxes of 6 x 12 x 14, with background of one voxel between them
 """
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,17 +17,18 @@ from lsd_experiments import frameworks
 from lsd_experiments.datasets import load_dataset
 from lsd_experiments.families.lsd import serial_sections
 from lsd_experiments.networks import Head, Network
+from lsd_experiments.scenario import copy_experiment
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 from lsd_experiments.training import Experiment
 from lsd_experiments.training.training import LOCK
-from tests.scripts import run_script
+from tests.scripts import ROOT, environment, run_script
 
 frameworks.import_gunpowder()
 
 RAW_SHAPE, LABELS_SHAPE, INSIDE = (40, 90, 80), (24, 60, 56), (8, 15, 12)
 OFFSET = (200.0, 45.0, 63.0)
 
-DATASET = load_dataset(Path(__file__).parents[2] / "02_train" / "zebrafinch")
+DATASET = load_dataset(ROOT / "02_train" / "zebrafinch")
 TARGETS = (LocalShapeDescriptors(sigma=60), Affinities())
 EXPERIMENT = Experiment("../dataset.toml", "train_net.json", TARGETS, serial_sections, boundary_axes=(1, 2))
 NETWORK = Network(1, 2, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), num_fmaps_out=2)
@@ -148,12 +147,8 @@ class Setup:
 
     def __init__(self, directory, volume):
         self.directory, self.volume, self.options = directory, volume, ("--data", volume, *OPTIONS)
-        source = Path(__file__).parents[2] / "02_train" / "synthetic" / "mtlsd"
-        directory.mkdir(parents=True)
-        for path in source.glob("*.py"):
-            shutil.copy(path, directory)
-        shutil.copy(source.parent / "dataset.toml", directory.parent)
-        self.environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        copy_experiment(ROOT / "02_train" / "synthetic" / "mtlsd", directory)
+        self.environment = environment()
         self.environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
         self.run("mknet.py")
 

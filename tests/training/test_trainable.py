@@ -97,6 +97,11 @@ def test_the_loss_of_a_larger_batch_is_the_mean_of_its_samples():
     )
 
 
+def test_a_divisor_that_nobody_knows_is_refused():
+    with pytest.raises(AssertionError, match="divisor is 'sum', none of"):
+        weighted_error("sum")
+
+
 def test_the_loss_by_the_sum_of_weights_is_theirs_that_average_with_them():
     random = np.random.default_rng(2)
     target, prediction, weight = random.random((3, 2, 4, 4, 4, 3), np.float32)

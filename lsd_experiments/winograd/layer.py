@@ -1,4 +1,4 @@
-"""A Keras layer for CPUs: Conv3D whose wide convolutions take Winograd's way, with equal results up to rounding."""
+"""The Keras layer, whose results are those of Conv3D up to rounding, and when it pays to take it."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.networks.convolution import convolve, input_gradient, kernel_gradient
+from lsd_experiments.winograd.convolution import convolve, input_gradient, kernel_gradient
 
 WIDE = 32  # channels, in and out, from which on it is faster
 HIGHEST = {"relu": math.inf, "relu6": 6.0}  # that an activation lets through
@@ -17,8 +17,8 @@ LARGE = 2048  # voxels of output, from which on it is worth to transform the ker
 Floats = NDArray[np.float32]
 
 
-def is_quick(input_shape: Sequence[int], channels_out: int, policy: str) -> bool:
-    """Whether :class:`QuickConv3D` is what to take for ``input_shape`` (z, y, x, c): on a CPU, under TensorFlow, in float32."""
+def pays(input_shape: Sequence[int], channels_out: int, policy: str) -> bool:
+    """Whether to take :class:`WinogradConv3D` for ``input_shape`` (z, y, x, c): if wide, on a CPU, by TensorFlow, in float32."""
     *shape, channels_in = input_shape
     if keras.backend.backend() != "tensorflow" or policy != "float32" or min(channels_in, channels_out) < WIDE:
         return False
@@ -27,7 +27,7 @@ def is_quick(input_shape: Sequence[int], channels_out: int, policy: str) -> bool
     return math.prod(size - 2 for size in shape) >= LARGE and not tf.config.list_physical_devices("GPU")
 
 
-class QuickConv3D(keras.layers.Conv3D):
+class WinogradConv3D(keras.layers.Conv3D):
     """A valid 3 x 3 x 3 convolution with ``relu`` or ``relu6``."""
 
     def __init__(self, filters: int, activation: str = "relu", **arguments: Any) -> None:
@@ -54,7 +54,7 @@ class QuickConv3D(keras.layers.Conv3D):
         return convolution(inputs, *map(keras.ops.convert_to_tensor, (self.kernel, self.bias)))
 
 
-QuickConv3D.__name__ = "Conv3D"  # Keras' files of weights count layers by the names of their classes
+WinogradConv3D.__name__ = "Conv3D"  # Keras' files of weights count layers by the names of their classes
 
 
 def _forward(inputs: Floats, kernel: Floats, bias: Floats, most: float) -> Floats:

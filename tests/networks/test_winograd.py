@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from lsd_experiments import checkpoints
-from lsd_experiments.networks import Head, Network, convolution, quick
+from lsd_experiments.networks import Head, Network
+from lsd_experiments.winograd import convolution
+from lsd_experiments.winograd import layer as winograd
 
 
 def by_definition(inputs, kernel, bias):
@@ -74,16 +76,16 @@ def network(request):
     return Network(8, 5, ((1, 2, 2), (2, 2, 2)), heads, num_fmaps_out=9, architecture=request.param)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="quick convolutions are for TensorFlow")
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the layer is for TensorFlow")
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_a_network_with_them_gives_what_one_without_gives(network, batch_size, monkeypatch):
-    monkeypatch.setattr(quick, "LARGE", 1)
+    monkeypatch.setattr(winograd, "LARGE", 1)
     shape = network.smallest_input_shape
     plain, fast = network.build(shape), network.build(shape, quick=True)
-    found = {layer.name for layer in fast.layers if isinstance(layer, quick.QuickConv3D)}
+    found = {layer.name for layer in fast.layers if isinstance(layer, winograd.WinogradConv3D)}
     assert found == {"unet_layer_1_left_1", "unet_layer_1_right_0", "unet_layer_1_right_1", "unet_layer_2_left_0",
                      "unet_layer_2_left_1"}
-    assert not any(isinstance(layer, quick.QuickConv3D) for layer in plain.layers)
+    assert not any(isinstance(layer, winograd.WinogradConv3D) for layer in plain.layers)
     assert [layer.name for layer in fast.layers] == [layer.name for layer in plain.layers]
     random = np.random.default_rng(1)
     # as wide as trained ones, so that activations neither vanish nor saturate
@@ -99,9 +101,9 @@ def test_a_network_with_them_gives_what_one_without_gives(network, batch_size, m
     assert np.abs(fast.predict_on_batch(raw)["affs"] - expected["affs"]).max() > 1e-4
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="quick convolutions are for TensorFlow")
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the layer is for TensorFlow")
 def test_it_loads_what_a_plain_network_was_saved_as(network, tmp_path, monkeypatch):
-    monkeypatch.setattr(quick, "LARGE", 1)
+    monkeypatch.setattr(winograd, "LARGE", 1)
     shape = network.smallest_input_shape
     plain, fast = network.build(shape), network.build(shape, quick=True)
     path = checkpoints.save_checkpoint(plain, tmp_path, network, 1, {"voxel_size": (8, 8, 8), "seed": 0})
@@ -112,9 +114,9 @@ def test_it_loads_what_a_plain_network_was_saved_as(network, tmp_path, monkeypat
 
 @pytest.mark.parametrize(("precision", "large"), [("bfloat16", 1), ("float32", 10**6)])
 def test_other_precisions_and_small_inputs_take_the_plain_layers(precision, large, network, monkeypatch):
-    monkeypatch.setattr(quick, "LARGE", large)
+    monkeypatch.setattr(winograd, "LARGE", large)
     model = network.build(network.smallest_input_shape, precision, quick=True)
-    assert not any(isinstance(layer, quick.QuickConv3D) for layer in model.layers)
+    assert not any(isinstance(layer, winograd.WinogradConv3D) for layer in model.layers)
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 4), (5, 6, 7), (8, 30, 34)])
@@ -133,10 +135,10 @@ def test_gradients_are_those_of_the_plain_convolution(shape, channels_in, channe
     assert np.abs(np.flip(found, 2) - by_kernel).max() > 0.01  # and of no flipped kernel
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="quick convolutions are for TensorFlow")
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the layer is for TensorFlow")
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_training_with_them_is_training_without_them(network, batch_size, monkeypatch):
-    monkeypatch.setattr(quick, "LARGE", 1)
+    monkeypatch.setattr(winograd, "LARGE", 1)
     shape = network.smallest_input_shape
     random = np.random.default_rng(1)
     raw = {"raw": random.uniform(-1, 1, (batch_size, *shape, 1)).astype(np.float32)}

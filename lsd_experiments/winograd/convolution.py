@@ -1,4 +1,4 @@
-"""3 x 3 x 3 convolutions of many channels on a CPU: Winograd's, with matrix products by NumPy. See :mod:`.winograd`."""
+"""3 x 3 x 3 convolutions of many channels on a CPU: Winograd's, with matrix products by NumPy. See :mod:`.kernels`."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.networks import winograd
+from lsd_experiments.winograd import kernels
 
 Floats = NDArray[np.float32]
 
@@ -61,7 +61,7 @@ def kernel_gradient(inputs: Floats, gradient: Floats) -> Floats:
         def work(inputs: Sequence[int]) -> None:
             room = np.empty((84, channels[1]), np.float32)
             for i in inputs:
-                winograd.gather_kernel(u, i, room, kernel)
+                kernels.gather_kernel(u, i, room, kernel)
 
         _share(work, range(channels[0]), pool)
     return kernel.reshape(3, 3, 3, *channels)
@@ -70,8 +70,8 @@ def kernel_gradient(inputs: Floats, gradient: Floats) -> Floats:
 def _products(inputs: Floats, gradient: Floats, pool: ThreadPoolExecutor) -> Floats:
     """The gradient by the transformed kernel, [64, in, out]."""
     depth, height, width, channels = gradient.shape
-    tiles_x = width // winograd.TILE
-    count = (depth // winograd.TILE) * (height // winograd.TILE)
+    tiles_x = width // kernels.TILE
+    count = (depth // kernels.TILE) * (height // kernels.TILE)
     rows = max(1, TILES_OF_GRADIENT // tiles_x)
     flat_inputs, flat_gradient = _flat(inputs), _flat(gradient)
     sums: list[Floats] = []
@@ -86,8 +86,8 @@ def _products(inputs: Floats, gradient: Floats, pool: ThreadPoolExecutor) -> Flo
         for first in jobs:
             last = min(first + rows, count)
             tiles = (last - first) * tiles_x
-            winograd.transform_input(flat_inputs, first, last, row, v[:, :tiles])
-            winograd.transform_gradient(flat_gradient, first, last, row_m, m[:, :tiles])
+            kernels.transform_input(flat_inputs, first, last, row, v[:, :tiles])
+            kernels.transform_gradient(flat_gradient, first, last, row_m, m[:, :tiles])
             for k in range(64):
                 np.matmul(v[k, :tiles].T, m[k, :tiles], out=product)
                 total[k] += product
@@ -101,8 +101,8 @@ def _products(inputs: Floats, gradient: Floats, pool: ThreadPoolExecutor) -> Flo
 def _whole_tiles(array: Floats, context: int) -> tuple[Floats, tuple[int, ...]]:
     """``array`` [z, y, x, c] with zeros at its end, so that without ``context`` it is of whole tiles; that shape without them."""
     shape = tuple(size - context for size in array.shape[:3])
-    if any(size % winograd.TILE for size in shape):
-        array = np.pad(array, [(0, size % winograd.TILE) for size in shape] + [(0, 0)])
+    if any(size % kernels.TILE for size in shape):
+        array = np.pad(array, [(0, size % kernels.TILE) for size in shape] + [(0, 0)])
     return np.ascontiguousarray(array), shape
 
 
@@ -117,8 +117,8 @@ def threads() -> int:
 
 def _fill(inputs: Floats, u: Floats, bias: Floats, least: float, outputs: Floats, pool: ThreadPoolExecutor) -> None:
     depth, height, width, channels = outputs.shape
-    tiles_x = width // winograd.TILE
-    count = (depth // winograd.TILE) * (height // winograd.TILE)
+    tiles_x = width // kernels.TILE
+    count = (depth // kernels.TILE) * (height // kernels.TILE)
     rows = max(1, _tiles(inputs.shape[3] * channels) // tiles_x)
     flat_inputs, flat_outputs = _flat(inputs), _flat(outputs)
 
@@ -129,9 +129,9 @@ def _fill(inputs: Floats, u: Floats, bias: Floats, least: float, outputs: Floats
         for first in jobs:
             last = min(first + rows, count)
             tiles = (last - first) * tiles_x
-            winograd.transform_input(flat_inputs, first, last, row, v[:, :tiles])
+            kernels.transform_input(flat_inputs, first, last, row, v[:, :tiles])
             np.matmul(v[:, :tiles], u, out=m[:, :tiles])
-            winograd.transform_output(m[:, :tiles], first, last, sums, bias, least, flat_outputs)
+            kernels.transform_output(m[:, :tiles], first, last, sums, bias, least, flat_outputs)
 
     _share(work, range(0, count, rows), pool)
 
@@ -144,7 +144,7 @@ def _transformed(kernel: Floats, pool: ThreadPoolExecutor) -> Floats:
     def work(inputs: Sequence[int]) -> None:
         room = np.empty((84, channels[1]), np.float32)
         for i in inputs:
-            winograd.transform_kernel(taps, i, room, u)
+            kernels.transform_kernel(taps, i, room, u)
 
     _share(work, range(channels[0]), pool)
     return u
