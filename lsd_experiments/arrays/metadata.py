@@ -35,8 +35,11 @@ def nm_per(unit: object, where: str) -> float:
     return factor
 
 
+ADVICE = "Add the attribute 'resolution': [z, y, x] in nm, or name a crop (.json) with 'voxel_size'"
+
+
 def placed(given: Nanometres | None, read: Callable[[bool], Place], where: str,
-           advice: str = "Add the attribute 'resolution': [z, y, x] in nm") -> tuple[Nanometres, Nanometres]:
+           advice: str = ADVICE) -> tuple[Nanometres, Nanometres]:
     """Voxel size and offset of a volume: ``given`` comes first, and the stored size is not looked at then.
 
     :param read: gives what is stored, None where it is not; its argument says that only the offset is wanted.
