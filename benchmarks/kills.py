@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.faults.comparing import compare_files, compare_graphs
-from tests.faults.databases import KINDS, Postgresql, Sqlite, open_database
+from tests.faults.databases import Postgresql, Sqlite, open_database
 from tests.faults.killing import LEAST, START, Report, run_through
 from tests.faults.running import STAGES, Run
 from tests.faults.scene import make_scene, write_config
@@ -29,7 +29,7 @@ TARGETS = ("worker", "scheduler", "run")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="one pass for each (default: 1)")
-    parser.add_argument("--db", choices=KINDS, default="sqlite", help="of the region graph (default: sqlite)")
+    parser.add_argument("--db", choices=(Sqlite.kind, Postgresql.kind), default="sqlite", help="of the region graph (default: sqlite)")
     options = parser.parse_args()
     reason = missing() if options.db == "postgresql" else None
     if reason:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import tomllib
 import typing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pydantic
 
 from lsd_experiments.errors import UserError, nearest
 
+ALTERNATIVE = re.compile(r"constrained-\w+|(tuple|literal|list)\[.*\]")
 SECRET = "db"  # the key whose value may be a URL with a password: it is not quoted
 
 
@@ -60,7 +62,8 @@ def _first_misfit(error: pydantic.ValidationError, model: type[pydantic.BaseMode
     misfits = error.errors()
     misspelt = [misfit for misfit in misfits if misfit["type"] == "extra_forbidden"]
     misfit = misspelt[0] if misspelt and misfits[0]["type"] == "missing" else misfits[0]  # or that is why it is missing
-    where = [str(part) for part in misfit["loc"]]
+    misfit = misfit if misfit["type"] == "extra_forbidden" else _farthest(misfit, misfits)
+    where = [str(part) for n, part in enumerate(misfit["loc"]) if not (n and _is_alternative(part))]  # the first is a key
     key = ".".join(where) or "the file"
     if misfit["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key '{key}'{nearest(where[-1], _keys(model, where[:-1]))}"
@@ -68,6 +71,18 @@ def _first_misfit(error: pydantic.ValidationError, model: type[pydantic.BaseMode
         return f"'{key}' is missing"
     found = "" if SECRET in where else f", found {_without_secret(misfit['input'])!r}"
     return f"'{key}': {misfit['msg'].removeprefix('Value error, ')}{found}"
+
+
+def _farthest(misfit: Any, misfits: list[Any]) -> Any:
+    """Of a value that may be of several types ("a number, or one for each"), what the one says that came farthest."""
+    place = misfit["loc"]
+    begin = next((place[:n] for n, part in enumerate(place) if n and _is_alternative(part)), place)
+    return max((other for other in misfits if other["loc"][: len(begin)] == begin), key=lambda other: len(other["loc"]))
+
+
+def _is_alternative(part: int | str) -> bool:
+    """Whether ``part`` of a place is no key, but pydantic's word for one of the types that a value may have."""
+    return isinstance(part, str) and ALTERNATIVE.fullmatch(part) is not None
 
 
 def _without_secret(value: Any) -> Any:

@@ -130,6 +130,7 @@ def test_other_types_of_raw_say_what_they_hold(experiments, tmp_path, capsys):
     (("synthetic/mtlsd", "--like", "synthetic/mtlsd"), "synthetic/mtlsd: is there already. Name another variant"),
     (("mine/a", "--like", "synthetic/mtlsdd", "--data", "a.zarr"), "--like synthetic/mtlsdd: no such directory"),
     (("mine/a", "--like", "synthetic/mtlsd"), "mine is a new dataset: which volumes are its"),
+    (("mine/..", "--like", "synthetic/mtlsd", "--data", "a.zarr"), "mine/..: an experiment is DATASET/VARIANT of 02_train"),
     (("mine", "--like", "synthetic/mtlsd", "--data", "a.zarr"), "mine: an experiment is DATASET/VARIANT of 02_train"),
     (("synthetic/a", "--like", "synthetic/mtlsd", "--data", "a.zarr"), "says what the data are. Leave out --data"),
     (("mine/a", "--like", "synthetic/mtlsd", "--data", "none.zarr"), "none.zarr: no such file or directory"),
@@ -155,4 +156,4 @@ def test_a_mknet_that_fails_leaves_nothing(experiments, tmp_path):
     (broken / "mknet.py").write_text("raise SystemExit('no network today')")
     with pytest.raises(UserError, match=r"broken/mknet.py: fails: no network today. Correct it"):
         new(experiments, "mine/a", "--like", "synthetic/broken", "--data", write(tmp_path / "a.zarr"))
-    assert not list(experiments.glob("mine/*"))
+    assert not (experiments / "mine").exists()

@@ -1,6 +1,7 @@
 """Config files: what fits, and what the error of one that does not says."""
 
 import json
+from typing import Annotated
 
 import pydantic
 import pytest
@@ -67,6 +68,24 @@ def test_a_file_that_is_no_config(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=message):
         load_settings(tmp_path / name, Outer)
+
+
+class Several(Settings):
+    threshold: Annotated[float, pydantic.Field(le=1)] | tuple[Annotated[float, pydantic.Field(le=1)], ...] = 0.5
+
+
+@pytest.mark.parametrize(("given", "message"), [
+    (1.5, r"^a: 'threshold': Input should be less than or equal to 1, found 1.5$"),
+    ([0.5, 1.5], r"^a: 'threshold.1': Input should be less than or equal to 1, found 1.5$"),
+    ("high", r"^a: 'threshold': .*found 'high'$"),
+])  # fmt: skip
+def test_of_a_number_or_several_that_is_named_which_is_wrong(given, message):
+    """By its key alone: which types a value may have has no place in it."""
+    assert parse_settings({"threshold": [0.5, 1]}, Several, "a").threshold == (0.5, 1)
+    with pytest.raises(UserError, match=message):
+        parse_settings({"threshold": given}, Several, "a")
+    with pytest.raises(UserError, match="unknown key 'constrained-float'"):
+        parse_settings({"constrained-float": 1}, Several, "a")
 
 
 def test_binary_and_missing_files(tmp_path):

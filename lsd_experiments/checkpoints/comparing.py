@@ -43,14 +43,15 @@ def difference(asked: Network, found: Network) -> str:
 
 
 def canonical(network: Network, published: bool = True) -> Network:
-    """``network`` with one way to say each thing: what is the default is not said.
+    """``network`` with one way to say each thing: what is the default is not said, nor what the weights do not depend on.
 
     :param published: leave out the published names of heads, too; TensorFlow 1's checkpoints have one or the other.
     """
+    left_out: dict[str, Any] = {"neighborhood": None, **({"checkpoint_name": None} if published else {})}
     return dataclasses.replace(
         network,
         num_fmaps_out=None if network.num_fmaps_out == network.num_fmaps else network.num_fmaps_out,
-        heads=tuple(dataclasses.replace(h, checkpoint_name=None) for h in network.heads) if published else network.heads,
+        heads=tuple(dataclasses.replace(head, **left_out) for head in network.heads),
     )
 
 

@@ -18,6 +18,7 @@ from lsd_experiments.writing import sync
 
 KEYS = ("state_dict", "model_state_dict", "model")
 DAMAGE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError)
+OBJECT = re.compile(r"GLOBAL (\S+) (?:was not|whose module)")
 SHOWN = 3  # names of tensors that a message quotes
 
 
@@ -86,7 +87,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:200]
+        said = " ".join(str(error).split())
+        foreign = OBJECT.search(said)  # PyTorch's advice is to run them
+        reason = f"it holds a {foreign[1]}" if foreign else said[:200]
         remedy = "Save the module's state_dict(): other objects are not read, since they could run code"
         raise UserError(f"{path}: is no file of weights, or damaged ({reason}). {remedy}") from error
     for key in KEYS:

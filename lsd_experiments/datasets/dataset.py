@@ -76,11 +76,11 @@ class Dataset(Settings):
 
 
 def load_dataset(path: str | Path) -> Dataset:
-    """The dataset of a ``dataset.toml``, or of an experiment's directory.
+    """The dataset of a ``dataset.toml``, whatever it is called, or of an experiment's directory.
 
     :raises UserError: if there is no such file, or it is wrong: the first wrong key is named
     """
-    file = Path(path) if Path(path).name == FILE else find_file(path)
+    file = Path(path) if Path(path).name == FILE or Path(path).is_file() else find_file(path)
     if file is None:
         raise UserError(f"{path}: neither it nor the directory around it has a {FILE}, which says what the data are. Copy that "
                         f"of its dataset to {_normal(path).parent}")

@@ -56,7 +56,7 @@ def place(name: str, experiments: Path) -> Path:
     path = Path(name).expanduser()
     if path.is_absolute() or name.startswith("."):
         return path.resolve()
-    if len(path.parts) != 2:
+    if len(path.parts) != 2 or ".." in path.parts:
         raise UserError(f"{name}: an experiment is DATASET/VARIANT of 02_train, or a path that begins with / or . Name it so")
     return experiments / path
 

@@ -3,7 +3,8 @@
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lsd_experiments.datasets.dataset import FILE, Dataset
@@ -26,8 +27,7 @@ def write_experiment(directory: Path, like: Path, dataset: Dataset, other: Datas
     scripts = sorted(like.glob("*.py"))
     if not (like / "mknet.py").is_file():
         raise UserError(f"{like}: is no experiment: it has no mknet.py. Name another one by --like")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as place:
+    with _made(directory.parent), tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as place:
         new = Path(place) / directory.name
         new.mkdir()
         for script in scripts:
@@ -41,6 +41,20 @@ def write_experiment(directory: Path, like: Path, dataset: Dataset, other: Datas
             put_text(directory.parent / FILE, dataset_toml(dataset))
         new.replace(directory)
     return [*([directory.parent / FILE] if is_new else []), *(directory / path.name for path in scripts), directory / SEGMENT]
+
+
+@contextmanager
+def _made(directory: Path) -> Iterator[None]:
+    """While open, ``directory`` is there; on an error those that were made for this are removed."""
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for place in missing:
+            with suppress(OSError):  # not there, or somebody uses it meanwhile
+                place.rmdir()
+        raise
 
 
 def _described(text: str, like: str, dataset: Dataset, other: Dataset) -> str:

@@ -81,8 +81,11 @@ class Model(Protocol):
 class Trainable(Protocol):
     """A model in training; arrays are batches, [b, c, z, y, x]."""
 
-    def step(self, inputs: Arrays, targets: Arrays, weights: Arrays) -> dict[str, float]:
-        """Update the weights; the loss before that, in all and of each head (``loss``, ``<head>_loss``)."""
+    def step(self, inputs: Arrays, targets: Arrays, knowledge: Arrays) -> dict[str, float]:
+        """Update the weights; the loss before that, in all and of each head (``loss``, ``<head>_loss``).
+
+        ``knowledge``: of each head, what its loss is told beside the target, such as weights.
+        """
 
     def predict(self, inputs: Arrays) -> Outputs:
         """The heads by name, [b, c, z, y, x] in [0, 1]."""

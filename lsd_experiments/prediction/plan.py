@@ -97,6 +97,9 @@ class Plan:
         if self.passes[-1].tiling is None:
             return {}
         said = {key: getattr(self.settings, key) for key in ("patch_step", "blend", "flips", "transposes", "parity")}
+        neighborhoods = {head.name: head.neighborhood for head in self.trained.network.heads if head.neighborhood is not None}
+        if (self.settings.flips or self.settings.transposes) and not self.settings.parity:
+            said["neighborhoods"] = neighborhoods  # which channels are exchanged
         return {key: value for key, value in said.items() if value}
 
     def provenance(self) -> dict[str, Any]:

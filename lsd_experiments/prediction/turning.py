@@ -94,15 +94,17 @@ def _orders(axes: Sequence[int]) -> Iterator[Voxels]:
 def head_sources(head: Head, turn: Turn, parity: bool = False) -> tuple[Source, ...]:
     """Of each channel that is predicted of ``head``, where it comes from if the network saw the block turned.
 
-    Heads but affinities and descriptors are taken for numbers without a direction. ``parity``: so are these, which is how
+    Affinities are the head of that name, and each that has a neighborhood. Heads but affinities and descriptors are taken for
+    numbers without a direction. ``parity``: so are these, which is how
     PyTorch Connectomics does it.
 
     :raises UserError: if it is not known how channels turn, or a neighbour's mirror image is no channel
     """
     number = head.predicted_channels
-    if parity or head.name not in (AFFS, LSDS):
+    has_directions = head.name in (AFFS, LSDS) or head.neighborhood is not None
+    if parity or not has_directions:
         return tuple(Source(channel) for channel in range(number))
-    if head.name == LSDS:
+    if head.name == LSDS and head.neighborhood is None:
         if number != DESCRIPTORS:
             raise UserError(f"flips: {head.name} has {number} channels, not the {DESCRIPTORS} of descriptors. Leave flips out")
         return descriptor_sources(turn)
@@ -126,6 +128,9 @@ def affinity_sources(neighborhood: Sequence[Voxels], turn: Turn) -> tuple[Source
             found[known.index(reverse)] = Source(channel, shift=reverse)
         else:
             raise UserError(f"flips: the neighbour {offset} becomes {leads}, which is no channel. Leave out flips or transposes")
+    if len(found) < len(known):
+        missing = next(offset for channel, offset in enumerate(known) if channel not in found)
+        raise UserError(f"flips: no channel becomes that of the neighbour {missing}. Leave out flips or transposes")
     return tuple(found[channel] for channel in range(len(known)))
 
 

@@ -111,6 +111,11 @@ class Experiment:
             if found != declared:
                 raise UserError(f"{self.network}: the network {what} {_listed(found)}, train.py says {_listed(declared)}. "
                                 "Correct mknet.py and run it again, or correct train.py")
+        offsets = {target.name: tuple(map(tuple, getattr(target, "neighborhood", ()))) for target in self.targets}
+        for head in network.heads:  # flips of predictions go by it
+            if head.neighborhood is not None and head.neighborhood != offsets[head.name]:
+                raise UserError(f"{self.network}: the neighborhood of {head.name} is {head.neighborhood}, train.py says "
+                                f"{offsets[head.name]}. Correct mknet.py and run it again, or correct train.py")
 
 
 def _listed(channels: dict[str, int]) -> str:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import checkpoints, frameworks, networks
 from lsd_experiments.checkpoints import Checkpoint
-from lsd_experiments.datasets import Dataset, load_dataset
+from lsd_experiments.datasets import FILE, Dataset, load_dataset
+from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE
 from lsd_experiments.locks import only_run
 from lsd_experiments.networks.network import Network, Shape
@@ -83,8 +84,7 @@ def prepare(
     experiment.check_network(network)
     experiment, options = decided(experiment, options, checkpoint)
     first = _first_network(experiment, options, directory, checkpoint)
-    named = directory / experiment.dataset
-    dataset = load_dataset(named if named.is_file() else directory)
+    dataset = _dataset(experiment, directory)
     padding = label_padding(experiment, dataset.voxel_size, output_shape)
     found = find_samples(dataset, options.data)
     places = []
@@ -104,6 +104,17 @@ def prepare(
     if said:
         print(said, file=sys.stderr)
     return training
+
+
+def _dataset(experiment: Experiment, directory: Path) -> Dataset:
+    """That which train.py names; a dataset.toml may lie in the directory, too, where it was copied to.
+
+    :raises UserError: if there is none: another dataset than was meant is not taken in its place
+    """
+    named = directory / experiment.dataset
+    if not named.is_file() and named.name != FILE:
+        raise UserError(f"{named}: no such file, which train.py names as its dataset. Write it, or correct train.py")
+    return load_dataset(named if named.is_file() else directory)
 
 
 def decided(
@@ -298,7 +309,7 @@ class Training:
         frameworks.import_keras()
         from lsd_experiments.training.trainable import TrainableModel
 
-        logger.info("the network is built, for input of %s voxels", self.input_shape)
+        logger.info("the network is being built, for input of %s voxels", self.input_shape)
         return TrainableModel.start(
             self.network, self.input_shape, self.options, self.experiment.optimizer, self.experiment.in_keras(losses),
             self.seed, self.checkpoint,

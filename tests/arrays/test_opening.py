@@ -69,7 +69,7 @@ def test_attributes(sample, attributes, voxel_size, offset) -> None:
 
 
 @pytest.mark.parametrize(("attributes", "message"), [
-    ({}, r"volumes/raw has no voxel size. Add the attribute 'resolution'"),
+    ({}, r"volumes/raw has no voxel size. Add the attribute 'resolution': .*, or name a crop \(.json\) with 'voxel_size'$"),
     ({"resolution": [40, 10]}, r"'resolution' is \[40, 10\]; it must be three positive numbers"),
     ({"resolution": [40, 10, 0]}, "three positive numbers"),
     ({"resolution": "40 nm"}, "three positive numbers"),

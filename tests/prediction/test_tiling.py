@@ -4,8 +4,10 @@
     next           |-----C-----|            step
 """
 
+import dataclasses
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -254,6 +256,20 @@ def test_what_provenance_says(planned):
     assert "patch_step" not in planned().provenance()["parameters"]
     keys = [planned(**more).provenance()["key"] for more in ({}, *CASES.values(), {"flips": "x"}, {"flips": "x", "parity": True})]
     assert len(set(keys)) == len(keys)
+
+
+def test_what_channels_are_counts_where_they_are_exchanged(planned, setups, tmp_path):
+    """Another neighborhood makes the prediction anew, unless nothing turns, or channels stay."""
+    setup = shutil.copytree(setups / "keras", tmp_path / "renamed")
+
+    def keys(neighborhood):
+        heads = (HEADS[0], dataclasses.replace(HEADS[1], neighborhood=neighborhood))
+        write(dataclasses.replace(NETWORK, heads=heads), "config", INPUT_SHAPE, setup)
+        return [planned(setup=setup, **more).provenance()["key"] for more in ({"flips": "x"}, {}, {"flips": "x", "parity": True})]
+
+    near, far = keys(((-1, 0, 0), (0, -1, 0), (0, 0, -1))), keys(((-1, 0, 0), (0, 0, -1), (0, -1, 0)))
+    assert near[0] != far[0]
+    assert near[1:] == far[1:]
 
 
 def test_the_arithmetic():

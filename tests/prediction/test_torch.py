@@ -200,8 +200,11 @@ def test_what_is_wrong_with_weights_is_said(directory, tmp_path):
     with pytest.raises(UserError, match=r"has no up.bias, has x, which the module has not"):
         model.load(tmp_path / "names.pth")
     torch.save({"state_dict": state, "optimizer": Evil()}, tmp_path / "evil.pth")  # would end this process
-    with pytest.raises(UserError, match=r"evil.pth: is no file of weights.*Save the module's state_dict"):
+    with pytest.raises(UserError, match=r"evil.pth: is no file .* damaged \(it holds a sys.exit\). Save the module's state_dict"):
         model.load(tmp_path / "evil.pth")
+    torch.save(model.module.last, tmp_path / "module.pth")
+    with pytest.raises(UserError, match=r"^\S+module.pth: is no file .*, or damaged \(it holds a torch\.nn\.\S+\)\. Save"):
+        model.load(tmp_path / "module.pth")
     (tmp_path / "cut.pth").write_bytes((directory / "train_net_checkpoint_20.pth").read_bytes()[:-200])
     with pytest.raises(UserError, match=r"cut.pth: is no file of weights, or damaged"):
         model.load(tmp_path / "cut.pth")

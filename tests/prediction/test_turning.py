@@ -98,8 +98,17 @@ def test_what_is_not_known_to_turn_is_refused():
         head_sources(Head("lsds", 2), flip)
     with pytest.raises(UserError, match="head affs: its neighborhood has 1 offsets for 2 channels"):
         Head("affs", 2, neighborhood=((0, -1, -1),))
+    with pytest.raises(UserError, match=r"flips: no channel becomes that of the neighbour \(0, 1, 0\)"):
+        head_sources(Head("affs", 3, neighborhood=((0, -1, 0), (0, 1, 0), (0, 0, -1))), Turn(order=(0, 2, 1)))
     assert [source.channel for source in head_sources(Head("boundaries", 2), flip)] == [0, 1]
     assert len(head_sources(Head("affs", 12, predicted=3, neighborhood=DIRECT * 4), flip)) == 3
+
+
+def test_a_head_with_a_neighborhood_is_of_affinities_whatever_it_is_called():
+    flip = Turn((False, True, True), (0, 2, 1))
+    sources = head_sources(Head("bonds", 3, neighborhood=DIRECT), flip)
+    assert sources == head_sources(Head("affs", 3), flip) == head_sources(Head("lsds", 3, neighborhood=DIRECT), flip)
+    assert sources != head_sources(Head("bonds", 3), flip)
 
 
 SIGMA, VOXEL_SIZE, REACH = 60, (50, 20, 20), (4, 9, 9)  # voxels that are seen: 3 sigma

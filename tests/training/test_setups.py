@@ -20,7 +20,7 @@ from lsd_experiments.prediction.autocontext import find_lsd_network
 from lsd_experiments.prediction.blockwise import predict_scan
 from lsd_experiments.prediction.plan import make_plan
 from lsd_experiments.prediction.settings import PredictionSettings
-from lsd_experiments.targets import LocalShapeDescriptors, SquaredError
+from lsd_experiments.targets import DIRECT, LocalShapeDescriptors, SquaredError
 from lsd_experiments.training import Adam, FirstNetwork, Malis, Phase
 from tests.scripts import run_script
 
@@ -158,9 +158,12 @@ def test_targets_that_do_not_fit_the_network():
     experiment, network = (load(ROOT / "02_train" / "fib25" / "aclsd", name)[what] for name, what in
                            (("train", "EXPERIMENT"), ("mknet", "NETWORK")))
     experiment.check_network(network)
+    experiment.check_network(replace(network, heads=(networks.Head("affs", 3, neighborhood=DIRECT),)))
     for wrong, message in (
         (replace(network, heads=(networks.Head("affs", 12),)),
          r"train_net.json: the network has the heads affs \(12 channels\), train.py says affs \(3 channels\). Correct mknet.py"),
+        (replace(network, heads=(networks.Head("affs", 3, neighborhood=DIRECT[::-1]),)),
+         r"train_net.json: the neighborhood of affs is \(\(0, 0, -1\), .*, train.py says \(\(-1, 0, 0\), .*Correct mknet.py"),
         (replace(network, inputs=(networks.Input(),)), r"takes, beside raw, nothing, train.py says lsds \(10 channels\)"),
     ):
         with pytest.raises(UserError, match=message):
