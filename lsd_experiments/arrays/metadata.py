@@ -35,15 +35,7 @@ def nm_per(unit: object, where: str) -> float:
     return factor
 
 
-<<<<<<< HEAD
 def placed(given: Nanometres | None, read: Callable[[bool], Place], where: str) -> tuple[Nanometres, Nanometres]:
-=======
-ADVICE = "Add the attribute 'resolution': [z, y, x] in nm, or name a crop (.json) with 'voxel_size'"
-
-
-def placed(given: Nanometres | None, read: Callable[[bool], Place], where: str,
-           advice: str = ADVICE) -> tuple[Nanometres, Nanometres]:
->>>>>>> r1
     """Voxel size and offset of a volume: ``given`` comes first, and the stored size is not looked at then.
 
     :param read: gives what is stored, None where it is not; its argument says that only the offset is wanted.
@@ -52,7 +44,8 @@ def placed(given: Nanometres | None, read: Callable[[bool], Place], where: str,
     voxel_size, offset = read(given is not None)
     voxel_size = given if given is not None else voxel_size
     if voxel_size is None:
-        raise UserError(f"{where} has no voxel size. Add the attribute 'resolution': [z, y, x] in nm")
+        raise UserError(f"{where} has no voxel size. Add the attribute 'resolution': [z, y, x] in nm, or name a crop (.json) with "
+                        "'voxel_size'")
     return voxel_size, offset or (0.0, 0.0, 0.0)
 
 
