@@ -29,7 +29,8 @@ TARGETS = ("worker", "scheduler", "run")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="one pass for each (default: 1)")
-    parser.add_argument("--db", choices=(Sqlite.kind, Postgresql.kind), default="sqlite", help="of the region graph (default: sqlite)")
+    kinds = Sqlite.kind, Postgresql.kind
+    parser.add_argument("--db", choices=kinds, default=Sqlite.kind, help="of the region graph (default: sqlite)")
     options = parser.parse_args()
     reason = missing() if options.db == "postgresql" else None
     if reason:
