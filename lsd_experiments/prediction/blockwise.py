@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
+from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint
 from lsd_experiments.errors import UserError
 from lsd_experiments.frameworks import import_gunpowder
 from lsd_experiments.geometry import Box
@@ -43,8 +44,16 @@ def prediction_stage(plan: Plan) -> Stage:
         threads=_threads(plan),
         environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
     )
-    return Stage(STAGE, made["parameters"], made["inputs"], outputs, task, check=lambda: check_raw(plan),
+    return Stage(STAGE, made["parameters"], made["inputs"], outputs, task, check=lambda: _check(plan),
                  words=lambda: f"{plan.settings.out_file}: {', '.join(output.dataset for output in outputs)}")
+
+
+def _check(plan: Plan) -> None:
+    """:raises UserError: if raw is not fit for the network, or a module of the user's own does not load"""
+    check_raw(plan)
+    for one in plan.passes:
+        if isinstance(one.trained.checkpoint, TorchCheckpoint):
+            one.trained.model(one.input_shape, plan.settings.precision)
 
 
 def predict_blockwise(plan: Plan, workers: Workers, overwrite: bool = False) -> bool:

@@ -64,13 +64,13 @@ def test_inspection_as_json(baseline):
     ran = run(SETUPS / "inspect_checkpoint.py", baseline, "--json")
     assert ran.returncode == 0, ran.stderr
     contents = json.loads(ran.stdout)
-    assert contents["variants"] == ["baseline", "malis"]
+    assert {"baseline", "malis"} <= {*contents["variants"]}
     assert contents["heads"] == [{"name": "affs", "channels": 3, "checkpoint_name": None, "predicted": None}]
     assert contents["steps"] == contents["iteration"] == 400_000
     assert contents["fmaps"] == [2, 4, 8, 16]
 
 
-def test_the_same_for_our_own(tmp_path):
+def test_the_same_for_our_own(tmp_path, experiments):
     from lsd_experiments import frameworks
 
     frameworks.import_keras()
@@ -82,7 +82,7 @@ def test_the_same_for_our_own(tmp_path):
     network = Network(2, 3, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), 3)
     model = network.build(network.smallest_input_shape)
     path = save_checkpoint(model, tmp_path, network, 5, {"seed": 1, "voxel_size": [20, 9, 9]})
-    contents = inspect(tmp_path, SETUPS)
+    contents = inspect(tmp_path, experiments)
     assert (contents.format, contents.variants, contents.optimizer) == ("Keras", ("mtlsd", "mtlsd_malis"), None)
     assert contents.parameters == model.count_params()
     assert (contents.fmaps, contents.num_fmaps_out, contents.iteration) == ((2, 6), 3, 5)

@@ -11,7 +11,6 @@ from lsd_experiments.checkpoints.layout import find_layout
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Input, Network
 
-EXPERIMENTS = Path(__file__).parents[2] / "02_train"
 ZF, ISO = ((1, 3, 3), (1, 3, 3), (3, 3, 3)), ((2, 2, 2), (2, 2, 2), (3, 3, 3))
 ZF_FMAPS, ISO_FMAPS = (12, 60, 300, 1500), (12, 72, 432, 2592)
 AFFS, LR, EMBEDDING, LSDS = ("affs", 3), ("affs", 12), ("embedding", 10), ("lsds", 10)
@@ -65,10 +64,10 @@ VARIANTS = {  # of 02_train: scope, what differs from baseline, variants that ha
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_files_of_every_variant(make, variant):
+def test_files_of_every_variant(make, variant, experiments):
     scope, options, names = VARIANTS[variant]
     path = make(scope, optimizers=("Adam",), steps=5, recorded=400000, **options)
-    contents, checkpoint = inspect(path, EXPERIMENTS), read_checkpoint(path)
+    contents, checkpoint = inspect(path, experiments), read_checkpoint(path)
     assert (contents.format, contents.scope, contents.variants) == ("TensorFlow 1", scope, names)
     assert contents.iteration == checkpoint.iteration == 400000
     assert (contents.optimizer, contents.steps) == ("Adam", 5)
@@ -81,10 +80,10 @@ def test_files_of_every_variant(make, variant):
     assert checkpoint.published
 
 
-def test_the_slots_of_malis_tell_it_from_the_baseline(make):
-    assert inspect(make("setup07", optimizers=("Adam", "malis_optimizer")), EXPERIMENTS).variants == ("malis",)
+def test_the_slots_of_malis_tell_it_from_the_baseline(make, experiments):
+    assert inspect(make("setup07", optimizers=("Adam", "malis_optimizer")), experiments).variants == ("malis",)
     both = make("setup08", optimizers=("malis_optimizer",), heads=(AFFS, EMBEDDING), out=3)
-    assert inspect(both, EXPERIMENTS).variants == ("mtlsd_malis",)
+    assert inspect(both, experiments).variants == ("mtlsd_malis",)
 
 
 def test_variables_without_a_scope(weight_shapes):
@@ -116,10 +115,10 @@ def test_a_file_that_lacks_something(make, leave_out, message):
         read_checkpoint(path)
 
 
-def test_other_channels_are_inspected_and_not_loaded(make, caplog):
+def test_other_channels_are_inspected_and_not_loaded(make, caplog, experiments):
     path = make(channels=4)
     assert inspect(path).input_channels == 4
-    assert inspect(path, EXPERIMENTS).variants == ()
+    assert inspect(path, experiments).variants == ()
     assert "takes 4 channels" in caplog.text
     with pytest.raises(UserError, match=r"takes 4 channels\. Known are 1"):
         read_checkpoint(path)

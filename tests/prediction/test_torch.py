@@ -215,6 +215,19 @@ def test_what_is_wrong_with_weights_is_said(directory, tmp_path):
         find_trained(directory, 4)
 
 
+def test_weights_that_do_not_load_leave_no_output(make_raw, tmp_path):
+    write_setup(directory := tmp_path)
+    weights = directory / "train_net_checkpoint_20.pth"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-200])
+    settings = PredictionSettings(str(directory), str(make_raw((9, 25, 26))), str(tmp_path / "out.zarr"))
+    with pytest.raises(UserError, match="is no file of weights, or damaged"):
+        predict_scan(make_plan(settings))
+    assert not (tmp_path / "out.zarr").exists()
+    weights.write_bytes(whole)
+    assert predict_scan(make_plan(settings))
+
+
 @pytest.mark.parametrize(("changes", "message"), [
     ({"module": "network.py:Missing"}, "network.py: has no function 'Missing'"),
     ({"module": "other.py:Net"}, "other.py: no such file"),
