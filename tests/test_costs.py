@@ -1,7 +1,10 @@
 """Which tests run, what they cost, and a directory that needs more than its budget: of a few tests of their own."""
 
+import tomllib
+
 import pytest
 
+from tests.costs import TESTS, directory_of
 from tests.scripts import run_script
 
 CONFTEST = """
@@ -68,3 +71,10 @@ def test_a_directory_that_outgrew_its_budget_fails(run):
     assert run("--costs", "--all", busy=0.5, rest=0.3)[0] == 1
     assert run("--costs", "--rest", rest=0.1)[0] == 1
     assert run(busy=0.1)[0] == 0
+
+
+def test_every_directory_has_a_budget():
+    budgets = tomllib.loads((TESTS / "budgets.toml").read_text())
+    there = {directory_of(path) for path in TESTS.rglob("test_*.py")}
+    assert there == {*budgets["test"]}
+    assert {*budgets["rest"]} <= there
