@@ -25,10 +25,11 @@ from typing import ClassVar
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORKS = {"train.py", "predict.py", "predict_scan.py", "export_checkpoint.py", "import_checkpoint.py",
               "inspect_checkpoint.py"}  # of 02_train
-# Variables that are read when they are needed, or that libraries set when they are imported.
-READ_LATE = ("AWS_", "LSD_", "PG", "PYTEST_", "SLURM_", "TPU_")
-READ_LATE_NAMES = {"COLUMNS", "ENABLE_RUNTIME_UPTIME_TELEMETRY", "HDF5_PLUGIN_PATH", "OLDPWD", "PATH", "PWD", "PYTHONPATH",
-                   "TF2_BEHAVIOR", "TF_CPP_MIN_LOG_LEVEL", "TMPDIR"}
+# Variables that libraries, or Python, read when they are imported: another value of them takes a new interpreter. Others are read
+# when they are needed, or are set by a library that this process has imported meanwhile.
+READ_AT_IMPORT = ("CUDA_", "HOME", "JAX_", "KERAS_", "LANG", "LC_", "LD_", "MKL_", "MPL", "NUMBA_", "OMP_", "OPENBLAS_", "PYTHON",
+                  "TF_", "TORCH_", "XDG_", "XLA_")
+READ_LATE = {"PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL"}
 
 AT_START = dict(os.environ)
 Ended = subprocess.CompletedProcess[str]
@@ -92,7 +93,7 @@ def _server(kind: str, env: Mapping[str, str], asked: bool) -> "Server | None":
 
 
 def _read_at_import(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if name not in READ_LATE_NAMES and not name.startswith(READ_LATE)}
+    return {name: value for name, value in env.items() if name.startswith(READ_AT_IMPORT) and name not in READ_LATE}
 
 
 class Server:

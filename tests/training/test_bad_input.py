@@ -69,11 +69,16 @@ def test_no_volumes_at_all(setup):
 def test_another_dataset_is_not_taken_for_the_one_that_train_py_names(setup):
     """Though there is a dataset.toml around the directory; one of another name that is there is taken."""
     script, beside = setup.directory / "train.py", setup.directory.parent / "dataset.toml"
-    script.write_text(script.read_text().replace("../dataset.toml", "../fine.toml"))
-    said = refused(setup, *setup.options)
-    assert "/fine.toml: no such file, which train.py names as its dataset" in said
-    (beside.parent / "fine.toml").write_text(beside.read_text().replace("voxel_size = [20", "voxel_size = [21"))
-    assert "not (21, 9, 9) nm, that of" in refused(setup, *setup.options)
+    before, fine = script.read_text(), beside.parent / "fine.toml"
+    script.write_text(before.replace("../dataset.toml", "../fine.toml"))
+    try:
+        said = refused(setup, *setup.options)
+        assert "/fine.toml: no such file, which train.py names as its dataset" in said
+        fine.write_text(beside.read_text().replace("voxel_size = [20", "voxel_size = [21"))
+        assert "not (21, 9, 9) nm, that of" in refused(setup, *setup.options)
+    finally:  # all tests here share the directory
+        script.write_text(before)
+        fine.unlink(missing_ok=True)
 
 
 def test_a_missing_dataset_lists_those_that_are_there(setup, tmp_path):

@@ -77,10 +77,12 @@ def test_each_serves_until_ctrl_c(container, snapshots) -> None:
     ((DATA, "-d", "docs"), "docs: holds no zarr, N5 or HDF5"),
     ((RESULTS,), "nothing to show. Name a config, or containers with -f FILE"),
     ((RESULTS, "-f", "absent.zarr:volumes/raw"), "absent.zarr: no such file or directory"),
-    ((ROOT / "02_train/synthetic/mtlsd/view_batch.py",), "snapshots: holds no batch_<n>.hdf. Run train.py first"),
+    (("view_batch.py",), "snapshots: holds no batch_<n>.hdf. Run train.py first"),
 ])
-def test_mistakes(command, message) -> None:
-    ended = run_script(*command, cwd=ROOT)
+def test_mistakes(command, message, tmp_path) -> None:
+    shutil.copy(ROOT / "02_train/synthetic/mtlsd/view_batch.py", tmp_path)  # where nothing was trained
+    (tmp_path / "docs").mkdir()
+    ended = run_script(*command, cwd=tmp_path)
     assert (ended.stdout, ended.returncode) == ("", 2)
     assert message in ended.stderr
     assert ended.stderr.count("\n") == 1
@@ -167,7 +169,7 @@ def test_what_is_named_is_visible_and_must_be_right(directory) -> None:
     assert [v.name for v in named_views(volumes, []) if v.visible] == ["2 raw", "10 raw"]
     assert [v.name for v in named_views(volumes[:1], [volumes[1]]) if v.visible] == ["2 raw", "10 raw"]
     assert [v.name for v in named_views([], volumes[:1])] == ["raw", "labels_mask"]
-    with pytest.raises(UserError, match=r"1\.zarr: a directory, but neither zarr nor N5"):
+    with pytest.raises(UserError, match=r"1\.zarr: a directory, but neither zarr, N5 nor precomputed"):
         named_views([str(directory / "1.zarr")], [])
     shutil.rmtree(directory / "2.zarr")
     shutil.rmtree(directory / "10.zarr")
