@@ -57,9 +57,10 @@ def run_script(
     if frameworks is None:
         frameworks = not without and Path(script).name in FRAMEWORKS and "02_train" in (place / script).resolve().parts
     server = None if fresh else _server("frameworks" if frameworks else "light", env, asked)
+    if without and not server:  # only the servers' children can be kept from importing
+        server = _server("light", AT_START, False)
     if server:
         return server.run(words, place, env, timeout, without)
-    assert not without, "only the servers' children can be kept from importing"
     return subprocess.run([sys.executable, *words], cwd=place, env=env, timeout=timeout, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True)
 
