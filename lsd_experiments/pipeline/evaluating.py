@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lsd_experiments.arrays import Volume, check_labels, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import EvaluateSettings, PipelineSettings
-from lsd_experiments.pipeline.truths import Labels, Nodes, Region, Truth
+from lsd_experiments.pipeline.truths import Labels, Nodes, Truth
 from lsd_experiments.provenance import fingerprint_of, network_of
 from lsd_experiments.stages import FilesArtifact, Show, Stage
 from lsd_experiments.stages.files import read_json
@@ -49,15 +49,9 @@ class Evaluation:
         kind = "labels" if self.settings.metric in OF_LABELS else "skeletons"
         return self.curve(next((truth for truth in self.truths if truth.kind == kind), self.truths[0]))
 
-    @property
-    def region(self) -> Region | None:
-        """The part that is evaluated, if not all."""
-        offset, shape = self.settings.roi_offset, self.settings.roi_shape
-        return (offset, shape) if offset is not None and shape is not None else None
-
     def curves(self) -> dict[str, Any]:
         """The scores of all thresholds against each truth."""
-        return {self.curve(truth): truth.rows(self.fragments, self._luts, self.region) for truth in self.truths}
+        return {self.curve(truth): truth.rows(self.fragments, self._luts, self.settings.region) for truth in self.truths}
 
     def _luts(self, ids: NDArray[np.uint64]) -> Iterator[tuple[float, NDArray[np.uint64]]]:
         """Each threshold, and of its table the rows for the fragments ``ids``."""
@@ -123,7 +117,7 @@ def plan_evaluation(config: PipelineSettings, fragments: Volume, luts: dict[str,
     luts = luts or read_luts_provenance(fragments, config.agglomerate.merge_function)
     evaluation = Evaluation(fragments, truths, luts, settings)
     for truth in truths:
-        truth.check(fragments, evaluation.region)
+        truth.check(fragments, settings.region)
     return evaluation
 
 

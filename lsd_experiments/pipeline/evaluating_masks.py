@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from lsd_experiments.arrays import Volume, check_labels, open_volume, overlap, to_box
+from lsd_experiments.arrays import Volume, check_labels, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.pipeline.settings import ClassesSettings, InstancesSettings, MasksEvaluateSettings
+from lsd_experiments.pipeline.truths import evaluated_part
 from lsd_experiments.provenance import network_of
 from lsd_experiments.stages import FilesArtifact, Show, Stage
 from lsd_experiments.stages.files import read_json
@@ -29,7 +30,7 @@ def masks_evaluation_stage(config: ClassesSettings, found: Volume) -> Stage:
     """
     settings = check_evaluate(config)
     truth = open_volume(settings.labels_file, settings.labels_dataset)
-    box = _region(settings, truth, found)
+    box = evaluated_part(truth, found, settings.region)
     prefix, is_instances = config.scores_prefix, isinstance(config, InstancesSettings)
     _check(config, settings, found, truth)
     files = FilesArtifact(prefix.with_name(f"{prefix.name}.json"), lambda made: [prefix.with_name(f"{prefix.name}.csv")],
@@ -80,21 +81,6 @@ def _check(config: ClassesSettings, settings: MasksEvaluateSettings, found: Volu
                             "truth's. Leave them out")
     else:
         check_classes(found, truth, settings.label_ids)
-
-
-def _region(settings: MasksEvaluateSettings, truth: Volume, found: Volume) -> Box:
-    """The part that is evaluated, in voxels of ``truth``.
-
-    :raises UserError: if both do not cover it
-    """
-    shared, _ = overlap(truth, found)
-    if settings.roi_offset is None or settings.roi_shape is None:
-        return shared
-    box = to_box(truth, settings.roi_offset, settings.roi_shape)
-    if not shared.contains(box):
-        raise UserError(f"[evaluate] roi_offset, roi_shape: the region reaches outside of what {truth.name} and {found.name} "
-                        f"share, voxels {shared.begin} to {shared.end} of the labels. Name a smaller one")
-    return box
 
 
 def _report(files: FilesArtifact, prefix: Path, is_instances: bool) -> str:

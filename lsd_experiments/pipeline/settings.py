@@ -39,14 +39,28 @@ ROI = Size
 Pipeline = TypeVar("Pipeline", bound="AnyPipeline")
 
 
-class EvaluateSettings(Settings):
+class RegionSettings(Settings):
+    """The part that is evaluated.
+
+    :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that is labelled, or segmented)
+    :param roi_shape: (z, y, x) in nm, its size
+    """
+
+    roi_offset: ROI | None = None
+    roi_shape: PositiveSize | None = None
+
+    @property
+    def region(self) -> tuple[ROI, PositiveSize] | None:
+        """Both, if not all is evaluated."""
+        return (self.roi_offset, self.roi_shape) if self.roi_offset is not None and self.roi_shape is not None else None
+
+
+class EvaluateSettings(RegionSettings):
     """The ground truth: labels, skeletons, or both.
 
     :param labels_file: container of the labels
     :param skeletons_file: file of skeletons, or directory of SWC files, see docs/evaluation.md
     :param skeletons_scale: nm per unit of the skeletons' positions
-    :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that is labelled, or fragments cover)
-    :param roi_shape: (z, y, x) in nm, its size
     :param best: the score that says which threshold is the best (default: ``xpress_erl_rand`` with skeletons, else ``voi_sum``)
     :param out_prefix: of the files that get the scores (default: ``<out_file without suffix>_<merge function>``)
     :param scores_db: SQLite file that gets the scores, too: a table over checkpoints, see docs/xpress.md
@@ -56,8 +70,6 @@ class EvaluateSettings(Settings):
     labels_dataset: str = "volumes/labels/neuron_ids"
     skeletons_file: str | None = None
     skeletons_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
-    roi_offset: ROI | None = None
-    roi_shape: PositiveSize | None = None
     best: str | None = None
     out_prefix: str | None = None
     scores_db: str | None = None
@@ -79,22 +91,18 @@ class EvaluateSettings(Settings):
         return self
 
 
-class MasksEvaluateSettings(Settings):
+class MasksEvaluateSettings(RegionSettings):
     """The ground truth of masks, or of components.
 
     :param labels_file: container of the labels, of components with one id for each; of classes: [c, z, y, x] in the classes'
         order, not 0 where a class is, or [z, y, x] with an id for each class
     :param label_ids: the ids of the classes in their order (default: of one class, all but 0; else 1, 2, ...)
-    :param roi_offset: (z, y, x) in nm where the part to evaluate begins (default: all that both cover)
-    :param roi_shape: (z, y, x) in nm, its size
     :param out_prefix: of the files that get the scores (default: ``<out_file without suffix>_<kind>``)
     """
 
     labels_file: str
     labels_dataset: str = "volumes/labels/classes"
     label_ids: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = None
-    roi_offset: ROI | None = None
-    roi_shape: PositiveSize | None = None
     out_prefix: str | None = None
 
 

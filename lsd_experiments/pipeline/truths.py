@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lsd_experiments.arrays import Volume, check_labels, overlap, to_box
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_axes
-from lsd_experiments.geometry import Nanometres
+from lsd_experiments.geometry import Box, Nanometres
 from lsd_experiments.stages.inputs import describe_input
 
 if TYPE_CHECKING:
@@ -43,6 +43,22 @@ class Truth(Protocol):
         """The scores of all tables of ``fragments``, within ``region``."""
 
 
+def evaluated_part(truth: Volume, found: Volume, region: Region | None) -> Box:
+    """The voxels of ``truth`` that are evaluated: those of ``region``, or all that it shares with ``found``.
+
+    :raises UserError: if both lie otherwise, or do not cover the region
+    """
+    check_axes(truth, found)
+    shared, _ = overlap(truth, found)
+    if region is None:
+        return shared
+    box = to_box(truth, *region)
+    if not shared.contains(box):
+        raise UserError(f"[evaluate] roi_offset, roi_shape: the region reaches outside of what {truth.name} and {found.name} "
+                        f"share, voxels {shared.begin} to {shared.end} of the labels. Name a smaller one")
+    return box
+
+
 @dataclass(frozen=True)
 class Labels:
     """Judges by the voxels of ``volume`` that are not 0."""
@@ -58,11 +74,7 @@ class Labels:
     def check(self, fragments: Volume, region: Region | None) -> None:
         """:raises UserError: if they are no labels, lie otherwise than ``fragments``, or do not cover the region."""
         check_labels(self.volume)
-        check_axes(self.volume, fragments)
-        shared, _ = overlap(self.volume, fragments)
-        if region and not shared.contains(to_box(self.volume, *region)):
-            raise UserError(f"[evaluate] roi_offset, roi_shape: the region reaches outside of what {self.volume.name} and "
-                            f"{fragments.name} share, voxels {shared.begin} to {shared.end} of the labels. Name a smaller one")
+        evaluated_part(self.volume, fragments, region)
 
     def rows(self, fragments: Volume, luts: Luts, region: Region | None) -> Rows:
         """The scores of all tables."""

@@ -56,6 +56,7 @@ def make(tmp_path, probabilities):
     put(tmp_path / "out.zarr", "volumes/classes", probabilities, channels=2, attrs=PREDICTED)
     truth = probabilities > 140
     put(tmp_path / "out.zarr", "volumes/labels/classes", truth.astype(np.uint8), channels=2)
+    put(tmp_path / "out.zarr", "volumes/labels/turned", truth.transpose(0, 3, 2, 1).astype(np.uint8), channels=2)
     put(tmp_path / "out.zarr", "volumes/labels/objects", ndimage.label(truth[1])[0].astype(np.uint64))
 
     def config(kind, threshold="", evaluate="", components=""):
@@ -241,6 +242,7 @@ def test_what_a_kind_does_not_have_is_refused(tmp_path, text, says):
     ({"threshold": "block_size = [200, 144, 130]"}, "no multiple of the voxel size"),
     ({"evaluate": 'labels_dataset = "volumes/none"'}, "volumes/none"),
     ({"evaluate": "label_ids = [1, 2]"}, "whose channels are classes"),
+    ({"evaluate": 'labels_dataset = "volumes/labels/turned"'}, "its axes are in another order, x, y, z"),
 ])
 def test_settings_that_do_not_fit_are_refused_before_anything_is_made(make, change, says):
     path = make("classes", **change)
