@@ -50,6 +50,11 @@ def patiently(url: str, read: Callable[[], Result], patience: float) -> Result:
         time.sleep(pause)
 
 
+def is_failure(answer: object) -> bool:
+    """Whether what fsspec answered in place of a file is an error, and not that it is absent, or not for all."""
+    return isinstance(answer, Exception) and not isinstance(answer, (FileNotFoundError, PermissionError))
+
+
 def http_status(error: BaseException) -> int | None:
     """The HTTP status of what botocore raised, which s3fs raises as an OSError; or what tensorstore said."""
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)

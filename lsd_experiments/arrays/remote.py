@@ -10,7 +10,7 @@ from lsd_experiments.arrays import patience
 from lsd_experiments.arrays.addresses import Address
 from lsd_experiments.arrays.hierarchy import Hierarchy
 from lsd_experiments.arrays.n5 import N5
-from lsd_experiments.arrays.patience import patiently
+from lsd_experiments.arrays.patience import is_failure, patiently
 from lsd_experiments.arrays.precomputed import Precomputed
 from lsd_experiments.arrays.remote_store import Server, open_store
 from lsd_experiments.arrays.s3 import Amazon
@@ -47,11 +47,10 @@ def _kind(address: Address, server: Server) -> str:
         answers: list[Any] = server.files().cat_ranges(paths, None, None, on_error="return")
         for mark, answer in zip(list(missing), answers, strict=True):
             found.update([mark] if isinstance(answer, bytes) else [])
-            if not isinstance(answer, Exception) or isinstance(answer, (FileNotFoundError, PermissionError)):
+            if not is_failure(answer):
                 missing.remove(mark)  # a bucket that may not be listed says 403 for what is not there
-        for answer in answers:
-            if isinstance(answer, Exception) and not isinstance(answer, (FileNotFoundError, PermissionError)):
-                raise answer
+        for failure in filter(is_failure, answers):
+            raise failure
 
     patiently(address.place, ask, patience.OPENING)
     kind = next((kind for mark, kind in wanted.items() if mark in found), None)

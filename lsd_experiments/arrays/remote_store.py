@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from lsd_experiments.arrays import patience
-from lsd_experiments.arrays.patience import patiently
+from lsd_experiments.arrays.patience import is_failure, patiently
 from lsd_experiments.errors import NotListed, UserError
 
 
@@ -86,7 +86,7 @@ def open_store(url: str, n5: bool, server: Server) -> Any:
                 for name, answer in zip(list(missing), answers, strict=True):
                     if isinstance(answer, PermissionError):
                         self._check_absent(name)
-                    if isinstance(answer, Exception) and not isinstance(answer, (FileNotFoundError, PermissionError)):
+                    if is_failure(answer):
                         errors[name] = answer
                     elif isinstance(answer, bytes):
                         found[name] = answer

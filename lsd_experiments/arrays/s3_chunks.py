@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from lsd_experiments.arrays.patience import is_failure
+
 LISTED = 1000  # names, as many as one request gives
 PROBED = 9  # chunks that are looked for where nothing is listed
 
@@ -35,7 +37,7 @@ def probe(filesystem: Any, path: str, meta: dict[str, Any]) -> list[tuple[str, b
     paths = [f"{path}/{name}" for name, _, _ in names]
     answers = filesystem.cat_ranges(paths, [0] * len(paths), [1] * len(paths), on_error="return")
     for answer in answers:
-        if isinstance(answer, Exception) and not isinstance(answer, (FileNotFoundError, PermissionError)):
+        if is_failure(answer):
             raise answer
     return [(first if is_directory else name, is_directory)
             for (name, first, is_directory), answer in zip(names, answers, strict=True) if isinstance(answer, bytes)]
