@@ -15,12 +15,12 @@ Where a U-Net crops to its stride, the output is a multiple of it, so that block
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.networks.shapes import LegalShapes
+from lsd_experiments.networks.shapes import LegalShapes, as_shape
 from lsd_experiments.networks.shapes import Shape as Shape
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Head:
 
     def __post_init__(self) -> None:
         if self.neighborhood is not None:  # of a file's lists
-            object.__setattr__(self, "neighborhood", tuple(_triple(offset) for offset in self.neighborhood))
+            object.__setattr__(self, "neighborhood", tuple(as_shape(offset) for offset in self.neighborhood))
             if len(self.neighborhood) != self.channels:
                 number = len(self.neighborhood)
                 raise UserError(f"head {self.name}: its neighborhood has {number} offsets for {self.channels} channels")
@@ -153,23 +153,23 @@ class Network(LegalShapes):
     @property
     def stride(self) -> Shape:
         """Voxels per axis by which the input must move for the output to move alike: the product of the factors."""
-        return _triple(self._stride(0, axis) for axis in range(3))
+        return as_shape(self._stride(0, axis) for axis in range(3))
 
     @property
     def context(self) -> Shape:
         """Voxels per axis by which the output is smaller than the input, over both sides together."""
         smallest = self.smallest_input_shape
-        return _triple(i - o for i, o in zip(smallest, self.output_shape(smallest), strict=True))
+        return as_shape(i - o for i, o in zip(smallest, self.output_shape(smallest), strict=True))
 
     @property
     def smallest_input_shape(self) -> Shape:
         """The smallest legal input shape, which gives at least one voxel of output."""
-        return _triple(self._legal_size(self._smallest_bottom(axis), axis) for axis in range(3))
+        return as_shape(self._legal_size(self._smallest_bottom(axis), axis) for axis in range(3))
 
     def output_shape(self, input_shape: Sequence[int]) -> Shape:
         """See :meth:`LegalShapes.output_shape`."""
         self.check_input_shape(input_shape)
-        return _triple(self._sizes(size, axis)[-1] for axis, size in enumerate(input_shape))
+        return as_shape(self._sizes(size, axis)[-1] for axis, size in enumerate(input_shape))
 
     def build(self, input_shape: Sequence[int], precision: str = "float32", quick: bool = False) -> "keras.Model":
         """The Keras model for a legal ``input_shape``: channels last, inputs and outputs named after their arrays.
@@ -184,8 +184,8 @@ class Network(LegalShapes):
     def level_sizes(self, input_shape: Sequence[int]) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
         """The shape at the entry of each level on the way down, and at its exit on the way up, both from level 0 on."""
         sizes = [self._sizes(size, axis) for axis, size in enumerate(input_shape)]
-        down = tuple(_triple(s[level] for s in sizes) for level in range(self.levels))
-        up = tuple(_triple(s[-1 - level] for s in sizes) for level in range(self.levels))
+        down = tuple(as_shape(s[level] for s in sizes) for level in range(self.levels))
+        up = tuple(as_shape(s[-1 - level] for s in sizes) for level in range(self.levels))
         return down, up
 
     def _sizes(self, size: int, axis: int) -> list[int]:
@@ -225,8 +225,3 @@ def check_arrays(heads: tuple[Head, ...], inputs: tuple[Input, ...]) -> None:
     for head in heads:
         if not 1 <= head.predicted_channels <= head.channels:
             raise UserError(f"head {head.name}: {head.predicted} of its {head.channels} channels cannot be predicted")
-
-
-def _triple(values: Iterable[int]) -> Shape:
-    z, y, x = values
-    return (z, y, x)

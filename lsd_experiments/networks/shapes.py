@@ -31,7 +31,7 @@ class LegalShapes:
         :raises UserError: if ``input_shape`` is not legal; the nearest legal sizes are named.
         """
         self.check_input_shape(input_shape)
-        return _triple(size - lost for size, lost in zip(input_shape, self.context, strict=True))
+        return as_shape(size - lost for size, lost in zip(input_shape, self.context, strict=True))
 
     def check_input_shape(self, input_shape: Sequence[int]) -> None:
         """Raise a :class:`UserError` that names the nearest legal sizes if ``input_shape`` is not legal."""
@@ -43,7 +43,7 @@ class LegalShapes:
             if size not in self._nearest(size, axis)
         ]
         if wrong:
-            nearest = _triple(_closest(size, self._nearest(size, axis)) for axis, size in enumerate(input_shape))
+            nearest = as_shape(_closest(size, self._nearest(size, axis)) for axis, size in enumerate(input_shape))
             raise UserError(
                 f"input shape {tuple(input_shape)} is not legal for this network: {', '.join(wrong)}. "
                 f"The nearest legal shape is {nearest}"
@@ -51,7 +51,7 @@ class LegalShapes:
 
     def input_shape_for(self, output_shape: Sequence[int]) -> Shape:
         """The smallest legal input shape whose output covers ``output_shape``."""
-        return _triple(
+        return as_shape(
             max(first, first + math.ceil((wanted + lost - first) / step) * step)
             for first, step, lost, wanted in zip(
                 self.smallest_input_shape, self.stride, self.context, output_shape, strict=True
@@ -71,6 +71,7 @@ def _closest(size: int, sizes: list[int]) -> int:
     return min(sizes, key=lambda legal: abs(legal - size))
 
 
-def _triple(values: Iterable[int]) -> Shape:
+def as_shape(values: Iterable[int]) -> Shape:
+    """``values``, three of them, as a shape."""
     z, y, x = values
     return (z, y, x)

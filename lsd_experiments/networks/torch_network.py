@@ -18,7 +18,7 @@ from typing import Any
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.geometry import Nanometres
 from lsd_experiments.networks.network import Head, Input, check_arrays
-from lsd_experiments.networks.shapes import LegalShapes, Shape
+from lsd_experiments.networks.shapes import LegalShapes, Shape, as_shape
 
 INSTALL = "pip install torch==2.13.0"
 ITERATION = "{iteration}"  # in the pattern of weights' names
@@ -155,7 +155,7 @@ def probe(network: TorchNetwork, module: Any, input_shape: Sequence[int]) -> Tor
     for hook in hooks:
         hook.remove()
     given = tuple(input_shape)
-    context = _triple([i - o for i, o in zip(given, first, strict=True)])
+    context = as_shape([i - o for i, o in zip(given, first, strict=True)])
     if min(network.context) >= 0 and context != network.context:
         raise UserError(f"{network.module}: gives {first} of {given}, so that its context is {context}, not {network.context}")
     if min(context) < 0:
@@ -168,12 +168,12 @@ def probe(network: TorchNetwork, module: Any, input_shape: Sequence[int]) -> Tor
         except Exception:  # foreign code: whatever a module says of a size that it does not take
             return False
 
-    stride = network.stride if min(network.stride) > 0 else _triple([_stride(network, legal, a, given[a]) for a in range(3)])
+    stride = network.stride if min(network.stride) > 0 else as_shape([_stride(network, legal, a, given[a]) for a in range(3)])
     return dataclasses.replace(
         network,
         context=context,
         stride=stride,
-        smallest_input_shape=_triple([_smallest(legal, axis, given[axis], stride[axis]) for axis in range(3)]),
+        smallest_input_shape=as_shape([_smallest(legal, axis, given[axis], stride[axis]) for axis in range(3)]),
         num_fmaps=-(-max(widest) // (given[0] * given[1] * given[2])),
         parameters=sum(parameter.numel() for parameter in module.parameters()),
     )
@@ -215,7 +215,7 @@ def _output_shape(network: TorchNetwork, outputs: Any) -> Shape:
     shapes = {tuple(output.shape[2:]) for output in as_heads(network, outputs).values()}
     if len(shapes) > 1:
         raise UserError(f"{network.module}: its heads are of different shapes, {', '.join(map(str, sorted(shapes)))}")
-    return _triple(shapes.pop())
+    return as_shape(shapes.pop())
 
 
 def _stride(network: TorchNetwork, legal: Callable[[int, int], bool], axis: int, size: int) -> int:
@@ -236,8 +236,3 @@ def _smallest(legal: Callable[[int, int], bool], axis: int, size: int, stride: i
 
 def _numel(output: Any) -> int:
     return int(output.numel()) if hasattr(output, "numel") else 0
-
-
-def _triple(values: Sequence[int]) -> Shape:
-    z, y, x = values
-    return (z, y, x)

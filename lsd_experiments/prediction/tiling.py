@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.networks.protocols import Outputs
-from lsd_experiments.networks.shapes import Shape
+from lsd_experiments.networks.shapes import Shape, as_shape
 from lsd_experiments.prediction.turning import Ensemble
 
 SIGMA = 0.2  # of the Gaussian, in half patches, as PyTorch Connectomics has it
@@ -80,7 +80,7 @@ class Tiling:
         while self.blend != "crop" and self._bytes(number + 1, total, channels) <= ROOM and any(
                 number * s < t for s, t in zip(self.step, total, strict=True)):
             number += 1
-        return _triple([min(number * s, t) for s, t in zip(self.step, total, strict=True)])
+        return as_shape([min(number * s, t) for s, t in zip(self.step, total, strict=True)])
 
     def _bytes(self, number: int, total: Sequence[int], channels: int) -> int:
         return 4 * (channels + 1) * math.prod(min(number * s, t) for s, t in zip(self.step, total, strict=True))
@@ -122,7 +122,7 @@ def make_tiling(
     room = [c - (lead[axis] if blend == "crop" else 0) for axis, c in enumerate(core.shape)]
     if step is None:
         wanted = room if blend == "crop" else [-(-size // 2) for size in room]
-        step = _triple([max(u, size // u * u) for size, u in zip(wanted, unit, strict=True)])
+        step = as_shape([max(u, size // u * u) for size, u in zip(wanted, unit, strict=True)])
     for axis, (steps, most, u) in enumerate(zip(step, room, unit, strict=True)):
         if steps > most:
             raise UserError(f"patch_step {step}: along {'zyx'[axis]} {most} voxels of a patch are kept: the largest step. "
@@ -144,8 +144,3 @@ def _touching(step: int, begin: int, window: int, window_end: int, first: int, e
     low = (first - begin - window_end) // step + 1
     high = (end - begin - window - 1) // step
     return range(begin + low * step, begin + high * step + 1, step)
-
-
-def _triple(values: Sequence[int]) -> Shape:
-    z, y, x = values
-    return (z, y, x)
