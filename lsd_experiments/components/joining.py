@@ -30,7 +30,7 @@ def label_parts(mask: NDArray[np.generic], begin: Voxels, whole: Voxels, connect
     from scipy import ndimage
 
     structure = ndimage.generate_binary_structure(3, RANKS[connectivity])
-    parts, _ = ndimage.label(mask, structure)  # cc3d 3.26 fails on some masks of a few voxels with connectivity 26
+    parts, _ = ndimage.label(mask, structure)  # cc3d 4.1.1 fails on some masks of a few voxels with connectivity 26
     labels, first = fastremap.unique(parts, return_index=True)
     places = np.unravel_index(first.astype(np.int64), parts.shape)
     numbers = np.ravel_multi_index(tuple(p + b for p, b in zip(places, begin, strict=True)), whole) + 1
