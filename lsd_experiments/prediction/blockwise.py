@@ -5,8 +5,12 @@ Workers and scan leave the number of threads to the backend, since that changes 
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint
@@ -22,14 +26,26 @@ from lsd_experiments.stages.states import REMEDY, State, check_inputs, check_unc
 from lsd_experiments.stages.volumes import find_volume, open_output, records_directory
 
 STAGE = "predict"
+Heads = Mapping[str, NDArray[np.uint8]]  # of a block, [c, z, y, x], by their names
 FACTORY = "lsd_experiments.prediction.blockwise:make_worker"
 THREADS = 3  # blocks in work in one worker: one is read, one is in the network, one is written
 BASE_MEMORY = 600 * 2**20  # bytes of a worker before its first block, with TensorFlow
 COPIES = 3  # of the first level's feature maps, at most, that are in memory at a time: measured at full width
 
 
-def prediction_stage(plan: Plan) -> Stage:
-    """The outputs of ``plan`` by workers; all heads are made together, since one block writes all of them."""
+def check_work(plan: Plan) -> None:
+    """:raises UserError: if raw is not fit for the network, or a module of the user's own does not load"""
+    check_raw(plan)
+    for one in plan.passes:
+        if isinstance(one.trained.checkpoint, TorchCheckpoint):
+            one.trained.model(one.input_shape, plan.settings.precision)
+
+
+def prediction_stage(plan: Plan, check: Callable[[Plan], None] | None = check_work) -> Stage:
+    """The outputs of ``plan`` by workers; all heads are made together, since one block writes all of them.
+
+    :param check: what is looked at before there are outputs, unless the caller does
+    """
     outputs, made = tuple(plan.outputs.values()), plan.provenance()
     task = BlockTask(
         name=STAGE,
@@ -44,16 +60,8 @@ def prediction_stage(plan: Plan) -> Stage:
         threads=_threads(plan),
         environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
     )
-    return Stage(STAGE, made["parameters"], made["inputs"], outputs, task, check=lambda: _check(plan),
+    return Stage(STAGE, made["parameters"], made["inputs"], outputs, task, check=check and partial(check, plan),
                  words=lambda: f"{plan.settings.out_file}: {', '.join(output.dataset for output in outputs)}")
-
-
-def _check(plan: Plan) -> None:
-    """:raises UserError: if raw is not fit for the network, or a module of the user's own does not load"""
-    check_raw(plan)
-    for one in plan.passes:
-        if isinstance(one.trained.checkpoint, TorchCheckpoint):
-            one.trained.model(one.input_shape, plan.settings.precision)
 
 
 def predict_blockwise(plan: Plan, workers: Workers, overwrite: bool = False) -> bool:
@@ -64,8 +72,10 @@ def predict_blockwise(plan: Plan, workers: Workers, overwrite: bool = False) -> 
     :raises BlocksFailedError: see :func:`~lsd_experiments.blockwise.run_blockwise`
     """
     stage = prediction_stage(plan)
-    if not _prepare(stage, overwrite):
+    left = _left(stage, overwrite)
+    if left is None:
         return False
+    stage.prepare(*left)
     task = stage.task(workers)
     run_all(stage, task, lambda: run_blockwise(task))
     _finish(stage, plan)
@@ -76,13 +86,17 @@ def predict_scan(plan: Plan, overwrite: bool = False) -> bool:
     """Predict in this process, block after block; see :func:`predict_blockwise`."""
     from tqdm import tqdm
 
-    stage = prediction_stage(plan)
-    if not _prepare(stage, overwrite):
+    stage = prediction_stage(plan, check=None)
+    left = _left(stage, overwrite)
+    if left is None:
         return False
+    check_raw(plan)
+    predict = _predictor(plan)  # before there is an output: a network that does not load leaves none
+    stage.prepare(*left)
     with only_run(records_directory(plan.settings.out_file, STAGE)):
-        predict = _block_function(plan)
+        write = _writer(plan)
         for box in tqdm(plan.blocks, desc=STAGE, unit="block", dynamic_ncols=True):
-            predict(box)
+            write(box, predict(box))
     _finish(stage, plan)
     return True
 
@@ -95,30 +109,35 @@ def _finish(stage: Stage, plan: Plan) -> None:
 
 def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
     """What works on one block; ``settings``: those of a :class:`Plan`, as JSON values."""
-    predict = _block_function(make_plan(PredictionSettings.from_json(settings)))
-    return lambda block: predict(block.write)
+    plan = make_plan(PredictionSettings.from_json(settings))
+    predict, write = _predictor(plan), _writer(plan)
+    return lambda block: write(block.write, predict(block.write))
 
 
-def _block_function(plan: Plan) -> Callable[[Box], None]:
-    """What predicts one of the plan's blocks and writes it."""
+def _predictor(plan: Plan) -> Callable[[Box], Heads]:
+    """What predicts one of the plan's blocks; its networks are loaded."""
     import_gunpowder()
     from lsd_experiments.prediction.pipeline import block_predictor
 
-    predict = block_predictor(plan)
+    return block_predictor(plan)
+
+
+def _writer(plan: Plan) -> Callable[[Box, Heads], None]:
+    """What writes one of the plan's blocks."""
     volumes = {name: open_output(made.container, made.dataset) for name, made in plan.outputs.items()}
     to_output = [-b for b in plan.total.begin]
 
-    def process(box: Box) -> None:
-        for name, values in predict(box).items():
+    def write(box: Box, predicted: Heads) -> None:
+        for name, values in predicted.items():
             volume, note = volumes[name]
             volume.write(box.shift(to_output), values)
             note(box.shift(to_output))
 
-    return process
+    return write
 
 
-def _prepare(stage: Stage, overwrite: bool) -> bool:
-    """Check raw and what is there already, and create what is not; whether anything is left to predict.
+def _left(stage: Stage, overwrite: bool) -> tuple[bool, dict[str, Any]] | None:
+    """How the outputs are to be prepared, see :meth:`Stage.prepare`; None if nothing is left to predict.
 
     :raises UserError: if the outputs were made otherwise: this command has one output by default, which was perhaps not meant
     """
@@ -129,9 +148,9 @@ def _prepare(stage: Stage, overwrite: bool) -> bool:
     state = stage.state() if not overwrite else State("stale")
     if state.again:
         raise UserError(f"{stage.outputs[0].name}: it is there, and {state.reason}. {REMEDY}")
-    if state.kind != "done":
-        stage.prepare(state.kind == "stale", made_again(stage.made) if overwrite else stage.made)
-    return state.kind != "done"
+    if state.kind == "done":
+        return None
+    return state.kind == "stale", made_again(stage.made) if overwrite else stage.made
 
 
 def _memory(plan: Plan) -> int:

@@ -15,6 +15,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class Tiling:
         :param predict: gives the cores of the patch that begins at a voxel
         """
         found: Outputs = {}
-        weights = blending(self.blend, self.window.shape)
+        weights = self._weights
         total = np.zeros(asked.shape, np.float32)
         for begin in self.patches(asked):
             window = self.window.shift(begin)
@@ -73,6 +74,10 @@ class Tiling:
                     found[name] = np.zeros((len(values), *asked.shape), np.float32)
                 found[name][:, *here] += weights[there] * inside[:, *there]
         return {name: np.divide(values, total, out=values) for name, values in found.items()}
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float32]:
+        return blending(self.blend, self.window.shape)
 
     def block_shape(self, total: Sequence[int], channels: int) -> Shape:
         """What a block writes of ``total``: a window, or, of windows that overlap, as many steps as there is room for."""

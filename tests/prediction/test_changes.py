@@ -52,17 +52,17 @@ CHANGES = {"raw": change_raw, "sha256_of_checkpoint": change_checkpoint}
 
 def after_block(monkeypatch, number, disturb):
     """Have ``disturb`` called when so many blocks are done."""
-    real = blockwise._block_function
+    real = blockwise._writer
 
     def disturbed(plan):
-        predict, count = real(plan), itertools.count(1)
+        write, count = real(plan), itertools.count(1)
 
-        def process(box):
-            predict(box)
+        def process(box, predicted):
+            write(box, predicted)
             if next(count) == number:
                 disturb()
         return process
-    monkeypatch.setattr(blockwise, "_block_function", disturbed)
+    monkeypatch.setattr(blockwise, "_writer", disturbed)
 
 
 @pytest.fixture(params=MAKERS)

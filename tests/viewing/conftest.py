@@ -19,7 +19,13 @@ WINDOW = (900, 700)
 OPTIONS = ("--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic",
            "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
            "--disable-dev-shm-usage", f"--window-size={WINDOW[0]},{WINDOW[1]}")
-PATIENCE = 6  # seconds that a picture may take on a busy machine
+PATIENCE = 30  # seconds that a picture may take on a busy machine
+PANEL = """
+const panel = document.querySelector('.neuroglancer-rendered-data-panel');  // once the viewer has got its state
+if (!panel) return null;
+const r = panel.getBoundingClientRect();
+return [r.x, r.y, r.width, r.height];
+"""
 
 Place = tuple[float, float]
 
@@ -96,10 +102,10 @@ class Browser:
 
     def _look(self, places: list[Place]) -> dict[Place, tuple[int, ...]]:
         from PIL import Image
+        from selenium.webdriver.support.wait import WebDriverWait
 
-        left, top, width, height = self.driver.execute_script(
-            "const r = document.querySelector('.neuroglancer-rendered-data-panel').getBoundingClientRect();"
-            "return [r.x, r.y, r.width, r.height]")
+        left, top, width, height = WebDriverWait(self.driver, PATIENCE).until(
+            lambda driver: driver.execute_script(PANEL), "the page shows no panel")
         picture = Image.open(BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
         per_pixel = self.viewer.state.cross_section_scale * min(VOXEL_SIZE)
         return {(right, down): picture.getpixel((round(left + width / 2 + right / per_pixel),
