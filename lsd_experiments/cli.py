@@ -40,11 +40,14 @@ BESIDE = [
     for pattern in (
         r"\.(.+?)(?:\.[a-z0-9_]{8}|\.\d+)?\.partial",
         r"\.?(.+)\.partial-\d+(\..*)?",
-        r"\.(train_net_checkpoint_\d+)\.\d+(\.weights\.h5)",
+        r"\.(train_net_checkpoint_\d+(?:\.best)?)\.\d+(\.weights\.h5)",
         r"\.(.+)\.\d+",
         r"\.blockwise",
     )
 ]
+
+
+BEST = "best"  # in place of a checkpoint's iteration
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,6 +70,11 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not above 0")
     return number
+
+
+def checkpoint(text: str) -> int | str:
+    """The iteration above 0 that ``text`` says, or ``best``, for argparse."""
+    return text if text == BEST else positive(text)
 
 
 def positive_number(text: str) -> float:

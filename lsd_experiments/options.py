@@ -26,6 +26,8 @@ from lsd_experiments.errors import UserError
 
 Positive = Annotated[int, Ge(1)]
 NotNegative = Annotated[int, Ge(0)]
+Which = Annotated[Positive | Literal["best"], "a checkpoint"]  # its iteration, or the best
+PositiveNumber = Annotated[float, Gt(0)]
 Nm = Annotated[float, Gt(float("-inf")), Lt(float("inf"))]
 PositiveNm = Annotated[float, Gt(0), Lt(float("inf"))]
 PositiveShape = tuple[Positive, Positive, Positive]  # (z, y, x) in voxels
@@ -35,7 +37,8 @@ PositiveSize = tuple[PositiveNm, PositiveNm, PositiveNm]
 FORBID: Any = {"extra": "forbid"}  # ``__pydantic_config__`` of a section: an unknown key is an error
 REQUIRED: Any = dataclasses.MISSING
 # A size of 0 is refused where its volume is known, in one line.
-TYPES: dict[Any, Callable[[str], Any]] = {Positive: cli.positive, NotNegative: cli.not_negative, Nm: float, PositiveNm: float,
+TYPES: dict[Any, Callable[[str], Any]] = {Positive: cli.positive, NotNegative: cli.not_negative, Which: cli.checkpoint,
+                                              PositiveNumber: cli.positive_number, Nm: float, PositiveNm: float,
                                               float: float, str: str}
 Value = TypeVar("Value")
 

@@ -8,7 +8,7 @@ form that TensorFlow 1 wrote.
 
 from lsd_experiments.checkpoints.checkpoint import INDEX, POINTER, PREFIX, SUFFIX, Checkpoint, checkpoint_path
 from lsd_experiments.checkpoints.comparing import require_same_network, with_widths
-from lsd_experiments.checkpoints.finding import find_checkpoint, require_checkpoint, resolve
+from lsd_experiments.checkpoints.finding import find_best, find_checkpoint, find_named, require_checkpoint, resolve
 from lsd_experiments.checkpoints.into_model import load_checkpoint
 from lsd_experiments.checkpoints.loading import checkpoint_files, read_checkpoint
 from lsd_experiments.checkpoints.own import RECORD, save_checkpoint
@@ -22,7 +22,9 @@ __all__ = [
     "Checkpoint",
     "checkpoint_files",
     "checkpoint_path",
+    "find_best",
     "find_checkpoint",
+    "find_named",
     "load_checkpoint",
     "read_checkpoint",
     "require_checkpoint",

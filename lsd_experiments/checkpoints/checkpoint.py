@@ -9,7 +9,9 @@ from lsd_experiments.networks.network import Network
 
 PREFIX = "train_net_checkpoint_"  # of the published files
 SUFFIX = ".weights.h5"  # what Keras asks of a file of weights
+BEST_SUFFIX = f".best{SUFFIX}"  # of the best so far, by validation
 INDEX = ".index"  # of TensorFlow's checkpoints, beside <prefix>.data-00000-of-00001
+VALIDATION = "validation"  # in a record: the newest validation of its training, see lsd_experiments.training.validation
 POINTER = "checkpoint"  # the file that names the newest
 
 
@@ -32,9 +34,9 @@ class Checkpoint:
         return is_published(self.path)
 
 
-def checkpoint_path(directory: str | Path, iteration: int) -> Path:
-    """Where our checkpoint of ``iteration`` lies in a setup directory."""
-    return Path(directory) / f"{PREFIX}{iteration}{SUFFIX}"
+def checkpoint_path(directory: str | Path, iteration: int, best: bool = False) -> Path:
+    """Where our checkpoint of ``iteration`` lies in a setup directory; ``best``: the one that is kept as the best."""
+    return Path(directory) / f"{PREFIX}{iteration}{BEST_SUFFIX if best else SUFFIX}"
 
 
 def is_published(path: Path) -> bool:

@@ -4,15 +4,17 @@ import logging
 import re
 from pathlib import Path
 
-from lsd_experiments.checkpoints.checkpoint import INDEX, POINTER, PREFIX, SUFFIX, Checkpoint
+from lsd_experiments.checkpoints.checkpoint import BEST_SUFFIX, INDEX, POINTER, SUFFIX, Checkpoint
 from lsd_experiments.checkpoints.loading import read_checkpoint
+from lsd_experiments.checkpoints.own import best_checkpoints, paths_by_iteration
+from lsd_experiments.cli import BEST
 from lsd_experiments.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 
-def find_checkpoint(directory: str | Path, iteration: int | None = None) -> Checkpoint | None:
-    """The checkpoint of ``iteration`` in a setup directory (default: the newest), or None if there is none.
+def find_checkpoint(directory: str | Path, iteration: int | str | None = None) -> Checkpoint | None:
+    """The checkpoint of ``iteration``, or the ``"best"``, in a setup directory (default: the newest), or None if there is none.
 
     The newest is that which exists, whatever the file ``checkpoint`` names; if what that names is not there, a line is logged.
 
@@ -20,6 +22,9 @@ def find_checkpoint(directory: str | Path, iteration: int | None = None) -> Chec
     """
     directory = Path(directory)
     found = _paths(directory)
+    if iteration == BEST:
+        best = find_best(directory)
+        return best and read_checkpoint(found[best.iteration])  # of two files of one iteration the same as by its number
     if iteration is None:
         missing = _missing(directory)
         if missing and not found:
@@ -33,14 +38,44 @@ def find_checkpoint(directory: str | Path, iteration: int | None = None) -> Chec
             logger.warning(
                 "%s names %s, which is not there: %s, the newest that is, is taken", directory / POINTER, missing, there
             )
-    return read_checkpoint(found[iteration]) if iteration in found else None
+    return read_checkpoint(found[int(iteration)]) if iteration in found else None
 
 
-def require_checkpoint(directory: str | Path, iteration: int | None = None) -> Checkpoint:
+def find_best(directory: str | Path) -> Checkpoint | None:
+    """The checkpoint that is kept as the best of a setup directory, with the validation that says so; None if there is none.
+
+    :raises UserError: if it is damaged
+    """
+    kept = best_checkpoints(Path(directory))
+    return read_checkpoint(kept[max(kept)]) if kept else None  # the later of two was better
+
+
+def find_named(source: str | Path, iteration: int | str | None = None) -> Checkpoint:
+    """The checkpoint ``source``, or in a setup directory ``source`` that of ``iteration`` (default: the newest), or the ``"best"``.
+
+    :param source: see :func:`resolve`
+    :raises UserError: if there is none, or ``source`` is itself a checkpoint and another iteration is named
+    """
+    source = Path(source)
+    if source.is_dir():
+        return require_checkpoint(source, iteration)
+    checkpoint = read_checkpoint(resolve(source))
+    if iteration not in (None, checkpoint.iteration):
+        raise UserError(
+            f"{source}: is the checkpoint of iteration {checkpoint.iteration}, not {iteration}. Name its directory, or leave "
+            "--checkpoint out"
+        )
+    return checkpoint
+
+
+def require_checkpoint(directory: str | Path, iteration: int | str | None = None) -> Checkpoint:
     """As :func:`find_checkpoint`, but a missing checkpoint is a :class:`UserError` that names those that exist."""
     found = find_checkpoint(directory, iteration)
     if found is None:
         there = ", ".join(map(str, sorted(_paths(Path(directory))))) or "none"
+        if iteration == BEST:
+            raise UserError(f"{directory}: no best checkpoint (found: {there}). Train with --validate-every, which keeps one, or name "
+                            "an iteration")
         wanted = "no checkpoint" if iteration is None else f"no checkpoint of iteration {iteration}"
         raise UserError(f"{directory}: {wanted} (found: {there}). Train with train.py first, or name one that exists")
     return found
@@ -65,13 +100,8 @@ def resolve(path: str | Path) -> Path:
 
 
 def _paths(directory: Path) -> dict[int, Path]:
-    """The checkpoints by iteration; of two of one iteration, ours, which says more."""
-    names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
-    paths = {}
-    for ending in (INDEX, SUFFIX):
-        pattern = re.compile(re.escape(PREFIX) + r"(\d+)" + re.escape(ending))
-        paths.update({int(match[1]): directory / name for name in names if (match := pattern.fullmatch(name))})
-    return paths
+    """The checkpoints by iteration; of two of one iteration, ours, which says more, and that of ``--save-every``."""
+    return {number: path for ending in (INDEX, BEST_SUFFIX, SUFFIX) for number, path in paths_by_iteration(directory, ending).items()}
 
 
 def _missing(directory: Path) -> str | None:

@@ -16,10 +16,11 @@ def main(description: str, experiments: Path) -> None:
     """Print what the checkpoint on the command line holds, and which directories of ``experiments`` (02_train) it fits."""
     parser = cli.parser(description)
     parser.add_argument("path", metavar="PATH", help="a directory (its newest), an .index or .weights.h5 file, or a prefix")
+    parser.add_argument("--checkpoint", type=cli.checkpoint, metavar="N|best", help="of a directory: its iteration, or best")
     parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
 
     def command(arguments: argparse.Namespace) -> None:
-        contents = inspect(arguments.path, experiments)
+        contents = inspect(arguments.path, experiments, arguments.checkpoint)
         print(json.dumps(contents.to_json(), indent=2) if arguments.json else describe(contents))
 
     cli.run(command, parser)
@@ -38,6 +39,7 @@ def describe(contents: Contents) -> str:
         "downsampling": _list("x".join(map(str, factor)) for factor in contents.downsample_factors),
         "parameters": f"{contents.parameters:,}",
         "iteration": "not said" if contents.iteration is None else contents.iteration,
+        "validation": _validation(contents),
         "optimizer": _optimizer(contents),
         "voxel size": contents.voxel_size and f"{_list(contents.voxel_size)} nm",
         "raw": ", ".join(f"{kind} {low:g} to {high:g}" for kind, (low, high) in (contents.raw_ranges or {}).items()),
@@ -62,6 +64,11 @@ def _optimizer(contents: Contents) -> str:
         return "no state of it"
     slots = "" if contents.optimizer == ADAM else f" ({contents.optimizer})"
     return f"Adam{slots}, after {_count(contents.steps, 'step')}"
+
+
+def _validation(contents: Contents) -> str | None:
+    found = contents.validation
+    return found and ", ".join(f"{name} {found[name]:.4g}" for name in ("loss", "voi_sum", "voi_split", "voi_merge") if name in found)
 
 
 def _count(number: int, what: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from lsd_experiments.checkpoints.adam import MALIS, Slots, find_slots, steps_taken
 from lsd_experiments.checkpoints.bundle import open_bundle
-from lsd_experiments.checkpoints.checkpoint import is_published
+from lsd_experiments.checkpoints.checkpoint import VALIDATION, is_published
 from lsd_experiments.checkpoints.comparing import canonical, with_widths
-from lsd_experiments.checkpoints.finding import resolve
+from lsd_experiments.checkpoints.finding import find_named, resolve
 from lsd_experiments.checkpoints.own import optimizer_steps, read_own
 from lsd_experiments.checkpoints.tensorflow1 import find_iteration, layout_of
 from lsd_experiments.errors import UserError
@@ -46,6 +46,7 @@ class Contents:
     optimizer: str | None
     steps: int | None
     voxel_size: tuple[float, ...] | None = None
+    validation: dict[str, Any] | None = None  # of this iteration, or the last one before it; of checkpoints that note it
     raw_ranges: dict[str, Any] | None = None  # by type of raw, the values that are 0 and 1; of checkpoints that note them
     fits: tuple[str, ...] = ()
     fits_other_widths: tuple[str, ...] = ()
@@ -55,14 +56,15 @@ class Contents:
         return {**asdict(self), "heads": [head_to_json(head) for head in self.heads]}
 
 
-def inspect(path: str | Path, experiments: str | Path | None = None) -> Contents:
+def inspect(path: str | Path, experiments: str | Path | None = None, iteration: int | str | None = None) -> Contents:
     """What the checkpoint at ``path`` holds.
 
     :param path: see :func:`resolve`.
     :param experiments: the directory 02_train, to tell which of its networks it fits.
+    :param iteration: of a directory: that of which checkpoint, or ``"best"`` (default: the newest)
     :raises UserError: if there is no checkpoint, it is damaged, or holds no U-Net of the experiments.
     """
-    path = resolve(Path(path))
+    path = resolve(Path(path)) if iteration is None else find_named(path, iteration).path
     networks = experiment_networks(Path(experiments)) if experiments is not None else {}
     return _published(path, networks) if is_published(path) else _own(path, networks)
 
@@ -135,6 +137,7 @@ def _own(path: Path, networks: dict[str, Network]) -> Contents:
         optimizer=None if steps is None else "Adam",
         steps=steps,
         voxel_size=tuple(voxel_size) if voxel_size else None,
+        validation=checkpoint.record.get(VALIDATION),
         raw_ranges=checkpoint.record.get(NOTE, {}).get("ranges"),
         fits=fits,
         fits_other_widths=similar,

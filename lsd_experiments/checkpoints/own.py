@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsd_experiments.checkpoints.checkpoint import POINTER, PREFIX, SUFFIX, Checkpoint, checkpoint_path
+from lsd_experiments.checkpoints.checkpoint import BEST_SUFFIX, POINTER, PREFIX, SUFFIX, Checkpoint, checkpoint_path
 from lsd_experiments.checkpoints.comparing import check_weights
 from lsd_experiments.checkpoints.seal import check_seal, seal
 from lsd_experiments.errors import UserError
@@ -76,12 +76,15 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 
 def save_checkpoint(
-    model: "keras.Model", directory: str | Path, network: Network, iteration: int, record: Mapping[str, Any]
+    model: "keras.Model", directory: str | Path, network: Network, iteration: int, record: Mapping[str, Any], best: bool = False
 ) -> Path:
-    """Write ``model``, its optimizer's state and ``record`` as the newest checkpoint of ``directory``; return its path."""
+    """Write ``model``, its optimizer's state and ``record`` as the newest checkpoint of ``directory``; return its path.
+
+    :param best: as the best one instead, in the place of the one that was best before
+    """
     import h5py
 
-    path = checkpoint_path(directory, iteration)
+    path = checkpoint_path(directory, iteration, best)
     logger.info("%s: begins", path)
     _remove_unfinished(path.parent)
     beside = path.with_name(f".{path.name.removesuffix(SUFFIX)}.{os.getpid()}{SUFFIX}")
@@ -95,9 +98,26 @@ def save_checkpoint(
         sync_directory(path.parent)
     finally:
         beside.unlink(missing_ok=True)
-    put_text(path.with_name(POINTER), f'model_checkpoint_path: "{PREFIX}{iteration}"\n')
+    if best:
+        for other in best_checkpoints(path.parent).values():
+            if other != path:  # after the new one is there
+                other.unlink(missing_ok=True)
+    else:
+        put_text(path.with_name(POINTER), f'model_checkpoint_path: "{PREFIX}{iteration}"\n')
     logger.info("%s is written, %d bytes", path, path.stat().st_size)
     return path
+
+
+def best_checkpoints(directory: Path) -> dict[int, Path]:
+    """The files that are kept as the best, by iteration: one, or two after a kill between the new one and the end of the old."""
+    return paths_by_iteration(directory, BEST_SUFFIX)
+
+
+def paths_by_iteration(directory: Path, ending: str) -> dict[int, Path]:
+    """The files of ``directory`` that are named as checkpoints whose names end in ``ending``."""
+    pattern = re.compile(re.escape(PREFIX) + r"(\d+)" + re.escape(ending))
+    names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
+    return {int(match[1]): directory / name for name in names if (match := pattern.fullmatch(name))}
 
 
 def _weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -115,7 +135,7 @@ def _weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 def _remove_unfinished(directory: Path) -> None:
     """Remove what processes that were killed while they saved have left: a checkpoint is large."""
-    pattern = re.compile(re.escape(f".{PREFIX}") + r"\d+\.(\d+)" + re.escape(SUFFIX))
+    pattern = re.compile(re.escape(f".{PREFIX}") + r"\d+(?:\.best)?\.(\d+)" + re.escape(SUFFIX))
     for path in directory.iterdir():
         match = pattern.fullmatch(path.name)
         if match and not _is_running(int(match[1])):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lsd_experiments.cli import BEST
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.torch_network import ITERATION, TorchNetwork, require_torch
 from lsd_experiments.writing import sync
@@ -32,7 +33,7 @@ class TorchCheckpoint:
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_weights(directory: str | Path, network: TorchNetwork, iteration: int | None = None) -> TorchCheckpoint:
+def find_weights(directory: str | Path, network: TorchNetwork, iteration: int | str | None = None) -> TorchCheckpoint:
     """The weights of ``iteration`` (default: the newest) in a setup directory.
 
     :raises UserError: if there are none; those that exist are named
@@ -41,8 +42,10 @@ def find_weights(directory: str | Path, network: TorchNetwork, iteration: int | 
     matches = ((re.fullmatch(f"{before}(\\d+){after}", path.name), path) for path in Path(directory).iterdir())
     found = {int(match[1]): path for match, path in matches if match}
     chosen = max(found, default=None) if iteration is None else iteration
-    if chosen not in found:
+    if not isinstance(chosen, int) or chosen not in found:
         there = ", ".join(map(str, sorted(found))) or "none"
+        if iteration == BEST:
+            raise UserError(f"{directory}: nothing says which weights are the best (found: {there}). Name an iteration")
         wanted = "no weights" if iteration is None else f"no weights of iteration {iteration}"
         raise UserError(f"{directory}: {wanted} named {network.weights} (found: {there}). Put them there, or name others")
     record = {} if network.voxel_size is None else {"voxel_size": network.voxel_size}

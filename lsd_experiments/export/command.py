@@ -2,8 +2,8 @@
 
 import argparse
 
-from lsd_experiments import cli
-from lsd_experiments.export.exporting import SUFFIXES, export_checkpoint, find, target
+from lsd_experiments import checkpoints, cli
+from lsd_experiments.export.exporting import SUFFIXES, export_checkpoint, target
 
 
 def main(description: str) -> None:
@@ -13,7 +13,7 @@ def main(description: str) -> None:
     add("source", metavar="SETUP_OR_CHECKPOINT", help="a directory of 02_train, a checkpoint's file, or its prefix")
     add("out", metavar="OUT", help=f"the file to write or to replace, {' or '.join(SUFFIXES.values())}")
     add("--format", choices=SUFFIXES, help="adds its suffix to OUT (default: OUT's suffix says the format)")
-    add("--checkpoint", type=cli.positive, metavar="N", help="the checkpoint's iteration (default: the newest)")
+    add("--checkpoint", type=cli.checkpoint, metavar="N|best", help="the checkpoint's iteration, or best (default: the newest)")
     add(
         "--input-shape",
         type=cli.positive,
@@ -26,5 +26,5 @@ def main(description: str) -> None:
 
 def _command(options: argparse.Namespace) -> None:
     path, format = target(options.out, options.format)
-    export_checkpoint(find(options.source, options.checkpoint), path, format, options.input_shape)
+    export_checkpoint(checkpoints.find_named(options.source, options.checkpoint), path, format, options.input_shape)
     print(path)

@@ -43,24 +43,6 @@ def target(path: str | Path, format: str | None = None) -> tuple[Path, str]:
     return path, chosen
 
 
-def find(source: str | Path, iteration: int | None = None) -> Checkpoint:
-    """The checkpoint ``source``, or in a setup directory ``source`` that of ``iteration`` (default: the newest).
-
-    :param source: see :func:`lsd_experiments.checkpoints.resolve`
-    :raises UserError: if there is none, or ``source`` is itself a checkpoint and an iteration is named
-    """
-    source = Path(source)
-    if source.is_dir():
-        return checkpoints.require_checkpoint(source, iteration)
-    checkpoint = checkpoints.read_checkpoint(checkpoints.resolve(source))
-    if iteration not in (None, checkpoint.iteration):
-        raise UserError(
-            f"{source}: is the checkpoint of iteration {checkpoint.iteration}, not {iteration}. Name its directory, or leave "
-            "--checkpoint out"
-        )
-    return checkpoint
-
-
 def export_checkpoint(checkpoint: Checkpoint, path: Path, format: str, input_shape: Sequence[int] | None = None) -> None:
     """Write the network and the weights of ``checkpoint`` to ``path``, in the place of what is there.
 

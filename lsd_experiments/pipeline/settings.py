@@ -20,7 +20,7 @@ from lsd_experiments.components.settings import ComponentsSettings
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
-from lsd_experiments.options import renamed
+from lsd_experiments.options import Which, renamed
 from lsd_experiments.prediction.settings import PredictionSettings, PredictOptions
 from lsd_experiments.rag.address import is_url, split_password
 from lsd_experiments.segmentation.settings import ExtractSettings, FindSegmentsSettings
@@ -112,7 +112,7 @@ class AnyPipeline(Settings):
     :param kind: what is made of a prediction: ``neurons``, ``classes`` or ``instances``
     :param out_file: zarr container that gets all volumes
     :param setup: directory of the trained network, like ``02_train/fib25/mtlsd``
-    :param iteration: of the checkpoint to predict with (default: the newest)
+    :param iteration: of the checkpoint to predict with, or ``best`` (default: the newest)
     :param workers: where workers run, and how many; the result does not depend on it
     :cvar stages: their names, in the order of a whole run
     """
@@ -122,7 +122,7 @@ class AnyPipeline(Settings):
     kind: str
     out_file: str
     setup: str | None = None
-    iteration: Annotated[int, Field(ge=1)] | None = None
+    iteration: Which | None = None
     raw_file: str | None = None
     raw_dataset: str = "volumes/raw"
     workers: WorkersConfig = WorkersConfig()

@@ -37,7 +37,7 @@ def takes_lsds(network: NetworkLike) -> bool:
 
 
 def find_lsd_network(
-    directory: str | Path, setup: str | Path | None, iteration: int | None, record: Mapping[str, Any] | None
+    directory: str | Path, setup: str | Path | None, iteration: int | str | None, record: Mapping[str, Any] | None
 ) -> TrainedNetwork:
     """The network that makes the LSDs for the one of ``directory``.
 

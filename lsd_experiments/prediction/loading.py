@@ -80,8 +80,8 @@ class TrainedNetwork:
         return {"keras_backend": keras_backend()}
 
 
-def find_trained(setup: str | Path, iteration: int | None = None, input_shape: Shape | None = None) -> TrainedNetwork:
-    """What ``config.json`` and the checkpoint of ``iteration`` (default: the newest) in ``setup`` say.
+def find_trained(setup: str | Path, iteration: int | str | None = None, input_shape: Shape | None = None) -> TrainedNetwork:
+    """What ``config.json`` and the checkpoint of ``iteration``, or the ``"best"``, (default: the newest) in ``setup`` say.
 
     :param input_shape: (z, y, x) in voxels, instead of config.json's.
     :raises UserError: if either is missing, they disagree on more than feature maps, or the input shape is not legal.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.options import FORBID, REQUIRED, Parsed, Positive, PositiveShape, PositiveSize, Size, from_json, option
+from lsd_experiments.options import FORBID, REQUIRED, Parsed, PositiveShape, PositiveSize, Size, Which, from_json, option
 from lsd_experiments.raw_range import WHICH, Setting, parse
 
 RAW = "volumes/raw"  # the dataset, where none is named
@@ -65,9 +65,9 @@ class PredictOptions:
     lsds_setup: str | None = option(
         None, "the directory of the network that makes LSDs (default: lsd beside the network's)", metavar="DIRECTORY",
         group=TAKES_LSDS)
-    lsds_iteration: Positive | None = option(
-        None, "its iteration (default: the one trained with, or the newest)", "--lsds-checkpoint", "--lsds-iteration",
-        names=("lsds_checkpoint",), metavar="N", group=TAKES_LSDS)
+    lsds_iteration: Which | None = option(
+        None, "its iteration, or best (default: the one trained with, or the newest)", "--lsds-checkpoint", "--lsds-iteration",
+        names=("lsds_checkpoint",), metavar="N|best", group=TAKES_LSDS)
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class PredictionSettings(PredictOptions):
     out_file: str = option(REQUIRED, "default: test_prediction.zarr", "--output", "--out-file", metavar="ZARR")
     raw_dataset: str | None = option(
         None, f"default: of that file dataset.toml's, else {RAW}; a TIFF has none", metavar="DATASET")
-    iteration: Positive | None = option(
-        None, "the checkpoint's iteration (default: the newest)", "--checkpoint", "--iteration", names=("checkpoint",),
-        metavar="N")
+    iteration: Which | None = option(
+        None, "the checkpoint's iteration, or best (default: the newest)", "--checkpoint", "--iteration", names=("checkpoint",),
+        metavar="N|best")
     shrink: bool = False
 
     @classmethod

@@ -11,13 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network
-from lsd_experiments.options import REQUIRED, NotNegative, Parsed, Positive, PositiveShape, add_options, given, option
+from lsd_experiments.options import (
+    REQUIRED,
+    NotNegative,
+    Parsed,
+    Positive,
+    PositiveNumber,
+    PositiveShape,
+    Which,
+    add_options,
+    given,
+    option,
+)
 from lsd_experiments.raw_range import WHICH, Setting, parse
 
 if TYPE_CHECKING:
     from lsd_experiments.training.experiment import Experiment
 
 PUBLISHED_WORKERS = 10
+LATER = ("minutes", "validate_every", "validate_segmentation")  # records of before know nothing of them
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class TrainingOptions:
     fmap_inc_factor: Positive | None = option(None, "by which they grow per level, instead of mknet.py's")
     input_shape: PositiveShape | None = option(None, "voxels, instead of mknet.py's")
     lsds_setup: str | None = option(None, "of the trained network that makes the LSDs (default: ../lsd)", metavar="DIRECTORY")
-    lsds_checkpoint: Positive | None = option(None, "its checkpoint's iteration (default: the newest)", metavar="N")
+    lsds_checkpoint: Which | None = option(None, "its checkpoint's iteration, or best (default: the newest)", metavar="N|best")
     malis_from: NotNegative | None = option(
         None, "the last iteration of the weighted squared error; MALIS comes after it (default: %(default)s, or as before)",
         metavar="N")
@@ -53,10 +65,15 @@ class TrainingOptions:
         None, f"{WHICH} (default: uint8: its type's; other types: what the volumes hold; a checkpoint's own where one goes on)",
         metavar="VALUE")
     force: bool = option(False, "train on labels that show no boundary, too")
+    minutes: PositiveNumber | None = option(
+        None, "stop after the iteration at which so many have passed; the same command goes on (default: none)", metavar="M")
+    validate_every: Positive | None = option(
+        None, "iterations from one validation to the next, on the part that dataset.toml keeps for it (default: none)", metavar="N")
+    validate_segmentation: bool = option(False, "with --validate-every: segment the part, too; its VOI says which checkpoint is best")
 
     def record(self) -> dict[str, Any]:
-        """The options as JSON values."""
-        return dataclasses.asdict(self)
+        """The options as JSON values; of :data:`LATER` those that were given."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value or key not in LATER}
 
     def applied_to(self, network: Network) -> Network:
         """``network`` with the feature maps that the options ask for; ``num_fmaps_out`` keeps its ratio, rounded up."""
