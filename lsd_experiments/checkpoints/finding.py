@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def find_checkpoint(directory: str | Path, iteration: int | str | None = None) -> Checkpoint | None:
-    """The checkpoint of ``iteration``, or the ``"best"``, in a setup directory (default: the newest), or None if there is none.
+    """The checkpoint of ``iteration``, or the ``"best"``, of a setup directory (default: the newest); None if there is none.
 
     The newest is that which exists, whatever the file ``checkpoint`` names; if what that names is not there, a line is logged.
 
@@ -51,7 +51,7 @@ def find_best(directory: str | Path) -> Checkpoint | None:
 
 
 def find_named(source: str | Path, iteration: int | str | None = None) -> Checkpoint:
-    """The checkpoint ``source``, or in a setup directory ``source`` that of ``iteration`` (default: the newest), or the ``"best"``.
+    """The checkpoint ``source``, or of a setup directory that of ``iteration``, or ``"best"`` (default: the newest).
 
     :param source: see :func:`resolve`
     :raises UserError: if there is none, or ``source`` is itself a checkpoint and another iteration is named
@@ -74,8 +74,8 @@ def require_checkpoint(directory: str | Path, iteration: int | str | None = None
     if found is None:
         there = ", ".join(map(str, sorted(_paths(Path(directory))))) or "none"
         if iteration == BEST:
-            raise UserError(f"{directory}: no best checkpoint (found: {there}). Train with --validate-every, which keeps one, or name "
-                            "an iteration")
+            raise UserError(f"{directory}: no best checkpoint (found: {there}). Train with --validate-every, which keeps one, or "
+                            "name an iteration")
         wanted = "no checkpoint" if iteration is None else f"no checkpoint of iteration {iteration}"
         raise UserError(f"{directory}: {wanted} (found: {there}). Train with train.py first, or name one that exists")
     return found
@@ -101,7 +101,8 @@ def resolve(path: str | Path) -> Path:
 
 def _paths(directory: Path) -> dict[int, Path]:
     """The checkpoints by iteration; of two of one iteration, ours, which says more, and that of ``--save-every``."""
-    return {number: path for ending in (INDEX, BEST_SUFFIX, SUFFIX) for number, path in paths_by_iteration(directory, ending).items()}
+    endings = (INDEX, BEST_SUFFIX, SUFFIX)
+    return {number: path for ending in endings for number, path in paths_by_iteration(directory, ending).items()}
 
 
 def _missing(directory: Path) -> str | None:

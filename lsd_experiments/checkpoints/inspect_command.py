@@ -68,7 +68,10 @@ def _optimizer(contents: Contents) -> str:
 
 def _validation(contents: Contents) -> str | None:
     found = contents.validation
-    return found and ", ".join(f"{name} {found[name]:.4g}" for name in ("loss", "voi_sum", "voi_split", "voi_merge") if name in found)
+    if not found:
+        return None
+    scores = (f"{name} {found[name]:.4g}" for name in ("loss", "voi_sum", "voi_split", "voi_merge") if name in found)
+    return f"{', '.join(scores)}, after iteration {found['iteration']}"
 
 
 def _count(number: int, what: str) -> str:

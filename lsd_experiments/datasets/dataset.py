@@ -19,7 +19,26 @@ from lsd_experiments.settings import Settings, load_settings
 
 FILE = "dataset.toml"
 Size = Annotated[int | float, pydantic.Field(gt=0, allow_inf_nan=False)]  # a whole number stays one, in checkpoints too
+Nm = Annotated[float, pydantic.Field(allow_inf_nan=False)]
 Share = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+
+
+class ValidationPart(Settings):
+    """A part of a training volume that is kept for validation: to training it is as if the labels ended there.
+
+    :param volume: its name in the dataset's directory
+    :param offset: (z, y, x) in nm, where in the world it begins; ``size``: nm. Without both, it is all of the volume
+    """
+
+    volume: str
+    offset: tuple[Nm, Nm, Nm] | None = None
+    size: tuple[Size, Size, Size] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check_both(self) -> "ValidationPart":
+        if (self.offset is None) != (self.size is None):
+            raise ValueError("offset and size come together. Give both, or none, which is all of the volume")
+        return self
 
 
 class Dataset(Settings):
@@ -35,6 +54,7 @@ class Dataset(Settings):
     :param unlabeled_mask: of sparse labels, 1 on labelled voxels; no volume may lack it
     :param background_ids: labels that are no objects, beside 0, and are left out of a labels mask
     :param raw_range: which values of raw are 0 and 1, as ``train.py --raw-range`` (default: by its type, or what volumes hold)
+    :param validation: parts of the volumes that are kept for validation, see :class:`ValidationPart`
     :param predicted: the volume that predict.py takes if none is named; ``predicted_raw``: its raw (default: ``raw``)
     """
 
@@ -51,6 +71,7 @@ class Dataset(Settings):
     raw_range: Setting | None = None
     predicted: str | None = None
     predicted_raw: str | None = None
+    validation: tuple[ValidationPart, ...] = ()
 
     @pydantic.field_validator("raw_range", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lsd_experiments import arrays, intensity
@@ -13,7 +13,8 @@ from lsd_experiments.arrays.labels import Command
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_axes, check_raw, say_outside
-from lsd_experiments.geometry import Voxels, to_voxels
+from lsd_experiments.geometry import Box, Voxels, to_voxels
+from lsd_experiments.training.kept import kept_boxes, volume_of
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ class Sample:
     ``labels_mask``: None if all labels count. ``unlabeled_mask``: of sparse labels, 1 on labelled voxels. ``shift``: voxels from
     raw's first to the labels' first. ``probability``: of being drawn, relative to other samples. ``raw_range``: the values of raw
     that become 0 and 1 (see :mod:`lsd_experiments.intensity`); None: by its type, and floats lie in [0, 1]. ``command``: what
-    masks negative labels, for messages.
+    masks negative labels, for messages. ``kept``: the boxes of labels that are kept for validation, and hidden. ``only``: of a
+    sample of validation, where the loss looks.
     """
 
     raw: Volume
@@ -36,6 +38,8 @@ class Sample:
     unlabeled_mask: Volume | None = None
     raw_range: intensity.Range | None = None
     command: Command = exclude_command
+    kept: tuple[Box, ...] = ()
+    only: Box | None = None
 
     @property
     def masks(self) -> list[Volume]:
@@ -49,14 +53,29 @@ def find_samples(dataset: Dataset, containers: Sequence[str]) -> list[Sample]:
     :raises UserError: if there is none, or one cannot be trained on.
     """
     if containers:
-        return [open_sample(dataset, container) for container in containers]
+        return _trained_on([open_sample(dataset, container) for container in containers])
+    for part in dataset.validation:
+        volume_of(dataset, part)  # a misspelt one would keep nothing
     found = dataset.training_volumes()
     if not found:
         raise UserError(
             f"{dataset.directory}: no training volumes ({', '.join(dataset.volumes)}). Run 01_data/fetch_data.py, or name some "
             "with --data"
         )
-    return [open_sample(dataset, str(path), probability) for path, probability in found]
+    samples = [open_sample(dataset, str(path), probability) for path, probability in found]
+    return _trained_on(samples)
+
+
+def _trained_on(samples: list[Sample]) -> list[Sample]:
+    """Without those of which all is kept for validation.
+
+    :raises UserError: if none is left
+    """
+    found = [sample for sample in samples if sample.labels.box not in sample.kept]
+    if not found:
+        raise UserError(f"{samples[0].labels.name}: all labels are kept for validation. Keep less of them (dataset.toml), or "
+                        "name other volumes with --data")
+    return found
 
 
 def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> Sample:
@@ -88,6 +107,7 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> S
         unlabeled and unlabeled.crop(in_labels),
         command=partial(mask_command, mask_dataset=dataset.labels_mask),
     )
+    sample = replace(sample, kept=kept_boxes(dataset, sample.labels))
     arrays.check_ids(sample.labels, sample.masks, sample.command)
     return sample
 

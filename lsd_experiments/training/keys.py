@@ -17,6 +17,7 @@ RAW = gp.ArrayKey("RAW")
 LABELS = gp.ArrayKey("LABELS")
 LABELS_MASK = gp.ArrayKey("LABELS_MASK")
 UNLABELED = gp.ArrayKey("UNLABELED")  # 1 on labelled voxels, despite its name, which is the field's
+COUNTED = gp.ArrayKey("COUNTED")  # 0 where no loss is taken, as a part of a volume is kept for validation
 FIRST_PREDICTION = gp.ArrayKey("FIRST_PREDICTION")  # of the frozen first network, in auto-context
 
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.networks import Network
-from lsd_experiments.targets import Loss
+from lsd_experiments.targets import Loss, Target
 from lsd_experiments.training.experiment import RAW_INPUT, Experiment
-from lsd_experiments.training.keys import FIRST_PREDICTION, RAW, channels_first, head_keys
+from lsd_experiments.training.keys import COUNTED, FIRST_PREDICTION, RAW, channels_first, head_keys
 from lsd_experiments.training.snapshots import write_snapshot
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ class TrainingStep(gp.BatchFilter):
         """Train on ``batch``, with the losses of its phase."""
         targets = self.experiment.targets
         model = self._model_in_phase()
-        inputs = _inputs(batch, model.network)
-        truth = {target.name: channels_first(batch[head_keys(target.name).target]) for target in targets}
-        knowledge = {target.name: self.losses[target.name].knowledge(target, batch) for target in targets}
+        inputs, truth, knowledge = step_arrays(batch, self.experiment, model.network, self.losses)
         outputs = gp.Batch()
         if any(head_keys(target.name).prediction in request for target in targets):
             self._add_predictions(outputs, batch, model.predict(inputs), truth, knowledge)
@@ -90,6 +88,35 @@ class TrainingStep(gp.BatchFilter):
                 spec.roi = batch[keys.target].spec.roi.copy()
                 outputs[key] = gp.Array(value, spec)
 
+
+class CountOnly(gp.BatchFilter):
+    """Takes no loss where COUNTED is 0: weights, and the masks of targets that have one, are 0 there."""
+
+    def __init__(self, targets: Sequence[Target]) -> None:
+        of_targets = [(head_keys(target.name), target.has_mask) for target in targets]
+        self.keys = [key for keys, has_mask in of_targets for key in ((keys.weights, keys.mask) if has_mask else (keys.weights,))]
+
+    def setup(self) -> None:
+        """Announce that they are changed."""
+        self.enable_autoskip()
+        for key in self.keys:
+            self.updates(key, self.spec[key].copy())
+
+    def prepare(self, request: gp.BatchRequest) -> gp.BatchRequest:
+        """Ask for those that are asked for, and for COUNTED there."""
+        deps = gp.BatchRequest()
+        for key in self.keys:
+            if key in request:
+                deps[key] = request[key].copy()
+        deps[COUNTED] = gp.ArraySpec(deps.get_total_roi())
+        return deps
+
+    def process(self, batch: gp.Batch, request: gp.BatchRequest) -> None:
+        """In place."""
+        for key in self.keys:
+            if key in batch:
+                array = batch[key]
+                array.data = np.where(batch[COUNTED].crop(array.spec.roi).data, array.data, array.data.dtype.type(0))
 
 
 class Snapshot(gp.BatchFilter):
@@ -146,6 +173,15 @@ class Snapshot(gp.BatchFilter):
     def _offset(self, array: gp.Array) -> tuple[float, ...]:
         voxels = array.spec.roi.begin / array.spec.voxel_size
         return tuple(int(v) * size for v, size in zip(voxels, self.voxel_size, strict=True))
+
+
+def step_arrays(
+    batch: gp.Batch, experiment: Experiment, network: Network, losses: Mapping[str, Loss]
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """The network's inputs, and of each head the truth and what its loss is told besides, [b, c, z, y, x]."""
+    truth = {target.name: channels_first(batch[head_keys(target.name).target]) for target in experiment.targets}
+    knowledge = {target.name: losses[target.name].knowledge(target, batch) for target in experiment.targets}
+    return _inputs(batch, network), truth, knowledge
 
 
 def _inputs(batch: gp.Batch, network: Network) -> dict[str, NDArray[Any]]:

@@ -66,10 +66,12 @@ class TrainingOptions:
         metavar="VALUE")
     force: bool = option(False, "train on labels that show no boundary, too")
     minutes: PositiveNumber | None = option(
-        None, "stop after the iteration at which so many have passed; the same command goes on (default: none)", metavar="M")
+        None, "stop after the iteration at which so many have passed; the same command goes on (default: do not)", metavar="M")
     validate_every: Positive | None = option(
-        None, "iterations from one validation to the next, on the part that dataset.toml keeps for it (default: none)", metavar="N")
-    validate_segmentation: bool = option(False, "with --validate-every: segment the part, too; its VOI says which checkpoint is best")
+        None, "iterations between validations, on the part that dataset.toml keeps for it (default: no validation)",
+        metavar="N")
+    validate_segmentation: bool = option(
+        False, "with --validate-every: segment the part, too, and its VOI says which checkpoint is the best")
 
     def record(self) -> dict[str, Any]:
         """The options as JSON values; of :data:`LATER` those that were given."""

@@ -12,8 +12,9 @@ from lsd_experiments.sources import cause_of, world_units
 from lsd_experiments.training.boundaries import GrowBoundary
 from lsd_experiments.training.data import Sample
 from lsd_experiments.training.experiment import Experiment
-from lsd_experiments.training.keys import FIRST_PREDICTION, LABELS, LABELS_MASK, RAW, UNLABELED, head_keys
-from lsd_experiments.training.places import Places
+from lsd_experiments.training.keys import COUNTED, FIRST_PREDICTION, LABELS, LABELS_MASK, RAW, UNLABELED, head_keys
+from lsd_experiments.training.nodes import CountOnly
+from lsd_experiments.training.places import Location, Places
 from lsd_experiments.training.sources import RandomLocation, sample_source
 
 logger = logging.getLogger(__name__)
@@ -23,17 +24,29 @@ Samples = Sequence[tuple[Sample, Places]]
 def batch_pipeline(experiment: Experiment, dataset: Dataset, samples: Samples, batch_size: int) -> gp.Pipeline:
     """Batches for training: raw in [-1, 1], labels, and the heads' targets and weights, as stacks of ``batch_size``."""
     # A random location in a random volume, where the mask covers enough of the output.
-    pipeline = tuple(_source(dataset, sample, places, experiment.parity) for sample, places in samples)
+    counted = any(sample.kept for sample, _ in samples)
+    pipeline = tuple(_source(dataset, sample, places, experiment.parity, counted) for sample, places in samples)
     pipeline += gp.RandomProvider(probabilities=[sample.probability for sample, _ in samples])
     pipeline += experiment.sampling()
+    return _with_targets(pipeline, experiment, dataset, counted) + gp.Stack(batch_size)
+
+
+def fixed_pipeline(experiment: Experiment, dataset: Dataset, sample: Sample, places: Location) -> gp.Pipeline:
+    """As :func:`batch_pipeline`, of one sample, without augmentation, at a location that somebody sets."""
+    source = _source(dataset, sample, places, experiment.parity, counted=True)
+    return _with_targets(source, experiment, dataset, counted=True) + gp.Stack(1)
+
+
+def _with_targets(pipeline: gp.Pipeline, experiment: Experiment, dataset: Dataset, counted: bool) -> gp.Pipeline:
     # What the heads are trained towards.
     if experiment.boundary_axes:
         pipeline += GrowBoundary(experiment.boundary_axes, experiment.parity)
     for target in experiment.targets:
         pipeline += target.nodes(dataset, experiment.parity)
+    if counted:
+        pipeline += CountOnly(experiment.targets)
     # To the network's range, [-1, 1].
     pipeline += gp.IntensityScaleShift(RAW, 2, -1)
-    pipeline += gp.Stack(batch_size)
     return pipeline
 
 
@@ -67,12 +80,14 @@ def batch_request(
     return request
 
 
-def _source(dataset: Dataset, sample: Sample, places: Places, parity: bool) -> gp.Pipeline:
+def _source(dataset: Dataset, sample: Sample, places: Location, parity: bool, counted: bool) -> gp.Pipeline:
     # To [0, 1] by the type's range; raw of another range comes in [0, 1].
-    pipeline = sample_source(sample, world_units(dataset.voxel_size), parity) + gp.Normalize(RAW)
+    pipeline = sample_source(sample, world_units(dataset.voxel_size), parity, counted) + gp.Normalize(RAW)
     # 0 where there is no raw, and no label; where outputs may lie, ``places`` knows.
     for key in (RAW, LABELS, LABELS_MASK, *([UNLABELED] if sample.unlabeled_mask else [])):
         pipeline += gp.Pad(key, None)
+    if counted:
+        pipeline += gp.Pad(COUNTED, None, value=0 if sample.only else 1)
     return pipeline + RandomLocation(places)
 
 

@@ -9,14 +9,25 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, read_mask
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Voxels
+from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.training.data import Sample
+
+
+class Location(Protocol):
+    """Where the next output lies."""
+
+    @property
+    def output_shape(self) -> Voxels: ...  # noqa: D102
+
+    def draw(self) -> Voxels:
+        """Where it begins, in voxels from raw's first."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,17 @@ def find_places(sample: Sample, output_shape: Sequence[int], padding: Sequence[i
             "smaller with --input-shape"
         )
     origin = tuple(s - p for s, p in zip(sample.shift, padding, strict=True))
-    return Places(covered >= needed, origin, tuple(output_shape))
+    allowed = covered >= needed
+    for box in sample.kept:
+        # Outputs that begin here touch it.
+        touching = Box(tuple(b - o + 1 for b, o in zip(box.begin, output_shape, strict=True)), box.end)
+        inside = touching.shift(padding).intersect(Box.of_shape(allowed.shape))
+        if not inside.empty:
+            allowed[inside.slices] = False
+    if not allowed.any():
+        raise UserError(f"{sample.labels.name}: no output of {tuple(output_shape)} voxels has a place beside what is kept for "
+                        "validation. Keep less (dataset.toml), or make the input smaller with --input-shape")
+    return Places(allowed, origin, tuple(output_shape))
 
 
 def _most(sample: Sample, output_shape: Sequence[int]) -> float:

@@ -1,5 +1,7 @@
 """The start of the training pipeline: samples as gunpowder sources, and random locations."""
 
+from collections.abc import Sequence
+
 import gunpowder as gp
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +9,12 @@ from numpy.typing import NDArray
 from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.labels import hide_negative
-from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.geometry import Box
 from lsd_experiments.sources import VolumeSource, reopened
 from lsd_experiments.training.data import Sample
-from lsd_experiments.training.keys import LABELS, LABELS_MASK, RAW, UNLABELED
-from lsd_experiments.training.places import Places
+from lsd_experiments.training.kept import hide
+from lsd_experiments.training.keys import COUNTED, LABELS, LABELS_MASK, RAW, UNLABELED
+from lsd_experiments.training.places import Location
 
 LAST_SAFE_ID = 2**31 - 1
 
@@ -30,38 +33,45 @@ class LabelsSource(VolumeSource):
             masks = [arrays.read_mask(reopened(mask), box) for mask in self.sample.masks]
             return ~np.logical_and.reduce(masks) if masks else np.zeros(box.shape, bool)
 
-        return hide_negative(ids, hidden, self.volume, box, self.sample.command)
+        return hide(hide_negative(ids, hidden, self.volume, box, self.sample.command), box, self.sample.kept)
 
 
 class MaskSource(VolumeSource):
-    """A mask of any type, as uint8: 1 where it is not 0, which is what gunpowder's nodes take."""
+    """A mask of ``sample``, of any type, as uint8: 1 where it is not 0, which is what gunpowder's nodes take."""
 
-    def __init__(self, key: gp.ArrayKey, mask: Volume, begin: Voxels, unit: gp.Coordinate) -> None:
-        super().__init__(key, mask, begin, unit, interpolatable=False)
+    def __init__(self, key: gp.ArrayKey, mask: Volume, sample: Sample, unit: gp.Coordinate) -> None:
+        super().__init__(key, mask, sample.shift, unit, interpolatable=False)
+        self.kept = sample.kept
         self.array_spec.dtype = np.dtype(np.uint8)
 
     def _read(self, box: Box) -> NDArray[np.generic]:
-        return arrays.as_mask(self._load(box), self.volume.name).view(np.uint8)
+        return hide(arrays.as_mask(self._load(box), self.volume.name).view(np.uint8), box, self.kept)
 
 
-class AllLabels(gp.BatchProvider):
-    """The labels mask of a volume that has none: 1 wherever there are labels."""
+class BoxSource(gp.BatchProvider):
+    """A mask without a volume, as uint8, wherever there are ``labels``: ``inside`` in the boxes, and 1 - ``inside`` elsewhere.
 
-    def __init__(self, labels: VolumeSource) -> None:
-        self.labels = labels
+    As LABELS_MASK, it is that of a volume that has none.
+    """
+
+    def __init__(self, key: gp.ArrayKey, labels: VolumeSource, boxes: Sequence[Box], inside: int = 0) -> None:
+        self.key, self.labels, self.boxes, self.inside = key, labels, boxes, inside
 
     def setup(self) -> None:
         """Announce the mask."""
         spec = self.labels.array_spec.copy()
         spec.dtype = np.dtype(np.uint8)
-        self.provides(LABELS_MASK, spec)
+        self.provides(self.key, spec)
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:
-        """Ones."""
-        spec = self.spec[LABELS_MASK].copy()
-        spec.roi = request[LABELS_MASK].roi
+        """Ones and zeros."""
+        spec = self.spec[self.key].copy()
+        spec.roi = request[self.key].roi
+        voxels = (spec.roi - self.labels.array_spec.roi.begin) / spec.voxel_size
+        box = Box(tuple(voxels.begin), tuple(voxels.end))
+        outside = hide(np.ones(box.shape, np.uint8), box, self.boxes)
         batch = gp.Batch()
-        batch[LABELS_MASK] = gp.Array(np.ones(spec.roi.shape / spec.voxel_size, np.uint8), spec)
+        batch[self.key] = gp.Array(1 - outside if self.inside else outside, spec)
         return batch
 
 
@@ -77,15 +87,21 @@ class SmallIds(gp.BatchFilter):
             labels.data = fastremap.renumber(labels.data, preserve_zero=True)[0].astype(labels.data.dtype)
 
 
-def sample_source(sample: Sample, unit: gp.Coordinate, parity: bool = False) -> gp.BatchProvider:
-    """Raw, labels and their masks of one training volume; ``parity``: ids are as they are, however great."""
+def sample_source(sample: Sample, unit: gp.Coordinate, parity: bool = False, counted: bool = False) -> gp.BatchProvider:
+    """Raw, labels and their masks of one training volume; ``parity``: ids are as they are, however great.
+
+    ``counted``: with COUNTED, too.
+    """
     labels = LabelsSource(sample, unit)
-    counted = sample.labels_mask
-    mask = AllLabels(labels) if counted is None else MaskSource(LABELS_MASK, counted, sample.shift, unit)
+    stored = sample.labels_mask
+    mask = BoxSource(LABELS_MASK, labels, sample.kept) if stored is None else MaskSource(LABELS_MASK, stored, sample, unit)
     raw = VolumeSource(RAW, sample.raw, (0, 0, 0), unit, interpolatable=True, scaling=sample.raw_range)
     sources = [raw, labels if parity else labels + SmallIds(), mask]
     if sample.unlabeled_mask is not None:
-        sources.append(MaskSource(UNLABELED, sample.unlabeled_mask, sample.shift, unit))
+        sources.append(MaskSource(UNLABELED, sample.unlabeled_mask, sample, unit))
+    if counted:
+        boxes = (sample.only,) if sample.only else sample.kept
+        sources.append(BoxSource(COUNTED, labels, boxes, inside=int(sample.only is not None)))
     together: gp.BatchProvider = tuple(sources) + gp.MergeProvider()
     return together
 
@@ -96,7 +112,7 @@ class RandomLocation(gp.BatchFilter):
     Unlike gunpowder's, it looks at the output itself and not at all that augmentation reads for it, and does not search.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Location) -> None:
         self.places = places
 
     def provide(self, request: gp.BatchRequest) -> gp.Batch:

@@ -76,14 +76,18 @@ class TrainableModel:
 
         ``knowledge``: what each loss is told beside the target, such as weights.
         """
-        truth = {
-            head.name: _last(np.concatenate((targets[head.name], knowledge[head.name]), axis=1, dtype=np.float32))
-            for head in self.network.heads
-        }
+        truth = self._truth(targets, knowledge)
         logs = self.devices.step(self.model, self._inputs(inputs), truth)
         if len(self.network.heads) == 1:
             logs.setdefault(f"{self.network.heads[0].name}_loss", logs["loss"])
         return {name: float(value) for name, value in logs.items()}
+
+    def loss_of(self, inputs: Arrays, targets: Arrays, knowledge: Arrays) -> tuple[dict[str, float], Arrays]:
+        """The loss as of :meth:`step`, and the outputs, [b, c, z, y, x] in [0, 1]; nothing is updated."""
+        outputs, truth = self.predict(inputs), self._truth(targets, knowledge)
+        logs = {f"{name}_loss": float(ops.convert_to_numpy(loss(truth[name], _last(outputs[name]))))
+                for name, loss in self.model.loss.items()}
+        return {"loss": sum(logs.values()), **logs}, outputs
 
     def predict(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """The outputs of the heads, [b, c, z, y, x] in [0, 1]."""
@@ -94,12 +98,18 @@ class TrainableModel:
         """Whether all weights are numbers."""
         return all(bool(np.isfinite(ops.convert_to_numpy(weight)).all()) for weight in self.model.trainable_variables)
 
-    def save(self, directory: str | Path, iteration: int, record: Mapping[str, Any]) -> Path:
-        """Write a checkpoint; see :mod:`lsd_experiments.checkpoints`."""
+    def save(self, directory: str | Path, iteration: int, record: Mapping[str, Any], best: bool = False) -> Path:
+        """Write a checkpoint, or the best one; see :mod:`lsd_experiments.checkpoints`."""
         scale = _loss_scale(self.model.optimizer)
         with _own_adam(self.model):
             record = {**record, "loss_scale": scale} if scale else record
-            return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record)
+            return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record, best)
+
+    def _truth(self, targets: Arrays, knowledge: Arrays) -> dict[str, NDArray[np.float32]]:
+        return {
+            head.name: _last(np.concatenate((targets[head.name], knowledge[head.name]), axis=1, dtype=np.float32))
+            for head in self.network.heads
+        }
 
     def _inputs(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         return {source.name: _last(inputs[source.name]) for source in self.network.inputs}

@@ -35,11 +35,14 @@ from lsd_experiments.training.padding import label_padding
 from lsd_experiments.training.places import Places, find_places
 from lsd_experiments.training.ranges import scaled_samples
 from lsd_experiments.training.showing import check_showing
+from lsd_experiments.training.validating import Validating
+from lsd_experiments.training.validation_samples import kept_samples
 from lsd_experiments.writing import check_writable
 
 if TYPE_CHECKING:
     import gunpowder as gp
 
+    from lsd_experiments.networks.protocols import Model
     from lsd_experiments.training.nodes import TrainingStep
     from lsd_experiments.training.trainable import TrainableModel
 
@@ -94,8 +97,9 @@ def prepare(
             check_showing(sample)
     scaled, note, said = scaled_samples(found, options.raw_range, checkpoint, first, dataset.raw_range)
     samples = list(zip(scaled, places, strict=True))
+    kept = kept_samples(dataset, options, note["ranges"])
     training = Training(
-        experiment, dataset, network, input_shape, options, directory, samples, checkpoint, first, raw_range=note
+        experiment, dataset, network, input_shape, options, directory, samples, checkpoint, first, raw_range=note, kept=kept
     )
     for path in (directory, directory / "snapshots", training.log_dir):
         check_writable(path)
@@ -150,6 +154,7 @@ class Training:
     """A training in ``directory``, from ``checkpoint`` on; nothing is written before :meth:`run`.
 
     ``first``: the frozen first network, in auto-context. ``raw_range``: how raw becomes [0, 1], for the checkpoints.
+    ``kept``: the samples of validation, if it is asked for.
     """
 
     experiment: Experiment
@@ -162,7 +167,9 @@ class Training:
     checkpoint: Checkpoint | None = None
     first: TrainedNetwork | None = None
     raw_range: Mapping[str, Any] | None = None
+    kept: list[Sample] = field(default_factory=list)
     step: "TrainingStep" = field(init=False)
+    _made_first: "Model | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         frameworks.import_gunpowder()
@@ -179,15 +186,39 @@ class Training:
             self.experiment, self.dataset, self.input_shape, self.network.output_shape(self.input_shape), self.raw_shape
         )
         self.step = TrainingStep(self.experiment, self._start_model, self.start)
+        self.validating = self._validating() if self.options.validate_every else None
+        self.began = time.monotonic()
         data = [sample.raw.container for sample, _ in self.samples]
         parameters = self.options.record() | {"parity": self.experiment.parity}
         self.made_by = provenance("train", parameters, {"dataset": self.dataset.name, "data": data})
+
+    def _validating(self) -> "Validating":
+        from lsd_experiments.training.validation import Validation
+
+        assert self.options.validate_every, "nobody asks for validation"
+        validation = Validation(
+            self.experiment, self.dataset, self.kept, self.request, self.network.output_shape(self.input_shape),
+            self.options.validate_segmentation, self._first_node if self.first else None)  # fmt: skip
+        record = self.checkpoint.record if self.checkpoint else {}
+        return Validating(validation, self.directory, self.options.validate_every, self.start, record)
+
+    def _first_model(self) -> "Model":
+        assert self.first is not None, "no auto-context"
+        assert self.raw_shape is not None, "no auto-context"
+        if self._made_first is None:
+            self._made_first = self.first.model(self.raw_shape, self.options.precision)
+        return self._made_first
+
+    def _first_node(self) -> "gp.BatchFilter":
+        from lsd_experiments.training.autocontext import PredictFirst
+
+        assert self.first is not None, "no auto-context"
+        return PredictFirst(self.first.network, self._first_model)
 
     def pipeline(self) -> "gp.Pipeline":
         """From samples to snapshots."""
         import gunpowder as gp
 
-        from lsd_experiments.training.autocontext import PredictFirst
         from lsd_experiments.training.keys import RAW, head_keys, snapshot_names
         from lsd_experiments.training.nodes import Snapshot
         from lsd_experiments.training.pipeline import batch_pipeline
@@ -201,8 +232,8 @@ class Training:
         }
         pipeline = batch_pipeline(experiment, self.dataset, self.samples, options.batch_size)
         pipeline += PreCache(self.seed, first=self.start, num_workers=options.num_workers, ahead=AHEAD)
-        if self.first and self.raw_shape:
-            pipeline += PredictFirst(self.first, self.raw_shape, options.precision)
+        if self.first:
+            pipeline += self._first_node()
         pipeline += self.step
         # Back to [0, 1], as snapshots show raw.
         pipeline += gp.IntensityScaleShift(RAW, 0.5, 0.5)
@@ -223,6 +254,7 @@ class Training:
 
         last = self.options.iterations
         logger.info("%s: training begins after iteration %d, until %d, seed %d", self.directory, self.start, last, self.seed)
+        self.began = time.monotonic()
         bar = tqdm(total=last, initial=self.start, unit="it", desc="training", smoothing=0.05)
         try:
             with stop_requests() as stop_requested:
@@ -231,8 +263,10 @@ class Training:
                 logger.info("%s: training ends at iteration %d", self.directory, iteration)
                 if iteration == last:
                     return 0
-                print(f"stopped at iteration {iteration}: saved; run the same command to go on", file=sys.stderr)
-                return 128 + stop_requested()
+                stopped = stop_requested()
+                after = "" if stopped else f", after {self.options.minutes:g} minutes"
+                print(f"stopped at iteration {iteration}{after}: saved; run the same command to go on", file=sys.stderr)
+                return 128 + stopped if stopped else 0
         except NotFinite as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -240,7 +274,7 @@ class Training:
             self.log.close()
 
     def _iterate(self, pipeline: "gp.Pipeline", stop_requested: Callable[[], int], bar: Any) -> int:
-        """Train until the last iteration, or a request to stop; returns the iteration that was reached, and saved."""
+        """Train until the last iteration, the end of the time, or a request to stop; returns the iteration reached, and saved."""
         from lsd_experiments.training.precache import WorkersDied
 
         last, every = self.options.iterations, self.options.save_every
@@ -255,9 +289,12 @@ class Training:
                 return iteration - 1
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update()
-            if iteration == last or iteration % every == 0 or stop_requested():
+            is_last = iteration == last or self._is_time_up()
+            if self.validating and (is_last or iteration % self.validating.every == 0):
+                self.validate(self.validating, iteration)
+            if is_last or iteration % every == 0 or stop_requested():
                 self.save(iteration)
-            if stop_requested():
+            if is_last or stop_requested():
                 return iteration
         return last
 
@@ -279,8 +316,20 @@ class Training:
             )
         return logs["loss"]
 
-    def save(self, iteration: int) -> None:
-        """Write the checkpoint of ``iteration``; before the first one of this run there is none to write.
+    def _is_time_up(self) -> bool:
+        minutes = self.options.minutes
+        return minutes is not None and time.monotonic() - self.began >= 60 * minutes
+
+    def validate(self, validating: "Validating", iteration: int) -> None:
+        """Validate, and keep the checkpoint if it is the best so far."""
+        assert self.step.model is not None, "validation before the first step"
+        scores, is_best = validating.validate(iteration, self.step.model, self.step.losses)
+        self.log.scalars(iteration, {f"validation/{name}": value for name, value in scores.items()})
+        if is_best:
+            self.save(iteration, best=True)
+
+    def save(self, iteration: int, best: bool = False) -> None:
+        """Write the checkpoint of ``iteration``, or the ``best`` one; before the first one of this run there is none to write.
 
         :raises NotFinite: if a weight is not finite.
         """
@@ -299,8 +348,9 @@ class Training:
             "provenance": self.made_by,
             **({NOTE: self.raw_range} if self.raw_range else {}),
             **({LSDS: lsds_record(self.first)} if self.first else {}),
+            **(self.validating.record if self.validating else {}),
         }
-        logger.info("saved %s", model.save(self.directory, iteration, record))
+        logger.info("saved %s", model.save(self.directory, iteration, record, best))
 
     def _start_model(self, losses: dict[str, Loss]) -> "TrainableModel":
         from lsd_experiments.training.parallel import prepare_backend

@@ -93,6 +93,10 @@ def test_the_same_for_our_own(tmp_path, experiments):
     model.optimizer.iterations.assign(17)
     save_checkpoint(model, tmp_path, network, 5, {})
     assert "Adam, after 17 steps" in describe(inspect(path))
+    validation = {"iteration": 4, "loss": 0.25, "voi_sum": 1.5, "of": {"metric": "voi_sum"}}
+    save_checkpoint(model, tmp_path, network, 4, {"validation": validation}, best=True)
+    assert "validation         loss 0.25, voi_sum 1.5, after iteration 4\n" in describe(inspect(tmp_path, None, "best"))
+    assert "validation" not in describe(inspect(tmp_path))
 
 
 def test_every_name_that_a_checkpoint_may_be_called_by(make, tmp_path):

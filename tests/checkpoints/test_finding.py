@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from lsd_experiments import frameworks, networks
-from lsd_experiments.checkpoints import find_checkpoint, read_checkpoint, require_checkpoint, save_checkpoint
+from lsd_experiments.checkpoints import (
+    find_best,
+    find_checkpoint,
+    find_named,
+    read_checkpoint,
+    require_checkpoint,
+    save_checkpoint,
+)
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.prediction.loading import find_trained, sha256
@@ -23,7 +30,7 @@ NETWORK = Network(2, 2, ((1, 2, 2),), (Head("affs", 3),))
 def save(tmp_path):
     """A function that saves a checkpoint of ours."""
     model = NETWORK.build(NETWORK.smallest_input_shape)
-    return lambda iteration: save_checkpoint(model, tmp_path, NETWORK, iteration, {"voxel_size": [1, 2, 3]})
+    return lambda iteration, **how: save_checkpoint(model, tmp_path, NETWORK, iteration, {"voxel_size": [1, 2, 3]}, **how)
 
 
 def test_the_newest_of_both_formats(make, save, tmp_path, caplog):
@@ -39,6 +46,28 @@ def test_the_newest_of_both_formats(make, save, tmp_path, caplog):
     save(1000)  # says more, such as its voxel size
     assert find_checkpoint(tmp_path).path.name == "train_net_checkpoint_1000.weights.h5"
     assert not caplog.records
+
+
+def test_the_best(make, save, tmp_path):
+    """Beside the others; by its name, by its iteration, and the newest if it is."""
+    make(iteration=400, **SMALL)
+    with pytest.raises(UserError, match=r"no best checkpoint \(found: 400\). Train with --validate-every"):
+        require_checkpoint(tmp_path, "best")
+    assert find_best(tmp_path) is find_checkpoint(tmp_path, "best") is None
+    save(401)
+    save(402, best=True)
+    assert (tmp_path / "checkpoint").read_text() == 'model_checkpoint_path: "train_net_checkpoint_401"\n'
+    for asked in ("best", 402, None):
+        assert require_checkpoint(tmp_path, asked).path.name == "train_net_checkpoint_402.best.weights.h5"
+        assert find_named(tmp_path, asked).iteration == 402
+    assert find_named(tmp_path / "train_net_checkpoint_402.best").iteration == 402
+    with pytest.raises(UserError, match="is the checkpoint of iteration 401, not best"):
+        find_named(tmp_path / "train_net_checkpoint_401", "best")
+    save(402)  # one file stands for one iteration, whatever it is called
+    assert {require_checkpoint(tmp_path, asked).path.name for asked in ("best", 402)} == {"train_net_checkpoint_402.weights.h5"}
+    save(403, best=True)
+    assert sorted(path.name for path in tmp_path.glob("*.h5")) == [
+        "train_net_checkpoint_401.weights.h5", "train_net_checkpoint_402.weights.h5", "train_net_checkpoint_403.best.weights.h5"]
 
 
 def test_a_pointer_to_what_was_not_shipped(make, pointer, tmp_path, caplog):

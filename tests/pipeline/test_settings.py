@@ -45,6 +45,17 @@ def write(tmp_path):
     return write
 
 
+def test_the_best_checkpoint_may_be_asked_for(write):
+    for key in ("iteration", "checkpoint"):
+        assert load_pipeline(write(**{key: "best"})).iteration == "best"
+        assert load_pipeline(write(**{key: 7})).iteration == 7
+        for wrong in ("newest", 0):
+            with pytest.raises(UserError, match=r"config.json: 'iteration'"):
+                load_pipeline(write(**{key: wrong}))
+    for key in ("lsds_iteration", "lsds_checkpoint"):
+        assert load_pipeline(write(predict={key: "best"})).predict.lsds_iteration == "best"
+
+
 def test_published_defaults(write):
     config = load_pipeline(write())
     assert config.fragments.block_size == (1000, 1000, 1000)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,17 @@ def test_a_worker_plans_the_same_though_a_newer_checkpoint_appears(setup, make_r
     assert again == first.settings
     assert make_plan(again).trained.checkpoint.path == newest
     assert make_plan(PredictionSettings(str(moving), str(make_raw(SHAPE)), "out.zarr")).trained.checkpoint.path != newest
+
+
+def test_the_best_checkpoint_is_one_of_an_iteration(setup, make_raw, tmp_path):
+    copy = shutil.copytree(setup.parent, tmp_path / "fib25") / setup.name
+    asked = PredictionSettings(str(copy), str(make_raw((17, 32, 31))), str(tmp_path / "out.zarr"), iteration="best")
+    with pytest.raises(UserError, match=r"no best checkpoint \(found: 7\)"):
+        make_plan(asked)
+    only = copy / "train_net_checkpoint_7.weights.h5"
+    only.rename(copy / "train_net_checkpoint_7.best.weights.h5")
+    assert make_plan(asked).settings.iteration == 7
+    assert make_plan(make_plan(asked).settings).provenance()["key"] == make_plan(asked).provenance()["key"]
 
 
 def test_what_is_written_next_to_the_outputs(setup, make_raw, plan, tmp_path):

@@ -205,6 +205,8 @@ def test_what_is_wrong_with_weights_is_said(directory, tmp_path):
     torch.save(model.module.last, tmp_path / "module.pth")
     with pytest.raises(UserError, match=r"^\S+module.pth: is no file .*, or damaged \(it holds a torch\.nn\.\S+\)\. Save"):
         model.load(tmp_path / "module.pth")
+    with pytest.raises(UserError, match=r"nothing says which weights are the best \(found: .*20\). Name an iteration"):
+        find_trained(directory, "best")
     (tmp_path / "cut.pth").write_bytes((directory / "train_net_checkpoint_20.pth").read_bytes()[:-200])
     with pytest.raises(UserError, match=r"cut.pth: is no file of weights, or damaged"):
         model.load(tmp_path / "cut.pth")

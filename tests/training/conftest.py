@@ -124,6 +124,7 @@ def make_run(dataset, experiment, network, input_shape, volume, tmp_path):
     from lsd_experiments.training.padding import label_padding
     from lsd_experiments.training.places import find_places
     from lsd_experiments.training.training import Training, decided
+    from lsd_experiments.training.validation_samples import kept_samples
 
     def make(name="setup", data=volume, dataset=dataset, experiment=experiment, network=network, input_shape=input_shape,
              first=None, **options):
@@ -136,7 +137,8 @@ def make_run(dataset, experiment, network, input_shape, volume, tmp_path):
         padding = label_padding(experiment, dataset.voxel_size, output_shape)
         samples = [(sample, find_places(sample, output_shape, padding, experiment.min_masked))
                    for sample in find_samples(dataset, asked.data)]
-        training = Training(experiment, dataset, network, input_shape, asked, directory, samples, checkpoint, first)
+        kept = kept_samples(dataset, asked, {"uint8": (0, 255)})
+        training = Training(experiment, dataset, network, input_shape, asked, directory, samples, checkpoint, first, kept=kept)
         return training, training.run
 
     return make

@@ -162,3 +162,50 @@ def test_debug_gives_the_traceback(setup):
     assert ran.returncode == 2
     assert "Traceback" in ran.stderr
     assert ran.stderr.splitlines()[-1].startswith("error: /nowhere.zarr")
+
+
+PARTS = {
+    "no part": ("", (), ["keeps no part for validation", "[[validation]]"]),
+    "no such volume": ('volume = "nine.zarr"', (), ["nine.zarr: no such volume", "Fetch it, or correct it"]),
+    "outside": ('volume = "volume.zarr"\noffset = [0, 0, 0]\nsize = [20, 9, 9]', (), ["holds no voxel"]),
+    "half of it": ('volume = "volume.zarr"\noffset = [0, 0, 0]', (), ["offset and size come together"]),
+    "all": ('volume = "volume.zarr"', (), ["all labels are kept for validation", "--data"]),
+    "alone": ("", ("--validate-segmentation",), ["--validate-every N"]),
+}
+
+
+@pytest.fixture
+def keep(setup):
+    """A function that writes [[validation]] into the dataset.toml."""
+    file = setup.directory.parent / "dataset.toml"
+    text = file.read_text()
+
+    def write(part):
+        directory = json.dumps(str(setup.volume.rpartition("/")[0]))
+        here = text.replace('"../../01_data/funke/synthetic/training"', directory)
+        file.write_text(f"{here}\n[[validation]]\n{part}\n" if part else here)
+    yield write
+    file.write_text(text)
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_parts_that_are_kept(setup, keep, case):
+    part, options, words = PARTS[case]
+    keep(part)
+    said = refused(setup, *setup.options, *(options or ("--validate-every", "1")))
+    for word in words:
+        assert word in said
+
+
+@pytest.mark.parametrize("arguments", [("--validate-every", "0"), ("--minutes", "0"), ("--minutes", "-1")])
+def test_numbers_above_0(setup, arguments):
+    ran = setup.run("train.py", 5, *setup.options, *arguments)
+    assert ran.returncode == 2
+    assert "is not above 0" in ran.stderr.splitlines()[-1]
+
+
+def test_no_best_yet(setup):
+    ran = setup.run("predict.py", "--raw-file", setup.volume, "--checkpoint", "best")
+    assert ran.returncode == 2
+    assert ran.stderr.count("\n") == 1
+    assert "no best checkpoint (found: none). Train with --validate-every" in ran.stderr
