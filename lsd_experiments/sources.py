@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.resampling import Resampled
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 
@@ -89,6 +90,8 @@ class VolumeSource(gp.BatchProvider):
 
 def reopened(volume: Volume) -> Volume:
     """``volume``, for another process than the one that opened it."""
+    if isinstance(volume.array, Resampled):
+        return dataclasses.replace(volume, array=volume.array.of(reopened(volume.array.source)))
     opened = arrays.open_volume(volume.container, volume.dataset, voxel_size=volume.voxel_size)
     return dataclasses.replace(volume, array=opened.array)  # a crop stays one
 

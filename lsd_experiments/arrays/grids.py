@@ -57,11 +57,16 @@ def overlap(first: Volume, second: Volume) -> tuple[Box, Box]:
     return shared, shared.shift([-s for s in shift])
 
 
-def check_voxel_size(volume: Volume, expected: Sequence[float], source: str = "that of the experiment") -> None:
-    """:raises UserError: if ``volume`` has another voxel size than ``expected`` (nm); ``source`` says whose that is."""
+def check_voxel_size(
+    volume: Volume, expected: Sequence[float], source: str = "that of the experiment", remedy: str = "resample it by convert.py"
+) -> None:
+    """:raises UserError: if ``volume`` has another voxel size than ``expected`` (nm); ``source`` says whose that is.
+
+    ``remedy``: what to do, besides naming another volume.
+    """
     if any(abs(a - b) > 1e-3 * b for a, b in zip(volume.voxel_size, expected, strict=True)):
         raise UserError(f"{volume.name} has voxels of {show(volume.voxel_size)} nm, not {show(expected)} nm, {source}. "
-                        "Name another volume or scale level, or resample it")
+                        f"Name another volume or scale level, or {remedy}")
 
 
 def show_place(volume: Volume, voxel: Sequence[int]) -> str:

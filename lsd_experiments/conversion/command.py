@@ -57,7 +57,9 @@ def make_view(options: argparse.Namespace) -> View:
     if options.channel is not None:
         source = one_channel(source, options.channel)
     keep = None if options.keep_labels is None else tuple(sorted({*options.keep_labels}))
-    view = View(source, options.downsample, bool(options.transpose), keep, tuple(sorted({*options.exclude})), _cast(options))
+    size = None if options.resample is None else tuple(options.resample)
+    view = View(source, options.downsample, bool(options.transpose), keep, tuple(sorted({*options.exclude})), _cast(options),
+                size, options.nearest)
     view.check()
     return view
 
@@ -81,6 +83,9 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("output", metavar="OUTPUT", help="a .zarr, .n5, .h5 or .tif; what else it holds stays")
     add("output_dataset", metavar="OUTPUT_DATASET", help="like volumes/training_raw; - for TIFF")
     add("--downsample", type=cli.positive, default=1, metavar="N", help="take every N-th voxel along z, y and x (default: 1)")
+    add("--resample", type=cli.positive_number, nargs=3, metavar=("Z", "Y", "X"),
+        help="nm: resample to voxels of this size, raw by means and linear interpolation")
+    add("--nearest", action="store_true", help="with --resample: take the nearest voxel, as of labels and masks")
     add("--transpose", type=int, choices=(0, 1), nargs="?", const=1, default=0,
         help="reverse z, y, x, their voxel size and offset; channels stay first. Without a value at the end of the line "
              "or before another option (default: 0)")  # fmt: skip

@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, check_labels
+from lsd_experiments.arrays.resampling import resampled
 from lsd_experiments.arrays.striding import strided
 from lsd_experiments.conversion.casting import Cast
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels
 from lsd_experiments.masks.masking import has_id
 
+RAW_BYTES = 2  # of integers that are raw, or masks: longer ones are ids
 READ_BYTES = 2**26  # of the source, read at once: large strides leave little of what is read
 
 
@@ -36,6 +38,7 @@ class View:
     :param keep: ids of labels that stay, where all others become 0; None: all stay
     :param exclude: ids of labels that become 0
     :param cast: to another type; None: it stays
+    :param resample: (z, y, x) in nm of new voxels, see :mod:`lsd_experiments.arrays.resampling`; ``nearest``: as of labels, masks
     """
 
     source: Volume
@@ -44,6 +47,8 @@ class View:
     keep: tuple[int, ...] | None = None
     exclude: tuple[int, ...] = ()
     cast: Cast | None = None
+    resample: Nanometres | None = None
+    nearest: bool = False
 
     def check(self) -> None:
         """Whether that can be written.
@@ -55,10 +60,24 @@ class View:
             if self.stride > max(1, size):
                 raise UserError(f"{self.source.name} has {size} voxels along {axis}, fewer than a step of {self.stride}. "
                                 "Name a smaller --downsample")  # fmt: skip
+        self._check_resampling()
         if self.keep is not None or self.exclude:
             check_labels(self.source)
         if self.cast is not None:
             self.cast.check(self.source)
+
+    def _check_resampling(self) -> None:
+        if self.resample is None:
+            if self.nearest:
+                raise UserError("--nearest: is for --resample. Give both, or none")
+            return
+        if self.stride > 1:
+            raise UserError("--downsample and --resample: one of them says the voxels. Leave the other out")
+        dtype = self.source.dtype
+        of_ids = self.keep is not None or self.exclude or (dtype.kind in "ui" and dtype.itemsize > RAW_BYTES)
+        if of_ids and not self.nearest:
+            raise UserError(f"{self.source.name} is of type {dtype}, as labels are, of which there is no mean. Add --nearest to "
+                            "--resample; of raw, make it uint8 or uint16 first by --range")
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -83,7 +102,7 @@ class View:
     @property
     def offset(self) -> Nanometres:
         """Where the result's first voxel begins, nm."""
-        return self._turn(self.source.offset)
+        return self._turn(self._sampled.offset)
 
     @property
     def chunks(self) -> Voxels | None:
@@ -94,7 +113,8 @@ class View:
     @property
     def source_bytes(self) -> int:
         """Bytes of the source for each voxel of the result."""
-        return self.stride**3 * (self.source.channels or 1) * self.source.dtype.itemsize
+        ratio = 1 if self.resample is None else math.ceil(math.prod(self.resample) / math.prod(self.source.voxel_size))
+        return ratio * self.stride**3 * (self.source.channels or 1) * self.source.dtype.itemsize
 
     def read(self, box: Box) -> NDArray[Any]:
         """The voxels of ``box``, which lies inside, as [z, y, x] or [c, z, y, x]."""
@@ -117,11 +137,13 @@ class View:
         if self.exclude:
             values = values * ~has_id(values, self.exclude)
         if self.cast is not None:
-            values = self.cast.apply(values, self.source, begin, self.stride)
+            values = self.cast.apply(values, self.source if self.resample is None else self._sampled, begin, self.stride)
         return np.swapaxes(values, -1, -3) if self.transpose else values
 
     @cached_property
     def _sampled(self) -> Volume:
+        if self.resample is not None:
+            return resampled(self.source, self.resample, "labels" if self.nearest else "raw")
         return self.source if self.stride == 1 else strided(self.source, (self.stride,) * 3)
 
     def _turn(self, values: Sequence[Any]) -> tuple[Any, ...]:

@@ -59,6 +59,8 @@ def describe(view: View) -> dict[str, Any]:
     source = view.source
     keep = None if view.keep is None else sorted(view.keep)
     parameters: dict[str, Any] = {"downsample": view.stride, "transpose": view.transpose, "keep_labels": keep}
+    if view.resample is not None:
+        parameters |= {"resample": list(view.resample), "nearest": view.nearest}
     if view.exclude:
         parameters["exclude"] = sorted(view.exclude)
     if view.cast is not None:

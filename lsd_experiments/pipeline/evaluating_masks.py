@@ -7,7 +7,7 @@ from lsd_experiments.arrays import Volume, check_labels, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.pipeline.settings import ClassesSettings, InstancesSettings, MasksEvaluateSettings
-from lsd_experiments.pipeline.truths import evaluated_part
+from lsd_experiments.pipeline.truths import evaluated_part, on_grid_of
 from lsd_experiments.provenance import network_of
 from lsd_experiments.stages import FilesArtifact, Show, Stage
 from lsd_experiments.stages.files import read_json
@@ -29,7 +29,7 @@ def masks_evaluation_stage(config: ClassesSettings, found: Volume) -> Stage:
     :raises UserError: if they and the ground truth do not fit
     """
     settings = check_evaluate(config)
-    truth = open_volume(settings.labels_file, settings.labels_dataset)
+    truth = on_grid_of(open_volume(settings.labels_file, settings.labels_dataset), found, config.predict.resample)
     box = evaluated_part(truth, found, settings.region)
     prefix, is_instances = config.scores_prefix, isinstance(config, InstancesSettings)
     _check(config, settings, found, truth)

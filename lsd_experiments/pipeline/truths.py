@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume, check_labels, overlap, to_box
+from lsd_experiments.arrays import Volume, check_labels, check_voxel_size, overlap, to_box
+from lsd_experiments.arrays.resampling import resampled
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_axes
 from lsd_experiments.geometry import Box, Nanometres
@@ -41,6 +42,18 @@ class Truth(Protocol):
 
     def rows(self, fragments: Volume, luts: Luts, region: Region | None) -> Rows:
         """The scores of all tables of ``fragments``, within ``region``."""
+
+
+def on_grid_of(truth: Volume, found: Volume, resample: bool) -> Volume:
+    """The labels ``truth`` as they are evaluated: on demand, on the grid of what was ``found``, the nearest ones.
+
+    :raises UserError: if they are of another voxel size, and nobody says that they are to be resampled
+    """
+    if resample:
+        return resampled(truth, found.voxel_size, "labels", found.offset)
+    check_axes(truth, found)
+    check_voxel_size(truth, found.voxel_size, f"that of {found.name}", "set resample = true in [predict]: it is for these, too")
+    return truth
 
 
 def evaluated_part(truth: Volume, found: Volume, region: Region | None) -> Box:

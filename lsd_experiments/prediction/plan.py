@@ -10,6 +10,7 @@ from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.addresses import is_address
 from lsd_experiments.arrays.public import address_of
+from lsd_experiments.arrays.resampling import resampled
 from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_raw as check_voxels
@@ -24,6 +25,8 @@ from lsd_experiments.prediction.settings import OF_LSDS, RAW, PredictionSettings
 from lsd_experiments.provenance import provenance
 from lsd_experiments.stages.inputs import describe_input
 from lsd_experiments.stages.volumes import VolumeArtifact
+
+RESAMPLE = "pass --resample (resample = true in [predict])"
 
 
 @dataclass(frozen=True)
@@ -203,8 +206,11 @@ def _inputs(settings: PredictionSettings, trained: TrainedNetwork, lsds: Trained
         inputs[LSDS] = open_lsds(trained, settings.lsds_setup, settings.lsds_file, settings.lsds_dataset)
         if "raw" in inputs or settings.raw_file is not None:
             check_made_of(inputs[LSDS], inputs.get("raw") or _open_raw(settings))
-    for volume in inputs.values():
-        arrays.check_voxel_size(volume, trained.voxel_size, f"that {trained.checkpoint.path.name} was trained on")
+    if settings.resample and "raw" in inputs:
+        inputs["raw"] = resampled(inputs["raw"], trained.voxel_size, "raw")
+    for name, volume in inputs.items():
+        remedy = RESAMPLE if name == "raw" else "make it of the same raw as this network is given"
+        arrays.check_voxel_size(volume, trained.voxel_size, f"that {trained.checkpoint.path.name} was trained on", remedy)
     return inputs
 
 

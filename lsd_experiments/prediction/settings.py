@@ -43,6 +43,7 @@ class PredictOptions:
     roi_offset: Size | None = option(None, "nm: where to predict (default: all that there is)")
     roi_shape: PositiveSize | None = option(None, "nm: how much")
     input_shape: PositiveShape | None = option(None, "voxels that a block reads (default: config.json's)")
+    resample: bool = option(False, "raw of other voxels than the network's is resampled to these; outputs are of the network's")
     seamless: bool = option(False, "blocks that leave no seams: results do not depend on where blocks lie")
     patch_step: PositiveShape | None = option(
         None, "voxels from one patch of the network's output to the next (default: patches beside each other, or half "

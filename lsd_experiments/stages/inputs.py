@@ -6,6 +6,8 @@ from typing import Any
 
 from lsd_experiments.arrays import Volume, fingerprint
 from lsd_experiments.arrays.fingerprints import has_chunks, look
+from lsd_experiments.arrays.grids import show
+from lsd_experiments.arrays.resampling import Resampled
 from lsd_experiments.arrays.written import DAMAGED
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels, to_voxels
@@ -38,6 +40,10 @@ def describe_input(volume: Volume) -> dict[str, Any]:
 
     :raises UserError: if chunks are gone or cut off that were written
     """
+    if isinstance(volume.array, Resampled):
+        source = describe_input(volume.array.source)
+        grid = f"resampled to {volume.array.kind} of {show(volume.voxel_size)} nm from {show(volume.offset)} nm on"
+        return {**source, "name": f"{source['name']}, {grid}", "fingerprint": f"{source['fingerprint']}, {grid}"}
     faults = chunk_faults(volume)
     if faults is not None and faults.count(DAMAGED):
         maker = volume.attrs.get("provenance", {}).get("stage")

@@ -10,6 +10,7 @@ from lsd_experiments import arrays, intensity
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.advice import exclude_command, mask_command
 from lsd_experiments.arrays.labels import Command
+from lsd_experiments.arrays.resampling import resampled
 from lsd_experiments.datasets import Dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_axes, check_raw, say_outside
@@ -47,13 +48,15 @@ class Sample:
         return [mask for mask in (self.labels_mask, self.unlabeled_mask) if mask is not None]
 
 
-def find_samples(dataset: Dataset, containers: Sequence[str]) -> list[Sample]:
+def find_samples(dataset: Dataset, containers: Sequence[str], resample: bool = False) -> list[Sample]:
     """The training volumes in ``containers``, all drawn alike, or the dataset's own, as often as it says.
+
+    ``resample``: volumes of another voxel size than the dataset's are resampled to it, and labels to the grid of their raw.
 
     :raises UserError: if there is none, or one cannot be trained on.
     """
     if containers:
-        return _trained_on([open_sample(dataset, container) for container in containers])
+        return _trained_on([open_sample(dataset, container, resample=resample) for container in containers])
     for part in dataset.validation:
         volume_of(dataset, part)  # a misspelt one would keep nothing
     found = dataset.training_volumes()
@@ -62,7 +65,7 @@ def find_samples(dataset: Dataset, containers: Sequence[str]) -> list[Sample]:
             f"{dataset.directory}: no training volumes ({', '.join(dataset.volumes)}). Run 01_data/fetch_data.py, or name some "
             "with --data"
         )
-    samples = [open_sample(dataset, str(path), probability) for path, probability in found]
+    samples = [open_sample(dataset, str(path), probability, resample) for path, probability in found]
     return _trained_on(samples)
 
 
@@ -78,14 +81,16 @@ def _trained_on(samples: list[Sample]) -> list[Sample]:
     return found
 
 
-def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> Sample:
+def open_sample(dataset: Dataset, container: str, probability: float = 1.0, resample: bool = False) -> Sample:
     """The training volume in ``container``; see :func:`find_samples`."""
     raw = arrays.open_volume(container, dataset.raw)
     labels = arrays.open_volume(container, dataset.labels)
     check_raw(raw, dataset.raw)
     arrays.check_labels(labels)
     check_axes(labels, raw)
-    arrays.check_voxel_size(raw, dataset.voxel_size, f"that of {dataset.name}")
+    if resample:
+        raw = resampled(raw, dataset.voxel_size, "raw")
+    arrays.check_voxel_size(raw, dataset.voxel_size, f"that of {dataset.name}", "pass --resample")
     mask = _open_mask(container, dataset.labels_mask, labels)
     unlabeled = _open_mask(container, dataset.unlabeled_mask, labels) if dataset.unlabeled_mask else None
     if dataset.unlabeled_mask and unlabeled is None:
@@ -93,6 +98,11 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0) -> S
             f"{container}: has no {dataset.unlabeled_mask}, which says where {dataset.labels} is labelled. Make it with "
             "01_data/add_labels_mask.py and add_unlabeled_mask.py"
         )
+    if resample:  # all of one grid, that of raw
+        labels = resampled(labels, dataset.voxel_size, "labels", raw.offset)
+        mask = mask and resampled(mask, dataset.voxel_size, "labels", raw.offset)
+        unlabeled = unlabeled and resampled(unlabeled, dataset.voxel_size, "labels", raw.offset)
+    arrays.check_voxel_size(labels, dataset.voxel_size, f"that of {dataset.name}", "pass --resample")
     in_raw, in_labels = arrays.overlap(raw, labels)
     if outside := say_outside(labels, raw, in_labels):
         logger.warning("%s", outside)

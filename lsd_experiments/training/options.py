@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lsd_experiments.training.experiment import Experiment
 
 PUBLISHED_WORKERS = 10
-LATER = ("minutes", "validate_every", "validate_segmentation")  # records of before know nothing of them
+LATER = ("resample", "minutes", "validate_every", "validate_segmentation")  # records of before know nothing of them
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class TrainingOptions:
         None, f"{WHICH} (default: uint8: its type's; other types: what the volumes hold; a checkpoint's own where one goes on)",
         metavar="VALUE")
     force: bool = option(False, "train on labels that show no boundary, too")
+    resample: bool = option(False, "volumes of other voxels than dataset.toml's are resampled to these: docs/formats.md")
     minutes: PositiveNumber | None = option(
         None, "stop after the iteration at which so many have passed; the same command goes on (default: do not)", metavar="M")
     validate_every: Positive | None = option(

@@ -89,7 +89,7 @@ def prepare(
     first = _first_network(experiment, options, directory, checkpoint)
     dataset = _dataset(experiment, directory)
     padding = label_padding(experiment, dataset.voxel_size, output_shape)
-    found = find_samples(dataset, options.data)
+    found = find_samples(dataset, options.data, options.resample)
     places = []
     for sample in found:
         places.append(find_places(sample, output_shape, padding, experiment.min_masked))

@@ -29,7 +29,7 @@ def kept_samples(dataset: Dataset, options: "TrainingOptions", ranges: Mapping[s
                         "[[validation]] with volume, offset and size into it (docs/experiments.md), or leave the option out")
     samples = []
     for part in dataset.validation:
-        sample = open_sample(dataset, str(volume_of(dataset, part)))
+        sample = open_sample(dataset, str(volume_of(dataset, part)), resample=options.resample)
         kind = kind_of(sample.raw.dtype)
         if kind not in ranges:
             raise UserError(f"{sample.raw.name}: is of type {kind}, and what is trained on of {', '.join(ranges)}. Keep a part "

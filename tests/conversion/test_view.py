@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import open_volume
+from lsd_experiments.arrays.resampling import resampled
 from lsd_experiments.conversion import View, convert, view, writing
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
@@ -99,3 +100,31 @@ def test_ids_of_what_is_no_labels(write, values):
         source = open_volume(*write(f"{array.ndim}.zarr", array))
         with pytest.raises(UserError, match=message):
             View(source, keep=(1,)).check()
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("nearest", [False, True])
+def test_resampled(write, values, tmp_path, nearest, transpose, small_blocks):
+    """As of the module that resamples, block by block, and with all else that a view does."""
+    source, size = open_volume(*write("in.zarr", values)), tuple(v * f for v, f in zip(VOXEL_SIZE, (2, 0.7, 1.3), strict=True))
+    made = View(source, transpose=transpose, resample=size, nearest=nearest)
+    convert(made, str(tmp_path / "out.zarr"), "out")
+    expected, out = resampled(source, size, "labels" if nearest else "raw"), open_volume(tmp_path / "out.zarr", "out")
+    turn = -1 if transpose else 1
+    np.testing.assert_array_equal(out.read(), np.swapaxes(expected.read(), 0, 2) if transpose else expected.read())
+    assert out.voxel_size == pytest.approx(size[::turn])
+    assert out.offset == pytest.approx(OFFSET[::turn])
+    assert not np.array_equal(resampled(source, size, "raw").read(), resampled(source, size, "labels").read())
+
+
+@pytest.mark.parametrize(("dtype", "options", "words"), [
+    (np.uint64, {"resample": (40, 40, 40)}, "as labels are, of which there is no mean. Add --nearest"),
+    (np.uint8, {"resample": (40, 40, 40), "exclude": (3,)}, "Add --nearest"),
+    (np.uint8, {"resample": (40, 40, 40), "stride": 2}, "--downsample and --resample"),
+    (np.uint8, {"nearest": True}, "--nearest: is for --resample"),
+])
+def test_what_is_not_resampled(write, tmp_path, dtype, options, words):
+    source = open_volume(*write("in.zarr", np.zeros(SHAPE, dtype)))
+    with pytest.raises(UserError, match=words):
+        convert(View(source, **options), str(tmp_path / "out.zarr"), "out")
+    assert not (tmp_path / "out.zarr").exists()

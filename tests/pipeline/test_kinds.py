@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lsd_experiments.arrays import open_volume
+from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.overview import describe_plan, describe_status, plan_stages
 from lsd_experiments.pipeline.plans import plan_stage, stage_names
@@ -116,6 +116,26 @@ def test_a_part_of_the_classes_is_evaluated(make):
     assert part["scores"]["0"]["iou"] != whole["scores"]["0"]["iou"]
     with pytest.raises(UserError, match="reaches outside"):
         run(make("classes", evaluate="roi_offset = [0, 90, -45]\nroi_shape = [200, 180, 180]"))
+
+
+@here
+def test_classes_of_other_voxels_are_resampled_or_refused(make, probabilities, tmp_path):
+    path = make("classes", 'classes = ["membrane", "cleft"]')
+    run(path)
+    plain = json.loads((path.parent / "out_classes.json").read_text())["scores"]
+    values = (probabilities > 140).repeat(2, 3).astype(np.uint8)
+    finer = create_volume(tmp_path / "finer.zarr", "volumes/labels/classes", values.shape[1:], (20, 9, 4.5), (200, 90, -45), "uint8",
+                          channels=2)  # fmt: skip
+    finer.write(finer.box, values)
+    settings = ["classes", 'classes = ["membrane", "cleft"]', 'out_prefix = "finer"']
+    for components, asked in (("", False), ("[predict]\nresample = true", True)):
+        path = make(*settings, components)
+        path.write_text(path.read_text().replace('labels_file = "out.zarr"', 'labels_file = "finer.zarr"'))
+        if not asked:
+            with pytest.raises(UserError, match=r"set resample = true in \[predict\]"):
+                run(path)
+    assert run(path) == ["evaluate"]
+    assert json.loads((path.parent / "finer.json").read_text())["scores"] == plain
 
 
 @here

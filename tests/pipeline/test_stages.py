@@ -239,6 +239,21 @@ def test_evaluation_of_a_part(config, segmented):
         run(config(evaluate=outside), "evaluate", overwrite=True)
 
 
+def test_labels_of_other_voxels_are_resampled_or_refused(config, segmented, labels, tmp_path):
+    """With the predictions, on whose grid they are looked at: here each voxel twice along y, and the volume a little larger."""
+    (plain,) = run(config(), "evaluate", overwrite=True)
+    values = np.pad(labels, [(0, 0), (1, 1), (0, 0)], mode="edge").repeat(2, 1)
+    finer = create_volume(tmp_path / "finer.zarr", "volumes/labels/neuron_ids", values.shape, (20, 4.5, 9), (200, 81, -45), "uint64")
+    finer.write(finer.box, values)
+    with pytest.raises(UserError, match=r"voxels of \(20, 4.5, 9\) nm, not .* set resample = true in \[predict\]"):
+        run(config(evaluate='labels_file = "finer.zarr"'), "evaluate", overwrite=True)
+    (resampled,) = run(config("[predict]\nresample = true", evaluate='labels_file = "finer.zarr"'), "evaluate", overwrite=True)
+    assert resampled.splitlines()[:-1] == plain.splitlines()[:-1]
+    finer.write(finer.box, np.roll(values, 3, 1))  # negative control
+    (other,) = run(config("[predict]\nresample = true", evaluate='labels_file = "finer.zarr"'), "evaluate", overwrite=True)
+    assert other.splitlines()[:-1] != plain.splitlines()[:-1]
+
+
 def test_evaluation_within_a_crop_of_the_labels(config, segmented, tmp_path):
     """As within the same ROI; another crop in the file is not taken for the same labels."""
     roi = 'labels_file = "out.zarr"\nroi_offset = [240, 90, -45]\nroi_shape = [200, 180, 180]'

@@ -136,7 +136,7 @@ def make_run(dataset, experiment, network, input_shape, volume, tmp_path):
         experiment, asked = decided(experiment, asked, checkpoint)
         padding = label_padding(experiment, dataset.voxel_size, output_shape)
         samples = [(sample, find_places(sample, output_shape, padding, experiment.min_masked))
-                   for sample in find_samples(dataset, asked.data)]
+                   for sample in find_samples(dataset, asked.data, asked.resample)]
         kept = kept_samples(dataset, asked, {"uint8": (0, 255)})
         training = Training(experiment, dataset, network, input_shape, asked, directory, samples, checkpoint, first, kept=kept)
         return training, training.run
