@@ -124,8 +124,8 @@ def test_classes_of_other_voxels_are_resampled_or_refused(make, probabilities, t
     run(path)
     plain = json.loads((path.parent / "out_classes.json").read_text())["scores"]
     values = (probabilities > 140).repeat(2, 3).astype(np.uint8)
-    finer = create_volume(tmp_path / "finer.zarr", "volumes/labels/classes", values.shape[1:], (20, 9, 4.5), (200, 90, -45), "uint8",
-                          channels=2)  # fmt: skip
+    size, offset = (20, 9, 4.5), (200, 90, -45)
+    finer = create_volume(tmp_path / "finer.zarr", "volumes/labels/classes", values.shape[1:], size, offset, "uint8", channels=2)
     finer.write(finer.box, values)
     settings = ["classes", 'classes = ["membrane", "cleft"]', 'out_prefix = "finer"']
     for components, asked in (("", False), ("[predict]\nresample = true", True)):

@@ -243,7 +243,8 @@ def test_labels_of_other_voxels_are_resampled_or_refused(config, segmented, labe
     """With the predictions, on whose grid they are looked at: here each voxel twice along y, and the volume a little larger."""
     (plain,) = run(config(), "evaluate", overwrite=True)
     values = np.pad(labels, [(0, 0), (1, 1), (0, 0)], mode="edge").repeat(2, 1)
-    finer = create_volume(tmp_path / "finer.zarr", "volumes/labels/neuron_ids", values.shape, (20, 4.5, 9), (200, 81, -45), "uint64")
+    size, offset = (20, 4.5, 9), (200, 81, -45)
+    finer = create_volume(tmp_path / "finer.zarr", "volumes/labels/neuron_ids", values.shape, size, offset, "uint64")
     finer.write(finer.box, values)
     with pytest.raises(UserError, match=r"voxels of \(20, 4.5, 9\) nm, not .* set resample = true in \[predict\]"):
         run(config(evaluate='labels_file = "finer.zarr"'), "evaluate", overwrite=True)
