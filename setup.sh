@@ -13,8 +13,8 @@ usage: ./setup.sh COMMAND [ARGUMENTS]
 
   install          make .venv and install the package and what it needs (exact versions: constraints.txt)
   demo [...]       install, then go from nothing to an evaluated segmentation of a synthetic volume
-  test [...]       install with what the tests need, then run them; arguments go to pytest. --all adds those of kills,
-                   clusters, databases, a browser and containers, which take longer, and need more than this package
+  test [...]       install with what the tests need, then run them in two processes; arguments go to pytest. --all adds those of
+                   kills, clusters, databases, a browser and containers, which take longer, and need more than this package
   check            lint, types and shell scripts; quick, changes nothing
   bench [NAME ...] measure beside peers: the benchmarks that take a quarter of an hour together, or those named
   lock             write constraints.txt anew, from the newest versions that pyproject.toml admits
@@ -111,7 +111,7 @@ demo() {
 run_tests() {
     install_extras test
     say "running the tests"
-    $VENV/bin/python -m pytest "$@"
+    $VENV/bin/python -m pytest --numprocesses 2 --dist loadgroup "$@"
 }
 
 check() {

@@ -4,6 +4,7 @@ import itertools
 import signal
 import tomllib
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -33,13 +34,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    more = {item: any(item.get_closest_marker(name) for name in MORE) for item in items}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item, more[item])))
     if config.getoption("all") or config.getoption("markexpr"):
         return
-    more = {item: any(item.get_closest_marker(name) for name in MORE) for item in items}
     left = [item for item in items if more[item] != config.getoption("rest")]
     config.hook.pytest_deselected(items=left)
     config.stash[LEFT] = len(left)
-    items[:] = [item for item in items if item not in left]
+    items[:] = [item for item in items if more[item] == config.getoption("rest")]
+
+
+def _group(item: pytest.Item, more: bool) -> str:
+    """Which tests one process of pytest-xdist runs: those of a directory, which share fixtures; slow ones by file."""
+    directory = costs.directory_of(item.path)
+    return str(item.path) if more or directory == "tests" else directory
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # of a process of pytest-xdist
+        session.config.workeroutput["left"] = session.config.stash.get(LEFT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[LEFT] = getattr(node, "workeroutput", {}).get("left", 0)  # the same of each: all collect all
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -2,12 +2,15 @@
 
 A second is one of a CPU, of the tests' process and of all that it started and waited for, so that a busy machine does not matter;
 those on the clock stand beside it. budgets.toml has twice what was measured; a directory that needs more fails the run.
+
+Where pytest-xdist runs the tests in several processes (``-n 2``), each measures its own, and the one that you see adds them up.
 """
 
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +27,10 @@ class Costs:
         self.budgets, self.tests, self.directories, self.clock = budgets, Counter(), Counter(), Counter()
         self.too_much: list[str] = []
 
+    @property
+    def measured(self) -> dict[str, Counter]:
+        return {"tests": self.tests, "directories": self.directories, "clock": self.clock}
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         cpu, clock = cpu_seconds(), time.monotonic()
@@ -34,7 +41,16 @@ class Costs:
         self.clock[directory] += time.monotonic() - clock
         return done
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Add what a process of pytest-xdist measured."""
+        for name, values in getattr(node, "workeroutput", {}).get("costs", {}).items():
+            self.measured[name].update(values)
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["costs"] = {name: dict(values) for name, values in self.measured.items()}
+            return
         for directory, used in self.directories.items():
             budget = self.budgets.get(directory, 0)
             if used > budget:

@@ -73,7 +73,7 @@ PREDICTION = {
                              r"config\.toml.*: not a directory\. Name a place"),
     "output: a file": (f"{PREDICT} {RAW} --output config.toml", r"config\.toml: exists, and is no zarr group"),
     "output: cannot be written": (f"{SCAN} --pad {RAW} --output /proc/out.zarr",
-                                  r"/proc/out\.zarr: no such file or directory\. Correct the path"),
+                                  r"/proc\S*: no such file or directory\. Correct the path"),
 }
 
 MADE = "config.toml#out_file='made.zarr'"  # what run() makes of it: see there

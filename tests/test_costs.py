@@ -52,8 +52,9 @@ def test_which_run(run, arguments, status, said, left):
     assert (ended[0], said in ended[1], "left out: 1 tests of kills, " in ended[1]) == (status, True, left), ended[1]
 
 
-def test_what_they_cost(run):
-    status, text = run("--costs")
+@pytest.mark.parametrize("processes", [0, 2])
+def test_what_they_cost(run, processes):
+    status, text = run("--costs", "-n", processes, "--dist", "loadgroup")
     assert status == 0, text
     rows = {line.split()[-1]: float(line.split()[0]) for line in text.splitlines() if " CPU s " in line}
     names = [name.partition("::")[2] for name in rows if "::" in name]
@@ -70,6 +71,9 @@ def test_a_directory_that_outgrew_its_budget_fails(run):
     assert run("--costs", "--rest", busy=0.5)[0] == 0
     assert run("--costs", "--all", busy=0.5, rest=0.3)[0] == 1
     assert run("--costs", "--rest", rest=0.1)[0] == 1
+    status, text = run("--costs", "-n", 2, busy=0.5)
+    assert (status, "4 passed" in text, "left out: 1 tests of kills" in text) == (1, True, True)
+    assert "error: busy: 1 CPU seconds, and its budget is 0.5." in text
     assert run(busy=0.1)[0] == 0
 
 

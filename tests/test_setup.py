@@ -174,7 +174,7 @@ def test_arguments_go_on_and_so_does_the_status(clone: Path, ready: Path) -> Non
     assert _setup(clone, "test", "-k", "shape and not slow", path=ready).returncode == 7
     assert _setup(clone, "demo", "--seed", "3", path=ready).returncode == 7
     ran = (clone / "ran").read_text().splitlines()
-    assert ran == ["-m pytest -k shape and not slow", "-m lsd_experiments.demo --seed 3"]
+    assert ran == ["-m pytest --numprocesses 2 --dist loadgroup -k shape and not slow", "-m lsd_experiments.demo --seed 3"]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from lsd_experiments.stages import Stage
 from lsd_experiments.stages.marks import run_all
 from lsd_experiments.stages.states import REMEDY, State, check_inputs, check_unchanged, made_again
 from lsd_experiments.stages.volumes import find_volume, open_output, records_directory
+from lsd_experiments.writing import check_writable
 
 STAGE = "predict"
 Heads = Mapping[str, NDArray[np.uint8]]  # of a block, [c, z, y, x], by their names
@@ -91,6 +93,7 @@ def predict_scan(plan: Plan, overwrite: bool = False) -> bool:
     if left is None:
         return False
     check_raw(plan)
+    check_writable(Path(plan.settings.out_file))
     predict = _predictor(plan)  # before there is an output: a network that does not load leaves none
     stage.prepare(*left)
     with only_run(records_directory(plan.settings.out_file, STAGE)):
