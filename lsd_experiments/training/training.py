@@ -255,7 +255,8 @@ class Training:
         last = self.options.iterations
         logger.info("%s: training begins after iteration %d, until %d, seed %d", self.directory, self.start, last, self.seed)
         self.began = time.monotonic()
-        bar = tqdm(total=last, initial=self.start, unit="it", desc="training", smoothing=0.05)
+        whole = None if self.options.minutes else last  # iterations that the clock lets it come to are not known
+        bar = tqdm(total=whole, initial=self.start, unit="it", desc="training", smoothing=0.05)
         try:
             with stop_requests() as stop_requested:
                 with built(self.pipeline()) as pipeline, bar:
