@@ -227,7 +227,8 @@ def _taken(values: NDArray[Any], indices: NDArray[np.int64], axis: int) -> NDArr
         return np.take(values, indices, axis)
     step = int(steps[0]) if len(steps) else 1
     chosen = slice(int(indices[0]), int(indices[-1]) + 1, step)
-    view: NDArray[Any] = values[(..., chosen, *(slice(None),) * (-axis - 1))]
+    index: Any = (..., chosen, *(slice(None),) * (-axis - 1))
+    view: NDArray[Any] = values[index]
     return view
 
 

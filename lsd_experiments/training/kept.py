@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 
 from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume
-from lsd_experiments.arrays.crops import end_of
-from lsd_experiments.arrays.opening import is_crop
 from lsd_experiments.datasets import Dataset, ValidationPart
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres
@@ -34,7 +32,7 @@ def kept_boxes(dataset: Dataset, labels: Volume) -> tuple[Box, ...]:
     boxes = []
     for part in dataset.validation:
         path = dataset.directory / part.volume
-        if path.exists() and _end(path) == os.path.realpath(labels.container):
+        if path.exists() and _stored(arrays.open_volume(path, dataset.labels)) == _stored(labels):
             begin, end = _voxels(labels, *region_of(dataset, part))
             outer = Box(tuple(math.floor(b + TOLERANCE) for b in begin), tuple(math.ceil(e - TOLERANCE) for e in end))
             boxes.append(outer.intersect(labels.box))
@@ -85,8 +83,9 @@ def hide(values: NDArray[np.generic], box: Box, kept: Sequence[Box]) -> NDArray[
     return values
 
 
-def _end(path: Path) -> str:
-    return os.path.realpath(end_of(path) if is_crop(str(path)) else path)
+def _stored(volume: Volume) -> tuple[str, str]:
+    """What tells one array from another, whichever crops it was opened by."""
+    return os.path.realpath(volume.container), volume.dataset
 
 
 def _voxels(labels: Volume, begin: Sequence[float], end: Sequence[float]) -> tuple[list[float], list[float]]:

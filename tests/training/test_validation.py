@@ -3,6 +3,7 @@
     labels   24 x 60 x 56 voxels, the part 12 x 40 x 32 of them from voxel (8, 20, 0) on: 3 x 2 x 2 outputs of 4 x 20 x 16
 """
 
+import json
 import random
 from dataclasses import replace
 
@@ -132,6 +133,19 @@ def test_parts_of_other_volumes_or_between_voxels(keeping, volume, tmp_path):
         find_samples(named.model_copy(update={"validation": (ValidationPart(volume="volume.zarr"),)}), [])
     with pytest.raises(UserError, match="holds no voxel"):  # of a whole one there is none
         kept_samples(named, TrainingOptions(2, validate_every=1), {"uint8": (0, 255)})
+
+
+def test_a_crop_of_the_same_labels_is_no_way_around(keeping, volume, tmp_path):
+    """Neither as what is trained on nor as what is kept, through another name of it."""
+    (tmp_path / "link.zarr").symlink_to("volume.zarr")
+    (tmp_path / "crop.json").write_text(json.dumps({"container": "link.zarr"}))
+    part = {"container": "volume.zarr", "dataset": "volumes/labels/neuron_ids", "offset": [520, 360, 171], "size": [20, 360, 288]}
+    (tmp_path / "labels.json").write_text(json.dumps(part))
+    (sample,) = find_samples(keeping(), [str(tmp_path / "crop.json")])
+    assert sample.kept == (PART,)
+    whole = keeping().model_copy(update={"validation": (ValidationPart(volume="labels.json"),)})
+    (sample,) = find_samples(whole, [volume])
+    assert sample.kept == (Box((8, 20, 0), (9, 60, 32)),)
 
 
 @pytest.mark.parametrize(("shape", "most", "expected"), [
