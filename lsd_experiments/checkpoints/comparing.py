@@ -5,7 +5,7 @@ from typing import Any
 
 from lsd_experiments.checkpoints.checkpoint import Checkpoint
 from lsd_experiments.errors import UserError
-from lsd_experiments.networks.files import to_json
+from lsd_experiments.networks.files import DIRECTIONS, to_json
 from lsd_experiments.networks.layers import layers
 from lsd_experiments.networks.network import Network
 
@@ -47,7 +47,7 @@ def canonical(network: Network, published: bool = True) -> Network:
 
     :param published: leave out the published names of heads, too; TensorFlow 1's checkpoints have one or the other.
     """
-    left_out: dict[str, Any] = {"neighborhood": None, **({"checkpoint_name": None} if published else {})}
+    left_out: dict[str, Any] = {**dict.fromkeys(DIRECTIONS), **({"checkpoint_name": None} if published else {})}
     return dataclasses.replace(
         network,
         num_fmaps_out=None if network.num_fmaps_out == network.num_fmaps else network.num_fmaps_out,

@@ -17,6 +17,8 @@ from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.networks.network import Head, Input, Network, Shape
 from lsd_experiments.networks.torch_network import TorchNetwork
 
+DIRECTIONS = ("neighborhood", "target")  # of a head: what its channels are
+
 
 @dataclass(frozen=True)
 class NetworkFile:
@@ -92,8 +94,8 @@ def to_json(network: Network | TorchNetwork) -> dict[str, Any]:
 
 
 def head_to_json(head: Head) -> dict[str, Any]:
-    """``head`` as in :func:`to_json`; without a neighborhood, as it was before there was one."""
-    return {key: value for key, value in dataclasses.asdict(head).items() if (key, value) != ("neighborhood", None)}
+    """``head`` as in :func:`to_json`; without what is not said of its channels' directions, as it was before that could be."""
+    return {key: value for key, value in dataclasses.asdict(head).items() if key not in DIRECTIONS or value is not None}
 
 
 def from_json(values: Mapping[str, Any]) -> Network:

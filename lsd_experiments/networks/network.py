@@ -67,7 +67,9 @@ class Head:
 
     ``checkpoint_name`` is what the published checkpoints and files call it, where that differs from ``name``. ``predicted``: the
     first channels, that predictions keep (default: all); the others are trained as an auxiliary task. ``neighborhood``: of
-    affinities, the offset (z, y, x) of each channel's neighbour (default: the voxels before, of three); flips need it.
+    affinities, the offset (z, y, x) of each channel's neighbour (default: the voxels before, of three); flips need it, and
+    ``target``: the kind of what it is trained towards, one of :mod:`lsd_experiments.targets`, which training notes where the
+    name does not say it.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Head:
     checkpoint_name: str | None = None
     predicted: int | None = None
     neighborhood: tuple[Shape, ...] | None = field(default=None, compare=False)
+    target: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.neighborhood is not None:  # of a file's lists

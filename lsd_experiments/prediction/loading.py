@@ -15,8 +15,8 @@ from lsd_experiments.datasets import find_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.frameworks import import_keras
 from lsd_experiments.geometry import Nanometres
-from lsd_experiments.networks.files import read_any
-from lsd_experiments.networks.network import Shape
+from lsd_experiments.networks.files import DIRECTIONS, read_any
+from lsd_experiments.networks.network import Head, Shape
 from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.torch_network import TorchNetwork
 
@@ -98,10 +98,14 @@ def find_trained(setup: str | Path, iteration: int | str | None = None, input_sh
     asked = checkpoints.with_widths(described, checkpoint.network)
     checkpoints.require_same_network(asked, checkpoint, "Run mknet.py again, or name another checkpoint")
     checkpoint.network.check_input_shape(shape)
-    neighborhoods = {head.name: head.neighborhood for head in described.heads}
-    heads = tuple(dataclasses.replace(head, neighborhood=neighborhoods[head.name]) for head in checkpoint.network.heads)
-    network = dataclasses.replace(checkpoint.network, heads=heads)
+    network = dataclasses.replace(checkpoint.network, heads=_with_directions(checkpoint.network.heads, described.heads))
     return TrainedNetwork(setup, dataclasses.replace(checkpoint, network=network), shape)
+
+
+def _with_directions(trained: tuple[Head, ...], described: tuple[Head, ...]) -> tuple[Head, ...]:
+    """The heads of a checkpoint, with what config.json says of their channels, or else the training."""
+    said = {head.name: {key: getattr(head, key) for key in DIRECTIONS if getattr(head, key) is not None} for head in described}
+    return tuple(dataclasses.replace(head, **said[head.name]) for head in trained)
 
 
 def sha256(path: Path) -> str:

@@ -103,6 +103,7 @@ class Plan:
         neighborhoods = {head.name: head.neighborhood for head in self.trained.network.heads if head.neighborhood is not None}
         if (self.settings.flips or self.settings.transposes) and not self.settings.parity:
             said["neighborhoods"] = neighborhoods  # which channels are exchanged
+            said["targets"] = {head.name: head.target for head in self.trained.network.heads if head.target is not None}
         return {key: value for key, value in said.items() if value}
 
     def provenance(self) -> dict[str, Any]:

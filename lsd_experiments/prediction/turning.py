@@ -28,7 +28,8 @@ from lsd_experiments.networks.protocols import Arrays, Model, Outputs
 from lsd_experiments.targets import DIRECT, Affinities, LocalShapeDescriptors
 
 AXES = "zyx"
-AFFS, LSDS = Affinities.name, LocalShapeDescriptors.name  # the heads whose channels have directions
+AFFS, LSDS = Affinities.name, LocalShapeDescriptors.name  # the heads whose channels have directions, if nothing else says
+PLAIN = "plain"
 CORRELATIONS = (6, 7, 8)  # channels of descriptors: zy, zx, yx
 PAIRS = ((0, 1), (0, 2), (1, 2))  # their axes
 DESCRIPTORS = 10
@@ -94,17 +95,16 @@ def _orders(axes: Sequence[int]) -> Iterator[Voxels]:
 def head_sources(head: Head, turn: Turn, parity: bool = False) -> tuple[Source, ...]:
     """Of each channel that is predicted of ``head``, where it comes from if the network saw the block turned.
 
-    Affinities are the head of that name, and each that has a neighborhood. Heads but affinities and descriptors are taken for
-    numbers without a direction. ``parity``: so are these, which is how
-    PyTorch Connectomics does it.
+    Heads but affinities and descriptors are taken for numbers without a direction. ``parity``: so are these, which is how PyTorch
+    Connectomics does it.
 
     :raises UserError: if it is not known how channels turn, or a neighbour's mirror image is no channel
     """
     number = head.predicted_channels
-    has_directions = head.name in (AFFS, LSDS) or head.neighborhood is not None
-    if parity or not has_directions:
+    kind = _kind(head)
+    if parity or kind == PLAIN or turn == Turn():
         return tuple(Source(channel) for channel in range(number))
-    if head.name == LSDS and head.neighborhood is None:
+    if kind == LocalShapeDescriptors.kind:
         if number != DESCRIPTORS:
             raise UserError(f"flips: {head.name} has {number} channels, not the {DESCRIPTORS} of descriptors. Leave flips out")
         return descriptor_sources(turn)
@@ -113,6 +113,15 @@ def head_sources(head: Head, turn: Turn, parity: bool = False) -> tuple[Source, 
         raise UserError(f"flips: nothing says which neighbours the {number} channels of {head.name} are. Write them into "
                         "config.json: \"neighborhood\": [[-1, 0, 0], ...] of the head")
     return affinity_sources(neighborhood[:number], turn)
+
+
+def _kind(head: Head) -> str:
+    """What the channels of ``head`` are: as its training noted, or its neighborhood says; else by its name."""
+    if head.target is not None:
+        return head.target if head.target in (Affinities.kind, LocalShapeDescriptors.kind) else PLAIN
+    if head.neighborhood is not None:
+        return Affinities.kind
+    return {AFFS: Affinities.kind, LSDS: LocalShapeDescriptors.kind}.get(head.name, PLAIN)
 
 
 def affinity_sources(neighborhood: Sequence[Voxels], turn: Turn) -> tuple[Source, ...]:

@@ -29,6 +29,7 @@ class Affinities:
     loss: Loss = PUBLISHED
     name: str = "affs"
 
+    kind: ClassVar[str] = "affinities"
     activation: ClassVar[str] = "sigmoid"
     has_mask: ClassVar[bool] = True
     snapshot_name: ClassVar[str | None] = "affinities"

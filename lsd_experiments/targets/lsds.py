@@ -29,6 +29,7 @@ class LocalShapeDescriptors:
     loss: Loss = PUBLISHED
     name: str = "lsds"
 
+    kind: ClassVar[str] = "descriptors"
     channels: ClassVar[int] = 10
     activation: ClassVar[str] = "sigmoid"
     has_mask: ClassVar[bool] = False

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lsd_experiments.errors import UserError
-from lsd_experiments.targets import Loss, Target
+from lsd_experiments.targets import DIRECT, Loss, Target
 from lsd_experiments.targets.malis import Malis
 
 if TYPE_CHECKING:
     import gunpowder as gp
     import keras
 
-    from lsd_experiments.networks.network import Network
+    from lsd_experiments.networks.network import Head, Network
 
 RAW_INPUT = "raw"  # the input of networks that the dataset has
 
@@ -100,6 +100,11 @@ class Experiment:
         """``losses`` as functions of truth and prediction."""
         return {target.name: losses[target.name].in_keras(target) for target in self.targets}
 
+    def noted_in(self, network: "Network") -> "Network":
+        """``network``, whose heads say what their channels are where the names do not: flips of predictions go by it."""
+        targets = {target.name: target for target in self.targets}
+        return replace(network, heads=tuple(_noted(head, targets[head.name]) for head in network.heads))
+
     def check_network(self, network: "Network") -> None:
         """:raises UserError: if the network has other heads than there are targets, or takes what nothing makes."""
         heads = {head.name: head.channels for head in network.heads}
@@ -116,6 +121,12 @@ class Experiment:
             if head.neighborhood is not None and head.neighborhood != offsets[head.name]:
                 raise UserError(f"{self.network}: the neighborhood of {head.name} is {head.neighborhood}, train.py says "
                                 f"{offsets[head.name]}. Correct mknet.py and run it again, or correct train.py")
+
+
+def _noted(head: "Head", target: Target) -> "Head":
+    neighborhood = getattr(target, "neighborhood", None)
+    says_it = getattr(type(target), "name", None) == head.name and neighborhood in (None, DIRECT)
+    return head if says_it else replace(head, target=getattr(target, "kind", None), neighborhood=neighborhood)
 
 
 def _listed(channels: dict[str, int]) -> str:

@@ -177,6 +177,7 @@ class Training:
         from lsd_experiments.training.pipeline import batch_request
         from lsd_experiments.training.tensorboard import Log
 
+        self.network = self.experiment.noted_in(self.network)
         self.start = self.checkpoint.iteration if self.checkpoint else 0
         self.seed = _seed(self.options.seed, self.checkpoint)
         self.log_dir = Path(self.options.log_dir or self.directory / "log")

@@ -114,6 +114,15 @@ def test_a_head_with_a_neighborhood_is_of_affinities_whatever_it_is_called():
 SIGMA, VOXEL_SIZE, REACH = 60, (50, 20, 20), (4, 9, 9)  # voxels that are seen: 3 sigma
 
 
+def test_a_head_is_of_what_its_training_noted_whatever_it_is_called():
+    flip = Turn((False, False, True))
+    assert head_sources(Head("shape", 10, target="descriptors"), flip) == head_sources(Head("lsds", 10), flip)
+    assert head_sources(Head("shape", 10), flip) != head_sources(Head("lsds", 10), flip)  # nothing says it
+    assert head_sources(Head("bonds", 3, target="affinities"), flip) == head_sources(Head("affs", 3), flip)
+    assert [source.mirrored for source in head_sources(Head("lsds", 10, target="classes"), flip)] == [False] * 10
+    assert len(head_sources(Head("lsds", 2), Turn())) == 2  # nothing turns
+
+
 class IdealDescriptors:
     def predict(self, arrays):
         labels = np.rint(arrays["raw"] * 100).astype(int)

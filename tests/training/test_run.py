@@ -9,9 +9,12 @@ import h5py
 import numpy as np
 import pytest
 
+from lsd_experiments import networks
 from lsd_experiments.checkpoints import find_checkpoint, read_checkpoint
 from lsd_experiments.networks import Head
-from lsd_experiments.targets import SquaredError
+from lsd_experiments.networks.files import to_json
+from lsd_experiments.prediction.loading import find_trained
+from lsd_experiments.targets import DIRECT, SquaredError
 from lsd_experiments.training.keys import LABELS, LABELS_MASK, head_keys, snapshot_names
 from lsd_experiments.training.tensorboard import middle_section
 
@@ -175,6 +178,24 @@ def test_one_head_and_names_of_fib25(make_run, experiment, network):
     lsds = experiment.targets[:1]
     assert "volumes/gt_lsds" in snapshot_names((Head("lsds", 10),), lsds).values()  # fib25 and hemibrain call them so
     assert "volumes/gt_embedding" in snapshot_names((Head("lsds", 10, "embedding"),), lsds).values()
+
+
+def test_heads_say_what_they_are_where_their_names_do_not(make_run, experiment, network):
+    """In the checkpoint, from where predictions take it; those of usual names are written as before."""
+    run, train = make_run("usual", iterations=1)
+    assert run.network == network
+    assert train() == 0
+    assert to_json(find_checkpoint(run.directory).network) == to_json(network)
+    targets = (replace(experiment.targets[0], name="shape"), replace(experiment.targets[1], name="bonds"))
+    renamed = replace(network, heads=(Head("shape", 10), Head("bonds", 3)))
+    run, train = make_run("renamed", iterations=1, network=renamed, experiment=replace(experiment, targets=targets))
+    assert train() == 0
+    networks.write(renamed, "config", run.input_shape, run.directory)
+    shape, bonds = find_trained(run.directory).network.heads
+    assert (shape.target, shape.neighborhood) == ("descriptors", None)
+    assert (bonds.target, bonds.neighborhood) == ("affinities", DIRECT)
+    _, train = make_run("renamed", iterations=2, network=renamed, experiment=replace(experiment, targets=targets))
+    assert train() == 0  # it goes on
 
 
 class AddForeground(gp.BatchFilter):
