@@ -104,11 +104,17 @@ def require_torch() -> Any:
 def load_module(module: str, directory: str | Path) -> Any:
     """The ``torch.nn.Module`` that ``<file>:<function>`` in ``directory`` gives. It is the user's code, and runs as such.
 
-    :raises UserError: if there is no such file or function, or it gives something else
+    :raises UserError: if there is no such file or function, it imports what is not installed, or gives something else
     """
     torch = require_torch()
     name, _, function = module.partition(":")
-    made = _factory(Path(directory).resolve() / name, function)()
+    path = Path(directory).resolve() / name
+    try:
+        made = _factory(path, function)()
+    except ImportError as error:  # by what the user's file imports, when it is read or when it is called
+        missing = error.name if isinstance(error, ModuleNotFoundError) else f"a name ({error})"
+        remedy = "Install the package that has it, or correct the import"
+        raise UserError(f"{path}: imports {missing}, which is not there. {remedy}") from error
     if not isinstance(made, torch.nn.Module):
         raise UserError(f"{Path(directory, name)}: {function}() gives a {type(made).__name__}, not a torch.nn.Module")
     return made.eval()

@@ -24,7 +24,7 @@ from lsd_experiments.prediction.settings import PredictionSettings
 from lsd_experiments.stages import Stage
 from lsd_experiments.stages.marks import run_all
 from lsd_experiments.stages.states import REMEDY, State, check_inputs, check_unchanged, made_again
-from lsd_experiments.stages.volumes import find_volume, open_output, records_directory
+from lsd_experiments.stages.volumes import find_output, open_output, records_directory
 from lsd_experiments.writing import check_writable
 
 STAGE = "predict"
@@ -145,7 +145,7 @@ def _left(stage: Stage, overwrite: bool) -> tuple[bool, dict[str, Any]] | None:
     :raises UserError: if the outputs were made otherwise: this command has one output by default, which was perhaps not meant
     """
     for output in stage.volumes:
-        volume = find_volume(output.container, output.dataset)
+        volume = find_output(output.container, output.dataset)
         if volume is not None and not overwrite:
             check_unchanged(output.name, volume.attrs.get("provenance"), stage.made)
     state = stage.state() if not overwrite else State("stale")

@@ -70,7 +70,7 @@ class VolumeArtifact:
 
     def stored(self) -> dict[str, Any]:
         """What it says made it; empty if it is not there, or says nothing."""
-        found = find_volume(self.container, self.dataset)
+        found = find_output(self.container, self.dataset)
         stored = found.attrs.get("provenance") if found is not None else None
         return stored if isinstance(stored, dict) else {}
 
@@ -80,7 +80,7 @@ class VolumeArtifact:
         :raises UserError: if something else is in its place, which is not ours to make anew
         """
         check_zarr(Path(self.container))
-        found = find_volume(self.container, self.dataset)
+        found = find_output(self.container, self.dataset)
         if found is None and Path(self.container, self.dataset).exists():
             raise UserError(f"{self.name} is a group, not a dataset of its own. Name another dataset")
         if found is None:
@@ -94,7 +94,7 @@ class VolumeArtifact:
 
         :raises UserError: if it is there, and was made with other parameters or from other inputs
         """
-        found = find_volume(self.container, self.dataset)
+        found = find_output(self.container, self.dataset)
         if found is None or anew:
             check_chunks(self)
             _remove_leftovers(Path(self.container, self.dataset))
@@ -191,7 +191,7 @@ def _remove_leftovers(path: Path) -> None:
         shutil.rmtree(left)
 
 
-def find_volume(container: str, dataset: str) -> Volume | None:
+def find_output(container: str, dataset: str) -> Volume | None:
     """The zarr volume ``dataset`` of ``container``, or None if there is none."""
     return open_volume(container, dataset) if (Path(container) / dataset / ".zarray").is_file() else None
 

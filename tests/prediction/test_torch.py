@@ -247,6 +247,20 @@ def test_what_does_not_fit_is_said(directory, tmp_path, changes, message):
     assert not (tmp_path / "config.json").exists()
 
 
+@pytest.mark.parametrize(("code", "missing"), [
+    ("import no_such_package.part\n", "no_such_package"),
+    ("from beside import NOTHING\n", r"a name \(cannot import name 'NOTHING' from 'beside'.*\)"),
+    ("def Net():\n    import no_such_package\n", "no_such_package"),
+])
+def test_a_missing_package_is_named(directory, tmp_path, code, missing):
+    """With the file that imports it, at its top or when it is called."""
+    (tmp_path / "beside.py").write_bytes((directory / "beside.py").read_bytes())
+    (tmp_path / "network.py").write_text(code)
+    with pytest.raises(UserError, match=rf"network.py: imports {missing}, which is not there. Install the package"):
+        write(NETWORK, "config", INPUT_SHAPE, tmp_path)
+    assert not (tmp_path / "config.json").exists()
+
+
 @pytest.mark.parametrize(("changes", "message"), [
     ({"module": "../network.py:Net"}, "module '../network.py:Net': is not <file>.py:<function>, of a file in the setup"),
     ({"module": "os:system"}, "is not <file>.py:<function>"),

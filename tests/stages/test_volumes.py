@@ -12,7 +12,7 @@ from lsd_experiments.geometry import Box
 from lsd_experiments.provenance import identity, provenance
 from lsd_experiments.stages.inputs import check_finished, describe_input, in_voxels
 from lsd_experiments.stages.states import State, check_unchanged, tie_records
-from lsd_experiments.stages.volumes import VolumeArtifact, chunk_shape, find_volume
+from lsd_experiments.stages.volumes import VolumeArtifact, chunk_shape, find_output
 
 MADE = {"stage": "s", "key": "0", "parameters": {"a": (1, 2), "b": 0.5}, "inputs": {"affs": "x"}, "date": "2024"}
 
@@ -24,7 +24,7 @@ def output(tmp_path):
 
 
 def test_first_run_creates_second_goes_on_third_does_nothing(output):
-    assert find_volume(output.container, output.dataset) is None
+    assert find_output(output.container, output.dataset) is None
     output.prepare(MADE)
     volume = open_volume(output.container, output.dataset)
     assert (volume.shape, volume.offset) == (output.shape, output.offset)
@@ -45,7 +45,7 @@ def test_overwriting_makes_another_volume(output):
     output.prepare(MADE)
     output.finish()
     output.prepare({**MADE, "stage": "other"}, anew=True)
-    assert find_volume(output.container, output.dataset).attrs.get("finished") is None
+    assert find_output(output.container, output.dataset).attrs.get("finished") is None
     assert open_volume(output.container, output.dataset).attrs["provenance"]["stage"] == "other"
 
 
@@ -104,19 +104,19 @@ def test_outputs_of_unknown_origin_are_refused(output):
 def test_unfinished_inputs_are_refused(output):
     output.prepare(MADE)
     with pytest.raises(UserError, match=r"volumes/fragments is not finished\. Run predict first"):
-        check_finished(find_volume(output.container, output.dataset), "predict")
+        check_finished(find_output(output.container, output.dataset), "predict")
     output.finish()
-    check_finished(find_volume(output.container, output.dataset), "predict")
+    check_finished(find_output(output.container, output.dataset), "predict")
 
 
 def test_what_a_stage_made_is_known_by_its_key_wherever_it_lies(output, tmp_path):
     output.prepare(provenance("s", {"a": 1}, {}))
     output.finish()
-    volume = find_volume(output.container, output.dataset)
+    volume = find_output(output.container, output.dataset)
     described = describe_input(volume)
     assert described == {"name": "out.zarr:volumes/fragments", "fingerprint": volume.attrs["provenance"]["key"]}
     Path(output.container).rename(tmp_path / "moved.zarr")
-    assert identity(describe_input(find_volume(str(tmp_path / "moved.zarr"), output.dataset))) == identity(described)
+    assert identity(describe_input(find_output(str(tmp_path / "moved.zarr"), output.dataset))) == identity(described)
 
 
 def test_what_is_not_finished_is_known_by_its_voxels(output):
@@ -153,7 +153,7 @@ def test_the_state_of_an_output_says_why(output):
 
 def test_blocks_that_would_share_a_chunk_are_refused_with_a_size_that_fits(output):
     output.prepare(MADE)
-    assert find_volume(output.container, output.dataset).chunks == (3, 8, 10)
+    assert find_output(output.container, output.dataset).chunks == (3, 8, 10)
     other = dataclasses.replace(output, write_shape=(4, 8, 10))
     with pytest.raises(UserError, match=r"two blocks of \[4, 8, 10\] would write to one\. Take blocks of \[3, 8, 10\] voxels"):
         other.prepare(MADE)
@@ -169,7 +169,7 @@ def test_blocks_without_divisors_are_refused(output):
 
 def test_a_crop_is_another_input_than_the_whole_or_another_crop(output):
     output.prepare(MADE)
-    volume = find_volume(output.container, output.dataset)
+    volume = find_output(output.container, output.dataset)
     crop, other = (volume.crop(Box((1, 2, 3), (4, 5, end))) for end in (6, 7))
     assert describe_input(crop)["name"] == "out.zarr:volumes/fragments, voxels (1, 2, 3) to (4, 5, 6)"
     assert len({identity(describe_input(part)) for part in (volume, crop, other)}) == 3
@@ -178,7 +178,7 @@ def test_a_crop_is_another_input_than_the_whole_or_another_crop(output):
 
 def test_sizes_in_voxels(output):
     output.prepare(MADE)
-    volume = find_volume(output.container, output.dataset)
+    volume = find_output(output.container, output.dataset)
     assert in_voxels((40, 0, 46), volume, "context") == (2, 0, 10)
     with pytest.raises(UserError, match=r"context = \[50, 9, 46\] nm is no multiple .* Take \[40.0, 9.0, 46.0\]"):
         in_voxels((50, 9, 46), volume, "context")
