@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lsd_experiments.arrays import Volume, check_labels, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline.settings import EvaluateSettings, PipelineSettings
-from lsd_experiments.pipeline.truths import Labels, Nodes, Truth, on_grid_of
+from lsd_experiments.pipeline.truths import Labels, Nodes, Truth
 from lsd_experiments.provenance import fingerprint_of, network_of
 from lsd_experiments.stages import FilesArtifact, Show, Stage
 from lsd_experiments.stages.files import read_json
@@ -113,7 +113,7 @@ def plan_evaluation(config: PipelineSettings, fragments: Volume, luts: dict[str,
     from lsd_experiments.segmentation.blockwise import read_luts_provenance
 
     settings = evaluate_settings(config)
-    truths = _truths(config, settings, fragments)
+    truths = tuple(truth.on_grid_of(fragments, config.predict.resample) for truth in _truths(settings, config.parity))
     luts = luts or read_luts_provenance(fragments, config.agglomerate.merge_function)
     evaluation = Evaluation(fragments, truths, luts, settings)
     for truth in truths:
@@ -144,14 +144,14 @@ def evaluate_settings(config: PipelineSettings) -> EvaluateSettings:
     return config.evaluate
 
 
-def _truths(config: PipelineSettings, settings: EvaluateSettings, fragments: Volume) -> tuple[Truth, ...]:
+def _truths(settings: EvaluateSettings, parity: bool) -> tuple[Truth, ...]:
     truths: list[Truth] = []
     if settings.labels_file is not None:
         labels = open_volume(settings.labels_file, settings.labels_dataset)
         check_labels(labels)
-        truths.append(Labels(on_grid_of(labels, fragments, config.predict.resample)))
+        truths.append(Labels(labels))
     if settings.skeletons_file is not None:
-        truths.append(Nodes(Path(settings.skeletons_file), settings.skeletons_scale, config.parity))
+        truths.append(Nodes(Path(settings.skeletons_file), settings.skeletons_scale, parity))
     return tuple(truths)
 
 

@@ -37,6 +37,9 @@ class Truth(Protocol):
     @property
     def described(self) -> dict[str, str]: ...  # noqa: D102
 
+    def on_grid_of(self, found: Volume, resample: bool) -> "Truth":
+        """As :func:`on_grid_of`."""
+
     def check(self, fragments: Volume, region: Region | None) -> None:
         """:raises UserError: if what it takes to judge ``fragments`` in ``region`` is not there."""
 
@@ -84,6 +87,10 @@ class Labels:
         """Its entry in provenance."""
         return describe_input(self.volume)
 
+    def on_grid_of(self, found: Volume, resample: bool) -> "Labels":
+        """See :class:`Truth`."""
+        return Labels(on_grid_of(self.volume, found, resample))
+
     def check(self, fragments: Volume, region: Region | None) -> None:
         """:raises UserError: if they are no labels, lie otherwise than ``fragments``, or do not cover the region."""
         check_labels(self.volume)
@@ -122,6 +129,10 @@ class Nodes:
         from lsd_experiments.skeletons import read_skeletons
 
         return read_skeletons(self.path, self.scale)
+
+    def on_grid_of(self, found: Volume, resample: bool) -> "Nodes":
+        """Nodes have places in nm."""
+        return self
 
     def check(self, fragments: Volume, region: Region | None) -> None:
         """:raises UserError: if they cannot be read, none lies in the region, or that is not inside of ``fragments``."""
