@@ -85,8 +85,8 @@ class TrainableModel:
     def loss_of(self, inputs: Arrays, targets: Arrays, knowledge: Arrays) -> tuple[dict[str, float], Arrays]:
         """The loss as of :meth:`step`, and the outputs, [b, c, z, y, x] in [0, 1]; nothing is updated."""
         outputs, truth = self.predict(inputs), self._truth(targets, knowledge)
-        logs = {f"{name}_loss": float(ops.convert_to_numpy(loss(truth[name], _last(outputs[name]))))
-                for name, loss in self.model.loss.items()}
+        pairs = {name: (ops.convert_to_tensor(truth[name]), ops.convert_to_tensor(_last(outputs[name]))) for name in outputs}
+        logs = {f"{name}_loss": float(ops.convert_to_numpy(loss(*pairs[name]))) for name, loss in self.model.loss.items()}
         return {"loss": sum(logs.values()), **logs}, outputs
 
     def predict(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:

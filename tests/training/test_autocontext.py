@@ -17,6 +17,9 @@ from lsd_experiments.networks import Head, Input, Network
 from lsd_experiments.prediction.autocontext import find_lsd_network, lsds_record, raw_shape
 from lsd_experiments.prediction.loading import sha256
 from lsd_experiments.training import FirstNetwork
+from lsd_experiments.training.curve import read_curve
+
+from .test_validation import PART, in_world
 
 LSD = Network(3, 2, ((1, 2, 2),), (Head("lsds", 10, "embedding"),))
 ACLSD = Network(3, 2, ((1, 2, 2),), (Head("affs", 3),), inputs=(Input("lsds", 10),))
@@ -125,3 +128,18 @@ def test_a_missing_or_unfit_lsd_network(lsd_setup, tmp_path):
     checkpoints.save_checkpoint(other.build(other.smallest_input_shape), lsd_setup, other, 7, {})
     with pytest.raises(UserError, match="makes affs, not LSDs from raw"):
         find_lsd_network(tmp_path / "aclsd", lsd_setup, None, None)
+
+
+def test_validation_takes_the_same_lsds(lsds, second, make_run, dataset, tmp_path):
+    """By the one model of the first network."""
+    part = in_world(PART)
+    keeping = dataset.model_copy(update={"directory": tmp_path, "volumes": ("volume.zarr",), "validation": (part,)})
+    run, train = make_run(dataset=keeping, network=ACRLSD, experiment=second, first=lsds, iterations=1, validate_every=1)
+    made = []
+    build = type(lsds).model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(lsds), "model", lambda self, *how: made.append(how) or build(self, *how))
+        assert train() == 0
+    assert len(made) == 1
+    (row,) = read_curve(run.directory)
+    assert 0 < row["loss"] == row["affs_loss"] < 1

@@ -20,6 +20,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.networks import Head
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors
+from lsd_experiments.training import Malis, Phase
 from lsd_experiments.training.curve import read_curve
 from lsd_experiments.training.data import find_samples
 from lsd_experiments.training.keys import LABELS, RAW, head_keys
@@ -224,6 +225,18 @@ def test_what_is_written(keeping, make_run):
     events.Reload()
     assert [event.step for event in events.Scalars("validation/loss")] == [2, 4, 5]
     assert events.Scalars("validation/voi_sum")[0].value == pytest.approx(rows[0]["voi_sum"])
+
+
+def test_another_loss_makes_another_best(keeping, experiment, make_run, monkeypatch):
+    """After the switch to MALIS losses are of another kind: there is no comparing them."""
+    experiment = replace(experiment, phases=(Phase(1, "affs", Malis()),))
+    run, train = make_run(dataset=keeping(), experiment=experiment, iterations=2, validate_every=1)
+    assert train() == 0
+    first, second = read_curve(run.directory)
+    assert {*first} - {*second} == {"affs_loss"}
+    assert {*second} - {*first} == {"malis_loss"}
+    assert second["loss"] > first["loss"]  # a sum, where that before is a mean
+    assert find_best(run.directory).iteration == 2
 
 
 def scripted(monkeypatch, losses):
