@@ -15,7 +15,7 @@ from lsd_experiments.datasets import Dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_axes, check_raw, say_outside
 from lsd_experiments.geometry import Box, Voxels, to_voxels
-from lsd_experiments.training.kept import kept_boxes, volume_of
+from lsd_experiments.training.kept import check_part, kept_boxes
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def find_samples(dataset: Dataset, containers: Sequence[str], resample: bool = F
     if containers:
         return _trained_on([open_sample(dataset, container, resample=resample) for container in containers])
     for part in dataset.validation:
-        volume_of(dataset, part)  # a misspelt one would keep nothing
+        check_part(dataset, part)
     found = dataset.training_volumes()
     if not found:
         raise UserError(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.grids import show
 from lsd_experiments.datasets import Dataset, ValidationPart
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres
@@ -48,9 +49,14 @@ def part_box(dataset: Dataset, part: ValidationPart, labels: Volume) -> Box:
     inner = Box(tuple(math.ceil(b - TOLERANCE) for b in begin), tuple(math.floor(e + TOLERANCE) for e in end))
     inside = inner.intersect(labels.box)
     if inside.empty:
-        raise UserError(f"[[validation]] of {dataset.name}: the part of {part.volume} holds no voxel of {labels.name}. Correct "
-                        "its offset and size in dataset.toml")
+        raise UserError(f"[[validation]] of {dataset.name}: the part of {part.volume} holds no voxel of {labels.name}, which "
+                        f"covers {show(labels.offset)} to {show(labels.end)} nm. Correct its offset and size in dataset.toml")
     return inside
+
+
+def check_part(dataset: Dataset, part: ValidationPart) -> None:
+    """:raises UserError: if the volume of a part is not there, or the part not in it: it would keep nothing"""
+    part_box(dataset, part, arrays.open_volume(volume_of(dataset, part), dataset.labels))
 
 
 def volume_of(dataset: Dataset, part: ValidationPart) -> Path:

@@ -125,11 +125,14 @@ def test_no_output_touches_the_part(keeping, volume):
 def test_parts_of_other_volumes_or_between_voxels(keeping, volume, tmp_path):
     part = in_world(Box((8, 20, 0), (9, 21, 1)))
     shifted = part.model_copy(update={"offset": tuple(o + 1 for o in part.offset)})  # one voxel, and its neighbours in part
-    named = keeping().model_copy(update={"validation": (shifted, in_world(PART, "none.zarr"))})
+    named = keeping().model_copy(update={"validation": (shifted,)})
     (sample,) = find_samples(named, [volume])
     assert sample.kept == (Box((8, 20, 0), (10, 22, 2)),)
     with pytest.raises(UserError, match=r"none\.zarr: no such volume.*Fetch it"):
-        find_samples(named, [])
+        find_samples(named.model_copy(update={"validation": (in_world(PART, "none.zarr"),)}), [])
+    outside = in_world(Box((24, 0, 0), (30, 60, 56)))
+    with pytest.raises(UserError, match=r"holds no voxel of .*, which covers \(360, 180, 171\) to \(840, 720, 675\) nm"):
+        find_samples(keeping().model_copy(update={"validation": (outside,)}), [])
     with pytest.raises(UserError, match="all labels are kept for validation"):
         find_samples(named.model_copy(update={"validation": (ValidationPart(volume="volume.zarr"),)}), [])
     with pytest.raises(UserError, match="holds no voxel"):  # of a whole one there is none
