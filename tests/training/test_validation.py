@@ -70,21 +70,26 @@ def targets_of(batch, names=("affs", "lsds")):
     return [batch[key].data for name in names for key in (head_keys(name).target, head_keys(name).weights)]
 
 
-def test_labels_of_the_part_do_not_matter(keeping, dataset, experiment, write_volume, objects, make_run, volume, tmp_path):
-    """Not through augmentation, the window of descriptors, the balance or boundaries; without the part they do."""
-    changed = objects()
-    changed[PART.slices] = np.random.default_rng(1).integers(0, 5, PART.shape)
-    (tmp_path / "other").mkdir()
-    other = write_volume(tmp_path / "other" / "volume.zarr", labels=changed)
+@pytest.mark.parametrize("unlabeled", [None, "volumes/labels/unlabeled_mask"], ids=["dense", "sparse"])
+def test_labels_of_the_part_do_not_matter(keeping, dataset, experiment, write_volume, objects, make_run, tmp_path, unlabeled):
+    """Not through augmentation, the window of descriptors, the balance or boundaries; nor do masks. Without the part they do."""
+    generator, labels, mask = np.random.default_rng(1), objects(), np.ones((24, 60, 56), np.uint8)
+    sparse, found = {"unlabeled_mask": unlabeled}, []
+    keep, plain = keeping().model_copy(update=sparse), dataset.model_copy(update=sparse)
     experiment = replace(experiment, sampling=augment)
-    run, _ = make_run(experiment=experiment)
-    elsewhere = keeping().model_copy(update={"directory": tmp_path / "other"})
-    for first, second in zip(
-            batches(keeping(), experiment, volume, run), batches(elsewhere, experiment, other, run), strict=True):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        for values, high in ((labels, 5), (mask, 2)):
+            values[PART.slices] = generator.integers(0, high, PART.shape)
+        volume = write_volume(tmp_path / name / "volume.zarr", labels=labels, mask=mask, dataset=plain)
+        run, _ = make_run(data=volume, dataset=plain, experiment=experiment)
+        kept = batches(keep.model_copy(update={"directory": tmp_path / name}), experiment, volume, run)
+        found.append((kept, batches(plain, experiment, volume, run)))
+    (kept, free), (other_kept, other_free) = found
+    for first, second in zip(kept, other_kept, strict=True):
         for a, b in zip([first[LABELS].data, *targets_of(first)], [second[LABELS].data, *targets_of(second)], strict=True):
             np.testing.assert_array_equal(a, b)
-    plain = zip(batches(dataset, experiment, volume, run), batches(dataset, experiment, other, run), strict=True)
-    assert any(not np.array_equal(first[LABELS].data, second[LABELS].data) for first, second in plain)
+    assert any(not np.array_equal(a[LABELS].data, b[LABELS].data) for a, b in zip(free, other_free, strict=True))
 
 
 def test_no_loss_is_taken_on_the_part(keeping, dataset, experiment, write_volume, make_run, tmp_path):
