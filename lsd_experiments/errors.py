@@ -19,6 +19,10 @@ class Unavailable(UserError):
     """What all blocks need is not there, like a database: a run ends at once, instead of going on with other blocks."""
 
 
+class NoVoxelSize(UserError):
+    """A volume that does not say how large its voxels are."""
+
+
 class NotListed(UserError):
     """A server gives what is asked for by name, and does not tell what is there."""
 

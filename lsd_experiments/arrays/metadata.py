@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import NoVoxelSize, UserError
 from lsd_experiments.geometry import Nanometres
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ def placed(given: Nanometres | None, read: Callable[[bool], Place], where: str) 
     voxel_size, offset = read(given is not None)
     voxel_size = given if given is not None else voxel_size
     if voxel_size is None:
-        raise UserError(f"{where} has no voxel size. Add the attribute 'resolution': [z, y, x] in nm, or name a crop (.json) "
-                        "with 'voxel_size'")
+        raise NoVoxelSize(f"{where} has no voxel size. Add the attribute 'resolution': [z, y, x] in nm, or name a crop (.json) "
+                          "with 'voxel_size'")
     return voxel_size, offset or (0.0, 0.0, 0.0)
 
 

@@ -17,7 +17,7 @@ from lsd_experiments.arrays.sections import SectionArray
 from lsd_experiments.arrays.tiff_pages import Layout, open_tiff, page_values, quiet_tiff, read_layout, samples_first
 from lsd_experiments.arrays.tiff_world import stack_world
 from lsd_experiments.arrays.volume import Volume
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import NoVoxelSize, UserError
 from lsd_experiments.geometry import Box, Nanometres
 
 logger = logging.getLogger(__name__)
@@ -79,8 +79,8 @@ def open_stack(path: Path, dataset: str | None, voxel_size: Nanometres | None) -
                   array.shape[0] if len(array.shape) == 4 else None)
 
 
-def no_voxel_size(path: Path) -> UserError:
+def no_voxel_size(path: Path) -> NoVoxelSize:
     """What to say of a stack without a voxel size."""
-    return UserError(f"{path}: stores no voxel size. Name a crop file (.json) instead that has "
+    return NoVoxelSize(f"{path}: stores no voxel size. Name a crop file (.json) instead that has "
                      f'{{"container": "{path.name}", "voxel_size": [z, y, x]}} in nm, or pass --voxel-size where a '
                      "command takes it")

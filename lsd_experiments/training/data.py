@@ -124,7 +124,7 @@ def open_sample(dataset: Dataset, container: str, probability: float = 1.0, resa
 
 def _open_mask(container: str, name: str, labels: Volume) -> Volume | None:
     """The mask ``name`` next to ``labels``, or None if there is none."""
-    if not arrays.has_dataset(labels.container, name):
+    if not arrays.has_dataset(container, name):
         return None
     mask = arrays.open_volume(container, name)
     check_axes(mask, labels)
