@@ -29,7 +29,7 @@ def look(name: str, containers: Sequence[str], like: Dataset, voxel_size: Sequen
     for container in containers:
         if "://" in container:
             raise UserError(f"--data {container}: a dataset's volumes lie in a directory. Fetch it first")
-    found = {key: named.get(key) or _find(key, containers[0], like) for key in PARTS}
+    found = {key: named.get(key) or find(key, containers[0], like) for key in PARTS}
     raw = arrays.open_volume(containers[0], found["raw"])
     directory, names = _places(containers)
     return Dataset(
@@ -42,8 +42,11 @@ def look(name: str, containers: Sequence[str], like: Dataset, voxel_size: Sequen
     )
 
 
-def _find(key: str, container: str, like: Dataset) -> str | None:
-    """The dataset of ``container`` that is ``key``: called as in ``like``, or by the part of its name that says so."""
+def find(key: str, container: str, like: Dataset) -> str | None:
+    """The dataset of ``container`` that is ``key``: called as in ``like``, or by the part of its name that says so.
+
+    :raises UserError: if it is not known; of masks None is given then
+    """
     there = arrays.list_datasets(container)
     usual: str | None = getattr(like, key)
     if usual is not None and (usual in there or any(name.startswith(f"{usual}/") for name in there)):

@@ -1,15 +1,15 @@
 """The files of a new experiment: copied from another one, and written for its dataset."""
 
-import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lsd_experiments.datasets.dataset import FILE, Dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.scenario import run_script
+from lsd_experiments.toml_text import as_toml
 from lsd_experiments.writing import put_text
 
 SECTIONS = 1.5  # voxels that are so much longer in z than in x are of sections, which are segmented one by one
@@ -27,7 +27,7 @@ def write_experiment(directory: Path, like: Path, dataset: Dataset, other: Datas
     scripts = sorted(like.glob("*.py"))
     if not (like / "mknet.py").is_file():
         raise UserError(f"{like}: is no experiment: it has no mknet.py. Name another one by --like")
-    with _made(directory.parent), tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as place:
+    with made(directory.parent), tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as place:
         new = Path(place) / directory.name
         new.mkdir()
         for script in scripts:
@@ -44,7 +44,7 @@ def write_experiment(directory: Path, like: Path, dataset: Dataset, other: Datas
 
 
 @contextmanager
-def _made(directory: Path) -> Iterator[None]:
+def made(directory: Path) -> Iterator[None]:
     """While open, ``directory`` is there; on an error those that were made for this are removed."""
     missing = [place for place in (directory, *directory.parents) if not place.exists()]
     try:
@@ -70,11 +70,11 @@ def dataset_toml(dataset: Dataset) -> str:
     """``dataset`` as its file."""
     size = " x ".join(f"{value:g}" for value in dataset.voxel_size)
     lines = [f"# {dataset.name}: voxels of {size} nm. Keys: docs/experiments.md.", "#", "# Written by 02_train/new.py.", "",
-             f"name = {_value(dataset.name)}", f"voxel_size = {_value(dataset.voxel_size)}  # z, y, x in nm",
-             f"directory = {_value(str(dataset.directory))}", f"volumes = {_value(dataset.volumes)}"]
+             f"name = {as_toml(dataset.name)}", f"voxel_size = {as_toml(dataset.voxel_size)}  # z, y, x in nm",
+             f"directory = {as_toml(str(dataset.directory))}", f"volumes = {as_toml(dataset.volumes)}"]
     for key in ("raw", "labels", "labels_mask", "unlabeled_mask", "predicted"):
         if (value := getattr(dataset, key)) is not None:
-            lines.append(f"{key} = {_value(value)}")
+            lines.append(f"{key} = {as_toml(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -89,32 +89,27 @@ def segment_toml(dataset: Dataset) -> str:
 # Sizes are (z, y, x) in nm; paths are relative to this file.
 
 setup = "."
-raw_file = {_value(str(volume))}  # the network trains on it: other data say how good it is
-raw_dataset = {_value(dataset.raw)}
+raw_file = {as_toml(str(volume))}  # the network trains on it: other data say how good it is
+raw_dataset = {as_toml(dataset.raw)}
 out_file = "prediction.zarr"
 
 [fragments]
-fragments_in_xy = {_value(sections)}{"  # sections are far from each other" if sections else ""}
-block_size = {_value(block)}  # {" x ".join(map(str, BLOCKS[sections][0]))} voxels
-context = {_value(context)}  # {" x ".join(map(str, BLOCKS[sections][1]))} voxels
+fragments_in_xy = {as_toml(sections)}{"  # sections are far from each other" if sections else ""}
+block_size = {as_toml(block)}  # {" x ".join(map(str, BLOCKS[sections][0]))} voxels
+context = {as_toml(context)}  # {" x ".join(map(str, BLOCKS[sections][1]))} voxels
 
 [agglomerate]
-merge_function = {_value(MERGE[sections])}  # the paper's for {"serial sections" if sections else "cubic voxels"}
-context = {_value(context)}
+merge_function = {as_toml(MERGE[sections])}  # the paper's for {"serial sections" if sections else "cubic voxels"}
+context = {as_toml(context)}
 
 [find_segments]
 thresholds_minmax = [0, 1]
 thresholds_step = 0.02
 
 [evaluate]
-labels_file = {_value(str(volume))}
-labels_dataset = {_value(dataset.labels)}
+labels_file = {as_toml(str(volume))}
+labels_dataset = {as_toml(dataset.labels)}
 
 [extract]
 threshold = "best"
 """
-
-
-def _value(value: str | bool | float | Sequence[float] | Sequence[str]) -> str:
-    """As TOML."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

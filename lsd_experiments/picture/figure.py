@@ -35,7 +35,7 @@ def write_picture(path: str | Path, raw: NDArray[np.generic] | None = None, affs
     :raises UserError: if nothing is given, shapes differ, there is no such section, or ``path`` ends otherwise
     """
     check_suffix(path)
-    _draw(panels(raw, affs, lsds, segmentation, labels, section), Path(path), title, voxel_size)
+    draw(panels(raw, affs, lsds, segmentation, labels, section), Path(path), title, voxel_size)
 
 
 def check_suffix(path: str | Path) -> None:
@@ -44,7 +44,8 @@ def check_suffix(path: str | Path) -> None:
         raise UserError(f"{path}: pictures are {', '.join(SUFFIXES)}. Name one of these")
 
 
-def _draw(images: Sequence[Panel], path: Path, title: str, voxel_size: Sequence[float]) -> None:
+def draw(images: Sequence[Panel], path: Path, title: str, voxel_size: Sequence[float]) -> None:
+    """Write ``images`` beside each other to ``path``, with a scale bar in the first; ``voxel_size``: (z, y, x) in nm."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,0 +1,116 @@
+"""The command behind 02_train/plan.py."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lsd_experiments import cli
+
+if TYPE_CHECKING:
+    from lsd_experiments.families.lsd.planning.design import Plan
+    from lsd_experiments.families.lsd.planning.files import Places
+    from lsd_experiments.families.lsd.planning.survey import Survey
+
+logger = logging.getLogger(__name__)
+
+ZYX = ("Z", "Y", "X")
+MEMORY = 12.0  # GiB, of the GPU that the published networks were made for
+PICTURE = "plan.png"
+
+
+def main(description: str | None, experiments: Path) -> None:
+    """Run the command; ``experiments`` is 02_train."""
+    cli.run(lambda options: plan_experiments(options, experiments), parser(description))
+
+
+def plan_experiments(options: argparse.Namespace, experiments: Path) -> None:
+    """Look at the data, write the experiments, and print why each number is what it is.
+
+    :raises UserError: if something is there already, or the volumes cannot be trained on; nothing is written
+    """
+    from lsd_experiments.families.lsd.planning import files
+    from lsd_experiments.families.lsd.planning.design import make_plan
+    from lsd_experiments.families.lsd.planning.survey import shown, warnings
+    from lsd_experiments.families.lsd.planning.volumes import Named, crops_of
+
+    places = files.Places.of(options.name, experiments)
+    if not options.overwrite:
+        places.check_free()
+    crops = crops_of(Named(options.raw, options.labels, options.mask, options.voxel_size, options.labels_offset))
+    with files.beside(places.directory) as place:
+        files.write_volume(place / files.VOLUME, *crops)
+        survey = _survey(place, places.directory.name)
+        for what, found in shown(survey):
+            print(f"{what:<12}{found}")
+        for line in warnings(survey):
+            print(f"warning: {line}", file=sys.stderr)
+        plan = make_plan(places.directory.name, survey, options.memory)
+        print(f"\n{files.shown(plan)}\n", flush=True)
+        files.write(plan, place, places)
+        if not options.no_picture:
+            _draw(plan, survey, place)
+        written = files.put(place, places)
+    print("\n".join(map(str, written)))
+    print(_next(plan, places), file=sys.stderr)
+
+
+def _survey(place: Path, name: str) -> "Survey":
+    """What the volume in ``place`` holds, which can be trained on.
+
+    :raises UserError: if it cannot
+    """
+    from lsd_experiments import arrays
+    from lsd_experiments.datasets.dataset import Dataset
+    from lsd_experiments.families.lsd.planning.files import LABELS, VOLUME
+    from lsd_experiments.families.lsd.planning.survey import survey
+    from lsd_experiments.training.data import open_sample
+    from lsd_experiments.training.ranges import scaled_samples
+    from lsd_experiments.training.showing import check_showing
+
+    container = str(place / VOLUME)
+    raw = arrays.open_volume(container, "volumes/raw")
+    dataset = Dataset(name=name, voxel_size=raw.voxel_size, directory=place, volumes=(VOLUME,), labels=LABELS)
+    sample = open_sample(dataset, container)
+    check_showing(sample)
+    scaled_samples([sample], None, None, None)
+    return survey(sample)
+
+
+def _draw(plan: "Plan", survey: "Survey", place: Path) -> None:
+    """The picture; a plan without one is a plan, too."""
+    from lsd_experiments.families.lsd.planning.drawing import draw_plan
+
+    draw_plan(plan, survey, place, place / PICTURE)
+
+
+def _next(plan: "Plan", places: "Places") -> str:
+    """What to do now."""
+    return (f"\nLook at {places.directory / PICTURE} first: raw and labels must fit. Then\n"
+            f"  cd {places.directory / 'mtlsd'}\n  python train.py 400000 --validate-every 500\n"
+            f"  cd {places.config.parent}\n  python run.py {places.config.name}\n"
+            f"Networks for another memory than {plan.sized.training_gib:.2g} GiB in training: --memory GIB --overwrite")
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The command line."""
+    made = cli.parser(description)
+    add = made.add_argument
+    add("name", metavar="NAME", help="of the dataset: 02_train/NAME, 03_predict/NAME.toml; or a directory that begins with / or .")
+    add_volumes(made)
+    add("--memory", type=cli.positive_number, default=MEMORY, metavar="GIB",
+        help="of the device that trains and predicts (default: %(default)g, as when the published networks were made)")
+    add("--overwrite", action="store_true", help="write files that are there anew; checkpoints stay, and may not fit any more")
+    add("--no-picture", action="store_true", help="leave the picture out")
+    return made
+
+
+def add_volumes(made: argparse.ArgumentParser) -> None:
+    """The options that name raw and labels."""
+    add, volume = made.add_argument, ("CONTAINER", "DATASET")
+    add("--raw", nargs="+", required=True, metavar=volume, help="any format of docs/formats.md; DATASET if it has several")
+    add("--labels", nargs="+", required=True, metavar=volume, help="an id for each object, 0 is background")
+    add("--mask", nargs="+", metavar=volume, help="1 where labels count (default: labels_mask beside the labels, if there)")
+    add("--voxel-size", type=cli.positive_number, nargs=3, metavar=ZYX, help="nm, where a volume stores none, or a wrong one")
+    add("--labels-offset", type=float, nargs=3, metavar=ZYX, help="nm, where labels begin in the world, if they do not say it")

@@ -1,0 +1,9 @@
+"""Values as TOML."""
+
+import json
+from collections.abc import Sequence
+
+
+def as_toml(value: str | bool | float | Sequence[float] | Sequence[str]) -> str:
+    """``value`` as TOML; a tuple is an array."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
