@@ -13,6 +13,7 @@ usage: ./setup.sh COMMAND [ARGUMENTS]
 
   install          make .venv and install the package and what it needs (exact versions: constraints.txt)
   demo [...]       install, then go from nothing to an evaluated segmentation of a synthetic volume
+  segment RAW LABELS   install, then plan, train, predict, segment and evaluate volumes of your own; --minutes M, --help
   test [...]       install with what the tests need, then run them in two processes; arguments go to pytest. --all adds those of
                    kills, clusters, databases, a browser and containers, which take longer, and need more than this package
   check            lint, types and shell scripts; quick, changes nothing
@@ -108,6 +109,11 @@ demo() {
     $VENV/bin/python -m lsd_experiments.demo "$@"
 }
 
+segment() {
+    install_extras
+    $VENV/bin/python -m lsd_experiments.families.lsd.segment "$@"
+}
+
 run_tests() {
     install_extras test
     say "running the tests"
@@ -182,6 +188,7 @@ main() {
         help | -h | --help) help ;;
         install) install "$@" ;;
         demo) demo "$@" ;;
+        segment) segment "$@" ;;
         test) run_tests "$@" ;;
         check) check "$@" ;;
         bench) bench "$@" ;;

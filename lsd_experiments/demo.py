@@ -18,7 +18,7 @@ from pathlib import Path
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
 from lsd_experiments.installation import ROOT
-from lsd_experiments.scenario import run_script
+from lsd_experiments.scenario import newest_segmentation, step
 
 DEMO = ROOT / "demo"
 CONFIG = ROOT / "03_predict" / "synthetic.toml"
@@ -40,49 +40,22 @@ def _demo(arguments: argparse.Namespace) -> int:
     DEMO.mkdir(exist_ok=True)
     volume = DEMO / "synthetic.zarr"
     setup = ROOT / "02_train" / "synthetic" / "mtlsd"
-    _step("a synthetic volume, and the part of it to train on", "01_data", "make_synthetic.py", str(volume), "--shape", *SHAPE)
+    step("a synthetic volume, and the part of it to train on", "01_data", "make_synthetic.py", str(volume), "--shape", *SHAPE)
     (DEMO / "train.json").write_text(json.dumps({"container": "synthetic.zarr", **TRAIN_PART}, indent=2) + "\n")
-    _step("the network", setup, "mknet.py")
-    _step("training", setup, "train.py", ITERATIONS, "--data", str(DEMO / "train.json"), "--learning-rate", "1e-3", "--seed", "0",
+    step("the network", setup, "mknet.py")
+    step("training", setup, "train.py", ITERATIONS, "--data", str(DEMO / "train.json"), "--learning-rate", "1e-3", "--seed", "0",
           "--snapshot-every", "100")
-    _step("prediction, segmentation and evaluation of the other part", "03_predict", "run.py", CONFIG.name)
-    segmentation = _segmentation()
+    step("prediction, segmentation and evaluation of the other part", "03_predict", "run.py", CONFIG.name)
+    segmentation = newest_segmentation(DEMO / "prediction.zarr")
     picture = DEMO / "segmentation.png"
-    _step("a picture", "03_predict", "picture.py", str(picture), "--raw", str(volume), "volumes/raw",
+    step("a picture", "03_predict", "picture.py", str(picture), "--raw", str(volume), "volumes/raw",
           *_of("affs"), *_of("lsds"), "--segmentation", str(DEMO / "prediction.zarr"), segmentation,
           "--labels", str(volume), "volumes/labels/neuron_ids")
     return _report(picture, time.monotonic() - start)
 
 
-def _step(title: str, directory: str | Path, script: str, *arguments: str) -> None:
-    """Run a script of the repository in its directory, as a user would.
-
-    :raises SystemExit: with its status, if it fails; it has said why.
-    """
-    where = ROOT / directory
-    shown = " ".join(_short(argument, where) for argument in arguments)
-    print(f"\n==> {title}\n    cd {where.relative_to(ROOT)}; python {script} {shown}", file=sys.stderr, flush=True)
-    if status := run_script(where, script, *arguments).returncode:
-        raise SystemExit(status)
-
-
-def _short(argument: str, where: Path) -> str:
-    """A path as a user in ``where`` would type it."""
-    path = Path(argument)
-    if not path.is_absolute():
-        return argument
-    up = "../" * len(where.relative_to(ROOT).parts)
-    return up + str(path.relative_to(ROOT))
-
-
 def _of(name: str) -> list[str]:
     return [f"--{name}", str(DEMO / "prediction.zarr"), f"volumes/{name}"]
-
-
-def _segmentation() -> str:
-    """The dataset of the newest segmentation."""
-    found = sorted((DEMO / "prediction.zarr" / "volumes").glob("segmentation_*"), key=lambda path: path.stat().st_mtime)
-    return f"volumes/{found[-1].name}"
 
 
 def _report(picture: Path, seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,42 @@ def environment(**more: str) -> dict[str, str]:
 def run_script(directory: Path, script: str | Path, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
     """Run ``script`` in ``directory`` to its end; ``how``: as of :func:`subprocess.run`."""
     return subprocess.run([sys.executable, str(script), *map(str, arguments)], cwd=directory, env=environment(), text=True, **how)
+
+
+def step(title: str, directory: str | Path, script: str, *arguments: str) -> None:
+    """Run a script of the repository in its directory, as a user would, and say so.
+
+    Ctrl-C, which a terminal sends to the script, too, and SIGTERM, which is passed on to it, let it end by itself: it may have
+    something to save.
+
+    :raises SystemExit: with its status, if it fails, or is interrupted; it has said why.
+    """
+    where = ROOT / directory
+    shown = " ".join(as_typed(argument, where) for argument in arguments)
+    place = where.relative_to(ROOT) if where.is_relative_to(ROOT) else where
+    print(f"\n==> {title}\n    cd {place}; python {script} {shown}", file=sys.stderr, flush=True)
+    process = subprocess.Popen([sys.executable, script, *arguments], cwd=where, env=environment())
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+              signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate())}  # fmt: skip
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if status:
+        raise SystemExit(status if status > 0 else 128 - status)
+
+
+def newest_segmentation(container: str | Path) -> str:
+    """The dataset of the newest segmentation in a zarr container of 03_predict."""
+    found = sorted((Path(container) / "volumes").glob("segmentation_*"), key=lambda path: path.stat().st_mtime)
+    return f"volumes/{found[-1].name}"
+
+
+def as_typed(argument: str, where: Path) -> str:
+    """A path of the repository as a user in ``where`` would type it."""
+    path = Path(argument)
+    if not path.is_absolute() or not (path.is_relative_to(ROOT) and where.is_relative_to(ROOT)):
+        return argument
+    up = "../" * len(where.relative_to(ROOT).parts)
+    return up + str(path.relative_to(ROOT))

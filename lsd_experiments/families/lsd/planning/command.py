@@ -34,13 +34,14 @@ def plan_experiments(options: argparse.Namespace, experiments: Path) -> None:
     from lsd_experiments.families.lsd.planning.design import make_plan
     from lsd_experiments.families.lsd.planning.survey import shown, warnings
     from lsd_experiments.families.lsd.planning.volumes import Named, crops_of
+    from lsd_experiments.writing import put_text
 
     places = files.Places.of(options.name, experiments)
     if not options.overwrite:
         places.check_free()
     crops = crops_of(Named(options.raw, options.labels, options.mask, options.voxel_size, options.labels_offset))
     with files.beside(places.directory) as place:
-        files.write_volume(place / files.VOLUME, *crops)
+        put_text(place / files.VOLUME, files.volume_text(*crops))
         survey = _survey(place, places.directory.name)
         for what, found in shown(survey):
             print(f"{what:<12}{found}")
@@ -98,7 +99,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made = cli.parser(description)
     add = made.add_argument
     add("name", metavar="NAME", help="of the dataset: 02_train/NAME, 03_predict/NAME.toml; or a directory that begins with / or .")
-    add_volumes(made)
+    volume = ("CONTAINER", "DATASET")
+    add("--raw", nargs="+", required=True, metavar=volume, help="any format of docs/formats.md; DATASET if it has several")
+    add("--labels", nargs="+", required=True, metavar=volume, help="an id for each object, 0 is background")
+    add_where(made)
     add("--memory", type=cli.positive_number, default=MEMORY, metavar="GIB",
         help="of the device that trains and predicts (default: %(default)g, as when the published networks were made)")
     add("--overwrite", action="store_true", help="write files that are there anew; checkpoints stay, and may not fit any more")
@@ -106,11 +110,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def add_volumes(made: argparse.ArgumentParser) -> None:
-    """The options that name raw and labels."""
-    add, volume = made.add_argument, ("CONTAINER", "DATASET")
-    add("--raw", nargs="+", required=True, metavar=volume, help="any format of docs/formats.md; DATASET if it has several")
-    add("--labels", nargs="+", required=True, metavar=volume, help="an id for each object, 0 is background")
-    add("--mask", nargs="+", metavar=volume, help="1 where labels count (default: labels_mask beside the labels, if there)")
+def add_where(made: argparse.ArgumentParser) -> None:
+    """The options that say what raw and labels do not say themselves."""
+    add = made.add_argument
+    add("--mask", nargs="+", metavar=("CONTAINER", "DATASET"),
+        help="1 where labels count (default: labels_mask beside the labels, if there)")
     add("--voxel-size", type=cli.positive_number, nargs=3, metavar=ZYX, help="nm, where a volume stores none, or a wrong one")
     add("--labels-offset", type=float, nargs=3, metavar=ZYX, help="nm, where labels begin in the world, if they do not say it")

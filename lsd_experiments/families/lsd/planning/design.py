@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 from lsd_experiments import intensity
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Box, to_nm
-from lsd_experiments.networks.network import Network, Shape
 from lsd_experiments.families.lsd.planning import rules, sizing
 from lsd_experiments.families.lsd.planning.kept import SHARE, choose_part, training_part
 from lsd_experiments.families.lsd.planning.survey import Survey, by, faint_range
+from lsd_experiments.geometry import Box, to_nm
+from lsd_experiments.networks.network import Network, Shape
 from lsd_experiments.targets import Offsets
 
 ROOM = 1.5  # outputs along the axis along which a part is kept, that training has at least
@@ -17,7 +17,7 @@ MEMORY = 12.0  # GiB: of the published networks' GPU
 
 @dataclass(frozen=True)
 class Plan:
-    """``kept``: the part for validation, as offset and size in nm. ``why``: a line for each number, (name, value, reason)."""
+    """``kept``: the part for validation, as offset and size in nm. ``memory``: GiB that were given. ``why``: a line for each number, (name, value, reason)."""
 
     name: str
     voxel_size: tuple[float, ...]
@@ -34,6 +34,7 @@ class Plan:
     block: Shape
     kept: tuple[tuple[float, ...], tuple[float, ...]]
     raw_range: tuple[float, float] | None
+    memory: float
     why: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
@@ -59,7 +60,7 @@ def make_plan(name: str, survey: Survey, memory: float) -> Plan:
         rules.far_offsets(voxel_size, sized.network.downsample_factors),
         rules.control_points(voxel_size), rules.jitter(voxel_size), rules.exchanged(voxel_size), rules.boundary_axes(voxel_size),
         rules.are_sections(voxel_size), rules.merge_function(voxel_size), rules.context(width, voxel_size),
-        rules.block(voxel_size, survey.sample.raw.shape), _in_world(survey, kept), faint_range(survey),
+        rules.block(voxel_size, survey.sample.raw.shape), _in_world(survey, kept), faint_range(survey), memory,
     )  # fmt: skip
     plan.why.extend(_reasons(plan, survey, memory))
     return plan
@@ -84,7 +85,7 @@ def _reasons(plan: Plan, survey: Survey, memory: float) -> list[tuple[str, str, 
         ("pooling", " ".join(by(factors) for factors in network.downsample_factors),
          f"{kind}: long ones are not pooled until the others are as long" if rough else "along all axes alike: voxels are nearly cubes"),
         ("feature maps", f"{network.num_fmaps}, times {network.fmap_inc_factor} per level",
-         f"{network.parameters:,} parameters: the largest network that trains in {memory:g} GiB and sees no more than there is"),
+         f"{network.parameters:,} parameters: the largest network that trains in {memory:g} GiB, and whose context is not much larger than raw"),
         ("training input", f"{by(sized.training)} -> {by(network.output_shape(sized.training))}",
          f"about a cube in the world, at least an object's width; {sized.training_gib:.2g} GiB are estimated"),
         ("prediction input", f"{by(sized.prediction)} -> {by(network.output_shape(sized.prediction))}",

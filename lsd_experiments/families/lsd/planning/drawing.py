@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 
 from lsd_experiments import frameworks
 from lsd_experiments.arrays import Volume, read_ids
-from lsd_experiments.geometry import Box
-from lsd_experiments.picture.colours import colours_of
-from lsd_experiments.picture.figure import draw
-from lsd_experiments.picture.panels import Panel, panels
 from lsd_experiments.datasets import load_dataset
+from lsd_experiments.errors import UserError
 from lsd_experiments.families.lsd import isotropic, serial_sections
 from lsd_experiments.families.lsd.planning import texts
 from lsd_experiments.families.lsd.planning.design import Plan
 from lsd_experiments.families.lsd.planning.survey import Survey
+from lsd_experiments.geometry import Box
+from lsd_experiments.picture.colours import colours_of
+from lsd_experiments.picture.figure import draw
+from lsd_experiments.picture.panels import Panel, panels
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 
 if TYPE_CHECKING:
@@ -65,8 +66,11 @@ def _sample(plan: Plan, survey: Survey, directory: Path) -> list[Panel]:
 
     experiment, dataset = experiment_of(plan), load_dataset(directory)
     output_shape = plan.network.output_shape(plan.sized.training)
-    places = find_places(survey.sample, output_shape, label_padding(experiment, dataset.voxel_size, output_shape),
-                         experiment.min_masked)
+    padding = label_padding(experiment, dataset.voxel_size, output_shape)
+    try:
+        places = find_places(survey.sample, output_shape, padding, 1.0)  # all of it labelled, where that can be had
+    except UserError:
+        places = find_places(survey.sample, output_shape, padding, experiment.min_masked)
     scaled, _, _ = scaled_samples([survey.sample], plan.raw_range, None, None)
     pipeline = batch_pipeline(experiment, dataset, [(scaled[0], places)], 1)
     request = batch_request(experiment, dataset, plan.sized.training, output_shape)
@@ -75,7 +79,7 @@ def _sample(plan: Plan, survey: Survey, directory: Path) -> list[Panel]:
         batch = pipeline.request_batch(request)
     roi = batch[LABELS].spec.roi
     raw = np.clip((batch[RAW].crop(roi.intersect(batch[RAW].spec.roi)).data[0] + 1) / 2, 0, 1)
-    found = panels(raw=np.round(raw * 255).astype(np.uint8), affs=batch[head_keys("affs").target].data[0],
+    found = panels(raw=np.round(raw * 255).astype(np.uint8), affs=batch[head_keys("affs").target].data[0].astype(np.float32),
                    lsds=batch[head_keys("lsds").target].data[0])
     grown = batch[LABELS].data[0]
     return [found[0], Panel("labels, boundaries grown", colours_of(grown[len(grown) // 2])), *found[1:]]

@@ -1,6 +1,7 @@
 """The files of a plan: all of them are made in a directory of their own, and then moved to their places.
 
     02_train/<name>/dataset.toml, volume.json     what the data are, and where raw and labels lie
+    02_train/<name>/kept.json                     the part of the labels that is kept back
     02_train/<name>/plan.png, plan.txt            the picture, and what plan.py said
     02_train/<name>/{baseline,mtlsd,long_range}/  the experiments
     03_predict/<name>.toml                        the configuration that predicts with mtlsd
@@ -19,18 +20,19 @@ from typing import Any
 from lsd_experiments.datasets.dataset import FILE
 from lsd_experiments.datasets.new_files import made
 from lsd_experiments.errors import UserError
-from lsd_experiments.installation import ROOT
 from lsd_experiments.families.lsd.planning import texts
 from lsd_experiments.families.lsd.planning.design import Plan
+from lsd_experiments.installation import ROOT
 from lsd_experiments.scenario import run_script
-from lsd_experiments.toml_text import as_toml
+from lsd_experiments.toml_text import as_toml, whole
 from lsd_experiments.writing import put_text
 
 VOLUME = "volume.json"
+KEPT = "kept.json"
 DOORS = ("predict.py", "predict_scan.py", "view_batch.py")  # scripts that are alike in all experiments
 LIKE = ROOT / "02_train" / "fib25" / "mtlsd"  # whose they are
 LABELS = "volumes/labels/neuron_ids"
-MASKS = ("volumes/labels/labels_mask",)
+MASK = "volumes/labels/labels_mask"
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ def beside(directory: Path) -> Iterator[Path]:
         yield Path(place)
 
 
-def write_volume(path: Path, raw: Mapping[str, Any], labels: Mapping[str, Any], mask: Mapping[str, Any] | None) -> None:
+def volume_text(raw: Mapping[str, Any], labels: Mapping[str, Any], mask: Mapping[str, Any] | None) -> str:
     """The file that stands for raw, labels and, if there is one, their mask, each a crop."""
-    datasets = {"volumes/raw": raw, LABELS: labels, **({MASKS[0]: mask} if mask else {})}
-    put_text(path, json.dumps({"datasets": datasets}, indent=2, ensure_ascii=False) + "\n")
+    datasets = {"volumes/raw": raw, LABELS: labels, **({MASK: mask} if mask else {})}
+    return json.dumps({"datasets": datasets}, indent=2, ensure_ascii=False) + "\n"
 
 
 def write(plan: Plan, place: Path, places: Places) -> None:
@@ -83,6 +85,9 @@ def write(plan: Plan, place: Path, places: Places) -> None:
     if not LIKE.is_dir():
         raise UserError(f"{ROOT}: no checkout of the repository, whose scripts an experiment has. Clone it, and run plan.py there")
     put_text(place / FILE, _dataset(plan, (place / VOLUME).read_text()))
+    offset, size = ([whole(value) for value in values] for values in plan.kept)
+    kept = {"container": VOLUME, "dataset": LABELS, "offset": offset, "size": size}
+    put_text(place / KEPT, json.dumps(kept, indent=2) + "\n")
     put_text(place / "plan.txt", shown(plan) + "\n")
     for variant in texts.VARIANTS:
         (place / variant).mkdir()
@@ -114,7 +119,7 @@ def put(place: Path, places: Places) -> list[Path]:
         place.rename(target)
         target.replace(places.directory)
         place.mkdir()  # which its owner removes
-    found = [places.directory / name for name in written if name.suffix in (".py", ".toml", ".png", ".txt") or name.name == VOLUME]
+    found = [places.directory / name for name in written if name.suffix in (".py", ".toml", ".png", ".txt") or name.name in (VOLUME, KEPT)]
     return found if places.config in found else [*found, places.config]
 
 
@@ -125,19 +130,19 @@ def shown(plan: Plan) -> str:
 
 
 def _dataset(plan: Plan, volume: str) -> str:
-    mask = ["labels_mask = " + as_toml(MASKS[0])] if MASKS[0] in json.loads(volume)["datasets"] else []
+    mask = ["labels_mask = " + as_toml(MASK)] if MASK in json.loads(volume)["datasets"] else []
     span = [] if plan.raw_range is None else [
         f"raw_range = {as_toml(plan.raw_range)}  # become 0 and 1: the 0.1 and 99.9 percentiles of a faint volume"]
     lines = [
         f"# {plan.name}: voxels of {' x '.join(f'{size:g}' for size in plan.voxel_size)} nm. Keys: docs/experiments.md.", "#",
         "# Written by 02_train/plan.py; plan.txt says why each number of the experiments is what it is.", "",
         f"name = {as_toml(plan.name)}",
-        f"voxel_size = {as_toml([int(size) if float(size).is_integer() else size for size in plan.voxel_size])}  # z, y, x in nm",
+        f"voxel_size = {as_toml([whole(size) for size in plan.voxel_size])}  # z, y, x in nm",
         'directory = "."', f"volumes = {as_toml([VOLUME])}  # says where raw and labels lie",
         f"predicted = {as_toml(VOLUME)}", *span, *mask, "",
         "[[validation]]  # kept back: training does not see its labels", f"volume = {as_toml(VOLUME)}",
-        f"offset = {as_toml([round(value, 6) for value in plan.kept[0]])}  # z, y, x in nm, in the world",
-        f"size = {as_toml([round(value, 6) for value in plan.kept[1]])}",
+        f"offset = {as_toml([whole(value) for value in plan.kept[0]])}  # z, y, x in nm, in the world",
+        f"size = {as_toml([whole(value) for value in plan.kept[1]])}",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 

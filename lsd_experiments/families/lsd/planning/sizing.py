@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.lsd.planning import rules
 from lsd_experiments.networks.layers import layers, parameters
 from lsd_experiments.networks.network import Head, Network, Shape
 from lsd_experiments.networks.shapes import as_shape
-from lsd_experiments.families.lsd.planning import rules
 
 GIB = 2**30
+PADDED = 1.5  # times what there is of raw, that a network's context may be: the rest is padding
 LARGEST_OUTPUT = {"training": 92, "prediction": 248}  # voxels along the finest axis, the published datasets' largest
 SMALLEST_OUTPUT = 12  # voxels along an axis, where there are so many
 
@@ -37,7 +38,7 @@ def ladder(voxel_size: Sequence[float]) -> Iterator[Network]:
     deep = rules.pooling(voxel_size, rules.deep_factors(voxel_size))
     yield _network(deep, 12, rules.growth(voxel_size), 14)
     yield _network(deep, 12, 3, 14)
-    for maps, steps in ((12, (2, 2)), (8, (2, 2)), (6, (2,)), (4, (2,))):
+    for maps, steps in ((12, (2, 2)), (8, (2, 2)), (12, (2,)), (8, (2,)), (4, (2,))):
         yield _network(rules.pooling(voxel_size, steps), maps, 3, maps + 2)
 
 
@@ -49,7 +50,7 @@ def _network(poolings: tuple[Shape, ...], maps: int, by: int, out: int) -> Netwo
 def size(voxel_size: Sequence[float], width: float, extent: Sequence[int], raw: Sequence[int], memory: float) -> Sized:
     """The first network of the ladder whose training fits into ``memory`` GiB.
 
-    Its context must be no larger than ``raw``, all voxels that there are, and what it gives in training no smaller than an
+    Its context must be no larger than one and a half times ``raw``, all voxels that there are, and what it gives in training no smaller than an
     object's ``width`` (nm), where ``extent``, the voxels to train on, is as large.
 
     :raises UserError: if even the smallest one does not fit
@@ -57,7 +58,7 @@ def size(voxel_size: Sequence[float], width: float, extent: Sequence[int], raw: 
     networks = list(ladder(voxel_size))
     for network in networks:
         least = _least(network, voxel_size, width, extent)
-        fits = all(lost <= there for lost, there in zip(network.context, raw, strict=True)) or network == networks[-1]
+        fits = all(lost <= PADDED * there for lost, there in zip(network.context, raw, strict=True)) or network == networks[-1]
         if fits and training_gib(network, least) <= memory:
             training = _grown(network, voxel_size, extent, "training", partial(_fits, training_gib, network, memory), least)
             prediction = _grown(network, voxel_size, raw, "prediction", partial(_fits, prediction_gib, network, memory), training)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments import intensity
-from lsd_experiments.geometry import Box, to_nm
 from lsd_experiments.families.lsd.planning.objects import Objects, look_at
 from lsd_experiments.families.lsd.planning.sections import RawLook, look_at_raw
+from lsd_experiments.geometry import Box, to_nm
 from lsd_experiments.training.data import Sample
 
 WHOLE = 2**24  # voxels of labels up to which all are looked at

@@ -1,10 +1,11 @@
 """The scripts and configurations that a plan becomes; ``diff`` of two variants prints what differs in science, and nothing else."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from lsd_experiments.families.lsd.planning.design import Plan
 from lsd_experiments.families.lsd.planning.survey import by
-from lsd_experiments.toml_text import as_toml
+from lsd_experiments.toml_text import as_toml, whole
 
 VARIANTS = {
     "baseline": ("affinities from raw", "Affinities"),
@@ -24,8 +25,8 @@ from lsd_experiments.cli import described
 from lsd_experiments.networks import Head, Network, write
 
 NETWORK = Network(
-    num_fmaps={fmaps}, fmap_inc_factor={growth}, num_fmaps_out={out},
-    downsample_factors={factors},
+    num_fmaps={fmaps}, fmap_inc_factor={growth}, num_fmaps_out={out},  # the largest that fits into {memory} GiB in training
+    downsample_factors={factors},  # {why_factors}
     heads={heads},
 )
 
@@ -61,7 +62,7 @@ EXPERIMENT = Experiment(
     targets=(
 {targets}
     ),
-    sampling={sampling},
+    sampling={sampling},  # voxels: {why_sampling}
     boundary_axes={boundary},  # along which a voxel is taken off each object where it ends
     optimizer=Adam(learning_rate=0.5e-4),
 )
@@ -72,7 +73,8 @@ if __name__ == "__main__":
 
 TARGETS = {
     "baseline": "        Affinities(masked=True),",
-    "mtlsd": '        LocalShapeDescriptors(sigma={sigma}, counted="labels_mask"),  # sigma in nm\n        Affinities(masked=True),',
+    "mtlsd": """        LocalShapeDescriptors(sigma={sigma}, counted="labels_mask"),  # nm: two fifths of an object's width
+        Affinities(masked=True),""",
     "long_range": "        Affinities(\n            neighborhood={offsets},\n            masked=True,\n        ),",
 }
 
@@ -81,6 +83,7 @@ CONFIG = '''\
 # Sizes and offsets are (z, y, x) in nm; paths are relative to this file. Numbers: 02_train/plan.py, by the rules of docs/planning.md.
 
 setup = {setup}
+checkpoint = "best"  # of train.py --validate-every; without this line, the newest
 raw_file = {volume}
 raw_dataset = "volumes/raw"
 out_file = {out}
@@ -112,10 +115,11 @@ threshold = "best"
 def mknet(plan: Plan, variant: str) -> str:
     """The ``mknet.py`` of a variant."""
     network, sized = plan.network, plan.sized
+    lowest = [size * math.prod(factor[axis] for factor in network.downsample_factors) for axis, size in enumerate(plan.voxel_size)]
     heads = HEADS[variant].format(channels=len(plan.offsets), offsets=_offsets(plan, 12))
     return MKNET.format(
         title=variant.upper() if variant == "mtlsd" else variant.replace("_", "-").capitalize(), what=VARIANTS[variant][0],
-        name=plan.name, voxels=f"({', '.join(f'{size:g}' for size in plan.voxel_size)})", fmaps=network.num_fmaps,
+        name=plan.name, memory=f"{plan.memory:g}", why_factors=f"to voxels of {by(lowest)} nm", voxels=f"({', '.join(f'{size:g}' for size in plan.voxel_size)})", fmaps=network.num_fmaps,
         growth=network.fmap_inc_factor, out=network.num_fmaps_out, factors=network.downsample_factors, heads=f"({heads})",
         train=sized.training, train_out=network.output_shape(sized.training), config=sized.prediction,
         config_out=network.output_shape(sized.prediction))  # fmt: skip
@@ -126,7 +130,8 @@ def train(plan: Plan, variant: str) -> str:
     return TRAIN.format(
         variant=variant.upper() if variant == "mtlsd" else variant.replace("_", "-"), nodes=nodes(plan),
         imported=VARIANTS[variant][1], targets=TARGETS[variant].format(sigma=plan.sigma, offsets=_offsets(plan, 16)),
-        sampling=_sampling(plan), boundary=plan.boundary_axes)  # fmt: skip
+        sampling=_sampling(plan), boundary=plan.boundary_axes,
+        why_sampling="320 nm; 4 sections" if plan.is_sections else "320 nm")  # fmt: skip
 
 
 def nodes(plan: Plan) -> str:
@@ -154,21 +159,15 @@ def _offsets(plan: Plan, indent: int) -> str:
 def configuration(plan: Plan, file: str, setup: str, volume: str, out: str) -> str:
     """The configuration of 03_predict/run.py."""
     def in_nm(voxels: Sequence[int]) -> list[float]:
-        return [_whole(n * size) for n, size in zip(voxels, plan.voxel_size, strict=True)]
+        return [whole(n * size) for n, size in zip(voxels, plan.voxel_size, strict=True)]
 
     values: Mapping[str, str] = {
         "setup": as_toml(setup), "volume": as_toml(volume), "out": as_toml(out), "in_xy": as_toml(plan.is_sections),
         "block": as_toml(in_nm(plan.block)), "context": as_toml(in_nm(plan.context)), "merge": as_toml(plan.merge_function),
-        "kept_offset": as_toml([_whole(value) for value in plan.kept[0]]),
-        "kept_shape": as_toml([_whole(value) for value in plan.kept[1]]),
+        "kept_offset": as_toml([whole(value) for value in plan.kept[0]]),
+        "kept_shape": as_toml([whole(value) for value in plan.kept[1]]),
     }  # fmt: skip
     z, *others = plan.voxel_size
     why = f"sections are {z:g} nm apart, voxels {min(others):g} nm wide" if plan.is_sections else "voxels are nearly cubes"
     return CONFIG.format(name=plan.name, file=file, why_in_xy=why, block_voxels=by(plan.block), context_voxels=by(plan.context),
                          kind="serial sections" if plan.is_sections else "cubic voxels", **values)
-
-
-def _whole(value: float) -> float:
-    """Without the noise of sums of fractions."""
-    rounded = round(value, 6)
-    return int(rounded) if rounded.is_integer() else rounded
