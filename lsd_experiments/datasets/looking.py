@@ -1,12 +1,14 @@
 """What a dataset is, from volumes that nobody has described: which of their datasets is what, and their voxel size."""
 
 import glob
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from lsd_experiments import arrays
 from lsd_experiments.datasets.dataset import Dataset
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import NoVoxelSize, UserError
+from lsd_experiments.writing import put_text
 
 PARTS = {  # of a dataset's name, by which it is taken for what it is; the first that fits counts
     "raw": ("raw", "em", "image"),
@@ -40,6 +42,27 @@ def look(name: str, containers: Sequence[str], like: Dataset, voxel_size: Sequen
         **{key: value for key, value in found.items() if value is not None},
         predicted=names[0],
     )
+
+
+def with_voxel_size(container: str, voxel_size: Sequence[float] | None, like: Dataset, place: Path, crops: list[Path],
+                    **named: str | None) -> str:
+    """``container``; or, if its raw or labels store no voxel size, a crop in ``place`` that says it, which joins ``crops``.
+
+    :raises UserError: if there is none, and none is given
+    """
+    if "://" in container:  # is refused
+        return container
+    try:
+        for key in ("raw", "labels"):
+            arrays.open_volume(container, named.get(key) or find(key, container, like))
+    except NoVoxelSize:
+        if voxel_size is None:
+            raise
+        crop = place / f"{Path(container).stem}{len(crops) or ''}.json"
+        crops.append(crop)
+        put_text(crop, json.dumps({"container": str(Path(container).resolve()), "voxel_size": list(voxel_size)}) + "\n")
+        return str(crop)
+    return container
 
 
 def find(key: str, container: str, like: Dataset) -> str | None:

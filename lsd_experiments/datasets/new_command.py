@@ -27,7 +27,7 @@ def new_experiment(options: argparse.Namespace, experiments: Path) -> None:
     :raises UserError: if it is there, or what it is to be like is not, or the volumes cannot be trained on; nothing is written
     """
     from lsd_experiments.datasets.dataset import FILE, load_dataset
-    from lsd_experiments.datasets.new_files import write_experiment
+    from lsd_experiments.datasets.new_files import kept_if_done, made, write_experiment
 
     directory, like = place(options.experiment, experiments), place(options.like, experiments)
     if directory.exists():
@@ -36,14 +36,12 @@ def new_experiment(options: argparse.Namespace, experiments: Path) -> None:
         raise UserError(f"--like {options.like}: no such directory. Name an experiment, like fib25/mtlsd")
     other, file = load_dataset(like), directory.parent / FILE
     given = [name for name in ("data", "voxel_size", *NAMED) if getattr(options, name)]
-    if file.is_file():
-        if given:
-            raise UserError(f"{file}: says what the data are. Leave out --{given[0].replace('_', '-')}, or name another dataset")
-        dataset = load_dataset(file)
-    else:
-        dataset = _looked_at(options, directory.parent.name, other)
-    written = write_experiment(directory, like, dataset, other, is_new=not file.is_file())
-    print("\n".join(map(str, written)))
+    if file.is_file() and given:
+        raise UserError(f"{file}: says what the data are. Leave out --{given[0].replace('_', '-')}, or name another dataset")
+    with made(directory.parent), kept_if_done() as crops:
+        dataset = load_dataset(file) if file.is_file() else _looked_at(options, directory.parent, other, crops)
+        written = write_experiment(directory, like, dataset, other, is_new=not file.is_file())
+    print("\n".join(map(str, [*crops, *written])))
     for line in _advice(dataset, other, options.like):
         print(line, file=sys.stderr)
 
@@ -61,17 +59,22 @@ def place(name: str, experiments: Path) -> Path:
     return experiments / path
 
 
-def _looked_at(options: argparse.Namespace, name: str, other: "Dataset") -> "Dataset":
-    """What the volumes of ``--data`` are, which can be trained on; says what was found."""
-    from lsd_experiments.datasets.looking import look
+def _looked_at(options: argparse.Namespace, place: Path, other: "Dataset", crops: list[Path]) -> "Dataset":
+    """What the volumes of ``--data`` are, which can be trained on; says what was found.
+
+    Of those that store no voxel size there are ``crops`` then in ``place``, which say it.
+    """
+    from lsd_experiments.datasets.looking import look, with_voxel_size
     from lsd_experiments.training.data import open_sample
     from lsd_experiments.training.ranges import scaled_samples
     from lsd_experiments.training.showing import check_showing
 
     if not options.data:
-        raise UserError(f"{name} is a new dataset: which volumes are its? Name them with --data")
-    dataset = look(name, options.data, other, options.voxel_size, **{key: getattr(options, key) for key in NAMED})
-    samples = [open_sample(dataset, container) for container in options.data]
+        raise UserError(f"{place.name} is a new dataset: which volumes are its? Name them with --data")
+    named = {key: getattr(options, key) for key in NAMED}
+    containers = [with_voxel_size(container, options.voxel_size, other, place, crops, **named) for container in options.data]
+    dataset = look(place.name, containers, other, options.voxel_size, **named)
+    samples = [open_sample(dataset, container) for container in containers]
     for sample in samples:
         check_showing(sample)
         masks = ", ".join(mask.dataset for mask in sample.masks) or "no mask: all labels count"

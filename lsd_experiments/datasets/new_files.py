@@ -57,6 +57,18 @@ def made(directory: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def kept_if_done() -> Iterator[list[Path]]:
+    """A list of files, which are removed again on an error."""
+    files: list[Path] = []
+    try:
+        yield files
+    except BaseException:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
+
+
 def _described(text: str, like: str, dataset: Dataset, other: Dataset) -> str:
     """A script's ``text``, whose docstring tells of the new dataset."""
     if dataset.name == other.name:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lsd_experiments.arrays import list_datasets, open_volume
+from lsd_experiments.arrays import has_dataset, list_datasets, open_volume
 from lsd_experiments.errors import UserError
 
 
@@ -99,3 +99,61 @@ def test_what_opens_a_crop_again(write, crop) -> None:
     again = open_volume(*volume.place)
     assert (again.region, again.offset, again.dataset) == (volume.region, volume.offset, volume.dataset)
     assert volume.place != (volume.container, volume.dataset)
+
+
+@pytest.fixture
+def join(tmp_path, sample):
+    """A file of several datasets: two of the sample, and an array in a file that says nothing of itself."""
+    def join(**datasets):
+        np.save(tmp_path / "ids.npy", np.arange(60).reshape(3, 4, 5))
+        path = tmp_path / "joined" / "all.json"
+        path.parent.mkdir(exist_ok=True)
+        usual = {"em": {"container": "../sample.zarr", "dataset": "volumes/raw", **PLACE},
+                 "cells/ids": {"container": "../ids.npy", "voxel_size": [40, 5, 2.3], "begin": [-80, 10, 4.6]}}
+        path.write_text(json.dumps({"datasets": {name: crop for name, crop in (usual | datasets).items() if crop}}))
+        return path
+    return join
+
+
+def test_datasets_that_lie_elsewhere(join, sample):
+    path = join()
+    assert list_datasets(path) == ["em", "cells/ids"]
+    assert [has_dataset(path, name) for name in ("em", "cells/ids", "/em/", "cells", "volumes/raw")] == [True] * 3 + [False] * 2
+    em, ids = open_volume(path, "em"), open_volume(path, "/cells/ids")
+    np.testing.assert_array_equal(em.read(), sample.raw[1:3, 2:6, 3:5])
+    assert (ids.voxel_size, ids.offset, ids.shape) == ((40, 5, 2.3), (-80, 10, 4.6), (3, 4, 5))
+    for volume in (em, ids):
+        again = open_volume(*volume.place)
+        np.testing.assert_array_equal(again.read(), volume.read())
+        assert (again.place, again.offset) == (volume.place, volume.offset)
+    assert open_volume(path, default="em").shape == em.shape
+    assert open_volume(join(em=None), "-").shape == ids.shape
+
+
+def test_a_crop_of_such_a_dataset(join, tmp_path):
+    join()
+    (tmp_path / "part.json").write_text(json.dumps(
+        {"container": "joined/all.json", "dataset": "cells/ids", "offset": [-40, 15, 4.6], "size": [40, 10, 4.6]}))
+    assert open_volume(tmp_path / "part.json").read().ravel().tolist() == [25, 26, 30, 31]
+
+
+@pytest.mark.parametrize(("datasets", "asked", "message"), [
+    ({}, None, r"all.json: name one of its datasets. It holds em, cells/ids"),
+    ({}, "cells/idz", "all.json: no dataset 'cells/idz'; did you mean 'cells/ids'"),
+    ({"em": {"container": 3}}, "em", "all.json: em: no crop, which is a table with a 'container'"),
+    ({"em": {"container": "a", "ofset": 1}}, "em", "all.json: em: unknown key 'ofset'; did you mean 'offset'"),
+    ({"em": {"container": "all.json", "dataset": "em"}}, "em", "all.json: em is of .*all.json, which has 'datasets', too"),
+    ({"em/": {"container": "a.npy"}}, "em", "all.json: 'em/' is no dataset's name"),
+    ({"cells/ids": {"container": "../ids.npy"}}, "cells/ids", "ids.npy: stores no voxel size"),
+    ({"cells/ids": {"container": "../ids.npy", "voxel_size": [1, 1, 1], "begin": [1]}}, "cells/ids", "cells/ids: 'begin' is"),
+])
+def test_datasets_that_are_wrong(join, datasets, asked, message):
+    with pytest.raises(UserError, match=message):
+        open_volume(join(**datasets), asked)
+
+
+def test_datasets_stand_alone(tmp_path):
+    for text in ('{"datasets": {}}', '{"datasets": {"a": {"container": "b"}}, "container": "c"}', '{"datasets": 3}'):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(UserError, match="'datasets' stands alone, and is a table of one crop or more"):
+            open_volume(tmp_path / "a.json", "a")

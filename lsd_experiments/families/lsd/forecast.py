@@ -52,7 +52,7 @@ def shown(curve: Sequence[Validation]) -> list[str]:
     best = min(one.loss for one in curve)
     minutes = curve[-1].seconds / 60
     if curve[-1].loss > (1 + LEVEL) * best:
-        return [*lines, f"  It was least, {best:.4f}, before the end: more of the same training would not help. More labels would."]
+        return [*lines, f"  It was least, {best:.4f}, before the end: more such training would not help, more labels would."]
     if expected > (1 - LEVEL) * best:
         return [*lines, "  It has levelled off: more time would bring little. A larger network (--memory) or more labels may."]
     return [*lines, f"  It still falls: if it goes on so, {minutes:.0f} minutes more would bring it to about {expected:.3f}."]

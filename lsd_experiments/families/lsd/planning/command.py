@@ -1,21 +1,21 @@
 """The command behind 02_train/plan.py."""
 
 import argparse
-import logging
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
+from lsd_experiments.errors import UserError
 
 if TYPE_CHECKING:
     from lsd_experiments.families.lsd.planning.design import Plan
     from lsd_experiments.families.lsd.planning.files import Places
     from lsd_experiments.families.lsd.planning.survey import Survey
 
-logger = logging.getLogger(__name__)
-
 ZYX = ("Z", "Y", "X")
+OF_TRAINING = re.compile(r",? or (pass --force|say which values are 0 and 1 by .*)")
 MEMORY = 12.0  # GiB, of the GPU that the published networks were made for
 PICTURE = "plan.png"
 
@@ -37,8 +37,7 @@ def plan_experiments(options: argparse.Namespace, experiments: Path) -> None:
     from lsd_experiments.writing import put_text
 
     places = files.Places.of(options.name, experiments)
-    if not options.overwrite:
-        places.check_free()
+    places.check(options.overwrite)
     crops = crops_of(Named(options.raw, options.labels, options.mask, options.voxel_size, options.labels_offset))
     with files.beside(places.directory) as place:
         put_text(place / files.VOLUME, files.volume_text(*crops))
@@ -74,8 +73,11 @@ def _survey(place: Path, name: str) -> "Survey":
     raw = arrays.open_volume(container, "volumes/raw")
     dataset = Dataset(name=name, voxel_size=raw.voxel_size, directory=place, volumes=(VOLUME,), labels=LABELS)
     sample = open_sample(dataset, container)
-    check_showing(sample)
-    scaled_samples([sample], None, None, None)
+    try:
+        check_showing(sample)
+        scaled_samples([sample], None, None, None)
+    except UserError as error:  # whose remedy may be an option of training
+        raise UserError(OF_TRAINING.sub("", str(error))) from error
     return survey(sample)
 
 
@@ -98,7 +100,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """The command line."""
     made = cli.parser(description)
     add = made.add_argument
-    add("name", metavar="NAME", help="of the dataset: 02_train/NAME, 03_predict/NAME.toml; or a directory that begins with / or .")
+    add("name", metavar="NAME", help="the dataset's: 02_train/NAME, 03_predict/NAME.toml; or a directory that begins with / or .")
     volume = ("CONTAINER", "DATASET")
     add("--raw", nargs="+", required=True, metavar=volume, help="any format of docs/formats.md; DATASET if it has several")
     add("--labels", nargs="+", required=True, metavar=volume, help="an id for each object, 0 is background")

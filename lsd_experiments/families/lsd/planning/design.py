@@ -17,7 +17,10 @@ MEMORY = 12.0  # GiB: of the published networks' GPU
 
 @dataclass(frozen=True)
 class Plan:
-    """``kept``: the part for validation, as offset and size in nm. ``memory``: GiB that were given. ``why``: a line for each number, (name, value, reason)."""
+    """``kept``: the part for validation, as offset and size in nm. ``memory``: GiB that were given. ``why``: a line for each number.
+
+    A line is (name, value, reason).
+    """
 
     name: str
     voxel_size: tuple[float, ...]
@@ -73,27 +76,20 @@ def _in_world(survey: Survey, kept: Box) -> tuple[tuple[float, ...], tuple[float
 
 
 def _reasons(plan: Plan, survey: Survey, memory: float) -> list[tuple[str, str, str]]:
-    network, sized, sections = plan.network, plan.sized, plan.is_sections
-    rough = any(rules.coarse(plan.voxel_size))
     ratio = max(plan.voxel_size) / min(plan.voxel_size)
-    axes = ", ".join("zyx"[axis] for axis in plan.boundary_axes)
-    kind = f"voxels are {ratio:.3g} times as long along one axis as along another"
-    far = sorted({-number for offset in plan.offsets for number in offset if number < -1})
+    kind = f"voxels are {ratio:.3g} times as long along one axis as along another" if ratio > 1 else "voxels are cubes"
+    sections, axes = plan.is_sections, ", ".join("zyx"[axis] for axis in plan.boundary_axes)
     return [
         ("raw range", *_range(plan, survey)),
-        ("sigma", f"{plan.sigma} nm", f"two fifths of an object's width, {survey.objects.width:g} nm, at least two voxels along each axis"),
-        ("pooling", " ".join(by(factors) for factors in network.downsample_factors),
-         f"{kind}: long ones are not pooled until the others are as long" if rough else "along all axes alike: voxels are nearly cubes"),
-        ("feature maps", f"{network.num_fmaps}, times {network.fmap_inc_factor} per level",
-         f"{network.parameters:,} parameters: the largest network that trains in {memory:g} GiB, and whose context is not much larger than raw"),
-        ("training input", f"{by(sized.training)} -> {by(network.output_shape(sized.training))}",
-         f"about a cube in the world, at least an object's width; {sized.training_gib:.2g} GiB are estimated"),
-        ("prediction input", f"{by(sized.prediction)} -> {by(network.output_shape(sized.prediction))}",
-         f"{sized.prediction_gib:.2g} GiB are estimated"),
+        ("sigma", f"{plan.sigma} nm",
+         f"two fifths of an object's width, {survey.objects.width:g} nm; at least two voxels along each axis"),
+        *_of_the_network(plan, kind, memory),
         ("augmentation", f"control points every {by(plan.control_points)} voxels, moved by {by(plan.jitter)}",
          "320 nm; of sections every 4, and not moved along z" if sections else "320 nm"),
-        ("boundaries", f"grown along {axes}", "not along coarse axes: a section would be lost" if rough else "along all axes"),
-        ("far neighbours", ", ".join(map(str, far)), "the voxels that a voxel spans after each pooling, the next odd number"),
+        ("boundaries", f"grown along {axes}",
+         "along all axes" if len(plan.boundary_axes) == 3 else "not along coarse axes: a section would be lost"),
+        ("far neighbours", ", ".join(map(str, sorted({-number for offset in plan.offsets for number in offset if number < -1}))),
+         "the voxels that a voxel spans after each pooling, the next odd number"),
         ("fragments", "in 2-D" if sections else "in 3-D", kind + (", more than 1.5" if sections else "")),
         ("merge function", plan.merge_function, f"the paper's for {'serial sections' if sections else 'cubic voxels'}"),
         ("context", f"{by(plan.context)} voxels", "of fragments and edges: an object's width, at least 240 nm"),
@@ -102,9 +98,25 @@ def _reasons(plan: Plan, survey: Survey, memory: float) -> list[tuple[str, str, 
     ]
 
 
+def _of_the_network(plan: Plan, kind: str, memory: float) -> list[tuple[str, str, str]]:
+    network, sized = plan.network, plan.sized
+    rough = any(rules.coarse(plan.voxel_size))
+    return [
+        ("pooling", ", ".join(by(factors) for factors in network.downsample_factors),
+         f"{kind}: long ones are not pooled until the others are as long" if rough else f"{kind}: along all axes alike"),
+        ("feature maps", f"{network.num_fmaps}, times {network.fmap_inc_factor} per level",
+         f"{network.parameters:,} parameters: the largest network that trains in {memory:g} GiB, whose context is not much larger "
+         "than raw"),
+        ("training input", f"{by(sized.training)} -> {by(network.output_shape(sized.training))}",
+         f"about a cube in the world, at least an object's width; {sized.training_gib:.2g} GiB are estimated"),
+        ("prediction input", f"{by(sized.prediction)} -> {by(network.output_shape(sized.prediction))}",
+         f"{sized.prediction_gib:.2g} GiB are estimated"),
+    ]
+
+
 def _range(plan: Plan, survey: Survey) -> tuple[str, str]:
     if plan.raw_range is not None:
         return intensity.show(plan.raw_range), "its 0.1 and 99.9 percentiles become 0 and 1: it is faint"
     if survey.sample.raw.dtype == "uint8":
         return "0 to 255", "become 0 and 1, as of all uint8"
-    return "what raw holds", "its least and greatest value become 0 and 1 when training begins (but for single hot or dead voxels)"
+    return "what raw holds", "its least and greatest value become 0 and 1 when training begins, but for hot and dead voxels"

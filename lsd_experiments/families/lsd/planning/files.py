@@ -29,6 +29,7 @@ from lsd_experiments.writing import put_text
 
 VOLUME = "volume.json"
 KEPT = "kept.json"
+REASONS = "plan.txt"
 DOORS = ("predict.py", "predict_scan.py", "view_batch.py")  # scripts that are alike in all experiments
 LIKE = ROOT / "02_train" / "fib25" / "mtlsd"  # whose they are
 LABELS = "volumes/labels/neuron_ids"
@@ -53,15 +54,17 @@ class Places:
             directory = path.resolve()
             return cls(directory, directory / "predict.toml")
         if len(path.parts) != 1 or ".." in path.parts:
-            raise UserError(f"{name}: a dataset is called by one word, a directory of 02_train, or by a path that begins with / or . "
-                            "Name it so")
+            raise UserError(f"{name}: a dataset is called by one word, a directory of 02_train, or by a path that begins with / or "
+                            ". Name it so")
         return cls(experiments / name, experiments.parent / "03_predict" / f"{name}.toml")
 
-    def check_free(self) -> None:
-        """:raises UserError: if one of them is there."""
+    def check(self, overwrite: bool) -> None:
+        """:raises UserError: if one of them is there, and not to be written over, or not a plan."""
         for path in (self.directory, self.config):
-            if path.exists() or path.is_symlink():
+            if (path.exists() or path.is_symlink()) and not overwrite:
                 raise UserError(f"{path}: is there already. Name another dataset, or pass --overwrite to write its files anew")
+        if self.directory.exists() and not (self.directory / REASONS).is_file():
+            raise UserError(f"{self.directory}: was not written by plan.py, and is not written over. Name another dataset")
 
 
 @contextmanager
@@ -83,12 +86,12 @@ def write(plan: Plan, place: Path, places: Places) -> None:
     :raises UserError: if the scripts cannot be had
     """
     if not LIKE.is_dir():
-        raise UserError(f"{ROOT}: no checkout of the repository, whose scripts an experiment has. Clone it, and run plan.py there")
+        raise UserError(f"{ROOT}: no checkout of the repository, whose scripts experiments have. Clone it, and run plan.py there")
     put_text(place / FILE, _dataset(plan, (place / VOLUME).read_text()))
     offset, size = ([whole(value) for value in values] for values in plan.kept)
     kept = {"container": VOLUME, "dataset": LABELS, "offset": offset, "size": size}
     put_text(place / KEPT, json.dumps(kept, indent=2) + "\n")
-    put_text(place / "plan.txt", shown(plan) + "\n")
+    put_text(place / REASONS, shown(plan) + "\n")
     for variant in texts.VARIANTS:
         (place / variant).mkdir()
         put_text(place / variant / "mknet.py", texts.mknet(plan, variant))
@@ -119,7 +122,7 @@ def put(place: Path, places: Places) -> list[Path]:
         place.rename(target)
         target.replace(places.directory)
         place.mkdir()  # which its owner removes
-    found = [places.directory / name for name in written if name.suffix in (".py", ".toml", ".png", ".txt") or name.name in (VOLUME, KEPT)]
+    found = [places.directory / name for name in written if name.name not in ("train_net.json", "config.json")]
     return found if places.config in found else [*found, places.config]
 
 

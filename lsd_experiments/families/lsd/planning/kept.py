@@ -14,7 +14,7 @@ LOOKED_AT = 2**22  # voxels of a slab
 
 
 def choose_part(sample: Sample, labelled: float) -> Box:
-    """A fifth of the labels of ``sample``, in their voxels: at the end of their longest axis, if there is labelled what to validate.
+    """A fifth of the labels of ``sample``, in their voxels: at the end of their longest axis, if enough of it is labelled.
 
     ``labelled``: the share in all of them. Else its beginning, and the ends of the other axes; where none has half of what is
     labelled elsewhere, the one that has most.

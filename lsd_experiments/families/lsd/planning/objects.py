@@ -15,9 +15,9 @@ SMALL = 100  # voxels: smaller objects have no width worth the name
 class Objects:
     """What blocks of labels hold together.
 
-    ``sizes``: voxels of each object. ``labelled``: the share of voxels that are not 0. ``width``: at a typical labelled voxel, how
-    long its object is along the axis along which it is shortest there. ``thin``: along each axis, how long the thinnest tenth of
-    the objects are at most. ``apart``: objects of several parts, of which one lies free in a block.
+    ``sizes``: voxels of each object. ``labelled``: the share of voxels that are not 0. ``width``: at a typical labelled voxel,
+    how long its object is along the axis along which it is shortest there. ``thin``: along each axis, how long the thinnest tenth
+    of the objects are at most. ``apart``: objects of several parts, of which one lies free in a block.
     """
 
     sizes: NDArray[np.int64]
@@ -56,7 +56,7 @@ def look_at(blocks: Iterable[NDArray[np.integer]], voxel_size: Sequence[float]) 
 
 
 def _lengths(labels: NDArray[np.integer], voxel_size: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """At voxels of objects the shortest of their three lengths, and [object, axis] the median lengths of each that is not small."""
+    """At voxels of objects the shortest of their lengths, and [object, axis] the median lengths of those that are not small."""
     places = np.flatnonzero(labels)
     if not len(places):
         return None

@@ -50,8 +50,8 @@ def _network(poolings: tuple[Shape, ...], maps: int, by: int, out: int) -> Netwo
 def size(voxel_size: Sequence[float], width: float, extent: Sequence[int], raw: Sequence[int], memory: float) -> Sized:
     """The first network of the ladder whose training fits into ``memory`` GiB.
 
-    Its context must be no larger than one and a half times ``raw``, all voxels that there are, and what it gives in training no smaller than an
-    object's ``width`` (nm), where ``extent``, the voxels to train on, is as large.
+    Its context must be no larger than one and a half times ``raw``, all voxels that there are, and what it gives in training no
+    smaller than an object's ``width`` (nm), where ``extent``, the voxels to train on, is as large.
 
     :raises UserError: if even the smallest one does not fit
     """
@@ -79,10 +79,11 @@ def _least(network: Network, voxel_size: Sequence[float], width: float, extent: 
 
 def _grown(network: Network, voxel_size: Sequence[float], extent: Sequence[int], what: str, fits: Callable[[Shape], bool],
            shape: Shape) -> Shape:
-    """The largest input shape that ``fits``, whose output is about a cube in the world, within ``extent`` and what was published."""
+    """The largest input shape that ``fits``; its output is about a cube in the world, within ``extent`` and what was published."""
     finest = min(voxel_size)
     for voxels in range(SMALLEST_OUTPUT, LARGEST_OUTPUT[what] + 1):
-        wanted = [min(max(1, int(voxels * finest / voxel + 1e-6)), there) for voxel, there in zip(voxel_size, extent, strict=True)]
+        nm = voxels * finest
+        wanted = [min(max(1, int(nm / voxel + 1e-6)), there) for voxel, there in zip(voxel_size, extent, strict=True)]
         candidate = as_shape(map(max, shape, _within(network, wanted)))
         if candidate != shape and fits(candidate):
             shape = candidate

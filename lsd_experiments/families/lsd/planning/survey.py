@@ -17,6 +17,7 @@ WHOLE = 2**24  # voxels of labels up to which all are looked at
 BLOCKS, SIDE = 16, 96  # of a larger volume: how many blocks, and their size as a cube of so many of the mean voxels
 FAINT = 1 / 4  # of its type's range: raw that holds less is stretched
 LISTED = 8
+THIN = 2  # voxels that objects are wider than
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,18 @@ def warnings(survey: Survey) -> list[str]:
              for what, numbers in (("of one value", raw.empty), ("saturated (a fifth or more at the least or greatest value)",
                                    raw.saturated), ("a copy of the one before", raw.repeated)) if numbers]
     if span := faint_range(survey):
-        found.append(f"{survey.sample.raw.name}: faint, its values lie within {intensity.show(span)}: dataset.toml stretches them")
+        found.append(f"{survey.sample.raw.name}: faint, from {intensity.show(span)}: dataset.toml stretches it")
     if len(objects.sizes) <= 2:
         found.append(f"{labels.name}: holds {len(objects.sizes)} id(s) beside 0. Is it a mask? Neurons need an id each")
     elif objects.labelled < 0.5:
         found.append(f"{labels.name}: {1 - objects.labelled:.0%} are 0, background, which training takes for true. If it is not "
                      "labelled, mask it: 01_data/create_masks.py, or for sparse labels add_labels_mask.py, add_unlabeled_mask.py")
+    if objects.width < THIN * min(labels.voxel_size):
+        found.append(f"{labels.name}: its ids change from voxel to voxel. Is it raw, not labels?")
+    if survey.sample.raw.dtype.itemsize == 8 and survey.sample.raw.dtype.kind in "ui":
+        found.append(f"{survey.sample.raw.name}: is {survey.sample.raw.dtype}, as ids are. Is it labels, not raw?")
     if objects.apart:
-        found.append(f"{labels.name}: {len(objects.apart)} object(s) consist of parts that do not touch: {_listed(objects.apart)}. "
+        found.append(f"{labels.name}: {len(objects.apart)} object(s) are parts that do not touch: {_listed(objects.apart)}. "
                      "Affinities tell within one object; what lies apart is learned as if it were two")
     return found
 
@@ -101,7 +106,8 @@ def shown(survey: Survey) -> list[tuple[str, str]]:
     return [
         ("raw", f"{raw.name}: {raw.dtype}, {by(raw.shape)} voxels of {by(raw.voxel_size)} nm"),
         ("  values", "percentiles 0.1, 1, 50, 99, 99.9: " + ", ".join(f"{value:g}" for value in survey.raw.percentiles)),
-        ("labels", f"{labels.name}: {labels.dtype}, {by(labels.shape)} voxels where there is raw ({by(size)} nm); {looked} looked at"),
+        ("labels", f"{labels.name}: {labels.dtype}, {by(labels.shape)} voxels where there is raw, {by(size)} nm; "
+                   f"{looked} looked at"),
         ("  labelled", f"{objects.labelled:.1%}, background {1 - objects.labelled:.1%}"),
         ("  objects", _sizes(objects)),
         ("  width", f"{objects.width:g} nm at a typical voxel; the thinnest tenth: {by(objects.thin)} nm along z, y, x"),

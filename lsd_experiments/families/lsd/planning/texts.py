@@ -1,4 +1,4 @@
-"""The scripts and configurations that a plan becomes; ``diff`` of two variants prints what differs in science, and nothing else."""
+"""The scripts and configurations that a plan becomes; ``diff`` of two variants prints what differs in science, and no more."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -79,8 +79,9 @@ TARGETS = {
 }
 
 CONFIG = '''\
-# Predict {name}, segment it, and evaluate the part that training did not see: python run.py {file}. All keys: docs/segmentation.md.
-# Sizes and offsets are (z, y, x) in nm; paths are relative to this file. Numbers: 02_train/plan.py, by the rules of docs/planning.md.
+# Predict {name}, segment it, and evaluate the part that training did not see: python run.py {file}
+# All keys: docs/segmentation.md. Sizes and offsets are (z, y, x) in nm; paths are relative to this file.
+# Numbers: 02_train/plan.py, by the rules of docs/planning.md.
 
 setup = {setup}
 checkpoint = "best"  # of train.py --validate-every; without this line, the newest
@@ -115,11 +116,12 @@ threshold = "best"
 def mknet(plan: Plan, variant: str) -> str:
     """The ``mknet.py`` of a variant."""
     network, sized = plan.network, plan.sized
-    lowest = [size * math.prod(factor[axis] for factor in network.downsample_factors) for axis, size in enumerate(plan.voxel_size)]
+    lowest = [size * math.prod(axis) for size, axis in zip(plan.voxel_size, zip(*network.downsample_factors, strict=True), strict=True)]
     heads = HEADS[variant].format(channels=len(plan.offsets), offsets=_offsets(plan, 12))
     return MKNET.format(
         title=variant.upper() if variant == "mtlsd" else variant.replace("_", "-").capitalize(), what=VARIANTS[variant][0],
-        name=plan.name, memory=f"{plan.memory:g}", why_factors=f"to voxels of {by(lowest)} nm", voxels=f"({', '.join(f'{size:g}' for size in plan.voxel_size)})", fmaps=network.num_fmaps,
+        name=plan.name, memory=f"{plan.memory:g}", why_factors=f"to voxels of {by(lowest)} nm",
+        voxels=f"({', '.join(f'{size:g}' for size in plan.voxel_size)})", fmaps=network.num_fmaps,
         growth=network.fmap_inc_factor, out=network.num_fmaps_out, factors=network.downsample_factors, heads=f"({heads})",
         train=sized.training, train_out=network.output_shape(sized.training), config=sized.prediction,
         config_out=network.output_shape(sized.prediction))  # fmt: skip

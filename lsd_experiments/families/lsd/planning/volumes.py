@@ -13,6 +13,7 @@ from lsd_experiments.arrays.public import address_of
 from lsd_experiments.datasets.dataset import Dataset
 from lsd_experiments.datasets.looking import find
 from lsd_experiments.errors import NoVoxelSize, UserError
+from lsd_experiments.fitting import check_axes
 
 Crop = dict[str, Any]
 USUAL = Dataset(name="usual", voxel_size=(1, 1, 1), directory=Path(), volumes=("*",))
@@ -111,8 +112,9 @@ def _place_labels(labels: Crop, raw: arrays.Volume, named: Named) -> arrays.Volu
     if named.labels_begin is not None:
         labels["begin"] = list(named.labels_begin)
     elif not is_placed and opened.shape != raw.shape:
-        raise UserError(f"--labels {labels['container']}: {_by(opened.shape)} voxels that do not say where they lie, beside raw of "
-                        f"{_by(raw.shape)}. Say where they begin, in nm, by --labels-offset Z Y X, or name labels of the same shape")
+        check_axes(opened, raw)
+        raise UserError(f"--labels {labels['container']}: {_by(opened.shape)} voxels that do not say where they lie, beside raw "
+                        f"of {_by(raw.shape)}. Say where they begin, in nm, by --labels-offset Z Y X, or name others of raw's shape")
     elif not is_placed and any(raw.offset):
         labels["begin"] = list(raw.offset)
     return opened
