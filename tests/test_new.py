@@ -157,3 +157,28 @@ def test_a_mknet_that_fails_leaves_nothing(experiments, tmp_path):
     with pytest.raises(UserError, match=r"broken/mknet.py: fails: no network today. Correct it"):
         new(experiments, "mine/a", "--like", "synthetic/broken", "--data", write(tmp_path / "a.zarr"))
     assert not (experiments / "mine").exists()
+
+
+def test_a_voxel_size_for_volumes_that_store_none(experiments, tmp_path, capsys):
+    """It serves training and prediction, too: by a crop beside dataset.toml. Volumes that store one stay as they are."""
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"{name}.zarr")
+    for name in ("a", "b"):
+        for array in ("em/raw", "cells/gt_ids"):
+            (tmp_path / f"{name}.zarr" / array / ".zattrs").unlink()
+    volumes = [tmp_path / f"{name}.zarr" for name in ("a", "b", "c")]
+    with pytest.raises(UserError, match="em/raw has no voxel size"):
+        new(experiments, "mine/first", "--like", "synthetic/mtlsd", "--data", *volumes)
+    with pytest.raises(UserError, match=r"not \(8, 8, 8\) nm, that of mine"):  # of c, after crops were made
+        new(experiments, "mine/first", "--like", "synthetic/mtlsd", "--data", *volumes, "--voxel-size", 8, 8, 8)
+    assert not (experiments / "mine").exists()
+    new(experiments, "mine/first", "--like", "synthetic/mtlsd", "--data", *volumes, "--voxel-size", *VOXEL_SIZE)
+    dataset = load_dataset(experiments / "mine")
+    paths = [path for path, _ in dataset.training_volumes()]
+    assert paths == [experiments / "mine" / "a.json", experiments / "mine" / "b1.json", tmp_path / "c.zarr"]
+    assert {open_volume(path, dataset.labels).voxel_size for path in paths} == {VOXEL_SIZE}
+    assert str(paths[0]) in capsys.readouterr().out.splitlines()
+    setup = experiments / "mine" / "first"
+    run(setup, "train.py", 1, *NARROW)
+    run(setup, "predict_scan.py", "--input-shape", 24, 60, 60)
+    assert open_volume(str(setup / "test_prediction.zarr"), "volumes/affs").voxel_size == VOXEL_SIZE

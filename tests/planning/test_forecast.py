@@ -2,7 +2,7 @@
 
 import pytest
 
-from lsd_experiments.families.lsd.forecast import Validation, forecast, read_curve, shown
+from lsd_experiments.families.lsd.forecast import Validation, forecast, shown, validations
 
 
 def curve(losses, step=100):
@@ -27,6 +27,6 @@ def test_others(losses, words):
 
 def test_the_file(tmp_path):
     path = tmp_path / "validation.csv"
-    assert read_curve(path) == []
+    assert validations(tmp_path) == []
     path.write_text("iteration,seconds,loss,affs_loss\n10,2.5,0.5,0.25\n20,5,0.25,0.1\n")
-    assert read_curve(path) == [Validation(10, 2.5, 0.5), Validation(20, 5, 0.25)]
+    assert validations(tmp_path) == [Validation(10, 2.5, 0.5), Validation(20, 5, 0.25)]

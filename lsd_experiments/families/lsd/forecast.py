@@ -1,12 +1,13 @@
 """What more training would bring, from the losses of validation so far."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from lsd_experiments.training.curve import read_curve
 
 FITTED = 3  # validations that a forecast takes, at least
 LEVEL = 0.02  # a loss that would fall by less has levelled off
@@ -21,12 +22,9 @@ class Validation:
     loss: float
 
 
-def read_curve(path: Path) -> list[Validation]:
-    """The validations of a training, in their order; none if there is no file yet."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return [Validation(int(row["iteration"]), float(row["seconds"]), float(row["loss"])) for row in csv.DictReader(file)]
+def validations(setup: Path) -> list[Validation]:
+    """Those of the training in ``setup``, in their order; none if there was none yet."""
+    return [Validation(int(row["iteration"]), row["seconds"], row["loss"]) for row in read_curve(setup)]
 
 
 def forecast(curve: Sequence[Validation], times: float = 2) -> float | None:

@@ -6,7 +6,7 @@
     02_train/NAME/             the plan, its picture, and the network that is trained (mtlsd)
     03_predict/NAME.zarr       affinities, LSDs, fragments and segmentation
     03_predict/NAME_*          scores on the part that was kept back: JSON, CSV, plot
-    03_predict/NAME.png        a section of that part
+    03_predict/NAME.png        a section of it, through that part
 
 Training takes the minutes that the rest is thought to leave, and at the end it says what more time would bring. Interrupted, the
 same command goes on; with more minutes, it trains on and does the rest anew.
@@ -21,14 +21,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
-from lsd_experiments.families.lsd.forecast import Validation, read_curve, shown
+from lsd_experiments.families.lsd.forecast import Validation, shown, validations
 from lsd_experiments.families.lsd.planning.command import add_where
 from lsd_experiments.installation import ROOT
 from lsd_experiments.scenario import newest_segmentation, step
 from lsd_experiments.writing import put_text
+
+if TYPE_CHECKING:
+    from lsd_experiments.arrays import Volume
 
 MINUTES = 15.0
 ON_GPU, ON_CPU = 12.0, 0.3  # GiB of the network that is trained: on a CPU a small one, or no network learns in minutes
@@ -86,8 +90,8 @@ def segment(options: argparse.Namespace) -> int:
              *map(_full, words[1]), *_where(options), "--memory", f"{_memory(options):g}")
     setup = places.directory / VARIANT
     train(setup, places.config, options.minutes, time.monotonic() - begun)
-    step("prediction, segmentation, and evaluation of the part that was kept back", places.config.parent, "run.py",
-         places.config.name)
+    step("prediction, segmentation, and evaluation of the part that was kept back", "03_predict", "run.py",
+         _typed(places.config))
     return _finish(places.directory, places.config, time.monotonic() - begun)
 
 
@@ -96,11 +100,11 @@ def train(setup: Path, config: Path, minutes: float, spent: float) -> None:
 
     What was trained in a run before counts.
     """
-    begun, curve = time.monotonic(), read_curve(setup / "validation.csv")
+    begun, curve = time.monotonic(), validations(setup)
     before = curve[-1].seconds if curve else 0.0
     if not curve:
         _train(setup, PROBE * minutes, SOME_DAY, "training, for a start: how long does a step take?")
-        curve = read_curve(setup / "validation.csv")
+        curve = validations(setup)
     if not curve:
         raise UserError(f"{setup}: was not trained for a single step in that time. Give it more --minutes")
     rest, last = Rest.of(setup, config, curve[-1]), curve[-1].seconds
@@ -147,7 +151,7 @@ class Rest:
         trained, predicted = (networks.read(setup / f"{name}.json") for name in ("train_net", "config"))
         output = predicted.network.output_shape(predicted.input_shape)
         blocks = math.prod(-(-size // out) for size, out in zip(raw.shape, output, strict=True))
-        per_step = last.seconds / last.iteration
+        per_step = max(last.seconds - START, last.seconds / 2) / last.iteration
         per_block = per_step * gflop(predicted.network, predicted.input_shape) / (3 * gflop(trained.network, trained.input_shape))
         return cls(per_step, blocks * per_block + PER_VOXEL * math.prod(raw.shape) + 3 * START)
 
@@ -156,24 +160,35 @@ class Rest:
 
 
 def _finish(directory: Path, config: Path, seconds: float) -> int:
-    from lsd_experiments.families.lsd.planning.files import KEPT, VOLUME
+    from lsd_experiments.arrays import open_volume
+    from lsd_experiments.families.lsd.planning.files import KEPT, LABELS, VOLUME
     from lsd_experiments.pipeline.settings import load_pipeline
 
     settings = load_pipeline(config)
     out = settings.out_file
     picture = Path(out).with_suffix(".png")
-    step("a picture of that part", config.parent, "picture.py", str(picture), "--raw", str(directory / VOLUME), "volumes/raw",
+    labels, kept = open_volume(directory / VOLUME, LABELS), open_volume(directory / KEPT)
+    section = round((kept.offset[0] - labels.offset[0]) / labels.voxel_size[0]) + kept.shape[0] // 2
+    step("a picture, in which that part is", "03_predict", "picture.py", str(picture), "--raw", str(directory / VOLUME), "volumes/raw",
          *(word for name in ("affs", "lsds") for word in (f"--{name}", out, f"volumes/{name}")),
-         "--segmentation", out, newest_segmentation(out), "--labels", str(directory / KEPT), "-")
+         "--segmentation", out, newest_segmentation(out), "--labels", str(directory / VOLUME), LABELS,
+         "--section", str(section), "--title", f"kept back: {_spans(labels, kept)}")
     scores = json.loads(Path(f"{settings.scores_prefix}.json").read_text())
     (best,) = scores["best"].values()
     print(f"\nBest threshold {best['threshold']:.2f}, on the part that training did not see:")
     print(f"  VOI split {best['voi_split']:.3f}  merge {best['voi_merge']:.3f}  sum {best['voi_sum']:.3f}   "
           f"adapted Rand error {best['adapted_rand_error']:.3f}")
-    print("\n".join(shown(read_curve(directory / VARIANT / "validation.csv"))))
+    print("\n".join(shown(validations(directory / VARIANT))))
     print(f"Picture: {picture}   ({seconds / 60:.1f} minutes)")
     print(f"To look at it in neuroglancer:\n  .venv/bin/python 03_predict/view.py {config}")
     return 0
+
+
+def _spans(labels: "Volume", kept: "Volume") -> str:
+    """Along which axis, and from where to where, labels were kept back."""
+    spans = [f"{axis} from {begin:g} to {end:g} nm" for axis, begin, end, inner, whole in
+             zip("zyx", kept.offset, kept.end, kept.shape, labels.shape, strict=True) if inner < whole]
+    return ", ".join(spans)
 
 
 def _check_same(volume: Path, options: argparse.Namespace, words: Sequence[Sequence[str]]) -> None:
@@ -198,6 +213,11 @@ def _memory(options: argparse.Namespace) -> float:
     from lsd_experiments.blockwise.machine import gpu_ids
 
     return float(options.memory or (ON_GPU if gpu_ids() else ON_CPU))
+
+
+def _typed(config: Path) -> str:
+    """As a user in 03_predict would name it."""
+    return config.name if config.parent == ROOT / "03_predict" else str(config)
 
 
 def _full(word: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
+from lsd_experiments.installation import ROOT
 
 if TYPE_CHECKING:
     from lsd_experiments.families.lsd.planning.design import Plan
@@ -92,7 +93,7 @@ def _next(plan: "Plan", places: "Places") -> str:
     """What to do now."""
     return (f"\nLook at {places.directory / PICTURE} first: raw and labels must fit. Then\n"
             f"  cd {places.directory / 'mtlsd'}\n  python train.py 400000 --validate-every 500\n"
-            f"  cd {places.config.parent}\n  python run.py {places.config.name}\n"
+            f"  cd {ROOT / '03_predict'}\n  python run.py {places.config}\n"
             f"Networks for another memory than {plan.sized.training_gib:.2g} GiB in training: --memory GIB --overwrite")
 
 

@@ -1,0 +1,223 @@
+"""02_train/plan.py: what it writes, says and refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from lsd_experiments import networks
+from lsd_experiments.arrays import create_volume, has_dataset, open_volume
+from lsd_experiments.datasets import load_dataset
+from lsd_experiments.errors import UserError
+from lsd_experiments.families.lsd.planning.files import LABELS
+from lsd_experiments.pipeline.settings import load_pipeline
+from tests.planning.conftest import INSIDE, OFFSET, SHAPE, VOXEL_SIZE, ids
+from tests.scripts import ROOT, environment, run_script
+
+SMALL = ("--memory", "0.1")
+
+
+def everything(directory):
+    return sorted(path.relative_to(directory) for path in directory.rglob("*"))
+
+
+def test_what_is_written(plan, container, values, capsys):
+    """Names are found by what they say; labels keep their place; the part that is kept lies inside of them."""
+    directory = plan("--raw", container, "--labels", container, *SMALL)
+    said = capsys.readouterr()
+    dataset = load_dataset(directory / "mtlsd")
+    assert (dataset.name, dataset.voxel_size, dataset.directory) == ("mylab", VOXEL_SIZE, directory)
+    volume = str(directory / "volume.json")
+    raw, labels = open_volume(volume, dataset.raw), open_volume(volume, dataset.labels)
+    assert (raw.place[1], raw.dataset, labels.dataset) == ("volumes/raw", "em/raw", "cells/ids")
+    assert labels.offset == tuple(o + n * v for o, n, v in zip(OFFSET, INSIDE, VOXEL_SIZE, strict=True))
+    np.testing.assert_array_equal(raw.read(), values[0])
+    assert has_dataset(volume, dataset.labels_mask)
+    (kept,) = dataset.validation
+    assert (kept.offset, kept.size) == ((120, 27, 90 + 9 * 66), (27 * 24, 65 * 9, 14 * 9))  # a fifth of 72 voxels along x
+    assert open_volume(directory / "kept.json").read().tolist() == labels.read()[:, :, 58:].tolist()
+    config = load_pipeline(directory / "predict.toml")
+    assert (config.setup, config.raw_file, config.evaluate.labels_file) == (str(directory / "mtlsd"), volume, volume)
+    assert config.evaluate.region == (kept.offset, kept.size)
+    assert config.fragments.fragments_in_xy
+    assert config.iteration == "best"
+    assert "raw         " in said.out
+    assert "sigma             50 nm" in said.out
+    assert "pooling           1 x 2 x 2, 1 x 2 x 2" in said.out
+    assert f"{directory}/predict.toml" in said.out.splitlines()
+    assert (directory / "plan.txt").read_text() in said.out
+
+
+def test_the_experiments(plan, container):
+    """They run; what differs between two of them is the targets, and the heads."""
+    directory = plan("--raw", container, "--labels", container, *SMALL)
+    heads = {variant: [(head.name, head.channels) for head in networks.read(directory / variant / "train_net.json").network.heads]
+             for variant in ("baseline", "mtlsd", "long_range")}
+    assert heads == {"baseline": [("affs", 3)], "mtlsd": [("lsds", 10), ("affs", 3)], "long_range": [("affs", 9)]}
+    train = {variant: (directory / variant / "train.py").read_text().splitlines() for variant in heads}
+    assert [line for line in train["mtlsd"] if line not in train["baseline"]][2:] == [
+        "        LocalShapeDescriptors(sigma=50, counted=\"labels_mask\"),  # nm: two fifths of an object's width"]
+    for variant in heads:
+        known = run_script("-c", "import train; e = train.EXPERIMENT; from lsd_experiments import networks; "
+                           "e.check_network(networks.read(e.network).network); print(e.boundary_axes)", cwd=directory / variant)
+        assert known.stdout == "(1, 2)\n", known.stderr
+
+
+def test_volumes_that_say_nothing(plan, sections, values):
+    """The voxel size that is given serves wherever the plan's volume is opened."""
+    raw, labels = sections
+    directory = plan("--raw", raw, "--labels", labels, "--voxel-size", 24, 9, 9, *SMALL)
+    for name, expected in (("volumes/raw", values[0]), (LABELS, values[1])):
+        volume = open_volume(directory / "volume.json", name)
+        assert (volume.voxel_size, volume.offset) == (VOXEL_SIZE, (0, 0, 0))
+        np.testing.assert_array_equal(volume.read(), expected)
+    with pytest.raises(UserError, match=r"--raw .*sections: stores no voxel size. Say .* by --voxel-size Z Y X"):
+        plan("--raw", raw, "--labels", labels, name=directory.parent / "other")
+
+
+def test_labels_that_do_not_say_where_they_lie(plan, container, sections, tmp_path, values):
+    """As large as raw, they begin where it does; of a part, they begin where is said."""
+    raw, labels = ("--raw", container, "em/raw"), sections[1]
+    whole = plan(*raw, "--labels", labels, *SMALL)
+    assert open_volume(whole / "volume.json", LABELS).offset == OFFSET
+    np.save(labels, values[1][5:25, 10:])
+    with pytest.raises(UserError, match=r"20 x 60 x 80 voxels .* beside raw of 30 x 70 x 80. Say .* by --labels-offset Z Y X"):
+        plan(*raw, "--labels", labels, name=tmp_path / "part")
+    part = plan(*raw, "--labels", labels, "--labels-offset", 48 + 5 * 24, -18 + 10 * 9, 90, *SMALL, name=tmp_path / "part")
+    assert open_volume(part / "volume.json", LABELS).offset == (168, 72, 90)
+    np.save(labels, values[1].transpose(2, 1, 0))
+    with pytest.raises(UserError, match=r"its axes are in another order, y, x, z|its axes are in another order, x, y, z"):
+        plan(*raw, "--labels", labels, name=tmp_path / "turned")
+
+
+def test_another_voxel_size_than_the_stored_one_counts(plan, container, capsys):
+    directory = plan("--raw", container, "em/raw", "--labels", container, "cells/ids", "--voxel-size", 12, 9, 9, *SMALL)
+    assert "says that its voxels are (24, 9, 9) nm; --voxel-size counts" in capsys.readouterr().err
+    assert load_dataset(directory).voxel_size == (12, 9, 9)
+
+
+def change(container, name, function):
+    volume = open_volume(container, name, writable=True)
+    volume.write(volume.box, function(volume.read()))
+
+
+@pytest.mark.parametrize(("name", "function", "warning"), [
+    ("em/raw", lambda raw: raw // 8 + 100, "faint, from 103 to 123: dataset.toml stretches it"),
+    ("em/raw", lambda raw: np.concatenate([raw[:9], raw[8:9], raw[10:]]), "1 of 30 sections are a copy of the one before: 9"),
+    ("cells/ids", lambda labels: np.where(labels % 10 < 3, labels, 0), "are 0, background, which training takes for true"),
+    ("cells/ids", lambda labels: np.where(labels > 0, 1 + labels % 2, 0), "holds 2 id(s) beside 0. Is it a mask"),
+    ("cells/ids", lambda labels: np.random.default_rng(0).integers(1, 200, labels.shape, np.uint64), "Is it raw, not labels?"),
+    ("cells/ids", lambda labels: np.where(labels == 412, 322, labels), "1 object(s) are parts that do not touch: 322"),
+])
+def test_what_is_warned_of(plan, container, capsys, name, function, warning):
+    change(container, name, function)
+    directory = plan("--raw", container, "em/raw", "--labels", container, "cells/ids", *SMALL)
+    assert warning in capsys.readouterr().err
+    assert (load_dataset(directory).raw_range is not None) == warning.startswith("faint")
+
+
+def test_good_data_are_not_warned_of(plan, container, capsys):
+    plan("--raw", container, "--labels", container, *SMALL)
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "function", "message"), [
+    ("cells/ids", np.zeros_like, r"cells/ids: all labels are 0 where the labels mask counts: .*\. Name other labels$"),
+    ("cells/ids", np.ones_like, r"all labels are 1 .*: no object ends"),
+    ("em/raw", np.ones_like, r"em/raw: all that was looked at is 1: raw of one value shows nothing. Name another dataset$"),
+])
+def test_what_nothing_can_be_learned_from(plan, container, tmp_path, name, function, message):
+    change(container, name, function)
+    before = everything(tmp_path)
+    with pytest.raises(UserError, match=message):
+        plan("--raw", container, "--labels", container)
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--raw", "{}/all.zar", "--labels", "{}/all.zarr"), r"--raw .*/all.zar: no such file or directory. Correct the path"),
+    (("--raw", "{}/all.zarr", "--labels", "{}/labels.h5"), r"--labels .*/labels.h5: no such file or directory"),
+    (("--raw", "{}/all.zarr", "em/rav", "--labels", "{}/all.zarr"), r"no dataset 'em/rav'; did you mean 'em/raw'"),
+    (("--raw", "{}/all.zarr", "cells/ids", "x", "--labels", "{}/all.zarr"), r"--raw: .* are 3 words"),
+    (("--raw", "{}/all.zarr", "--labels", "{}/all.zarr", "--memory", "0.001"), r"--memory 0.001: the smallest network takes"),
+    (("--raw", "{}/all.zarr", "--labels", "{}/all.zarr", "--labels-offset", "9e9", "0", "0"), r"do not overlap"),
+])
+def test_what_is_refused_leaves_nothing(plan, container, tmp_path, arguments, message):
+    before = everything(tmp_path)
+    with pytest.raises(UserError, match=message):
+        plan(*(word.format(container.parent) for word in arguments))
+    assert everything(tmp_path) == before
+
+
+def test_two_that_may_be_raw(plan, container):
+    for name in ("em/raw_2", "cells/ids_2"):
+        create_volume(str(container), name, SHAPE, VOXEL_SIZE, OFFSET, np.uint8)
+    with pytest.raises(UserError, match=r"which of its datasets is raw\? .* Name it behind the container: --raw .*all.zarr DATASET"):
+        plan("--raw", container, "--labels", container)
+
+
+def test_nothing_is_written_over_unless_asked(plan, container, tmp_path):
+    directory = plan("--raw", container, "--labels", container, *SMALL)
+    (directory / "mtlsd" / "train_net_checkpoint_7.weights.h5").write_text("trained")
+    (directory / "dataset.toml").write_text("mine")
+    with pytest.raises(UserError, match=r"mylab: is there already. Name another dataset, or pass --overwrite"):
+        plan("--raw", container, "--labels", container, *SMALL)
+    assert (directory / "dataset.toml").read_text() == "mine"
+    plan("--raw", container, "--labels", container, *SMALL, "--overwrite")
+    assert load_dataset(directory).name == "mylab"
+    assert (directory / "mtlsd" / "train_net_checkpoint_7.weights.h5").read_text() == "trained"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "dataset.toml").write_text("published")
+    with pytest.raises(UserError, match="other: was not written by plan.py, and is not written over"):
+        plan("--raw", container, "--labels", container, "--overwrite", name=tmp_path / "other")
+
+
+def test_by_its_name_it_goes_to_02_train_and_03_predict(plan, container, tmp_path):
+    plan("--raw", container, "--labels", container, *SMALL, name="mylab")
+    config = load_pipeline(tmp_path / "03_predict" / "mylab.toml")
+    assert (config.setup, config.out_file) == (str(tmp_path / "02_train/mylab/mtlsd"), str(tmp_path / "03_predict/mylab.zarr"))
+    for name in ("a/b", "..", "a/../b"):
+        with pytest.raises(UserError, match="a dataset is called by one word|is there already"):
+            plan("--raw", container, "--labels", container, name=name)
+
+
+@pytest.mark.parametrize("fifths", [(0, 0, 0, 1, 1), (1, 1, 0, 0, 1)])
+def test_the_part_that_is_kept_is_labelled(plan, tmp_path, fifths):
+    """Labels end in x where they are 0; then their beginning is kept, or the end of another axis."""
+    labels = ids((30, 70, 80))
+    for number, is_empty in enumerate(fifths):
+        labels[:, :, 16 * number : 16 * number + 16] *= np.uint64(not is_empty)
+    path = tmp_path / "a.zarr"
+    for name, array in (("raw", np.random.default_rng(0).integers(0, 255, labels.shape).astype(np.uint8)), ("labels", labels)):
+        volume = create_volume(str(path), name, array.shape, VOXEL_SIZE, OFFSET, array.dtype)
+        volume.write(volume.box, array)
+    kept = open_volume(plan("--raw", path, "--labels", path, *SMALL) / "kept.json")
+    assert (kept.read() > 0).mean() > 0.2
+    assert kept.shape == ((30, 70, 16) if fifths[0] == 0 else (30, 14, 80))
+
+
+def test_interrupted_it_leaves_nothing(container, tmp_path):
+    """Ctrl-C while it works."""
+    words = [sys.executable, "plan.py", str(tmp_path / "mylab"), "--raw", str(container), "em/raw", "--labels", str(container),
+             "cells/ids"]
+    process = subprocess.Popen(words, cwd=ROOT / "02_train", env=environment(), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".mylab*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr.read().strip().splitlines()[-1] == "interrupted"
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_the_volume_stands_for_itself(plan, container):
+    """By its full path, so that the plan may be anywhere."""
+    directory = plan("--raw", container, "--labels", container, *SMALL)
+    stored = json.loads((directory / "volume.json").read_text())["datasets"]
+    assert {crop["container"] for crop in stored.values()} == {str(container)}
