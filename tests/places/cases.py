@@ -29,6 +29,7 @@ from lsd_experiments.skeletons import Skeletons, write_skeletons
 from lsd_experiments.viewing import view_batch, view_data, view_results
 from tests.places.listing import ROOT, command_of
 from tests.places.scene import SIZE, Scene
+from tests.places.tables import SEGMENT
 
 AUTO_CONTEXT = Network(num_fmaps=2, fmap_inc_factor=2, downsample_factors=((1, 2, 2),), heads=(Head("affs", 3),),
                        inputs=(Input(), Input("lsds", 10)))
@@ -221,7 +222,9 @@ CASES = {
 }
 # By a test of their own: they take several datasets of a container, each by a name of its own.
 SEVERAL = {("train.py", "data"), ("add_unlabeled_mask.py", "input_ds_label"), ("add_unlabeled_mask.py", "input_ds_mask"),
-           *(("new.py", name) for name in ("data", "raw", "labels", "labels_mask", "unlabeled_mask"))}
+           *(("new.py", name) for name in ("data", "raw", "labels", "labels_mask", "unlabeled_mask")),
+           *(("plan.py", name) for name in ("raw", "labels", "mask")),
+           *((SEGMENT, name) for name in ("raw", "raw_dataset", "labels", "labels_dataset", "mask"))}
 READ = {name for case in CASES.values() for name in case.names} | SEVERAL
 
 

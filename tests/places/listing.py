@@ -16,7 +16,8 @@ from lsd_experiments import cli
 from lsd_experiments.pipeline.settings import PipelineSettings
 
 ROOT = Path(__file__).parents[2]
-MODULES = ("lsd_experiments.selftest", "lsd_experiments.demo")  # commands without a script
+# Commands without a script.
+MODULES = ("lsd_experiments.selftest", "lsd_experiments.demo", "lsd_experiments.families.lsd.segment")
 Command = tuple[Callable[[argparse.Namespace], Any], argparse.ArgumentParser]
 
 
@@ -41,6 +42,7 @@ def command_of(script: Path | str) -> Command:
             if isinstance(script, Path):
                 runpy.run_path(str(script), run_name="__main__")
             else:
+                sys.modules.pop(script, None)  # or runpy warns that it was imported
                 runpy.run_module(script, run_name="__main__")
     finally:
         cli.run, sys.argv, sys.path[:] = run, arguments, path

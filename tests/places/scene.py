@@ -152,6 +152,13 @@ class Scene:
         self.whole()
         return self.crop("named.json", "whole.zarr", dataset=self.dataset)
 
+    def dataset_elsewhere(self) -> Path:
+        """A file of several datasets, of which there is one."""
+        self.whole()
+        path, crop = self.directory / "several.json", {"container": "whole.zarr", "dataset": self.dataset}
+        path.write_text(json.dumps({"datasets": {self.dataset: {**crop, "offset": self.begin, "size": self.size}}}))
+        return path
+
     def plain_crop(self) -> Path:
         self.whole()
         return self.crop("plain.json", "whole.zarr")
@@ -171,6 +178,7 @@ FORMS = {
     "crop that names its dataset": (Scene.named_crop, "-"),
     "crop of a crop": (Scene.crop_of_crop, "-"),
     "crop of a TIFF": (Scene.crop_of_stack, "-"),
+    "dataset that lies elsewhere": (Scene.dataset_elsewhere, "-"),
     "zarr": (lambda scene: scene.copy("copy.zarr"), "-"),
     "zarr that is an array": (Scene.array, "-"),
     "N5": (lambda scene: scene.copy("copy.n5"), "-"),

@@ -3,6 +3,8 @@
 ``READ``, in cases.py, has those that name a container, or a dataset of one, to read from.
 """
 
+SEGMENT = "lsd_experiments.families.lsd.segment"
+
 # What is written to: no crop, and no "-", which names what is there. test_places.py tries each.
 WRITTEN = {
     ("add_labels_mask.py", "fpath"), ("add_unlabeled_mask.py", "fpath"), ("add_unlabeled_mask.py", "output_ds_label"),
@@ -19,7 +21,7 @@ OTHER_FILES = {
     # checkpoints, setups and images
     "setup", "lsds_setup", "predict.lsds_setup", ("export_checkpoint.py", "source"), ("inspect_checkpoint.py", "path"),
     ("import_checkpoint.py", "setup"), ("import_checkpoint.py", "file"), ("download_images.py", "image"),
-    ("new.py", "experiment"), ("new.py", "like"),
+    ("new.py", "experiment"), ("new.py", "like"), ("plan.py", "name"), (SEGMENT, "name"),
     # skeletons
     ("evaluate_skeletons.py", "skeletons"), ("evaluate_skeletons.py", "skeleton_file"), ("view_data.py", "graphs"),
     "evaluate.skeletons_file",
@@ -46,7 +48,7 @@ NO_PLACE = {
     "bind_address", "port", "no_browser", "endpoint_url", "mirror", "volume", "variant", "network", "truth", "by", "top",
     "one_per_checkpoint", "versions", "block_size", "context", "fragments_in_xy", "epsilon_agglomerate", "filter_fragments",
     "replace_sections", "min_seed_distance", "foreground_threshold", "lsds_iteration", "merge_function", "thresholds_minmax",
-    "thresholds_step", "threshold", "skeletons_scale", "best",
+    "thresholds_step", "threshold", "skeletons_scale", "best", "memory", "labels_offset", "no_picture", (SEGMENT, "minutes"),
     # names of the paper's datasets, not of ones in a container
     ("fetch_data.py", "dataset"), ("fetch_checkpoint.py", "dataset"), ("create_masks.py", "dataset"),
     ("scores.py", "show truth"),

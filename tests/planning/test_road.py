@@ -87,7 +87,7 @@ def test_one_command_on_sections_that_say_nothing(sections, tmp_path, steps, cap
     assert segment.segment(segment.parser().parse_args(words)) == 0
     assert steps == ["run.py", "picture.py"]
     assert (tmp_path / "mine" / "mtlsd" / "validation.csv").read_text() == before
-    with pytest.raises(UserError, match="mine: is there already, and not of these volumes. Name what is to be written by --name"):
+    with pytest.raises(UserError, match=r"mine: is there already, and not of these volumes. Name what .* by --name"):
         segment.segment(segment.parser().parse_args([words[0], words[0], *words[2:]]))
 
 

@@ -169,7 +169,8 @@ def _finish(directory: Path, config: Path, seconds: float) -> int:
     picture = Path(out).with_suffix(".png")
     labels, kept = open_volume(directory / VOLUME, LABELS), open_volume(directory / KEPT)
     section = round((kept.offset[0] - labels.offset[0]) / labels.voxel_size[0]) + kept.shape[0] // 2
-    step("a picture, in which that part is", "03_predict", "picture.py", str(picture), "--raw", str(directory / VOLUME), "volumes/raw",
+    step("a picture, in which that part is", "03_predict", "picture.py", str(picture),
+         "--raw", str(directory / VOLUME), "volumes/raw",
          *(word for name in ("affs", "lsds") for word in (f"--{name}", out, f"volumes/{name}")),
          "--segmentation", out, newest_segmentation(out), "--labels", str(directory / VOLUME), LABELS,
          "--section", str(section), "--title", f"kept back: {_spans(labels, kept)}")

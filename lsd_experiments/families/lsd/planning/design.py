@@ -17,9 +17,9 @@ MEMORY = 12.0  # GiB: of the published networks' GPU
 
 @dataclass(frozen=True)
 class Plan:
-    """``kept``: the part for validation, as offset and size in nm. ``memory``: GiB that were given. ``why``: a line for each number.
+    """``kept``: the part for validation, as offset and size in nm. ``memory``: GiB that were given.
 
-    A line is (name, value, reason).
+    ``why``: for each number a line, (name, value, reason).
     """
 
     name: str
@@ -105,7 +105,7 @@ def _of_the_network(plan: Plan, kind: str, memory: float) -> list[tuple[str, str
         ("pooling", ", ".join(by(factors) for factors in network.downsample_factors),
          f"{kind}: long ones are not pooled until the others are as long" if rough else f"{kind}: along all axes alike"),
         ("feature maps", f"{network.num_fmaps}, times {network.fmap_inc_factor} per level",
-         f"{network.parameters:,} parameters: the largest network that trains in {memory:g} GiB, whose context is not much larger "
+         f"{network.parameters:,} parameters: the largest network that trains in {memory:g} GiB, with a context not much larger "
          "than raw"),
         ("training input", f"{by(sized.training)} -> {by(network.output_shape(sized.training))}",
          f"about a cube in the world, at least an object's width; {sized.training_gib:.2g} GiB are estimated"),
@@ -119,4 +119,4 @@ def _range(plan: Plan, survey: Survey) -> tuple[str, str]:
         return intensity.show(plan.raw_range), "its 0.1 and 99.9 percentiles become 0 and 1: it is faint"
     if survey.sample.raw.dtype == "uint8":
         return "0 to 255", "become 0 and 1, as of all uint8"
-    return "what raw holds", "its least and greatest value become 0 and 1 when training begins, but for hot and dead voxels"
+    return "what raw holds", "its least and greatest value become 0 and 1, but for hot and dead voxels"

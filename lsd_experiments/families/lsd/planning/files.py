@@ -54,8 +54,8 @@ class Places:
             directory = path.resolve()
             return cls(directory, directory / "predict.toml")
         if len(path.parts) != 1 or ".." in path.parts:
-            raise UserError(f"{name}: a dataset is called by one word, a directory of 02_train, or by a path that begins with / or "
-                            ". Name it so")
+            raise UserError(f"{name}: a dataset is called by one word, a directory of 02_train, or by a path that begins "
+                            "with / or . Name it so")
         return cls(experiments / name, experiments.parent / "03_predict" / f"{name}.toml")
 
     def check(self, overwrite: bool) -> None:

@@ -79,7 +79,7 @@ def _least(network: Network, voxel_size: Sequence[float], width: float, extent: 
 
 def _grown(network: Network, voxel_size: Sequence[float], extent: Sequence[int], what: str, fits: Callable[[Shape], bool],
            shape: Shape) -> Shape:
-    """The largest input shape that ``fits``; its output is about a cube in the world, within ``extent`` and what was published."""
+    """The largest input shape that ``fits``; its output is about a cube in the world, within ``extent`` and what was done."""
     finest = min(voxel_size)
     for voxels in range(SMALLEST_OUTPUT, LARGEST_OUTPUT[what] + 1):
         nm = voxels * finest

@@ -116,7 +116,8 @@ threshold = "best"
 def mknet(plan: Plan, variant: str) -> str:
     """The ``mknet.py`` of a variant."""
     network, sized = plan.network, plan.sized
-    lowest = [size * math.prod(axis) for size, axis in zip(plan.voxel_size, zip(*network.downsample_factors, strict=True), strict=True)]
+    strides = [math.prod(factors) for factors in zip(*network.downsample_factors, strict=True)]
+    lowest = [size * stride for size, stride in zip(plan.voxel_size, strides, strict=True)]
     heads = HEADS[variant].format(channels=len(plan.offsets), offsets=_offsets(plan, 12))
     return MKNET.format(
         title=variant.upper() if variant == "mtlsd" else variant.replace("_", "-").capitalize(), what=VARIANTS[variant][0],

@@ -9,6 +9,7 @@ from typing import Any
 from lsd_experiments import arrays
 from lsd_experiments.arrays.addresses import is_address
 from lsd_experiments.arrays.grids import show
+from lsd_experiments.arrays.hierarchy import ONLY
 from lsd_experiments.arrays.public import address_of
 from lsd_experiments.datasets.dataset import Dataset
 from lsd_experiments.datasets.looking import find
@@ -55,12 +56,13 @@ def _crop(kind: str, words: Sequence[str]) -> Crop:
         container = str(Path(container).resolve())
         if not Path(container).exists():
             raise UserError(f"--{kind} {words[0]}: no such file or directory. Correct the path")
-    if len(words) == 2 and words[1] != "-":
+    if len(words) == 2 and words[1] != ONLY:
         return {"container": container, "dataset": words[1]}
     there = arrays.list_datasets(container)
     if not any(there):
         return {"container": container}
-    return {"container": container, "dataset": there[0] if len(there) == 1 else _found(kind, container)}
+    several = len(there) > 1 and (ONLY if len(words) == 2 else _found(kind, container))  # "-" of several is refused when opened
+    return {"container": container, "dataset": several or there[0]}
 
 
 def _found(kind: str, container: str) -> str:
@@ -114,7 +116,7 @@ def _place_labels(labels: Crop, raw: arrays.Volume, named: Named) -> arrays.Volu
     elif not is_placed and opened.shape != raw.shape:
         check_axes(opened, raw)
         raise UserError(f"--labels {labels['container']}: {_by(opened.shape)} voxels that do not say where they lie, beside raw "
-                        f"of {_by(raw.shape)}. Say where they begin, in nm, by --labels-offset Z Y X, or name others of raw's shape")
+                        f"of {_by(raw.shape)}. Say where they begin, in nm, by --labels-offset Z Y X, or name as many")
     elif not is_placed and any(raw.offset):
         labels["begin"] = list(raw.offset)
     return opened
