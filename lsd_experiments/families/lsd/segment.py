@@ -197,7 +197,7 @@ def _check_same(volume: Path, options: argparse.Namespace, words: Sequence[Seque
     from lsd_experiments.families.lsd.planning.files import volume_text
     from lsd_experiments.families.lsd.planning.volumes import Named, crops_of
 
-    asked = crops_of(Named(*words, options.mask, options.voxel_size, options.labels_offset))
+    asked = crops_of(Named(words[0], words[1], options.mask, options.voxel_size, options.labels_offset))
     if not volume.is_file() or volume.read_text() != volume_text(*asked):
         raise UserError(f"{volume.parent}: is there already, and not of these volumes. Name what is to be written by --name")
 

@@ -1,5 +1,6 @@
 """The picture of a plan: raw and labels, and a training sample with its targets."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from lsd_experiments.picture.panels import Panel, panels
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 
 if TYPE_CHECKING:
+    import gunpowder as gp
+
     from lsd_experiments.training.experiment import Experiment
 
 WINDOW = 1024  # voxels along y and x that are drawn of a large section
@@ -89,8 +92,8 @@ def experiment_of(plan: Plan) -> "Experiment":
     """``mtlsd`` as its ``train.py`` declares it."""
     from lsd_experiments.training.experiment import Experiment
 
-    nodes = {"serial_sections": serial_sections, "isotropic": isotropic}[texts.nodes(plan)]
+    known: dict[str, Callable[..., gp.BatchFilter]] = {"serial_sections": serial_sections, "isotropic": isotropic}
     return Experiment(
         dataset="../dataset.toml", network="train_net.json",
         targets=(LocalShapeDescriptors(sigma=plan.sigma, counted="labels_mask"), Affinities(masked=True)),
-        sampling=partial(nodes, **texts.sampling_options(plan)), boundary_axes=plan.boundary_axes)  # fmt: skip
+        sampling=partial(known[texts.nodes(plan)], **texts.sampling_options(plan)), boundary_axes=plan.boundary_axes)  # fmt: skip
