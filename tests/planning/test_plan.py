@@ -143,7 +143,7 @@ def test_what_nothing_can_be_learned_from(plan, container, tmp_path, name, funct
     (("--raw", "{}/all.zar", "--labels", "{}/all.zarr"), r"--raw .*/all.zar: no such file or directory. Correct the path"),
     (("--raw", "{}/all.zarr", "--labels", "{}/labels.h5"), r"--labels .*/labels.h5: no such file or directory"),
     (("--raw", "{}/all.zarr", "em/rav", "--labels", "{}/all.zarr"), r"no dataset 'em/rav'; did you mean 'em/raw'"),
-    (("--raw", "{}/all.zarr", "-", "--labels", "{}/all.zarr"), r"name one of its datasets. It holds cells/ids, cells"),
+    (("--raw", "{}/all.zarr", "-", "--labels", "{}/all.zarr"), r"name one of its datasets. It holds cells/ids, cells/mask"),
     (("--raw", "{}/all.zarr", "cells/ids", "x", "--labels", "{}/all.zarr"), r"--raw: .* are 3 words"),
     (("--raw", "{}/all.zarr", "--labels", "{}/all.zarr", "--memory", "0.001"), r"--memory 0.001: the smallest network takes"),
     (("--raw", "{}/all.zarr", "--labels", "{}/all.zarr", "--labels-offset", "9e9", "0", "0"), r"do not overlap"),
