@@ -14,6 +14,7 @@ from lsd_experiments import networks
 from lsd_experiments.arrays import create_volume, has_dataset, open_volume
 from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.lsd.planning import design, limiting
 from lsd_experiments.families.lsd.planning.files import LABELS
 from lsd_experiments.pipeline.settings import load_pipeline
 from tests.planning.conftest import INSIDE, OFFSET, SHAPE, VOXEL_SIZE, ids
@@ -108,7 +109,8 @@ def change(container, name, function):
 
 @pytest.mark.parametrize(("name", "function", "warning"), [
     ("em/raw", lambda raw: raw // 8 + 100, "faint, from 103 to 123: dataset.toml stretches it"),
-    ("em/raw", lambda raw: np.concatenate([raw[:9], raw[8:9], raw[10:]]), "1 of 30 sections are a copy of the one before: 9"),
+    ("em/raw", lambda raw: np.concatenate([raw[:9], raw[8:9], raw[10:]]), "1 of 27 sections that were looked at are a copy of the "
+     "one before: 9"),
     ("cells/ids", lambda labels: np.where(labels % 10 < 3, labels, 0), "are 0, background, which training takes for true"),
     ("cells/ids", lambda labels: np.where(labels > 0, 1 + labels % 2, 0), "holds 2 id(s) beside 0. Is it a mask"),
     ("cells/ids", lambda labels: np.random.default_rng(0).integers(1, 99, labels.shape, np.uint64), "Is it raw, not labels?"),
@@ -177,6 +179,29 @@ def test_nothing_is_written_over_unless_asked(plan, container, tmp_path):
     (tmp_path / "other" / "dataset.toml").write_text("published")
     with pytest.raises(UserError, match=r"other: was not written by plan.py, and is not written over"):
         plan("--raw", container, "--labels", container, "--overwrite", name=tmp_path / "other")
+
+
+def test_labels_that_are_too_many(plan, container, monkeypatch, capsys):
+    """Of these the part of a place that is labelled is taken, and its mask; of raw that is large the same part is predicted."""
+    monkeypatch.setattr(limiting, "LARGEST", 20_000)
+    monkeypatch.setattr(limiting, "SIDE", 8)
+    monkeypatch.setattr(design, "LARGE", 100_000)
+    change(container, "cells/ids", lambda labels: np.where(np.arange(72) < 36, 0, labels))
+    directory = plan("--raw", container, "em/raw", "--labels", container, "cells/ids", *SMALL)
+    raw, labels, mask = (open_volume(directory / "volume.json", name)
+                         for name in ("volumes/raw", LABELS, "volumes/labels/labels_mask"))
+    assert "27 x 65 x 72 voxels are more than training holds: of them 14 x 37 x 37 are taken" in capsys.readouterr().err
+    assert (raw.shape, labels.shape, mask.shape, mask.offset) == (SHAPE, (14, 37, 37), (14, 37, 37), labels.offset)
+    assert (labels.read() > 0).mean() > 0.6
+    config = load_pipeline(directory / "predict.toml")
+    assert config.predict.roi_offset == labels.offset
+    assert [n // v for n, v in zip(config.predict.roi_shape, VOXEL_SIZE, strict=True)] == [*labels.shape]
+
+
+def test_raw_that_is_empty_where_labels_are(plan, container):
+    change(container, "em/raw", lambda raw: np.where(np.arange(30)[:, None, None] < 3, raw, 0))
+    with pytest.raises(UserError, match=r"em/raw: all sections that were looked at, where there are labels, are of one value"):
+        plan("--raw", container, "em/raw", "--labels", container, "cells/ids", *SMALL)
 
 
 def test_by_its_name_it_goes_to_02_train_and_03_predict(plan, container, tmp_path):

@@ -142,7 +142,7 @@ class Rest:
     def of(cls, setup: Path, config: Path, last: Validation) -> "Rest":
         """A block that is predicted takes a third of what a training step with as many operations does."""
         from lsd_experiments import networks
-        from lsd_experiments.arrays import open_volume
+        from lsd_experiments.arrays import open_volume, to_box
         from lsd_experiments.networks.layers import gflop
         from lsd_experiments.pipeline.settings import load_pipeline
 
@@ -150,10 +150,12 @@ class Rest:
         raw = open_volume(str(settings.raw_file), settings.raw_dataset)
         trained, predicted = (networks.read(setup / f"{name}.json") for name in ("train_net", "config"))
         output = predicted.network.output_shape(predicted.input_shape)
-        blocks = math.prod(-(-size // out) for size, out in zip(raw.shape, output, strict=True))
+        predict = settings.predict
+        shape = raw.shape if predict.roi_offset is None else to_box(raw, predict.roi_offset, predict.roi_shape or ()).shape
+        blocks = math.prod(-(-size // out) for size, out in zip(shape, output, strict=True))
         per_step = max(last.seconds - START, last.seconds / 2) / last.iteration
         per_block = per_step * gflop(predicted.network, predicted.input_shape) / (3 * gflop(trained.network, trained.input_shape))
-        return cls(per_step, blocks * per_block + PER_VOXEL * math.prod(raw.shape) + 3 * START)
+        return cls(per_step, blocks * per_block + PER_VOXEL * math.prod(shape) + 3 * START)
 
     def __str__(self) -> str:
         return f"a step takes {self.step:.2g} s, prediction and all that follows about {self.seconds / 60:.1f} minutes"

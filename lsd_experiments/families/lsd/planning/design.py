@@ -1,5 +1,6 @@
 """The plan: every number of an experiment, and why it is what it is."""
 
+import math
 from dataclasses import dataclass, field
 
 from lsd_experiments import intensity
@@ -12,14 +13,15 @@ from lsd_experiments.networks.network import Network, Shape
 from lsd_experiments.targets import Offsets
 
 ROOM = 1.5  # outputs along the axis along which a part is kept, that training has at least
-MEMORY = 12.0  # GiB: of the published networks' GPU
+LARGE = 2**32  # voxels of raw, that are not predicted without being asked for
 
 
 @dataclass(frozen=True)
 class Plan:
     """``kept``: the part for validation, as offset and size in nm. ``memory``: GiB that were given.
 
-    ``why``: for each number a line, (name, value, reason).
+    ``predicted``: the part that has labels, if raw is so large that all of it should be asked for. ``why``: for each number a
+    line, (name, value, reason).
     """
 
     name: str
@@ -36,6 +38,7 @@ class Plan:
     context: Shape
     block: Shape
     kept: tuple[tuple[float, ...], tuple[float, ...]]
+    predicted: tuple[tuple[float, ...], tuple[float, ...]] | None
     raw_range: tuple[float, float] | None
     memory: float
     why: list[tuple[str, str, str]] = field(default_factory=list)
@@ -52,6 +55,11 @@ def make_plan(name: str, survey: Survey, memory: float) -> Plan:
     :raises UserError: if the labels are too few to keep a part of them, or the memory is too little
     """
     labels, voxel_size, width = survey.sample.labels, survey.voxel_size, survey.objects.width
+    if not len(survey.objects.sizes):
+        raise UserError(f"{labels.name}: no object in all that was looked at. Name a part of them that is labelled, by a crop")
+    if len(survey.raw.empty) == survey.raw.sections_seen:
+        raise UserError(f"{survey.sample.raw.name}: all sections that were looked at, where there are labels, are of one value: "
+                        "it shows nothing there. Name other raw, or labels that lie where it shows something")
     if max(labels.shape) < SHARE:
         raise UserError(f"{labels.name}: {by(labels.shape)} voxels are too few to train on. Name larger labels")
     kept = choose_part(survey.sample, survey.objects.labelled)
@@ -63,7 +71,8 @@ def make_plan(name: str, survey: Survey, memory: float) -> Plan:
         rules.far_offsets(voxel_size, sized.network.downsample_factors),
         rules.control_points(voxel_size), rules.jitter(voxel_size), rules.exchanged(voxel_size), rules.boundary_axes(voxel_size),
         rules.are_sections(voxel_size), rules.merge_function(voxel_size), rules.context(width, voxel_size),
-        rules.block(voxel_size, survey.sample.raw.shape), _in_world(survey, kept), faint_range(survey), memory,
+        rules.block(voxel_size, survey.sample.raw.shape), _in_world(survey, kept),
+        _in_world(survey, labels.box) if math.prod(survey.sample.raw.shape) > LARGE else None, faint_range(survey), memory,
     )  # fmt: skip
     plan.why.extend(_reasons(plan, survey, memory))
     return plan

@@ -27,23 +27,23 @@ class RawLook:
     repeated: list[int] = field(default_factory=list)
 
 
-def look_at_raw(raw: Volume) -> RawLook:
-    """What ``raw`` holds; of a large volume, a sample of its voxels and of its sections."""
+def look_at_raw(raw: Volume, number: int = 0) -> RawLook:
+    """What ``raw`` holds, whose first section has this ``number``; of a large volume, a sample of its voxels and sections."""
     values = intensity.sample(raw).astype(np.float64)
     percentiles = tuple(np.percentile(values[:: max(1, len(values) // intensity.THINNED)], PERCENTILES).tolist())
     low, high = intensity.type_range(raw.dtype) if raw.dtype.kind in "ui" else (-np.inf, np.inf)
     seen: set[int] = set()
     odd: dict[str, set[int]] = {"empty": set(), "saturated": set(), "repeated": set()}
     for first, slab in _slabs(raw):
-        for number, section in enumerate(slab, first):
-            seen.add(number)
+        for z, section in enumerate(slab, first):
+            seen.add(z)
             if section.min() == section.max():
-                odd["empty"].add(number)
+                odd["empty"].add(z)
             elif max(np.mean(section == low), np.mean(section == high)) > SATURATED:
-                odd["saturated"].add(number)
-            elif number > first and np.array_equal(section, slab[number - first - 1]):
-                odd["repeated"].add(number)
-    return RawLook(percentiles, len(seen), **{kind: sorted(numbers) for kind, numbers in odd.items()})
+                odd["saturated"].add(z)
+            elif z > first and np.array_equal(section, slab[z - first - 1]):
+                odd["repeated"].add(z)
+    return RawLook(percentiles, len(seen), **{kind: [number + z for z in sorted(there)] for kind, there in odd.items()})
 
 
 def _slabs(raw: Volume) -> Iterator[tuple[int, NDArray[np.generic]]]:

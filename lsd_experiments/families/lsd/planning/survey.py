@@ -44,7 +44,8 @@ def survey(sample: Sample) -> Survey:
     """Look at ``sample``."""
     labels = sample.labels
     boxes = list(_boxes(labels.shape, labels.voxel_size))
-    return Survey(sample, look_at_raw(sample.raw), look_at(_read(sample, boxes), labels.voxel_size), len(boxes) == 1)
+    raw = sample.raw.crop(Box.of_shape(labels.shape, sample.shift))
+    return Survey(sample, look_at_raw(raw, sample.shift[0]), look_at(_read(sample, boxes), labels.voxel_size), len(boxes) == 1)
 
 
 def _read(sample: Sample, boxes: Sequence[Box]) -> Iterator[NDArray[np.integer]]:
@@ -78,17 +79,18 @@ def faint_range(survey: Survey) -> tuple[float, float] | None:
 def warnings(survey: Survey) -> list[str]:
     """What does not forbid a training, and may spoil it."""
     raw, objects, labels = survey.raw, survey.objects, survey.sample.labels
-    found = [f"{survey.sample.raw.name}: {len(numbers)} of {raw.sections_seen} sections are {what}: {_listed(numbers)}"
-             for what, numbers in (("of one value", raw.empty), ("saturated (a fifth or more at the least or greatest value)",
-                                   raw.saturated), ("a copy of the one before", raw.repeated)) if numbers]
+    kinds = (("of one value", raw.empty), ("a copy of the one before", raw.repeated),
+             ("saturated (a fifth or more at the least or greatest value)", raw.saturated))
+    found = [f"{survey.sample.raw.name}: {len(numbers)} of {raw.sections_seen} sections that were looked at are {what}: "
+             f"{_listed(numbers)}" for what, numbers in kinds if numbers]
     if span := faint_range(survey):
         found.append(f"{survey.sample.raw.name}: faint, from {intensity.show(span)}: dataset.toml stretches it")
-    if len(objects.sizes) <= 2:
+    if 0 < len(objects.sizes) <= 2:
         found.append(f"{labels.name}: holds {len(objects.sizes)} id(s) beside 0. Is it a mask? Neurons need an id each")
     elif objects.labelled < 0.5:
         found.append(f"{labels.name}: {1 - objects.labelled:.0%} are 0, background, which training takes for true. If it is not "
                      "labelled, mask it: 01_data/create_masks.py, or for sparse labels add_labels_mask.py, add_unlabeled_mask.py")
-    if objects.width < THIN * min(labels.voxel_size):
+    if 0 < objects.width < THIN * min(labels.voxel_size):
         found.append(f"{labels.name}: its ids change from voxel to voxel. Is it raw, not labels?")
     if survey.sample.raw.dtype.itemsize == 8 and survey.sample.raw.dtype.kind in "ui":
         found.append(f"{survey.sample.raw.name}: is {survey.sample.raw.dtype}, as ids are. Is it labels, not raw?")
@@ -105,7 +107,8 @@ def shown(survey: Survey) -> list[tuple[str, str]]:
     size = to_nm(labels.shape, labels.voxel_size)
     return [
         ("raw", f"{raw.name}: {raw.dtype}, {by(raw.shape)} voxels of {by(raw.voxel_size)} nm"),
-        ("  values", "percentiles 0.1, 1, 50, 99, 99.9: " + ", ".join(f"{value:g}" for value in survey.raw.percentiles)),
+        ("  values", "where there are labels, percentiles 0.1, 1, 50, 99, 99.9: "
+                     + ", ".join(f"{value:g}" for value in survey.raw.percentiles)),
         ("labels", f"{labels.name}: {labels.dtype}, {by(labels.shape)} voxels where there is raw, {by(size)} nm; "
                    f"{looked} looked at"),
         ("  labelled", f"{objects.labelled:.1%}, background {1 - objects.labelled:.1%}"),

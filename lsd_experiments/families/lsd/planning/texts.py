@@ -88,7 +88,7 @@ checkpoint = "best"  # of train.py --validate-every; without this line, the newe
 raw_file = {volume}
 raw_dataset = "volumes/raw"
 out_file = {out}
-
+{predicted}
 [fragments]
 fragments_in_xy = {in_xy}  # {why_in_xy}
 block_size = {block}  # {block_voxels} voxels
@@ -164,7 +164,12 @@ def configuration(plan: Plan, file: str, setup: str, volume: str, out: str) -> s
     def in_nm(voxels: Sequence[int]) -> list[float]:
         return [whole(n * size) for n, size in zip(voxels, plan.voxel_size, strict=True)]
 
+    def part(offset: Sequence[float], shape: Sequence[float]) -> str:
+        return f"roi_offset = {as_toml([whole(n) for n in offset])}\nroi_shape = {as_toml([whole(n) for n in shape])}\n"
+
     values: Mapping[str, str] = {
+        "predicted": f"\n[predict]  # the part that has labels, since raw is large: leave it out to predict all of raw\n"
+                     f"{part(*plan.predicted)}" if plan.predicted else "",
         "setup": as_toml(setup), "volume": as_toml(volume), "out": as_toml(out), "in_xy": as_toml(plan.is_sections),
         "block": as_toml(in_nm(plan.block)), "context": as_toml(in_nm(plan.context)), "merge": as_toml(plan.merge_function),
         "kept_offset": as_toml([whole(value) for value in plan.kept[0]]),

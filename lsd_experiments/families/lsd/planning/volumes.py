@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lsd_experiments.arrays.public import address_of
 from lsd_experiments.datasets.dataset import Dataset
 from lsd_experiments.datasets.looking import find
 from lsd_experiments.errors import NoVoxelSize, UserError
+from lsd_experiments.families.lsd.planning.limiting import cropped, part_of
 from lsd_experiments.fitting import check_axes
 
 Crop = dict[str, Any]
@@ -42,9 +43,22 @@ def crops_of(named: Named) -> tuple[Crop, Crop, Crop | None]:
     placed = _place_labels(labels, opened, named)
     if mask is not None and ("voxel_size" in labels or "begin" in labels):
         mask |= {key: labels[key] for key in ("voxel_size", "begin") if key in labels}
-    if placed.shape != opened.shape:
-        arrays.overlap(opened, placed)  # or says that they share nothing
-    return raw, labels, mask
+    return _limited(raw, labels, mask, opened, placed)
+
+
+def _limited(raw: Crop, labels: Crop, mask: Crop | None, opened: arrays.Volume, placed: arrays.Volume
+             ) -> tuple[Crop, Crop, Crop | None]:
+    """The three, of labels that are too many only a part.
+
+    :raises UserError: if they share nothing
+    """
+    found = part_of(placed, opened)
+    if found is None:
+        return raw, labels, mask
+    box, share = found
+    print(f"{placed.name}: {_by(placed.shape)} voxels are more than training holds: of them {_by(box.shape)} are taken, of which "
+          f"{share:.0%} of what was looked at are labelled", file=sys.stderr)
+    return raw, cropped(labels, placed, box), mask and cropped(mask, placed, box)
 
 
 def _crop(kind: str, words: Sequence[str]) -> Crop:
@@ -113,12 +127,14 @@ def _place_labels(labels: Crop, raw: arrays.Volume, named: Named) -> arrays.Volu
     opened = _with_voxel_size("--labels", labels, raw.voxel_size if not is_placed else named.voxel_size)
     if named.labels_begin is not None:
         labels["begin"] = list(named.labels_begin)
+        opened = replace(opened, offset=tuple(named.labels_begin))
     elif not is_placed and opened.shape != raw.shape:
         check_axes(opened, raw)
         raise UserError(f"--labels {labels['container']}: {_by(opened.shape)} voxels that do not say where they lie, beside raw "
                         f"of {_by(raw.shape)}. Say where they begin, in nm, by --labels-offset Z Y X, or name as many")
     elif not is_placed and any(raw.offset):
         labels["begin"] = list(raw.offset)
+        opened = replace(opened, offset=raw.offset)
     return opened
 
 
