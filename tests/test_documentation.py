@@ -102,7 +102,7 @@ def _commands(code: str, directory: Path) -> Iterator[tuple[Path, list[str]]]:
         for word in [*lexer, ";"]:
             if set(word) <= set("();<>|&"):
                 if command[:1] == ["cd"]:
-                    directory = directory / command[1]
+                    directory = directory / command[1].replace("mylab/", "fib25/")  # plan.py would have made it
                 elif command:
                     yield directory, command
                 command = []

@@ -109,8 +109,8 @@ def change(container, name, function):
 
 @pytest.mark.parametrize(("name", "function", "warning"), [
     ("em/raw", lambda raw: raw // 8 + 100, "faint, from 103 to 123: dataset.toml stretches it"),
-    ("em/raw", lambda raw: np.concatenate([raw[:9], raw[8:9], raw[10:]]), "1 of 27 sections that were looked at are a copy of the "
-     "one before: 9"),
+    ("em/raw", lambda raw: np.concatenate([raw[:9], raw[8:9], raw[10:]]), "1 of 27 sections that were looked at are a copy of "
+     "the one before: 9"),
     ("cells/ids", lambda labels: np.where(labels % 10 < 3, labels, 0), "are 0, background, which training takes for true"),
     ("cells/ids", lambda labels: np.where(labels > 0, 1 + labels % 2, 0), "holds 2 id(s) beside 0. Is it a mask"),
     ("cells/ids", lambda labels: np.random.default_rng(0).integers(1, 99, labels.shape, np.uint64), "Is it raw, not labels?"),

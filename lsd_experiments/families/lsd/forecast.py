@@ -47,10 +47,10 @@ def shown(curve: Sequence[Validation]) -> list[str]:
     expected = forecast(curve)
     if expected is None:
         return [*lines, f"  Too few validations to say what more time would bring: {FITTED} are needed."]
-    best = min(one.loss for one in curve)
-    minutes = curve[-1].seconds / 60
-    if curve[-1].loss > (1 + LEVEL) * best:
-        return [*lines, f"  It was least, {best:.4f}, before the end: more such training would not help, more labels would."]
-    if expected > (1 - LEVEL) * best:
+    least, minutes = min(one.loss for one in curve), curve[-1].seconds / 60
+    best = [one for one in curve if one.loss <= (1 + LEVEL) * least][-1]
+    if best.iteration <= curve[-1].iteration / 2:
+        return [*lines, f"  It was least at {best.iteration}, long before the end: more such training would not help."]
+    if expected > (1 - LEVEL) * least:
         return [*lines, "  It has levelled off: more time would bring little. A larger network (--memory) or more labels may."]
     return [*lines, f"  It still falls: if it goes on so, {minutes:.0f} minutes more would bring it to about {expected:.3f}."]
