@@ -5,7 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -21,6 +24,16 @@ from tests.planning.conftest import INSIDE, OFFSET, SHAPE, VOXEL_SIZE, ids
 from tests.scripts import ROOT, environment, run_script
 
 SMALL = ("--memory", "0.1")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Gives files, and lists no directory."""
+
+    def log_message(self, *_):
+        pass
+
+    def list_directory(self, _):
+        self.send_error(404)
 
 
 def everything(directory):
@@ -202,6 +215,23 @@ def test_raw_that_is_empty_where_labels_are(plan, container):
     change(container, "em/raw", lambda raw: np.where(np.arange(30)[:, None, None] < 3, raw, 0))
     with pytest.raises(UserError, match=r"em/raw: all sections that were looked at, where there are labels, are of one value"):
         plan("--raw", container, "em/raw", "--labels", container, "cells/ids", *SMALL)
+
+
+def test_volumes_of_a_server_that_lists_nothing(plan, container):
+    """Their datasets are named; a mask is found by its usual name alone."""
+    mask = create_volume(str(container), "volumes/labels/labels_mask", (27, 65, 72), VOXEL_SIZE, (120, 27, 162), np.uint8)
+    mask.write(mask.box, np.ones(mask.shape, np.uint8))
+    handler = partial(Quiet, directory=container.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/{container.name}"
+        with pytest.raises(UserError, match=r"its server does not list what is there. Name the dataset"):
+            plan("--raw", address, "--labels", address, "cells/ids", *SMALL)
+        directory = plan("--raw", address, "em/raw", "--labels", address, "cells/ids", *SMALL)
+        assert json.loads((directory / "volume.json").read_text())["datasets"] == {
+            "volumes/raw": {"container": address, "dataset": "em/raw"}, LABELS: {"container": address, "dataset": "cells/ids"},
+            "volumes/labels/labels_mask": {"container": address, "dataset": "volumes/labels/labels_mask"}}
+        server.shutdown()
 
 
 def test_by_its_name_it_goes_to_02_train_and_03_predict(plan, container, tmp_path):

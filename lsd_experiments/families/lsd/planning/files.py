@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,25 +105,35 @@ def write(plan: Plan, place: Path, places: Places) -> None:
 
 def put(place: Path, places: Places) -> list[Path]:
     """Move what is in ``place`` to its places; files that are there are replaced, others stay. What is there then, in order."""
-    config = place / places.config.name
+    config, is_new = place / places.config.name, not places.config.exists()
     written = sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file() and path != config)
     if places.config.parent == places.directory:
-        written.append(config.relative_to(place))
+        _move(place, places.directory, [*written, config.relative_to(place)])
     else:
         places.config.parent.mkdir(parents=True, exist_ok=True)
         put_text(places.config, config.read_text())
         config.unlink()
-    if places.directory.exists():
-        for name in written:
-            (places.directory / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).replace(places.directory / name)
-    else:
-        target = place.with_name(f"{place.name}.whole")
-        place.rename(target)
-        target.replace(places.directory)
+        try:
+            _move(place, places.directory, written)
+        except BaseException:
+            if is_new:
+                places.config.unlink()
+            raise
+    shown = [places.directory / name for name in written if name.name not in ("train_net.json", "config.json")]
+    return [*shown, places.config]
+
+
+def _move(place: Path, directory: Path, names: Sequence[Path]) -> None:
+    """What is called ``names`` from ``place`` to ``directory``: at once, if there is none yet."""
+    if not directory.exists():
+        whole = place.with_name(f"{place.name}.whole")
+        place.rename(whole)
         place.mkdir()  # which its owner removes
-    found = [places.directory / name for name in written if name.name not in ("train_net.json", "config.json")]
-    return found if places.config in found else [*found, places.config]
+        whole.replace(directory)
+        return
+    for name in names:
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).replace(directory / name)
 
 
 def shown(plan: Plan) -> str:

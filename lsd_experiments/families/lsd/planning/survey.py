@@ -89,7 +89,7 @@ def warnings(survey: Survey) -> list[str]:
         found.append(f"{labels.name}: holds {len(objects.sizes)} id(s) beside 0. Is it a mask? Neurons need an id each")
     elif objects.labelled < 0.5:
         found.append(f"{labels.name}: {1 - objects.labelled:.0%} are 0, background, which training takes for true. If it is not "
-                     "labelled, mask it: 01_data/create_masks.py, or for sparse labels add_labels_mask.py, add_unlabeled_mask.py")
+                     "labelled, name a mask that is 1 where labels count, by --mask")
     if 0 < objects.width < THIN * min(labels.voxel_size):
         found.append(f"{labels.name}: its ids change from voxel to voxel. Is it raw, not labels?")
     if survey.sample.raw.dtype.itemsize == 8 and survey.sample.raw.dtype.kind in "ui":

@@ -13,7 +13,7 @@ from lsd_experiments.arrays.hierarchy import ONLY
 from lsd_experiments.arrays.public import address_of
 from lsd_experiments.datasets.dataset import Dataset
 from lsd_experiments.datasets.looking import find
-from lsd_experiments.errors import NoVoxelSize, UserError
+from lsd_experiments.errors import NotListed, NoVoxelSize, UserError
 from lsd_experiments.families.lsd.planning.limiting import cropped, part_of
 from lsd_experiments.fitting import check_axes
 
@@ -91,11 +91,14 @@ def _mask(named: Named, labels: Crop) -> Crop | None:
     """The mask that is named, or the labels mask that lies beside the labels."""
     if named.mask:
         return _crop("labels_mask", named.mask)
-    there = arrays.list_datasets(labels["container"])
-    if "dataset" not in labels or len(there) < 2:
+    container = labels["container"]
+    if "dataset" not in labels:
         return None
-    found = find("labels_mask", labels["container"], USUAL)
-    return {"container": labels["container"], "dataset": found} if found else None
+    try:
+        found = find("labels_mask", container, USUAL)
+    except NotListed:  # by a server: then only its usual name is looked for
+        found = USUAL.labels_mask if arrays.has_dataset(container, USUAL.labels_mask) else None
+    return {"container": container, "dataset": found} if found else None
 
 
 def _with_voxel_size(option: str, crop: Crop, voxel_size: Sequence[float] | None) -> arrays.Volume:
