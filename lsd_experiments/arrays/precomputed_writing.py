@@ -58,7 +58,8 @@ def write_info(directory: Path, levels: Sequence[Level], dtype: np.dtype[Any], c
     """``info`` of a volume with a scale for each of the ``levels``, and their directories."""
     scales = []
     for level in levels:
-        of_encoding = {COMPRESSED: {"compressed_segmentation_block_size": [8, 8, 8]}, "jpeg": {"jpeg_quality": QUALITY}}
+        of_encoding: dict[str, dict[str, Any]] = {COMPRESSED: {"compressed_segmentation_block_size": [8, 8, 8]},
+                                                  "jpeg": {"jpeg_quality": QUALITY}}
         scales.append({
             "key": scale_key(level), "size": level.shape[::-1], "voxel_offset": level.first[::-1],
             "resolution": [plain(v) for v in level.voxel_size[::-1]], "chunk_sizes": [list(chunks)[::-1]], "encoding": encoding,

@@ -92,11 +92,12 @@ def layout_of(view: View, kind: str, options: Options) -> Layout:
     if kind == "ome-zarr":
         levels = plan_levels(view.shape, view.voxel_size, view.offset, most=options.levels)
         return Layout(kind, levels, dtype, channels, how, is_labels, options.sharded)
-    encoding = options.encoding or precomputed_writing.default_encoding(dtype, is_labels)
+    encoding = options.encoding or precomputed_writing.default_encoding(dtype, is_labels and channels in (None, 1))
     precomputed_writing.check(name, dtype, channels, encoding)
     first = precomputed_writing.first_voxel(name, view.offset, view.voxel_size)
     levels = plan_levels(view.shape, view.voxel_size, view.offset, first, options.levels)
-    return Layout(kind, levels, dtype, channels, how, is_labels, encoding=encoding)
+    is_segmentation = is_labels and channels in (None, 1)  # of more, such as masks of several classes, neuroglancer shows none
+    return Layout(kind, levels, dtype, channels, how, is_segmentation, encoding=encoding)
 
 
 def record(layout: Layout) -> dict[str, Any]:

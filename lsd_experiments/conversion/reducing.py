@@ -33,14 +33,15 @@ def read_reduced(finer: Volume, level: Level, box: Box, how: str) -> NDArray[Any
         missing = [(i - b, e - j) for b, i, j, e in zip(wanted.begin, inside.begin, inside.end, wanted.end, strict=True)]
         # Doubled, the voxels that are there weigh as much as before.
         found = np.pad(finer.read(inside), [(0, 0)] * len(channels) + missing, "edge")
-        values[(..., *part.shift([-b for b in box.begin]).slices)] = reduce(found, level.factors, how)
+        z, y, x = part.shift([-b for b in box.begin]).slices
+        values[..., z, y, x] = reduce(found, level.factors, how)
     return values
 
 
 def reduce(values: NDArray[Any], factors: Sequence[int], how: str) -> NDArray[Any]:
     """One voxel for each ``factors`` (z, y, x) of ``values`` [..., z, y, x], whose shape is a multiple."""
-    parts = [np.ascontiguousarray(values[(..., *(slice(i, None, f) for i, f in zip(index, factors, strict=True)))])
-             for index in itertools.product(*map(range, factors))]
+    fz, fy, fx = factors
+    parts = [np.ascontiguousarray(values[..., z::fz, y::fy, x::fx]) for z, y, x in itertools.product(*map(range, factors))]
     if how == "nearest" or len(parts) == 1:
         return parts[0]
     return _mode(parts) if how == "mode" or values.dtype.kind == "b" else _mean(parts)

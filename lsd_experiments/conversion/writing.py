@@ -98,7 +98,7 @@ def convert(
     view.check()
     if kind in FILES:
         options.check(kind)
-        return _write_file(view, container, dataset, overwrite, progress)
+        return write_file(view, container, dataset, describe(view), overwrite, progress)
     layout = layout_of(view, kind, options)
 
     def work(task: BlockTask, process: Callable[[], making.Process]) -> None:
@@ -129,12 +129,14 @@ def write_directory(view: View, layout: Layout, container: str, dataset: str | N
         making.finish(layout, target)
 
 
-def _write_file(view: View, container: str, dataset: str | None, overwrite: bool, progress: Callable[[int], Any]) -> None:
+def write_file(view: View, container: str, dataset: str | None, made: dict[str, Any], overwrite: bool,
+               progress: Callable[[int], Any]) -> None:
+    """Write ``view`` as HDF5, or as a TIFF stack, which has no dataset and does not say what ``made`` it."""
     source, chunks = view.source, default_chunks(view.shape)
     if dataset is not None:
         output = add_volume(
             container, dataset, view.shape, view.voxel_size, view.offset, view.dtype, chunks=chunks,
-            channels=source.channels, attrs={"provenance": describe(view)}, overwrite=overwrite)  # fmt: skip
+            channels=source.channels, attrs={"provenance": made}, overwrite=overwrite)  # fmt: skip
     elif source.channels is not None:
         raise UserError(f"{source.name} has {source.channels} channels; a TIFF stack is [z, y, x]. Write zarr or HDF5, or "
                         "take one by --channel")
