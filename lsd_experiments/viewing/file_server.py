@@ -9,14 +9,14 @@ import logging
 import os
 import re
 import secrets
-import shutil
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ SHARED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "
           "Accept-Ranges": "bytes", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}  # fmt: skip
 ALLOWED = {"Access-Control-Allow-Methods": "GET, HEAD, OPTIONS", "Access-Control-Allow-Headers": "Range",
            "Access-Control-Allow-Private-Network": "true", "Access-Control-Max-Age": "600"}  # fmt: skip
+PIECE = 2**20  # bytes that are sent at a time
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -36,6 +37,7 @@ class FileServer(ThreadingHTTPServer):
     def __init__(self, directories: Mapping[str, Path], address: str = "127.0.0.1", port: int = 0) -> None:
         self.directories = {name: Path(os.path.realpath(path)) for name, path in directories.items()}
         self.token = secrets.token_urlsafe(16)
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, port), _Handler)
 
     def server_bind(self) -> None:
@@ -44,14 +46,15 @@ class FileServer(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
-    def url(self, name: str, path: str = "", host: str | None = None) -> str:
-        """Of ``path`` in the directory ``name``, as ``host`` (default: the address that is listened on) is reached."""
+    def url(self, name: str, path: str = "") -> str:
+        """Of ``path`` in the directory ``name``; where all addresses are listened on, by this machine's name."""
         below = "/".join(quote(part) for part in (name, *path.split("/")) if part)
-        return f"http://{host or self.server_name}:{self.server_port}/{self.token}/{below}"
+        host = socket.getfqdn() if self.server_name in ("0.0.0.0", "::") else self.server_name
+        return f"http://{host}:{self.server_port}/{self.token}/{below}"
 
     def find(self, url: str) -> Path | None:
         """The file that ``url`` asks for, or None if there is none, or not for others."""
-        token, *parts = [unquote(part) for part in urlsplit(url).path.split("/")[1:]]
+        token, *parts = [unquote(part) for part in url.partition("?")[0].split("/")[1:]] or [""]
         if not secrets.compare_digest(token.encode(), self.token.encode()) or not parts:
             return None
         root, names = self.directories.get(parts[0]), parts[1:]
@@ -99,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         if asked is None or asked.groups() == ("", ""):
             begin, end, status, more = 0, size, HTTPStatus.OK, {}
         else:
-            begin, end = _part(*asked.groups(), size)
+            begin, end = _part(asked[1], asked[2], size)
             if begin >= end:
                 return self._head(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {"Content-Range": f"bytes */{size}",
                                                                               "Content-Length": "0"})
@@ -107,7 +110,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._head(status, {**more, "Content-Length": str(end - begin), "Content-Type": "application/octet-stream"})
         if with_content:
             file.seek(begin)
-            shutil.copyfileobj(_Part(file, end - begin), self.wfile)
+            self._copy(file, end - begin)
+
+    def _copy(self, file: BinaryIO, left: int) -> None:
+        while left and (content := file.read(min(left, PIECE))):
+            self.wfile.write(content)
+            left -= len(content)
 
     def _head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
         self.send_response(status)
@@ -121,15 +129,3 @@ def _part(first: str, last: str, size: int) -> tuple[int, int]:
     if not first:
         return max(0, size - int(last)), size
     return int(first), min(size, int(last) + 1) if last else size
-
-
-class _Part:
-    """The next ``left`` bytes of ``file``."""
-
-    def __init__(self, file: BinaryIO, left: int) -> None:
-        self.file, self.left = file, left
-
-    def read(self, size: int) -> bytes:
-        content = self.file.read(min(size, self.left))
-        self.left -= len(content)
-        return content

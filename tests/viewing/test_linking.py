@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import threading
 import urllib.parse
 import urllib.request
@@ -83,13 +84,17 @@ def test_names_never_leave_the_directory(served, name):
 def test_who_has_not_the_token_gets_nothing(served):
     good = path_of(served, "deep/0-64 %")
     without = good.replace(f"/{served.token}", "")
-    for path in (good.replace(served.token, "wrong"), without, good.replace("/a/", "/b/"), "/", "/%ff"):
+    for path in (good.replace(served.token, "wrong"), without, good.replace("/a/", "/b/"), "/", "/%ff", "//[x", "*"):
         assert ask(served, path)[0].status == 404
     assert ask(served, good)[0].status == 200
     assert served.server_address[0] == "127.0.0.1"
     answer, _ = ask(served, good, "OPTIONS", Origin="https://example.org")
     assert (answer.status, answer.getheader("Access-Control-Allow-Headers")) == (204, "Range")
     assert ask(served, good, "POST")[0].status == 501
+    with FileServer({}, "0.0.0.0") as everywhere:
+        assert urllib.parse.urlsplit(everywhere.url("a")).hostname == socket.getfqdn().lower()
+    with FileServer({}) as here:
+        assert urllib.parse.urlsplit(here.url("a")).hostname == "127.0.0.1"
 
 
 @pytest.fixture
