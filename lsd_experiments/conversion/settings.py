@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from lsd_experiments.arrays.hierarchy import ONLY
 from lsd_experiments.conversion.formats import FILES, Options
 from lsd_experiments.errors import UserError
 from lsd_experiments.settings import Settings
@@ -18,8 +19,8 @@ class ExportSettings(Settings):
     :param format: ``precomputed``, ``ome-zarr``, ``zarr3``, ``zarr``, ``n5``, ``hdf5`` or ``tiff``, see docs/formats.md
     :param directory: gets a container for each volume, like ``segmentation.precomputed`` (default:
         ``<out_file without suffix>_export``)
-    :param datasets: of neurons ``segmentation``, ``fragments`` and ``affs``, of classes ``masks``, of instances ``components``
-        and ``masks``; or datasets of ``out_file`` (default: the first one)
+    :param datasets: of neurons ``segmentation``, ``fragments`` and ``affinities``, of classes ``masks``, of instances
+        ``components`` and ``masks``; or datasets of ``out_file`` (default: the first one)
     :param levels: resolutions of precomputed and OME-Zarr, at most (default: until one is a chunk)
     :param reduce: how a coarser one is made: ``mean``, ``mode`` or ``nearest`` (default: ids by mode, others by mean)
     :param encoding: of precomputed: ``raw``, ``jpeg`` or ``compressed_segmentation`` (default: the last for ids, else raw)
@@ -50,6 +51,8 @@ class ExportSettings(Settings):
             self.options.check(self.format)
         except UserError as error:
             raise ValueError(str(error).replace("--format", "format").replace("--", "")) from error
+        if ONLY in (self.datasets or ()):
+            raise ValueError(f"'{ONLY}' in datasets stands for the only one, but out_file gets several. Name it")
         if self.datasets is not None and len({*map(file_stem, self.datasets)}) < len(self.datasets):
             raise ValueError("two datasets would be written to one place, which is named by the last part of a dataset's name")
         return self

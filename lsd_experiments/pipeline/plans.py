@@ -146,7 +146,7 @@ def _exported(name: str, config: AnyPipeline, before: Before) -> "Source":
     if dataset is None:
         assert isinstance(config, PipelineSettings), "others know their datasets"
         dataset = _segmentation_dataset(config, before)
-    return Source(name, _volume(container, dataset, maker, before), "raw" if name == "affs" else "labels", maker)
+    return Source(name, _volume(container, dataset, maker, before), "raw" if name == "affinities" else "labels", maker)
 
 
 def _segmentation_dataset(config: PipelineSettings, before: Before) -> str:

@@ -237,7 +237,7 @@ class PipelineSettings(AnyPipeline):
     def results(self) -> dict[str, tuple[str, str | None, str]]:
         """See :class:`AnyPipeline`."""
         return {"segmentation": (self.fragments_place[0], self.extract.out_dataset, "extract_segmentation"),
-                "fragments": (*self.fragments_place, "extract_fragments"), "affs": (*self.affs, "predict")}
+                "fragments": (*self.fragments_place, "extract_fragments"), "affinities": (*self.affs, "predict")}
 
     @property
     def written(self) -> dict[str, str | None]:

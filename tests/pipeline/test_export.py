@@ -56,17 +56,17 @@ def test_the_segmentation_in_each_format(configured, kind):
 
 
 def test_levels_and_options(configured):
-    path = configured('datasets = ["segmentation", "affs", "volumes/labels/neuron_ids"]\nlevels = 2\nencoding = "raw"')
+    path = configured('datasets = ["segmentation", "affinities", "volumes/labels/neuron_ids"]\nlevels = 2\nencoding = "raw"')
     run(path)
     out = path.parent / "out_export"
-    assert sorted(path.name for path in out.glob("*")) == [".blockwise", "affs.precomputed", "neuron_ids.precomputed",
+    assert sorted(path.name for path in out.glob("*")) == [".blockwise", "affinities.precomputed", "neuron_ids.precomputed",
                                                            "segmentation.precomputed"]
     kinds = {path.parent.stem: json.loads(path.read_text()) for path in out.glob("*/info")}
-    assert {name: info["type"] for name, info in kinds.items()} == {"affs": "image", "neuron_ids": "segmentation",
+    assert {name: info["type"] for name, info in kinds.items()} == {"affinities": "image", "neuron_ids": "segmentation",
                                                                     "segmentation": "segmentation"}
-    assert len(list_datasets(out / "affs.precomputed")) == 2
+    assert len(list_datasets(out / "affinities.precomputed")) == 2
     expected = open_volume(path.parent / "out.zarr", "volumes/affs").read()
-    np.testing.assert_array_equal(open_volume(out / "affs.precomputed").read(), expected)
+    np.testing.assert_array_equal(open_volume(out / "affinities.precomputed").read(), expected)
 
 
 def test_made_otherwise_it_is_made_anew(configured):
@@ -166,11 +166,12 @@ def test_masks_and_components(tmp_path, kind, name, channels):
 
 @pytest.mark.parametrize(("export", "message"), [
     ('format = "hdf5"\nlevels = 2', "levels is for ome-zarr and precomputed, and this is hdf5"),
-    ('datasets = ["affs", "volumes/affs"]', "two datasets would be written to one place"),
-    ("datasets = []", "datasets"), ('format = "mrc"', "format"), ('directory = "s3://bucket/out"', "'directory' is a URL"),
-    ('datasets = ["segmentatoin"]', "'segmentatoin' is none of segmentation, fragments, affs, and"),
-    ('datasets = ["affs"]\nformat = "tiff"', "has 3 channels; a TIFF stack is"),
-    ('datasets = ["affs"]\nencoding = "compressed_segmentation"', "holds uint32 and uint64"),
+    ('datasets = ["affinities", "volumes/affinities"]', "two datasets would be written to one place"),
+    ("datasets = []", "datasets"), ('datasets = ["-"]', "stands for the only one"),
+    ('format = "mrc"', "format"), ('directory = "s3://bucket/out"', "'directory' is a URL"),
+    ('datasets = ["segmentatoin"]', "'segmentatoin' is none of segmentation, fragments, affinities, and"),
+    ('datasets = ["affinities"]\nformat = "tiff"', "has 3 channels; a TIFF stack is"),
+    ('datasets = ["affinities"]\nencoding = "compressed_segmentation"', "holds uint32 and uint64"),
 ])  # fmt: skip
 def test_mistakes_are_told_before_the_first_stage(configured, export, message):
     def plan(path):
