@@ -114,6 +114,6 @@ def _guessed(view: View) -> str:
     """Whether it is labels or raw, as the viewers guess it; masks are labels."""
     from lsd_experiments.viewing.layers import Kind, guess_kind
 
-    if view.keep is not None or view.exclude:
+    if view.keep is not None or view.exclude or view.nearest:
         return "labels"
     return "labels" if guess_kind(view.source) in (Kind.LABELS, Kind.MASK) else "raw"

@@ -48,10 +48,11 @@ def prepare_target(kind: str, container: str, dataset: str | None) -> None:
         if kind == "n5":
             root.mkdir(parents=True, exist_ok=True)  # empty, it is N5
         return make_groups(root, clean(str(dataset), container))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    # From the root on: what a run that was killed here leaves is a container.
     for group in reversed([path for path in target.parents if path == root or root in path.parents]):
         if not (group / METADATA).exists():
             zarr3_writing.write_group(group, {})
+    target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _check_root(kind: str, root: Path, overwrite: bool) -> None:
