@@ -63,7 +63,8 @@ def _mode(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
 def _mean(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     dtype, count = parts[0].dtype, len(parts)
     if dtype.kind == "f":
-        return np.mean(parts, axis=0, dtype=np.float64).astype(dtype)
+        with np.errstate(invalid="ignore"):  # of infinities of both signs
+            return np.asarray(np.mean(parts, axis=0, dtype=np.float64).astype(dtype))
     # The whole parts and what is left of them, so that integers of 64 bits do not overflow, and stay exact.
     whole = np.sum([part // count for part in parts], axis=0, dtype=dtype)
     rest = np.sum([part % count for part in parts], axis=0, dtype=np.int64)

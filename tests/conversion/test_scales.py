@@ -12,6 +12,7 @@ from lsd_experiments.arrays.levels import plan_levels
 from lsd_experiments.conversion import View, making, writing
 from lsd_experiments.conversion import convert as write_view
 from lsd_experiments.conversion.formats import Options
+from lsd_experiments.conversion.reducing import reduce
 from lsd_experiments.errors import UserError
 
 from .conftest import DATASET, OFFSET, SHAPE, VOXEL_SIZE
@@ -187,6 +188,27 @@ def test_an_interrupted_run_goes_on(write, tmp_path, monkeypatch, name, kind, da
     write_view(view, out, dataset, True, options=options)  # the control: what was begun of the other one does not get in
     np.testing.assert_array_equal(open_volume(out, dataset).read(), values)
     assert not [*tmp_path.rglob("*.partial")]
+
+
+def test_one_run_at_a_time(write, values, tmp_path):
+    view, out = View(open_volume(*write("in.zarr", values))), str(tmp_path / "out")
+
+    def again(voxels):
+        with pytest.raises(UserError, match=r"out: another run is writing it\. Wait for it"):
+            write_view(view, out, None, options=Options("precomputed"))
+
+    write_view(view, out, None, progress=again, options=Options("precomputed"))
+    np.testing.assert_array_equal(open_volume(out).read(), values)
+
+
+def test_means_of_floats():
+    """What is not a number stays one; infinities, too."""
+    values = np.array([[[1, 2, np.nan, 4, np.inf, -np.inf, np.inf, 5]]], np.float32)
+    found = reduce(values, (1, 1, 2), "mean")
+    np.testing.assert_array_equal(found, np.array([[[1.5, np.nan, np.nan, np.inf]]], np.float32))
+    assert found.dtype == np.float32
+    largest = np.full((2, 2, 2), np.finfo(np.float32).max, np.float32)
+    assert reduce(largest, (2, 2, 2), "mean") == largest[0, 0, 0]
 
 
 def spy(function):
