@@ -15,7 +15,8 @@ usage: ./setup.sh COMMAND [ARGUMENTS]
   demo [...]       install, then go from nothing to an evaluated segmentation of a synthetic volume
   segment RAW LABELS   install, then plan, train, predict, segment and evaluate volumes of your own; --minutes M, --help
   test [...]       install with what the tests need, then run them in two processes; arguments go to pytest. --all adds those of
-                   kills, clusters, databases, a browser and containers, which take longer, and need more than this package
+                   kills, clusters, databases, a browser, containers and programs of others, which take longer, and need more than this
+                   package
   check            lint, types and shell scripts; quick, changes nothing
   bench [NAME ...] measure beside peers: the benchmarks that take a quarter of an hour together, or those named
   lock             write constraints.txt anew, from the newest versions that pyproject.toml admits
@@ -123,7 +124,7 @@ run_tests() {
 check() {
     takes_no_arguments check "$@"
     install_extras dev
-    local failed=() scripts=(setup.sh .ci/run .ci/system-packages .ci/container containers/build/*.sh)
+    local failed=() scripts=(setup.sh .ci/run .ci/system-packages .ci/container containers/build/*.sh tests/others/*.sh)
     say "lint";          $VENV/bin/ruff check . || failed+=(lint)
     say "types";         $VENV/bin/mypy || failed+=(types)
     say "shell scripts"; $VENV/bin/shellcheck "${scripts[@]}" || failed+=("shell scripts")

@@ -2,6 +2,7 @@
 
     python view.py CONFIG                                      # what the config's stages read and made
     python view.py -f result.zarr -f sample.zarr:volumes/raw   # any containers, or one dataset of them
+    python view.py CONFIG --link                               # what [export] wrote, as neuroglancer's page reads it itself
 
 Prints the URL to open, and stays until Ctrl-C.
 """

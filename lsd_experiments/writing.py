@@ -1,11 +1,14 @@
 """Whether a place can be written, asked before work is done for it; and files that are there as a whole or not at all."""
 
 import errno
+import json
 import os
 import socket
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def check_writable(directory: Path) -> None:
@@ -29,6 +32,12 @@ def put_text(path: Path, text: str) -> None:
     It is on the disk when this returns.
     """
     put_bytes(path, text.encode())
+
+
+def put_json(path: Path, values: Mapping[str, Any]) -> None:
+    """``values`` as JSON, see :func:`put_text`; its directory is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    put_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def put_bytes(path: Path, data: bytes) -> None:

@@ -26,11 +26,11 @@ SCRIPTS = {
     "02_train": {"export_checkpoint", "import_checkpoint", "inspect_checkpoint", "new", "plan", "status"},
     "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",
                    "evaluate_volumes", "evaluate_skeletons", "scores", "submission", "picture", "view", "status", "export_graph",
-                   "import_graph", "threshold", "label_blocks", "join_blocks", "extract_components"},
+                   "import_graph", "threshold", "label_blocks", "join_blocks", "extract_components", "export"},
     **{f"02_train/{name}": {"mknet", "train", "predict", "predict_scan", "view_batch"} for name in EXPERIMENTS},
 }
 STAGES = {"predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation", "threshold",
-          "label_blocks", "join_blocks", "extract_components", "run"}
+          "label_blocks", "join_blocks", "extract_components", "export", "run"}
 HEAVY = {"tensorflow", "keras", "gunpowder", "daisy", "h5py", "matplotlib", "neuroglancer", "numba", "scipy", "waterz", "zarr"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

@@ -38,6 +38,12 @@ class TensorArray:
         """What messages call it."""
         return f"{self.address.name}:{self.path}" if self.path else self.address.name
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """The array in a request."""
+        kvstore = self.address.kvstore() if self.spec["driver"] == "neuroglancer_precomputed" else self.address.kvstore(self.path)
+        return {"spec": {**self.spec, "kvstore": kvstore}, "order": self.order}
+
     def check(self) -> None:
         """:raises UserError: if tensorstore does not read it"""
         try:
@@ -85,8 +91,7 @@ class TensorArray:
 
     def _ask(self, operation: str, **more: Any) -> Any:
         """:raises ReadError: if it is damaged; PermissionError: if the server says 403"""
-        kvstore = self.address.kvstore() if self.spec["driver"] == "neuroglancer_precomputed" else self.address.kvstore(self.path)
-        request = {"op": operation, "spec": {**self.spec, "kvstore": kvstore}, "order": self.order, **more}
+        request = {"op": operation, **self.described, **more}
 
         def ask() -> Any:
             try:

@@ -1,9 +1,9 @@
 """tensorstore, in a process of its own.
 
 tensorstore ends every process that is forked off one that uses it ("fork() use detected"), also one that never reads. Workers of
-a training are forked, and have their pipeline from that. So no process of ours imports it: each that reads has a reader of
-its own, started when the first array is opened, and ended with it. A decoder that crashes on foreign bytes is an error here, not
-our end::
+a training are forked, and have their pipeline from that. So no process of ours imports it: each that reads
+or writes has a reader of its own, started when the first array is opened, and ended with it. A decoder that crashes on foreign
+bytes is an error here, not our end::
 
     training ---- pipes ---- reader
       | fork
@@ -68,15 +68,16 @@ class Process:
         self.lock = threading.Lock()
         self.child: subprocess.Popen[bytes] | None = None
 
-    def ask(self, request: dict[str, Any]) -> tuple[Any, list[NDArray[np.uint8]]]:
+    def ask(self, request: dict[str, Any], content: memoryview | None = None) -> tuple[Any, list[NDArray[np.uint8]]]:
         """What the reader says to ``request`` (see :mod:`tensor_reader`), and the bytes that come with it.
 
+        :param content: bytes that go with the request
         :raises ReadError: if it fails, or dies
         """
         with self.lock:
             child = self._running()
             try:
-                return self._exchange(child, request)
+                return self._exchange(child, request, content)
             except ReadError:
                 raise
             except (EOFError, OSError, ValueError) as error:
@@ -86,17 +87,19 @@ class Process:
                 self._end()
                 raise
 
-    def _exchange(self, child: subprocess.Popen[bytes], request: dict[str, Any]) -> tuple[Any, list[NDArray[np.uint8]]]:
+    def _exchange(self, child: subprocess.Popen[bytes], request: dict[str, Any],
+                  content: memoryview | None) -> tuple[Any, list[NDArray[np.uint8]]]:
         assert child.stdin is not None
         assert child.stdout is not None
-        text = memoryview(json.dumps(request).encode() + b"\n")
-        while text:
-            text = text[child.stdin.write(text):]
+        head = request if content is None else {**request, "size": content.nbytes}
+        for left in (memoryview(json.dumps(head).encode() + b"\n"), content):
+            while left:
+                left = left[child.stdin.write(left):]
         length = int.from_bytes(_read(child.stdout, 8), "big")
-        head = json.loads(bytes(_read(child.stdout, length)))
-        if "error" in head:
-            raise read_error(head["error"])
-        return head["ok"], [_read(child.stdout, size) for size in head["sizes"]]
+        said = json.loads(bytes(_read(child.stdout, length)))
+        if "error" in said:
+            raise read_error(said["error"])
+        return said["ok"], [_read(child.stdout, size) for size in said["sizes"]]
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self.child is None or self.child.poll() is not None:

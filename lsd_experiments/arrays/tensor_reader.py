@@ -1,10 +1,11 @@
-"""The process that reads by tensorstore; :mod:`tensor_process` starts it, as a file, and says why.
+"""The process that reads and writes by tensorstore; :mod:`tensor_process` starts it, as a file, and says why.
 
 Requests come as lines of JSON on standard input, one at a time; answers go to standard output::
 
     {"op": "get", "kvstore": .., "keys": [..]}           what these files hold, no retries
     {"op": "open", "spec": .., "order": [..]}            opens an array anew: its shape and type
     {"op": "read", "spec": .., "order": .., "box": [[begin, end], ..]}
+    {"op": "write", .. as read .., "dtype": .., "size": n}   the n bytes follow; what is answered is on the disk
 
     -> {"ok": .., "sizes": [n, ..]} or {"error": text}, after its length in 8 bytes, and then the n bytes of each
 """
@@ -41,25 +42,34 @@ class Reader:
         self.once, self.reading = context(ONCE), context(SOME)
         self.stores: OrderedDict[str, Any] = OrderedDict()
 
-    def answer(self, request: dict[str, Any]) -> tuple[Any, list[Any]]:
-        """What is said in JSON, and the buffers that follow."""
+    def answer(self, request: dict[str, Any], content: bytes) -> tuple[Any, list[Any]]:
+        """What is said in JSON, and the buffers that follow; ``content``: the bytes that came with it."""
         if request["op"] == "get":
             return self.get(request["kvstore"], request["keys"])
-        key = json.dumps([request["spec"], request["order"]], sort_keys=True)
-        if request["op"] == "open":
-            self.stores.pop(key, None)
-        store = self.stores.pop(key, None) or self.open(request["spec"], request["order"])
+        writes = request["op"] == "write"
+        array = json.dumps([request["spec"], request["order"]], sort_keys=True)
+        key = f"{array} written" if writes else array
+        if request["op"] == "open":  # what lies there now may be another array
+            for known in (array, f"{array} written"):
+                self.stores.pop(known, None)
+        store = self.stores.pop(key, None) or self.open(request["spec"], request["order"], writes)
         self.stores[key] = store
         while len(self.stores) > KEPT:
             self.stores.popitem(last=False)
         if request["op"] == "open":
             return {"shape": list(store.shape), "dtype": store.dtype.name}, []
-        values = store[tuple(slice(begin, end) for begin, end in request["box"])].read(order="C").result()
+        part = store[tuple(slice(begin, end) for begin, end in request["box"])]
+        if writes:
+            part.write(np.frombuffer(content, request["dtype"]).reshape(part.shape)).result()
+            return None, []
+        values = part.read(order="C").result()
         return None, [np.ascontiguousarray(values).reshape(-1).view(np.uint8).data]
 
-    def open(self, spec: dict[str, Any], order: list[int]) -> Any:
+    def open(self, spec: dict[str, Any], order: list[int], writes: bool) -> Any:
         """The array of ``spec``, from 0, with its axes in ``order``."""
-        store = ts.open(spec, open=True, read=True, context=self.reading).result()
+        # Chunks of zeros are stored, too: other programs take one that is not there for an error.
+        more = {"store_data_equal_to_fill_value": True} if writes else {}
+        store = ts.open({**spec, **more}, open=True, read=True, write=writes, context=self.reading).result()
         return store[ts.d[:].translate_to[0]].transpose(order)
 
     def get(self, kvstore: dict[str, Any], keys: list[str]) -> tuple[list[Any], list[bytes]]:
@@ -82,10 +92,11 @@ class Reader:
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Until ``requests`` end."""
     reader = Reader()
-    for line in requests:
+    while line := requests.readline():
         contents: list[Any] = []
         try:
-            said, contents = reader.answer(json.loads(line))
+            request = json.loads(line)
+            said, contents = reader.answer(request, requests.read(request.get("size", 0)))
             head = {"ok": said, "sizes": [len(content) for content in contents]}
         except Exception as error:  # whatever it is, the other side says it
             head = {"error": str(error) or type(error).__name__}

@@ -13,7 +13,7 @@ from lsd_experiments.listening import ALL, listen, stands_for
 from lsd_experiments.settings import Settings
 
 STAGES = ("predict", "extract_fragments", "agglomerate", "extract_segmentation", "threshold", "label_blocks",
-          "extract_components")
+          "extract_components", "export")
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 OURS = ("-J", "--job-name", "-a", "--array")  # options of sbatch and bsub by which a run finds its jobs again
 
@@ -125,6 +125,7 @@ class WorkersConfig(Workers):
     threshold: StageWorkers = StageWorkers()
     label_blocks: StageWorkers = StageWorkers()
     extract_components: StageWorkers = StageWorkers()
+    export: StageWorkers = StageWorkers()
 
     def for_stage(self, stage: str) -> Workers:
         """The workers of ``stage``, one of ``STAGES``."""

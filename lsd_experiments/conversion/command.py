@@ -7,8 +7,12 @@ import numpy as np
 
 from lsd_experiments import cli
 from lsd_experiments.arrays.grids import show
+from lsd_experiments.arrays.precomputed_writing import ENCODINGS
 from lsd_experiments.conversion.casting import DTYPES, Cast
 from lsd_experiments.conversion.channels import one_channel
+from lsd_experiments.conversion.formats import FILES, FORMATS, KINDS, Options, layout_of
+from lsd_experiments.conversion.layouts import SCALED
+from lsd_experiments.conversion.reducing import WAYS
 from lsd_experiments.conversion.view import View
 from lsd_experiments.conversion.writing import check_output, convert, is_converted
 from lsd_experiments.masks.command import label_id
@@ -29,16 +33,20 @@ def run(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     view, container, dataset = make_view(options), options.output, _dataset(options.output_dataset)
-    check_output(container, dataset)
+    wanted = Options(options.format, options.kind, options.levels, options.reduce, options.shard, options.encoding)
+    kind = check_output(container, dataset, options.format)
+    wanted.check(kind)
     name = container if dataset is None else f"{container}:{dataset}"
-    if not options.overwrite and is_converted(view, container, dataset):
+    if not options.overwrite and is_converted(view, container, dataset, wanted):
         print(f"{name}: is there already, made like this")
         return
-    voxels = math.prod(view.shape)
+    levels = [view] if kind in FILES else layout_of(view, kind, wanted).levels
+    voxels = sum(math.prod(level.shape) for level in levels)
     with tqdm(total=voxels, desc="converting", unit="voxel", unit_scale=True, leave=False, disable=None) as bar:
-        convert(view, container, dataset, options.overwrite, bar.update)
+        convert(view, container, dataset, options.overwrite, bar.update, wanted)
     shape = (*filter(None, [view.source.channels]), *view.shape)
-    print(f"{name}: {show(shape)} {view.dtype}, {show(view.voxel_size)} nm each, from {show(view.offset)} nm")
+    print(f"{name}: {show(shape)} {view.dtype}, {show(view.voxel_size)} nm each, from {show(view.offset)} nm"
+          + (f", at {len(levels)} resolutions" if kind in SCALED else ""))
     if view.cast is not None and view.cast.limits is not None:
         low, high = view.cast.limits
         print(f"{low:g} to {high:g} became all of {view.dtype}; {view.cast.clipped} of {math.prod(shape)} values were outside, "
@@ -80,8 +88,10 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("input", metavar="INPUT", help="zarr, N5, precomputed, HDF5, TIFF, MRC, ... or crop (.json), or its address: s3://bucket/prefix")
     add("input_dataset", metavar="INPUT_DATASET", help="like volumes/raw; - for TIFF, and where there is one only")
-    add("output", metavar="OUTPUT", help="a .zarr, .n5, .h5 or .tif; what else it holds stays")
-    add("output_dataset", metavar="OUTPUT_DATASET", help="like volumes/training_raw; - for TIFF")
+    add("output", metavar="OUTPUT", help="a .zarr, .n5, .h5, .tif or .precomputed, or what --format says; what else it holds "
+        "stays")  # fmt: skip
+    add("output_dataset", metavar="OUTPUT_DATASET", help="like volumes/training_raw; - for TIFF and precomputed, and where the "
+        "container itself is the volume")  # fmt: skip
     add("--downsample", type=cli.positive, default=1, metavar="N", help="take every N-th voxel along z, y and x (default: 1)")
     add("--resample", type=cli.positive_number, nargs=3, metavar=("Z", "Y", "X"),
         help="nm: resample to voxels of this size, raw by means and linear interpolation")
@@ -98,5 +108,14 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--channel", type=cli.not_negative, metavar="N", help="take channel N, from 0, of [c, z, y, x] or of a colour TIFF")
     add("--voxel-size", type=cli.positive_number, nargs=3, metavar=("Z", "Y", "X"),
         help="of the input, where it stores none or a wrong one, nm")
-    add("--overwrite", action="store_true", help="replace the dataset, or the TIFF file")
+    add("--overwrite", action="store_true", help="replace the dataset, the file, or the directory that this command wrote")
+    add("--format", choices=FORMATS, help="of the output (default: that which lies there, or its suffix says)")
+    add("--levels", type=cli.positive, metavar="N", help="of OME-Zarr and precomputed: resolutions, at most (default: until one "
+        "is a chunk)")  # fmt: skip
+    add("--kind", choices=KINDS, help="of these: what it is (default: told by the dataset's name and type)")
+    add("--reduce", choices=WAYS, help="of these: how a coarser level is made of the one before (default: labels by mode, raw by "
+        "mean)")  # fmt: skip
+    add("--encoding", choices=ENCODINGS, help="of precomputed (default: compressed_segmentation for ids of uint32 and "
+        "uint64, else raw; jpeg loses)")  # fmt: skip
+    add("--shard", action="store_true", help="of zarr 3 and OME-Zarr: 64 chunks in a file")
     return parser

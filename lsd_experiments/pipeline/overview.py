@@ -52,7 +52,7 @@ def plan_stages(config: AnyPipeline, names: Iterable[str], overwrite: bool = Fal
             stage = plan_stage(name, config, before)
         except UserError as error:
             is_decided = isinstance(config, PipelineSettings) and config.extract.threshold == "best" and "evaluate" in before
-            if name != "extract_segmentation" or not is_decided:
+            if name not in ("extract_segmentation", "export") or not is_decided:
                 raise
             stages.append(Planned(name, None, State("new", f"its threshold is known after evaluate ({error})")))
             continue

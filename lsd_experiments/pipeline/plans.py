@@ -15,6 +15,7 @@ from lsd_experiments.segmentation.segments import threshold_range
 from lsd_experiments.stages import Stage
 
 if TYPE_CHECKING:
+    from lsd_experiments.conversion.stage import Source
     from lsd_experiments.prediction.settings import PredictionSettings
 
 Before = Mapping[str, Stage]  # the stages before that are not on disk as they will be, by name
@@ -121,11 +122,50 @@ def plan_extract_components(config: InstancesSettings, before: Before) -> Stage:
     return components_stage(_parts(config, before), _made("join_blocks", before), config.components)
 
 
+def plan_export(config: AnyPipeline, before: Before) -> Stage:
+    """The results in another format."""
+    from lsd_experiments.conversion.stage import export_stage
+
+    if config.export is None:
+        raise UserError("the configuration has no [export], which says what is written in which format")
+    names = config.export.datasets or tuple(config.results)[:1]
+    return export_stage([_exported(name, config, before) for name in names], config.export_directory, config.export,
+                        config.workers.for_stage("export"))
+
+
+def _exported(name: str, config: AnyPipeline, before: Before) -> "Source":
+    """The volume that [export] calls ``name``: a result, or a dataset of ``out_file``."""
+    from lsd_experiments.conversion.stage import Source
+
+    if name not in config.results:
+        try:
+            return Source(name, open_volume(config.out_file, name), None, None)
+        except UserError as error:
+            raise UserError(f"[export] datasets: '{name}' is none of {', '.join(config.results)}, and {error}") from error
+    container, dataset, maker = config.results[name]
+    if dataset is None:
+        assert isinstance(config, PipelineSettings), "others know their datasets"
+        dataset = _segmentation_dataset(config, before)
+    return Source(name, _volume(container, dataset, maker, before), "raw" if name == "affinities" else "labels", maker)
+
+
+def _segmentation_dataset(config: PipelineSettings, before: Before) -> str:
+    from lsd_experiments.pipeline.evaluating import best_threshold
+    from lsd_experiments.segmentation.luts import threshold_name
+
+    if "extract_segmentation" in before:
+        return before["extract_segmentation"].volumes[0].dataset
+    threshold = config.extract.threshold
+    if threshold == "best":
+        threshold = best_threshold(config, _fragments(config, before), _made("find_segments", before))
+    return f"volumes/segmentation_{threshold_name(threshold)}"
+
+
 # of all kinds
 PLANNERS: dict[str, Callable[[Any, Before], Stage]] = {
     planner.__name__.removeprefix("plan_"): planner for planner in (
         plan_predict, plan_extract_fragments, plan_agglomerate, plan_find_segments, plan_evaluate, plan_extract_segmentation,
-        plan_threshold, plan_label_blocks, plan_join_blocks, plan_extract_components)}
+        plan_threshold, plan_label_blocks, plan_join_blocks, plan_extract_components, plan_export)}
 
 
 def plan_stage(name: str, config: AnyPipeline, before: Before | None = None) -> Stage:
@@ -147,8 +187,9 @@ def check_stage(name: str, config: AnyPipeline) -> None:
 
 
 def stage_names(config: AnyPipeline) -> list[str]:
-    """The stages of ``config``: without ``setup`` what is predicted is there, without [evaluate] nothing is evaluated."""
-    left_out = {"predict": config.setup is None, "evaluate": config.evaluate is None}
+    """The stages of ``config``: without ``setup`` what is predicted is there; without [evaluate] or [export] none is done."""
+    left_out = {"predict": config.setup is None, "evaluate": config.evaluate is None,
+                "export": config.export is None}
     return [name for name in config.stages if not left_out.get(name)]
 
 

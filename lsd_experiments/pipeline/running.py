@@ -63,7 +63,8 @@ def locked(config: AnyPipeline) -> Iterator[None]:
     :raises UserError: if one does
     """
     with ExitStack() as stack:
-        for container in sorted({config.out_file, *config.containers.values()}):
+        written = {container for stage, container in config.containers.items() if stage != "export"}  # which has its own locks
+        for container in sorted({config.out_file, *written}):
             lock = Path(container) / ".blockwise" / "pipeline.lock"
             stack.enter_context(only_run(Path(container), lock, "another command is at work on it"))
         yield

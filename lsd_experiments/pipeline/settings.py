@@ -17,6 +17,7 @@ from lsd_experiments.arrays.opening import is_crop, is_one_volume
 from lsd_experiments.arrays.public import address_of
 from lsd_experiments.blockwise.workers import STAGES, WorkersConfig
 from lsd_experiments.components.settings import ComponentsSettings
+from lsd_experiments.conversion.settings import ExportSettings
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.evaluation.deciding import OF_LABELS, OF_SKELETONS, check_metric
 from lsd_experiments.fragments.settings import FragmentsSettings, PositiveSize, Size
@@ -28,12 +29,12 @@ from lsd_experiments.settings import Settings, parse_settings, read_values
 from lsd_experiments.thresholding.settings import ThresholdSettings
 
 PATHS = {"out_file", "raw_file", "setup", "db", "affs_file", "fragments_file", "mask_file", "labels_file", "skeletons_file",
-         "out_prefix", "scores_db", "lsds_file", "lsds_setup", "image", "file"}
+         "out_prefix", "scores_db", "lsds_file", "lsds_setup", "image", "file", "directory"}
 PUBLIC = {"raw_file", "labels_file", "mask_file"}  # may be names of public volumes
 READ = (("", "raw_file", "raw_dataset"),
         ("fragments", "affs_file", "affs_dataset"), ("evaluate", "labels_file", "labels_dataset"),
         ("threshold", "file", "dataset"))
-WRITTEN = ("out_file", "db", "fragments_file", "out_prefix", "scores_db")
+WRITTEN = ("out_file", "db", "fragments_file", "out_prefix", "scores_db", "directory")
 DATABASE = "LSD_DATABASE"  # the environment variable that names the database, where the configuration does not
 ROI = Size
 Pipeline = TypeVar("Pipeline", bound="AnyPipeline")
@@ -128,6 +129,7 @@ class AnyPipeline(Settings):
     workers: WorkersConfig = WorkersConfig()
     predict: PredictOptions = PredictOptions()
     evaluate: Any = None
+    export: ExportSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -143,7 +145,22 @@ class AnyPipeline(Settings):
     @property
     def containers(self) -> dict[str, str]:
         """The container that each stage writes to, of those that do."""
-        return {stage: self.out_file for stage in self.stages if stage != "evaluate"}
+        return {**{stage: self.out_file for stage in self.stages if stage not in ("evaluate", "export")}, **self._exported}
+
+    @property
+    def _exported(self) -> dict[str, str]:
+        return {} if self.export is None else {"export": str(self.export_directory)}
+
+    @property
+    def export_directory(self) -> Path:
+        """What gets exported volumes."""
+        given = self.export.directory if self.export is not None else None
+        return Path(self.out_file).with_name(f"{Path(self.out_file).stem}_export") if given is None else Path(given)
+
+    @property
+    def results(self) -> dict[str, tuple[str, str | None, str]]:
+        """What is made, by the names that [export] knows: container, dataset if that is known beforehand, and stage."""
+        return {}
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -184,7 +201,7 @@ class PipelineSettings(AnyPipeline):
     """
 
     stages: ClassVar[tuple[str, ...]] = ("predict", "extract_fragments", "agglomerate", "find_segments", "evaluate",
-                                         "extract_segmentation")
+                                         "extract_segmentation", "export")
 
     kind: Literal["neurons"] = "neurons"
     fragments: FragmentsSettings
@@ -214,7 +231,13 @@ class PipelineSettings(AnyPipeline):
     def containers(self) -> dict[str, str]:
         """The container that each stage writes to, of those that do; agglomerate writes to the region graph."""
         others = ("extract_fragments", "find_segments", "extract_segmentation")
-        return {"predict": self.out_file, **dict.fromkeys(others, self.fragments_place[0])}
+        return {"predict": self.out_file, **dict.fromkeys(others, self.fragments_place[0]), **self._exported}
+
+    @property
+    def results(self) -> dict[str, tuple[str, str | None, str]]:
+        """See :class:`AnyPipeline`."""
+        return {"segmentation": (self.fragments_place[0], self.extract.out_dataset, "extract_segmentation"),
+                "fragments": (*self.fragments_place, "extract_fragments"), "affinities": (*self.affs, "predict")}
 
     @property
     def written(self) -> dict[str, str | None]:
@@ -240,11 +263,16 @@ class PipelineSettings(AnyPipeline):
 class ClassesSettings(AnyPipeline):
     """Masks of classes, of which a voxel may have several."""
 
-    stages: ClassVar[tuple[str, ...]] = ("predict", "threshold", "evaluate")
+    stages: ClassVar[tuple[str, ...]] = ("predict", "threshold", "evaluate", "export")
 
     kind: Literal["classes"] = "classes"
     threshold: ThresholdSettings
     evaluate: MasksEvaluateSettings | None = None
+
+    @property
+    def results(self) -> dict[str, tuple[str, str | None, str]]:
+        """See :class:`AnyPipeline`."""
+        return {"masks": (self.out_file, self.threshold.out_dataset, "threshold")}
 
     @property
     def probabilities(self) -> tuple[str, str]:
@@ -270,10 +298,16 @@ class ClassesSettings(AnyPipeline):
 class InstancesSettings(ClassesSettings):
     """The connected components of one class."""
 
-    stages: ClassVar[tuple[str, ...]] = ("predict", "threshold", "label_blocks", "join_blocks", "extract_components", "evaluate")
+    stages: ClassVar[tuple[str, ...]] = ("predict", "threshold", "label_blocks", "join_blocks", "extract_components", "evaluate",
+                                         "export")
 
     kind: Literal["instances"] = "instances"  # type: ignore[assignment]
     components: ComponentsSettings = ComponentsSettings()
+
+    @property
+    def results(self) -> dict[str, tuple[str, str | None, str]]:
+        """See :class:`AnyPipeline`."""
+        return {"components": (self.out_file, self.components.out_dataset, "extract_components"), **super().results}
 
     @property
     def written(self) -> dict[str, str | None]:

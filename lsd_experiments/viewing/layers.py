@@ -4,9 +4,11 @@ What a network predicts, or is trained towards, is [c, z, y, x]; each target say
 several layers, such as those of LSDs, only the first one is visible.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,9 +98,10 @@ def layers(view: View | SkeletonView) -> Iterator[tuple[str, Any, bool]]:
 
 def guess_kind(volume: Volume) -> Kind | targets.Kind:
     """The kind by the dataset's name, or else by channels and type."""
-    name = volume.dataset.rsplit("/", 1)[-1] or "raw"
-    if name in ("s0", "0"):
-        name = volume.dataset.rsplit("/", 2)[-2]
+    *groups, name = volume.dataset.split("/")
+    if re.fullmatch(r"s?\d+", name):  # a scale level, of an image that may be the container itself
+        name = groups[-1] if groups else Path(volume.container).name.partition(".")[0]
+    name = name or "raw"
     for target in targets.KNOWN:
         if target.is_shown_by(name, volume.channels):
             return target

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.listening import ALL, resolve, stands_for
+from lsd_experiments.viewing.file_server import FileServer
 from lsd_experiments.viewing.layers import View
+from lsd_experiments.viewing.linking import Linked, link
 from lsd_experiments.viewing.skeletons import SkeletonView
 
 EVERYWHERE = ("0.0.0.0", "::")
@@ -32,14 +34,38 @@ def _address(text: str) -> str:
     return address
 
 
+def serve_links(collect: Callable[[], Sequence[Linked]], bind_address: str, port: int, page: str) -> None:
+    """Serve the files of what ``collect`` gives, print a link to ``page`` that shows them, and stay until Ctrl-C.
+
+    :raises UserError: if the address or port cannot be had
+    """
+    address = _address(bind_address)
+    volumes = collect()
+    try:
+        server = FileServer({str(number): each.directory for number, each in enumerate(volumes)}, address, _port(port))
+    except (OSError, OverflowError) as error:
+        raise _refused(bind_address, port, error) from error
+    with server:
+        print(link(volumes, server, page), flush=True)
+        server.serve_forever()
+
+
+def _port(port: int) -> int:
+    if not 0 <= port < 2**16:  # neuroglancer would take another
+        raise UserError(f"--port {port}: there is no such port. Name one from 1 to 65535, or 0 for any that is free")
+    return port
+
+
+def _refused(bind_address: str, port: int, error: Exception) -> UserError:
+    return UserError(f"cannot listen on {bind_address}:{port}: {error}. Name another --bind-address or --port")
+
+
 def serve(collect: Callable[[], Sequence[View | SkeletonView]], bind_address: str, port: int) -> None:
     """Show what ``collect`` gives, print the viewer's URL, and stay until Ctrl-C.
 
     :raises UserError: if the address or port cannot be had.
     """
-    if not 0 <= port < 2**16:  # neuroglancer would take another
-        raise UserError(f"--port {port}: there is no such port. Name one from 1 to 65535, or 0 for any that is free")
-    address = _address(bind_address)
+    port, address = _port(port), _address(bind_address)
     import neuroglancer
 
     from lsd_experiments.viewing.viewer import make_viewer
@@ -49,8 +75,7 @@ def serve(collect: Callable[[], Sequence[View | SkeletonView]], bind_address: st
     try:
         viewer = make_viewer(views)
     except (OSError, OverflowError) as error:
-        raise UserError(f"cannot listen on {bind_address}:{port}: {error}. Name another --bind-address or "
-                        "--port") from error
+        raise _refused(bind_address, port, error) from error
     print(viewer.get_viewer_url(), flush=True)
     try:
         threading.Event().wait()

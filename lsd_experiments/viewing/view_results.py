@@ -12,7 +12,8 @@ from lsd_experiments.arrays import Volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.targets import KNOWN
 from lsd_experiments.viewing.layers import View, checked
-from lsd_experiments.viewing.server import add_server_options, serve
+from lsd_experiments.viewing.linking import PAGE, linked_volumes
+from lsd_experiments.viewing.server import add_server_options, serve, serve_links
 
 # The layers' order, by the last part of their datasets' names; what fits none comes last.
 PREDICTED = (rf"(pred_)?({target.named}).*" for target in reversed(KNOWN))
@@ -28,9 +29,15 @@ def main(description: str | None) -> None:
     parser.add_argument("config", nargs="?", metavar="CONFIG", help="the config that the results were made with")
     parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE",
                         help="a container, or FILE:DATASET; may be repeated")
+    parser.add_argument("--link", action="store_true", help="print a link to neuroglancer's page for what [export] wrote, or for "
+                        "precomputed and OME-Zarr volumes, which it reads itself")
+    parser.add_argument("--page", default=PAGE, metavar="URL", help="of --link: where neuroglancer is (default: %(default)s)")
     add_server_options(parser)
 
     def command(options: argparse.Namespace) -> None:
+        if options.link:
+            exported = [*exported_names(options.config), *options.file]
+            serve_links(lambda: linked_volumes(exported), options.bind_address, options.port, options.page)
         names = [*config_names(options.config), *options.file]
         if not names:
             raise UserError("nothing to show. Name a config, or containers with -f FILE")
@@ -84,6 +91,24 @@ def _view(volume: Volume) -> View:
 
 def _rank(title: str) -> int:
     return next((rank for rank, pattern in enumerate(ORDER) if re.fullmatch(pattern, title)), len(ORDER))
+
+
+def exported_names(config: str | None) -> list[str]:
+    """What the [export] of a config wrote.
+
+    :raises UserError: if it has none, or nothing was written yet
+    """
+    if config is None:
+        return []
+    from lsd_experiments.pipeline.settings import load_any
+
+    settings = load_any(config)
+    if settings.export is None:
+        raise UserError(f"{config}: has no [export]. Add one, or name precomputed and OME-Zarr volumes with -f FILE")
+    found = sorted(str(path) for path in settings.export_directory.glob("[!.]*"))
+    if not found:
+        raise UserError(f"{settings.export_directory}: nothing is exported yet. Run export.py first")
+    return found
 
 
 def config_names(config: str | None) -> list[str]:

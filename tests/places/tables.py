@@ -30,7 +30,7 @@ OTHER_FILES = {
     ("picture.py", "out"), ("submission.py", "make out"), ("scores.py", "add scores"), ("scores.py", "add db"),
     ("scores.py", "show db"), ("scores.py", "show csv"),
     ("export_graph.py", "directory"), ("import_graph.py", "directory"), ("train.py", "log_dir"),
-    "dest", "evaluate.out_prefix", "evaluate.scores_db",
+    "dest", "evaluate.out_prefix", "evaluate.scores_db", "export.directory",
     # a submission as it is sent
     ("submission.py", "check submission"), ("evaluate_skeletons.py", "check_submission"),
 }  # fmt: skip
@@ -49,6 +49,9 @@ NO_PLACE = {
     "one_per_checkpoint", "versions", "block_size", "context", "fragments_in_xy", "epsilon_agglomerate", "filter_fragments",
     "replace_sections", "min_seed_distance", "foreground_threshold", "lsds_iteration", "merge_function", "thresholds_minmax",
     "thresholds_step", "threshold", "skeletons_scale", "best", "memory", "labels_offset", "no_picture", (SEGMENT, "minutes"),
+    "levels", "reduce", "encoding", "shard", "link", "page",
+    # names of results, or of datasets of the output of the same configuration
+    "export.datasets",
     # names of the paper's datasets, not of ones in a container
     ("fetch_data.py", "dataset"), ("fetch_checkpoint.py", "dataset"), ("create_masks.py", "dataset"),
     ("scores.py", "show truth"),
