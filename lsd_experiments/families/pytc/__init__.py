@@ -1,0 +1,1 @@
+"""Neuron segmentation of SNEMI3D and its relatives, after PyTorch Connectomics."""
