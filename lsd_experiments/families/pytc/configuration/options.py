@@ -5,7 +5,7 @@ CHANNELS = {"0": 1, "1": 3, "2": 3, "3": 1, "4": 1, "5": 1, "6": 1, "7": 2}  # o
 
 
 def is_quantised(target: str) -> bool:
-    """Whether a target is a distance in classes: ``5``, ``5-2d``, ``5-3d``; or, in v1.0.0's ``5-2d-0-1-5.0``, by the third number."""
+    """Whether a target is a distance in classes: ``5``, ``5-2d``, ``5-3d``; or ``5-2d-0-1-5.0``, whose third number is 1."""
     parts = target.split("-")
     return parts[0] == "5" and (len(parts) < 5 or parts[3] != "0")
 

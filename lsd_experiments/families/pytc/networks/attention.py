@@ -5,7 +5,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lsd_experiments.families.pytc.networks.layers import Style, activation, concatenate
+from lsd_experiments.families.pytc.networks.layers import Style, activation
 
 REDUCTIONS = {2: 16, 3: 4}  # of squeeze and excitation, by dimensions
 STRIPS = ((3, 1, 1), (1, 3, 1), (1, 1, 3))
@@ -82,5 +82,3 @@ def attention(name: str, channels: int, act: str = "relu") -> nn.Module:
         return Pooled(channels, PLANES, ("zy", "yx", "xz"), act)
     return nn.Identity()
 
-
-__all__ = ["NonLocal", "Pooled", "SqueezeExcitation", "attention", "concatenate"]

@@ -90,4 +90,5 @@ def _of_2019(config: Config) -> UNetV0:
 
 def _check_block(config: Config, kinds: tuple[str, ...]) -> None:
     if config.MODEL.BLOCK_TYPE not in kinds:
-        raise config.wrong("MODEL.BLOCK_TYPE", f"is {config.MODEL.BLOCK_TYPE}, but {config.MODEL.ARCHITECTURE} has {', '.join(kinds)}")
+        found = f"is {config.MODEL.BLOCK_TYPE}, but {config.MODEL.ARCHITECTURE} has {', '.join(kinds)}"
+        raise config.wrong("MODEL.BLOCK_TYPE", found)

@@ -72,7 +72,8 @@ class HeadB(nn.Module):
         super().__init__()
         self.aspp = Pyramid(style)
         self.conv1 = style.convolved(WIDTH, 128, 3, padding=1)
-        self.conv2 = nn.Sequential(*style.convolved(128, 128, 3, padding=1), style.convolution(128, outputs, 3, padding=1, bias=True))
+        last = style.convolution(128, outputs, 3, padding=1, bias=True)
+        self.conv2 = nn.Sequential(*style.convolved(128, 128, 3, padding=1), last)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x``: [b, c, y, x]."""
@@ -90,7 +91,8 @@ class HeadC(nn.Module):
         super().__init__()
         self.aspp = Pyramid(style)
         self.conv = style.convolved(LOW, self.LOW_WIDTH, 1)
-        self.classifier = nn.Sequential(*style.convolved(WIDTH + self.LOW_WIDTH, WIDTH, 3, padding=1), nn.Conv2d(WIDTH, outputs, 1))
+        both = style.convolved(WIDTH + self.LOW_WIDTH, WIDTH, 3, padding=1)
+        self.classifier = nn.Sequential(*both, nn.Conv2d(WIDTH, outputs, 1))
 
     def forward(self, x: Tensor, low: Tensor) -> Tensor:
         """``x``, ``low``: [b, c, y, x] of the last and the first stage."""

@@ -1,4 +1,4 @@
-"""Inverted residual blocks: a depth-wise convolution, or several dilated ones of parts of the channels, between two of single voxels.
+"""Inverted residual blocks: a depth-wise convolution, or dilated ones of parts of the channels, between two of single voxels.
 
 The first form (2021) adds what goes in where shapes are the same; the later one (2022) brings it to the same shape elsewhere.
 """

@@ -31,8 +31,8 @@ class Style:
     pad: str = "replicate"
 
     def convolution(
-        self, inputs: int, outputs: int, kernel: Sizes, stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
-        bias: bool = False,
+        self, inputs: int, outputs: int, kernel: Sizes, stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1,
+        groups: int = 1, bias: bool = False,
     ) -> nn.Module:
         """A convolution, padded in the style's way."""
         return CONVOLUTIONS[self.dims](inputs, outputs, kernel, stride, padding, dilation, groups, bias, self.pad)
@@ -50,15 +50,16 @@ class Style:
         return activation(self.act, inplace)
 
     def convolved(
-        self, inputs: int, outputs: int, kernel: Sizes, stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
-        bias: bool = False,
+        self, inputs: int, outputs: int, kernel: Sizes, stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1,
+        groups: int = 1, bias: bool = False,
     ) -> nn.Sequential:
         """A convolution, its norm, its activation."""
         return nn.Sequential(self.convolution(inputs, outputs, kernel, stride, padding, dilation, groups, bias),
                              self.norm_layer(outputs), self.activation())
 
     def before(
-        self, inputs: int, outputs: int, kernel: Sizes, stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
+        self, inputs: int, outputs: int, kernel: Sizes, stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1,
+        groups: int = 1,
     ) -> nn.Sequential:
         """A norm, its activation, the convolution. The activation leaves what it gets as it is: a residual block adds that."""
         return nn.Sequential(self.norm_layer(inputs), self.activation(inplace=False),

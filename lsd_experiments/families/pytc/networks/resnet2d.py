@@ -38,8 +38,9 @@ class Bottleneck(nn.Module):
         self.bn2 = style.norm_layer(width)
         self.conv3, self.bn3 = style.convolution(width, outputs, 1), style.norm_layer(outputs)
         self.relu = style.activation()
-        same = stride == 1 and inputs == outputs
-        self.downsample = None if same else nn.Sequential(style.convolution(inputs, outputs, 1, stride), style.norm_layer(outputs))
+        self.downsample = None
+        if stride > 1 or inputs != outputs:
+            self.downsample = nn.Sequential(style.convolution(inputs, outputs, 1, stride), style.norm_layer(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """``x``: [b, c, y, x]."""

@@ -28,7 +28,8 @@ class UNet(nn.Module):
         self.conv_out = style.linear(filters[0], channels[1], kernel, padding)
         levels = [isotropic or level for level in isotropy]
         self.down_layers = nn.ModuleList(
-            self._down(kind, filters[max(0, level - 1)], number, levels[level], level == 0) for level, number in enumerate(filters))
+            self._down(kind, filters[max(0, level - 1)], number, levels[level], level == 0)
+            for level, number in enumerate(filters))
         self.up_layers = nn.ModuleList(
             self._up(kind, filters[level], filters[level - 1], levels[level]) for level in range(1, len(filters)))
         initialise(self)
