@@ -17,16 +17,18 @@ from lsd_experiments.families.pytc.networks.layers import count  # noqa: E402
 from lsd_experiments.families.pytc.networks.repvgg import fuse, is_fused  # noqa: E402
 
 PYRAMID = {"ARCHITECTURE": "fpn_3d", "FILTERS": [32, 64, 96, 128, 160]}
+PLUS = {"ARCHITECTURE": "unet_plus_3d", "BLOCK_TYPE": "residual_se"}
 WIDE = {  # what the published files say of networks at full width
     "snemi": {"BLOCK_TYPE": "residual_se"}, "snemi_lr": {"BLOCK_TYPE": "residual_se"}, "snemi_mer": {"BLOCK_TYPE": "residual_se"},
     "snemi_resnet": {**PYRAMID, "BLOCK_TYPE": "residual_se"},
     "snemi_effnet": {**PYRAMID, "BACKBONE": "efficientnet", "BLOCK_TYPE": "inverted_res"},
-    **dict.fromkeys(("cremi", "cremi_dt", "cremi_regu"), {"ARCHITECTURE": "unet_plus_3d", "BLOCK_TYPE": "residual_se"}),
+    "cremi": PLUS, "cremi_dt": PLUS, "cremi_regu": PLUS,
     "cremi_repvgg": {**PYRAMID, "BACKBONE": "repvgg"}, "cremi_fpn": {**PYRAMID, "BLOCK_TYPE": "residual_se"},
 }
 OTHERWISE = {  # of the first revision
-    **dict.fromkeys(("cremi", "cremi_dt"), {"BLOCK_TYPE": "residual_se"}), "cremi_repvgg": {**PYRAMID, "BACKBONE": "repvgg",
-                                                                                          "BLOCKS": [4, 4, 4, 4]}}
+    "cremi": {"BLOCK_TYPE": "residual_se"}, "cremi_dt": {"BLOCK_TYPE": "residual_se"},
+    "cremi_repvgg": {**PYRAMID, "BACKBONE": "repvgg", "BLOCKS": [4, 4, 4, 4]},
+}
 FULL = [(revision, name) for revision in ("59f031b6", "e29beadc", "v0.22", "v1.0.0") for name in WIDE]
 
 
@@ -205,7 +207,7 @@ def test_deeplab_is_on_the_residual_network_that_all_know():
 
 @pytest.mark.parametrize(("model", "said"), [
     ({"ARCHITECTURE": "swinunetr"}, "MODEL.ARCHITECTURE swinunetr is not built here"),
-    ({"ARCHITECTURE": "unet_2d", "BLOCK_TYPE": "residual_pa"}, "MODEL.BLOCK_TYPE is residual_pa, but unet_2d has residual, resid"),
+    ({"ARCHITECTURE": "unet_2d", "BLOCK_TYPE": "residual_pa"}, "MODEL.BLOCK_TYPE is residual_pa, but unet_2d has residual, "),
     ({**PYRAMID, "BACKBONE": "resnet50"}, "MODEL.BACKBONE is resnet50, but fpn_3d has resnet, repvgg, efficientnet"),
     ({"ARCHITECTURE": "deeplabv3a"}, "MODEL.BACKBONE .by default. is resnet, but deeplabv3a has resnet50"),
     ({**PYRAMID, "FILTERS": [8, 8], "ISOTROPY": [True, True]}, "MODEL.FILTERS has 2 stages, but fpn_3d 5"),
