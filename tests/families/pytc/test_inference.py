@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from lsd_experiments.arrays import open_volume
+from lsd_experiments.blockwise import Workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import load
 from lsd_experiments.prediction.tiling import starts_inside
@@ -19,6 +20,8 @@ from tests.published import PUBLISHED, needs_published
 torch = pytest.importorskip("torch", reason="PyTorch, the extra 'torch', is not installed")
 
 from lsd_experiments.families.pytc.checkpoints import write  # noqa: E402
+from lsd_experiments.families.pytc.inference import blockwise  # noqa: E402
+from lsd_experiments.families.pytc.inference.blockwise import infer_blockwise  # noqa: E402
 from lsd_experiments.families.pytc.inference.heads import ensemble_of, heads_of  # noqa: E402
 from lsd_experiments.families.pytc.inference.images import Image, image_paths, mirrored, open_images  # noqa: E402
 from lsd_experiments.families.pytc.inference.inferring import infer  # noqa: E402
@@ -34,7 +37,8 @@ RUNS = json.loads((FILES / "blended.json").read_text())["runs"] if FILES.is_dir(
 TILINGS = json.loads((FILES / "tiling.json").read_text()) if FILES.is_dir() else []
 USUAL = {"MODEL.TARGET_OPT": ["2"], "MODEL.OUT_PLANES": 3, "INFERENCE.INPUT_SIZE": [9, 17, 17],
          "INFERENCE.OUTPUT_SIZE": [9, 17, 17], "INFERENCE.STRIDE": [4, 8, 8], "INFERENCE.PAD_SIZE": [2, 4, 4],
-         "INFERENCE.SAMPLES_PER_BATCH": 3, "INFERENCE.IMAGE_NAME": "vol.h5", "MODEL.FILTERS": [2, 2], "MODEL.ISOTROPY": [False, True]}
+         "INFERENCE.SAMPLES_PER_BATCH": 3, "INFERENCE.IMAGE_NAME": "vol.h5", "MODEL.FILTERS": [2, 2],
+         "MODEL.ISOTROPY": [False, True]}
 
 
 class Toy(torch.nn.Module):
@@ -219,7 +223,7 @@ def test_centred_affinities_go_with_their_axes(make_config):
 
 def test_flows_are_not_turned(make_config):
     config = make_config(MODEL__TARGET_OPT=["7"], MODEL__OUT_PLANES=2, INFERENCE__AUG_NUM=4)
-    with pytest.raises(UserError, match="INFERENCE.AUG_NUM is 4, but it is not known how target 7 turns"):
+    with pytest.raises(UserError, match=r"INFERENCE\.AUG_NUM is 4, but it is not known how target 7 turns"):
         ensemble_of(config, parity=False)
     assert isinstance(ensemble_of(config, parity=True), Ensemble)
 
@@ -276,6 +280,31 @@ def test_zarr_is_what_hdf5_is(make_config, tmp_path):
     assert np.array_equal(open_volume(second, "vol0").read(), read(first))
 
 
+@pytest.mark.parametrize("turned", [{}, {"INFERENCE__AUG_NUM": 16, "INFERENCE__OUTPUT_SCALE": [1.0, 0.5, 0.5]}])
+def test_workers_make_the_same(turned, make_config, tmp_path, monkeypatch):
+    """By a worker of another process, in blocks that do not fit; once done it is done, and made otherwise it is refused."""
+    monkeypatch.setattr(blockwise, "ROOM", 4 * 4 * 8 * 16 * 24 // (4 if turned else 1))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    raw = random_raw()
+    one = make_config(raw, **turned, INFERENCE__SAMPLES_PER_BATCH=1)
+    path = trained(one, tmp_path)
+    expected = read(infer(one, path)[0])
+    config = make_config(raw, **turned, INFERENCE__OUTPUT_NAME="blocks.zarr")
+    out, = infer_blockwise(config, path, Workers(num_workers=1))
+    found = open_volume(out, "vol0")
+    assert np.array_equal(found.read(), expected)
+    assert found.attrs["provenance"]["stage"] == "predict"
+    patches = blockwise._patches(config, 0, parity=False)
+    assert len(list(patches.kept.blocks(blockwise.write_shape(config, patches)))) > 3
+    monkeypatch.setattr(blockwise, "run_blockwise", lambda task: pytest.fail("nothing is left to do"))
+    assert infer_blockwise(config, path, Workers(num_workers=1)) == [out]
+    other = make_config(**turned, INFERENCE__OUTPUT_NAME="blocks.zarr", INFERENCE__BLENDING="bump")
+    with pytest.raises(UserError, match=r"made with INFERENCE\.BLENDING = \"?gaussian\"?, now it is \"?bump"):
+        infer_blockwise(other, path, Workers(num_workers=1))
+    with pytest.raises(UserError, match=r"is result\.h5, but several workers write zarr alone"):
+        infer_blockwise(make_config(), path, Workers(num_workers=1))
+
+
 def test_sizes_and_offsets_of_voxels_are_kept(make_config, tmp_path):
     config = make_config(random_raw(), INFERENCE__OUTPUT_SCALE=[1.0, 0.5, 0.5])
     with h5py.File(tmp_path / "vol.h5", "a") as file:
@@ -293,7 +322,8 @@ def test_what_is_refused(make_config, tmp_path):
     for others, said in (
         ({"INFERENCE__IMAGE_NAME": "none.h5"}, r"none\.h5: no such file"),
         ({"INFERENCE__IMAGE_NAME": None}, "DATASET.IMAGE_NAME names no image"),
-        ({"INFERENCE__INPUT_SIZE": [9, 49, 49], "INFERENCE__OUTPUT_SIZE": [9, 49, 49]}, r"vol\.h5:main: has \(11, 30, 33\) voxels"),
+        ({"INFERENCE__INPUT_SIZE": [9, 49, 49], "INFERENCE__OUTPUT_SIZE": [9, 49, 49]},
+         r"vol\.h5:main: has \(11, 30, 33\) voxels"),
         ({"INFERENCE__STRIDE": [4, 18, 8]}, "INFERENCE.STRIDE is .4, 18, 8., but along y 17 voxels of a patch count"),
         ({"INFERENCE__STRIDE": [9, 17, 17], "INFERENCE__AUG_NUM": 16}, "but along z 8 voxels of a patch count"),
         ({"INFERENCE__OUTPUT_SIZE": [9, 17, 15]}, "MODEL.OUTPUT_SIZE is .9, 17, 15., but networks give the size they get"),

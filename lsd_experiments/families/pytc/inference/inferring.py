@@ -10,12 +10,11 @@ import numpy as np
 
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.families.pytc.inference.heads import channel_slices, ensemble_of, heads_of
-from lsd_experiments.families.pytc.inference.images import Image, open_images
+from lsd_experiments.families.pytc.inference.images import open_images
 from lsd_experiments.families.pytc.inference.model import PytcModel
 from lsd_experiments.families.pytc.inference.outputs import Write, output_paths, writing
-from lsd_experiments.families.pytc.inference.patches import Patches, make_patches
+from lsd_experiments.families.pytc.inference.patches import Patches, make_patches, voxel_size
 from lsd_experiments.families.pytc.inference.sweeping import sweep
-from lsd_experiments.geometry import Nanometres
 from lsd_experiments.prediction.block import to_disk_range
 from lsd_experiments.prediction.turning import Ensemble
 
@@ -39,9 +38,8 @@ def infer(config: Config, checkpoint: str | Path, parity: bool = False, allow_pa
     for path, group in itertools.groupby(zip(files, several, strict=True), key=lambda pair: pair[0]):
         with writing(path, note, overwrite) as add:
             for number, (_, patches) in enumerate(group):
-                image = patches.image
-                write = add(f"vol{number}", config.MODEL.OUT_PLANES, patches.kept.shape, voxel_size(image, patches.scale),
-                            image.volume.offset)
+                write = add(f"vol{number}", config.MODEL.OUT_PLANES, patches.kept.shape, voxel_size(patches),
+                            patches.image.volume.offset)
                 _one(config, model, ensemble, patches, write, progress)
     return list(dict.fromkeys(files))
 
@@ -58,7 +56,3 @@ def _one(config: Config, model: PytcModel, ensemble: Ensemble, patches: Patches,
         together = np.concatenate([to_disk_range(outputs[name]) for name in channels])
         write(box.shift(first), together)
 
-
-def voxel_size(image: Image, scale: tuple[float, ...]) -> Nanometres:
-    """Of the output, nm."""
-    return tuple(size / by / out for size, by, out in zip(image.volume.voxel_size, image.scale, scale, strict=True))

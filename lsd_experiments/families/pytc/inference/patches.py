@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.families.pytc.inference.images import UNIT, Image
-from lsd_experiments.geometry import Box, Voxels
+from lsd_experiments.geometry import Box, Nanometres, Voxels
 from lsd_experiments.networks.protocols import Outputs
 from lsd_experiments.prediction.tiling import blending, starts_inside
 from lsd_experiments.prediction.turning import Ensemble
@@ -94,6 +94,12 @@ def make_patches(config: Config, image: Image, ensemble: Ensemble) -> Patches:
     if any(end > axis[-1] + size for end, axis, size in zip(kept.end, starts, window, strict=True)):
         raise config.wrong("INFERENCE.OUTPUT_SCALE", f"is {list(scale)}: the last voxels are of no patch. Take a larger PAD_SIZE")
     return Patches(image, patch, core, scale, config.INFERENCE.BLENDING, origins, starts, window, total, kept)
+
+
+def voxel_size(patches: Patches) -> Nanometres:
+    """Of the output, nm."""
+    image = patches.image
+    return tuple(size / by / out for size, by, out in zip(image.volume.voxel_size, image.scale, patches.scale, strict=True))
 
 
 def resize(values: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
