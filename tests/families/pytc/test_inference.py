@@ -280,7 +280,7 @@ def test_zarr_is_what_hdf5_is(make_config, tmp_path):
     assert np.array_equal(open_volume(second, "vol0").read(), read(first))
 
 
-@pytest.mark.parametrize("turned", [{}, {"INFERENCE__AUG_NUM": 16, "INFERENCE__OUTPUT_SCALE": [1.0, 0.5, 0.5]}])
+@pytest.mark.parametrize("turned", [{}, {"INFERENCE__AUG_NUM": 4, "INFERENCE__OUTPUT_SCALE": [1.0, 0.5, 0.5]}])
 def test_workers_make_the_same(turned, make_config, tmp_path, monkeypatch):
     """By a worker of another process, in blocks that do not fit; once done it is done, and made otherwise it is refused."""
     monkeypatch.setattr(blockwise, "ROOM", 4 * 4 * 8 * 16 * 24 // (4 if turned else 1))

@@ -33,7 +33,8 @@ STAGE = "predict"
 ROOM = 2**30  # bytes of a block's sums, at most: larger blocks compute fewer patches twice
 COUNTING = {  # what the output depends on
     "MODEL": ("ARCHITECTURE", "BLOCK_TYPE", "BACKBONE", "FILTERS", "BLOCKS", "KERNEL_SIZES", "ATTENTION", "ISOTROPY",
-              "TARGET_OPT", "IN_PLANES", "OUT_PLANES", "PAD_MODE", "NORM_MODE", "ACT_MODE", "POOLING_LAYER", "MIXED_PRECESION", "INPUT_SIZE"),
+              "TARGET_OPT", "IN_PLANES", "OUT_PLANES", "PAD_MODE", "NORM_MODE", "ACT_MODE", "POOLING_LAYER",
+              "MIXED_PRECESION", "INPUT_SIZE"),
     "DATASET": ("DATA_SCALE", "IMAGE_SCALE", "PAD_SIZE", "PAD_MODE", "NORMALIZE_RANGE", "MEAN", "STD", "IS_ISOTROPIC", "DO_2D"),
     "INFERENCE": ("STRIDE", "BLENDING", "AUG_MODE", "AUG_NUM", "OUTPUT_SCALE", "OUTPUT_ACT", "UNPAD"),
 }
@@ -119,7 +120,8 @@ def _patches(config: Config, image: int, parity: bool) -> Patches:
 
 
 def _bytes(config: Config, shape: Voxels) -> int:
-    return 4 * (config.MODEL.OUT_PLANES + 1) * math.prod(shape)
+    channels: int = config.MODEL.OUT_PLANES
+    return 4 * (channels + 1) * math.prod(shape)
 
 
 def _begin(stage: Stage, overwrite: bool) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.families.pytc.configuration.options import split
-from lsd_experiments.geometry import Voxels
 from lsd_experiments.networks import Head
 from lsd_experiments.prediction.turning import Ensemble, Source, Turn, head_sources, turns
 
@@ -27,14 +26,14 @@ def heads_of(config: Config) -> tuple[Head, ...]:
     return tuple(heads)
 
 
-def neighborhood(target: str, channels: int) -> tuple[Voxels, ...] | None:
+def neighborhood(target: str, channels: int) -> tuple[tuple[int, int, int], ...] | None:
     """Of affinities, the neighbours (z, y, x) that a voxel is compared with; None of other targets, and of centred affinities."""
     family, *rest = target.split("-")
     if family != "2" or rest[-1:] == [CENTRED]:
         return None
     steps = [int(step) for step in rest[:3]] if len(rest) >= 3 else [1, 1, 1]
-    axes = range(3 - channels, 3)  # of sections, y and x
-    return tuple(tuple(-steps[axis] if one == axis else 0 for one in range(3)) for axis in axes)
+    z, y, x = (-step for step in steps)
+    return ((z, 0, 0), (0, y, 0), (0, 0, x))[3 - channels:]  # of sections, y and x
 
 
 def ensemble_of(config: Config, parity: bool) -> Ensemble:

@@ -109,7 +109,8 @@ def resize(values: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.floa
     factors = np.divide(values.shape, shape)
     smooth: NDArray[Any] = gaussian_filter(values, np.maximum(0, (factors - 1) / 2), mode="mirror")
     found = zoom(smooth, 1 / factors, order=1, mode="mirror", grid_mode=True)
-    return np.clip(found, values.min(), values.max()).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(found, values.min(), values.max()).astype(np.float32)
+    return clipped
 
 
 def _origins(config: Config, image: Image, axis: int, patch: int, step: int) -> tuple[int, ...]:

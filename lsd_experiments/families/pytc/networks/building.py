@@ -47,7 +47,8 @@ def build(config: Config, fused: bool = False) -> nn.Module:
 
 def is_flat(config: Config) -> bool:
     """Whether the network is one for sections."""
-    return config.MODEL.ARCHITECTURE == "unet_2d" or config.MODEL.ARCHITECTURE.startswith("deeplab")
+    name: str = config.MODEL.ARCHITECTURE
+    return name == "unet_2d" or name.startswith("deeplab")
 
 
 def _pyramid(config: Config, style: Style, fused: bool) -> FeaturePyramid:

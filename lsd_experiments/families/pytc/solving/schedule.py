@@ -58,7 +58,7 @@ class WarmupMultiStepLR(_Warmup):
 
     def factor(self) -> float:
         """See :class:`_Warmup`."""
-        return self.gamma ** bisect_right(self.milestones, self.last_epoch)
+        return float(self.gamma ** bisect_right(self.milestones, self.last_epoch))
 
 
 def make_schedule(config: Config, optimizer: torch.optim.Optimizer) -> LRScheduler | ReduceLROnPlateau:
