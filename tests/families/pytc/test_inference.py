@@ -247,6 +247,35 @@ def test_an_image_is_padded_and_scaled_as_a_whole(mode, scale, make_config):
         assert np.mean(np.abs(image.read(box) - wanted[box.slices]) > 1e-6) < 0.02
 
 
+def test_values_are_stretched(make_config, tmp_path):
+    """To 0 and 255; as published, to one less where they are whole numbers."""
+    raw = np.arange(0, 256, dtype=np.uint8).reshape(4, 8, 8)
+    low = open_images(make_config(raw))[0]
+    assert np.array_equal(low._stretched(low.volume.box), raw)
+    published = open_images(make_config(), parity=True)[0]
+    assert np.array_equal(published._stretched(published.volume.box), np.maximum(raw, 1) - 1)
+    half = open_images(make_config((raw // 2).astype(np.uint16)))[0]
+    assert np.array_equal(half._stretched(half.volume.box), np.rint(raw // 2 * (255 / 127)))
+    flat = open_images(make_config(np.full((4, 8, 8), 7, np.uint8)))[0]
+    assert not flat._stretched(flat.volume.box).any()
+
+
+def test_sections_one_by_one(make_config, tmp_path):
+    """A network of sections, in eight turns; each section is what it is alone."""
+    raw = random_raw((3, 30, 33))
+    options = {"MODEL__ARCHITECTURE": "unet_2d", "DATASET__DO_2D": True, "MODEL__OUT_PLANES": 2, "INFERENCE__AUG_NUM": 16,
+               "INFERENCE__INPUT_SIZE": [1, 17, 17], "INFERENCE__OUTPUT_SIZE": [1, 17, 17], "INFERENCE__STRIDE": [1, 8, 8],
+               "INFERENCE__PAD_SIZE": [0, 4, 4]}
+    config = make_config(raw, **options, DATASET__NORMALIZE_RANGE=False)
+    path = trained(config, tmp_path)
+    out, = infer(config, path)
+    whole = read(out)
+    assert (out.name, whole.shape) == ("result_txy.h5", (2, 3, 30, 33))
+    alone = read(infer(make_config(raw[1:2], **options, DATASET__NORMALIZE_RANGE=False), path, overwrite=True)[0])
+    assert np.abs(whole[:, 1:2].astype(int) - alone).max() <= 1
+    assert np.abs(whole[:, :1].astype(int) - alone).max() > 1
+
+
 def test_mirrors_far_away():
     for size, mode in itertools.product((1, 2, 5), ("reflect", "symmetric")):
         wanted = np.pad(np.arange(size), 13, mode=mode)

@@ -15,7 +15,7 @@ from lsd_experiments.families.pytc.configuration.tree import DEFAULT, Config
 logger = logging.getLogger(__name__)
 REPLACING = {  # what takes the place of what in inference, unless it is None
     "INFERENCE.INPUT_PATH": "DATASET.INPUT_PATH", "INFERENCE.PAD_SIZE": "DATASET.PAD_SIZE",
-    "INFERENCE.IS_ABSOLUTE_PATH": "DATASET.IS_ABSOLUTE_PATH", "INFERENCE.DO_CHUNK_TITLE": "DATASET.DO_CHUNK_TITLE",
+    "INFERENCE.IS_ABSOLUTE_PATH": "DATASET.IS_ABSOLUTE_PATH",
     "INFERENCE.DATA_SCALE": "DATASET.DATA_SCALE",
     "INFERENCE.INPUT_SIZE": "MODEL.INPUT_SIZE", "INFERENCE.OUTPUT_SIZE": "MODEL.OUTPUT_SIZE",
 }

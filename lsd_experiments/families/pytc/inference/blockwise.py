@@ -116,7 +116,7 @@ def write_shape(config: Config, patches: Patches) -> Voxels:
 
 
 def _patches(config: Config, image: int, parity: bool) -> Patches:
-    return make_patches(config, open_images(config)[image], ensemble_of(config, parity))
+    return make_patches(config, open_images(config, parity)[image], ensemble_of(config, parity))
 
 
 def _bytes(config: Config, shape: Voxels) -> int:

@@ -17,7 +17,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.geometry import Box, Voxels
 
-EPSILON = 1e-6  # of the published stretching, which so makes whole numbers one less
+EPSILON = 1e-6  # of the published stretching, whose whole numbers so become one less
 SLAB = 2**26  # voxels that are read at a time to find the range
 UNIT = (1.0, 1.0, 1.0)
 Pads = tuple[tuple[int, int], ...]
@@ -25,7 +25,7 @@ Pads = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Image:
-    """An image [z, y, x]. ``low_high``: what becomes 0 and 255; None: it stays as it is, uint8."""
+    """An image [z, y, x]. ``low_high``: what becomes 0 and 255; None: it stays as it is, uint8. ``parity``: as published."""
 
     volume: Volume
     low_high: tuple[float, float] | None
@@ -34,6 +34,7 @@ class Image:
     scale: tuple[float, ...] = UNIT
     mean: float = 0.5
     std: float = 0.5
+    parity: bool = False
 
     @property
     def inner_shape(self) -> Voxels:
@@ -79,10 +80,12 @@ class Image:
 
     def _stretched(self, box: Box) -> NDArray[np.uint8]:
         values = self.volume.read(box)
-        if self.low_high is None:
+        if self.low_high is None or (self.low_high == (0, 255) and values.dtype == np.uint8 and not self.parity):
             return values
         low, high = self.low_high
-        return ((values.astype(np.float64) - low) / (high - low + EPSILON) * 255).astype(np.uint8)
+        if self.parity:
+            return ((values.astype(np.float64) - low) / (high - low + EPSILON) * 255).astype(np.uint8)
+        return np.rint((values.astype(np.float64) - low) * (255 / max(high - low, EPSILON))).astype(np.uint8)
 
 
 def mirrored(at: NDArray[np.int64], size: int, mode: str) -> NDArray[np.int64]:
@@ -95,12 +98,13 @@ def mirrored(at: NDArray[np.int64], size: int, mode: str) -> NDArray[np.int64]:
     return np.where(at < size, at, period - twice - at)
 
 
-def open_images(config: Config) -> list[Image]:
+def open_images(config: Config, parity: bool = False) -> list[Image]:
     """The images of ``DATASET.IMAGE_NAME``, of a configuration for inference.
 
+    :param parity: values are stretched as published, which makes them one less
     :raises UserError: if one is not there, or of a type that is not read
     """
-    return [_open(config, path) for path in image_paths(config)]
+    return [_open(config, path, parity) for path in image_paths(config)]
 
 
 def image_paths(config: Config) -> list[Path]:
@@ -146,7 +150,7 @@ def open_image(path: Path) -> Volume:
         return open_volume(path, default=default, voxel_size=UNIT)
 
 
-def _open(config: Config, path: Path) -> Image:
+def _open(config: Config, path: Path, parity: bool) -> Image:
     volume = open_image(path)
     if volume.channels is not None:
         raise UserError(f"{volume.name}: has {volume.channels} channels. Give an image of one, [z, y, x]")
@@ -155,7 +159,7 @@ def _open(config: Config, path: Path) -> Image:
         raise UserError(f"{volume.name}: is {volume.dtype}, not uint8. Set DATASET.NORMALIZE_RANGE True")
     scale = dataset.IMAGE_SCALE or dataset.DATA_SCALE
     return Image(volume, find_range(volume) if dataset.NORMALIZE_RANGE else None, pads_of(config), dataset.PAD_MODE, tuple(scale),
-                 dataset.MEAN, dataset.STD)
+                 dataset.MEAN, dataset.STD, parity)
 
 
 def _several(names: Any) -> list[str]:

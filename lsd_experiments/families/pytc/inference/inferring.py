@@ -25,12 +25,13 @@ def infer(config: Config, checkpoint: str | Path, parity: bool = False, allow_pa
           progress: Progress = lambda _: None) -> list[Path]:
     """Predict the images of a configuration for inference; the files that were written.
 
-    :param parity: with test-time augmentation, channels of affinities are neither exchanged nor shifted, as published
+    :param parity: as published: of turned images channels of affinities are neither exchanged nor shifted, and stretched values
+        are one less
     :param progress: is told of patches that are done
     :raises UserError: if images, weights or sizes do not fit, or a file is there and not ``overwrite``
     """
     ensemble = ensemble_of(config, parity)
-    images = open_images(config)
+    images = open_images(config, parity)
     several = [make_patches(config, image, ensemble) for image in images]
     model = PytcModel.read(config, checkpoint, allow_partial)
     files = output_paths(config, len(images))
