@@ -139,3 +139,8 @@ def test_a_saved_configuration_of_the_published_program():
 def test_nothing_that_is_refused_is_refused_by_default():
     load()
     assert set(REFUSED) <= set(KNOWN)
+
+
+def test_the_page_has_every_key_that_is_refused():
+    page = (OURS.parents[2] / "docs/snemi3d.md").read_text()
+    assert not [name for name in REFUSED if name.rpartition(".")[2] not in page]
