@@ -234,6 +234,9 @@ class Ensemble:
             for one, made in zip(found, predicted, strict=True):
                 for name, sources in self.sources.items():
                     values = brought_back(made[name], turn, sources[number], core)
-                    one[name] = joined(one[name], values) if number else values
-        number = len(self.turns) if self.combine == "mean" else 1
-        return [{name: values / np.float32(number) for name, values in one.items()} for one in found]
+                    one[name] = joined(one[name], values, out=one[name]) if number else values
+        if self.combine == "mean" and len(self.turns) > 1:
+            for one in found:
+                for values in one.values():
+                    values /= np.float32(len(self.turns))
+        return found

@@ -17,7 +17,7 @@ Predict = Callable[[list[NDArray[np.float32]]], list[Outputs]]
 def sweep(
     patches: Patches, predict: Predict, batch: int, progress: Callable[[int], Any] = lambda _: None
 ) -> Iterator[tuple[Box, Outputs]]:
-    """The parts of what is kept, from the first section to the last, each with all heads [c, z, y, x] float32.
+    """The sections of what is kept, from the first to the last, each with all heads [c, 1, y, x] float32.
 
     Of each voxel the sum is over its patches in C order, as in :func:`gather`: both give the same, bit for bit.
 
@@ -29,12 +29,12 @@ def sweep(
     for top, following in itertools.pairwise([*layers, patches.total[0]]):
         layer = Box((top, 0, 0), (top + 1, *patches.total[1:]))
         numbers = [number for number in patches.touching(layer) if patches.starts[0][number[0]] == top]
-        for several in _batches(numbers, batch):
-            for number, outputs in zip(several, predict([patches.read(number) for number in several]), strict=True):
+        for several, images in _batches(patches, numbers, batch):
+            for number, outputs in zip(several, predict(images), strict=True):
                 _add(sums, total, outputs, patches, patches.output(number).shift((-top, 0, 0)), Box.of_shape(patches.window))
             progress(len(several))
-        part = Box((top, 0, 0), (following, *patches.total[1:])).intersect(patches.kept)
-        if not part.empty:
+        for section in range(max(top, patches.kept.begin[0]), min(following, patches.kept.end[0])):
+            part = Box((section, *patches.kept.begin[1:]), (section + 1, *patches.kept.end[1:]))
             yield part, _mean(sums, total, part.shift((-top, 0, 0)))
         for array in (total[None], *sums.values()):
             _move(array, following - top)
@@ -44,11 +44,11 @@ def gather(patches: Patches, predict: Predict, asked: Box) -> Outputs:
     """All heads in ``asked``, from all patches that touch it."""
     sums: Outputs = {}
     total = np.zeros(asked.shape, np.float32)
-    for number in patches.touching(asked):
+    for (number,), images in _batches(patches, patches.touching(asked), 1):
         output = patches.output(number)
         part = output.intersect(asked)
-        outputs = predict([patches.read(number)])[0]
-        _add(sums, total, outputs, patches, part.shift([-b for b in asked.begin]), part.shift([-b for b in output.begin]))
+        here, there = part.shift([-b for b in asked.begin]), part.shift([-b for b in output.begin])
+        _add(sums, total, predict(images)[0], patches, here, there)
     return _mean(sums, total, Box.of_shape(asked.shape))
 
 
@@ -68,12 +68,17 @@ def _mean(sums: Outputs, total: NDArray[np.float32], box: Box) -> Outputs:
 
 def _move(array: NDArray[np.float32], rows: int) -> None:
     """Forget the first ``rows`` sections of [c, z, y, x], and begin as many new ones."""
-    rows = min(rows, array.shape[1])
-    left = array.shape[1] - rows
-    array[:, :left] = array[:, rows:].copy()
-    array[:, left:] = 0
+    depth = array.shape[1]
+    for row in range(depth):  # one by one, so that there is no copy of all
+        array[:, row] = array[:, row + rows] if row + rows < depth else 0
 
 
-def _batches(numbers: Sequence[Voxels], size: int) -> Iterator[list[Voxels]]:
-    for begin in range(0, len(numbers), size):
-        yield list(numbers[begin:begin + size])
+def _batches(
+    patches: Patches, numbers: Sequence[Voxels], size: int
+) -> Iterator[tuple[list[Voxels], list[NDArray[np.float32]]]]:
+    """Patches and their images, ``size`` at a time; those of one depth are read together."""
+    for _, layer in itertools.groupby(numbers, key=lambda number: number[0]):
+        together = list(layer)
+        images = patches.read(together)
+        for begin in range(0, len(together), size):
+            yield together[begin:begin + size], images[begin:begin + size]

@@ -31,9 +31,9 @@ class _Warmup(LRScheduler):
         if self.last_epoch >= self.warmup_iters:
             return 1.0
         if self.warmup_method == "constant":
-            return self.warmup_factor
+            return float(self.warmup_factor)
         done = self.last_epoch / self.warmup_iters
-        return self.warmup_factor * (1 - done) + done
+        return float(self.warmup_factor * (1 - done) + done)
 
 
 class WarmupCosineLR(_Warmup):
