@@ -96,10 +96,9 @@ def looked_up(table: NDArray[Any], values: NDArray[np.uint8]) -> NDArray[Any]:
 
 def stretched(values: NDArray[Any], low: float, high: float, parity: bool) -> NDArray[np.uint8]:
     """``low`` as 0 and ``high`` as 255; what is outside is cut. ``parity``: as published."""
-    above = np.clip(values, low, high).astype(np.float64) - low
-    if parity:
-        return (above / (high - low + EPSILON) * 255).astype(np.uint8)
-    return np.rint(above * (255 / max(high - low, EPSILON))).astype(np.uint8)
+    above: NDArray[np.float64] = np.clip(values, low, high).astype(np.float64) - low
+    scaled = above / (high - low + EPSILON) * 255 if parity else np.rint(above * (255 / max(high - low, EPSILON)))
+    return scaled.astype(np.uint8)
 
 
 def mirrored(at: NDArray[np.int64], size: int, mode: str) -> NDArray[np.int64]:
