@@ -27,7 +27,7 @@ from lsd_experiments.stages import Stage, VolumeArtifact
 from lsd_experiments.stages.inputs import describe_input
 from lsd_experiments.stages.marks import run_all
 from lsd_experiments.stages.states import REMEDY, check_unchanged, made_again
-from lsd_experiments.stages.volumes import BASE_MEMORY, find_volume, open_output
+from lsd_experiments.stages.volumes import BASE_MEMORY, find_output, open_output
 
 STAGE = "predict"
 ROOM = 2**30  # bytes of a block's sums, at most: larger blocks compute fewer patches twice
@@ -130,7 +130,7 @@ def _begin(stage: Stage, overwrite: bool) -> bool:
     :raises UserError: if it was made otherwise, and not ``overwrite``
     """
     output = stage.volumes[0]
-    found = find_volume(output.container, output.dataset)
+    found = find_output(output.container, output.dataset)
     if found is not None and not overwrite:
         check_unchanged(output.name, found.attrs.get("provenance"), stage.made)
     if overwrite:
