@@ -307,6 +307,13 @@ def test_zarr_is_what_hdf5_is(make_config, tmp_path):
     second, = infer(make_config(INFERENCE__OUTPUT_NAME="result.zarr"), path)
     assert second.name == "result.zarr"
     assert np.array_equal(open_volume(second, "vol0").read(), read(first))
+    again = make_config(INFERENCE__OUTPUT_NAME="result.zarr", INFERENCE__OUTPUT_ACT=["none"])
+    with pytest.raises(UserError, match="not within 0 and 1"):
+        infer(again, path, overwrite=True)
+    assert np.array_equal(open_volume(second, "vol0").read(), read(first)), "what failed left what was there"
+    assert {file.name for file in second.parent.iterdir()} == {"result.h5", "result.zarr"}
+    infer(make_config(INFERENCE__OUTPUT_NAME="result.zarr", INFERENCE__UNPAD=False), path, overwrite=True)
+    assert open_volume(second, "vol0").shape == (15, 38, 41)
 
 
 @pytest.mark.parametrize("turned", [{}, {"INFERENCE__AUG_NUM": 4, "INFERENCE__OUTPUT_SCALE": [1.0, 0.5, 0.5]}])
@@ -340,6 +347,9 @@ def test_sizes_and_offsets_of_voxels_are_kept(make_config, tmp_path):
         file["main"].attrs.update({"resolution": (30, 6, 6), "offset": (60, -6, 12)})
     found = open_volume(infer(config, trained(config, tmp_path))[0], "vol0")
     assert (found.voxel_size, found.offset) == ((30, 12, 12), (60, -6, 12))
+    padded = make_config(INFERENCE__UNPAD=False, INFERENCE__AUG_NUM=4, INFERENCE__OUTPUT_SCALE=[1.0, 0.5, 0.5])
+    wide = open_volume(infer(padded, tmp_path / "checkpoint_00001.pth.tar")[0], "vol0")
+    assert (wide.voxel_size, wide.offset) == ((30, 12, 12), (0, -30, -12))
 
 
 def test_what_is_refused(make_config, tmp_path):
@@ -356,6 +366,8 @@ def test_what_is_refused(make_config, tmp_path):
         ({"INFERENCE__STRIDE": [4, 18, 8]}, "INFERENCE.STRIDE is .4, 18, 8., but along y 17 voxels of a patch count"),
         ({"INFERENCE__STRIDE": [9, 17, 17], "INFERENCE__AUG_NUM": 16}, "but along z 8 voxels of a patch count"),
         ({"INFERENCE__OUTPUT_SIZE": [9, 17, 15]}, "MODEL.OUTPUT_SIZE is .9, 17, 15., but networks give the size they get"),
+        ({"MODEL__ARCHITECTURE": "unetv0", "MODEL__FILTERS": [16] * 5, "INFERENCE__OUTPUT_ACT": ["none"]},
+         "MODEL.INPUT_SIZE is .9, 17, 17.: the network does not take it"),
         ({"INFERENCE__OUTPUT_ACT": ["none"]}, "INFERENCE.OUTPUT_ACT: 'affs' is from"),
         ({"INFERENCE__INPUT_PATH": f"{tmp_path}@{tmp_path}"}, "DATASET.INPUT_PATH names 2 directories for 1 images"),
     ):

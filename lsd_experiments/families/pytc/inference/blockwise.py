@@ -18,8 +18,9 @@ from lsd_experiments.families.pytc.inference.heads import channel_slices, ensemb
 from lsd_experiments.families.pytc.inference.images import open_images
 from lsd_experiments.families.pytc.inference.model import PytcModel
 from lsd_experiments.families.pytc.inference.outputs import output_paths
-from lsd_experiments.families.pytc.inference.patches import Patches, make_patches, voxel_size
+from lsd_experiments.families.pytc.inference.patches import Patches, make_patches, offset, voxel_size
 from lsd_experiments.families.pytc.inference.sweeping import gather
+from lsd_experiments.families.pytc.networks.building import check_size
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.prediction.block import to_disk_range
 from lsd_experiments.prediction.loading import sha256
@@ -52,6 +53,7 @@ def infer_blockwise(
     if not config.INFERENCE.OUTPUT_NAME.endswith(".zarr"):
         raise config.wrong("INFERENCE.OUTPUT_NAME", f"is {config.INFERENCE.OUTPUT_NAME}, but several workers write zarr alone. "
                            "Name it result.zarr, or leave the workers out")
+    check_size(config)
     files = output_paths(config, len(open_images(config)))
     for number, path in enumerate(files):
         stage = inference_stage(config, checkpoint, number, path, files[:number].count(path), parity, allow_partial)
@@ -68,7 +70,7 @@ def inference_stage(
     """Number ``image`` of the configuration's, predicted into ``vol<place>`` of ``path``."""
     patches = _patches(config, image, parity)
     container, dataset = str(path.absolute()), f"vol{place}"
-    output = VolumeArtifact(container, dataset, patches.kept.shape, voxel_size(patches), patches.image.volume.offset, "uint8",
+    output = VolumeArtifact(container, dataset, patches.kept.shape, voxel_size(patches), offset(patches), "uint8",
                             write_shape(config, patches), config.MODEL.OUT_PLANES)
     settings = {"values": {name: located.value for name, located in config.values.items()}, "image": image, "parity": parity,
                 "checkpoint": str(Path(checkpoint).absolute()), "allow_partial": allow_partial, "output": [container, dataset]}

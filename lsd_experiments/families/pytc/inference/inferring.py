@@ -13,8 +13,9 @@ from lsd_experiments.families.pytc.inference.heads import channel_slices, ensemb
 from lsd_experiments.families.pytc.inference.images import open_images
 from lsd_experiments.families.pytc.inference.model import PytcModel
 from lsd_experiments.families.pytc.inference.outputs import Write, output_paths, writing
-from lsd_experiments.families.pytc.inference.patches import Patches, make_patches, voxel_size
+from lsd_experiments.families.pytc.inference.patches import Patches, make_patches, offset, voxel_size
 from lsd_experiments.families.pytc.inference.sweeping import sweep
+from lsd_experiments.families.pytc.networks.building import check_size
 from lsd_experiments.prediction.block import to_disk_range
 from lsd_experiments.prediction.turning import Ensemble
 
@@ -33,14 +34,14 @@ def infer(config: Config, checkpoint: str | Path, parity: bool = False, allow_pa
     ensemble = ensemble_of(config, parity)
     images = open_images(config, parity)
     several = [make_patches(config, image, ensemble) for image in images]
+    check_size(config)
     model = PytcModel.read(config, checkpoint, allow_partial)
     files = output_paths(config, len(images))
     note = {"checkpoint": str(checkpoint), "parity": parity, "configuration": json.dumps(config.tree)}
     for path, group in itertools.groupby(zip(files, several, strict=True), key=lambda pair: pair[0]):
         with writing(path, note, overwrite) as add:
             for number, (_, patches) in enumerate(group):
-                write = add(f"vol{number}", config.MODEL.OUT_PLANES, patches.kept.shape, voxel_size(patches),
-                            patches.image.volume.offset)
+                write = add(f"vol{number}", config.MODEL.OUT_PLANES, patches.kept.shape, voxel_size(patches), offset(patches))
                 _one(config, model, ensemble, patches, write, progress)
     return list(dict.fromkeys(files))
 

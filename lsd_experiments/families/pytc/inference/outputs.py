@@ -1,6 +1,7 @@
 """Files of predictions: HDF5 with ``vol0``, ``vol1``, ..., [c, z, y, x] uint8, as published, or zarr."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,10 +77,18 @@ def _hdf5(path: Path, attributes: dict[str, Any]) -> Iterator[Add]:
 
 @contextmanager
 def _zarr(path: Path, attributes: dict[str, Any]) -> Iterator[Add]:
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial.zarr")
+
     def add(name: str, channels: int, shape: Voxels, voxel_size: Nanometres, offset: Nanometres) -> Write:
         chunks = (1, *(max(1, min(size, CHUNK)) for size in shape[1:]))
-        made = create_volume(path, name, shape, voxel_size, offset, np.uint8, channels=channels, chunks=chunks, attrs=attributes,
-                             overwrite=True)
+        made = create_volume(beside, name, shape, voxel_size, offset, np.uint8, channels=channels, chunks=chunks,
+                             attrs=attributes)
         return made.write
 
-    yield add
+    try:
+        yield add
+        if path.exists():
+            shutil.rmtree(path)
+        beside.replace(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

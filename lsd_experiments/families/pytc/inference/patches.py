@@ -89,13 +89,12 @@ def make_patches(config: Config, image: Image, ensemble: Ensemble) -> Patches:
             raise config.wrong("INFERENCE.STRIDE", f"is {step}, but along {'zyx'[axis]} {most} voxels of a patch count: voxels "
                                "would be left out. Take a smaller one, or a larger INPUT_SIZE")
     origins = tuple(_origins(config, image, axis, patch[axis], step[axis]) for axis in range(3))
-    starts = tuple(tuple(math.floor((origin + b) * by) for origin in axis)
-                   for axis, b, by in zip(origins, before, scale, strict=True))
-    window = tuple(math.ceil(size * by) for size, by in zip(core.shape, scale, strict=True))
+    window: Voxels = tuple(math.ceil(size * by) for size, by in zip(core.shape, scale, strict=True))
+    ends = [math.ceil((size - b) * by) for size, b, by in zip(image.shape, behind, scale, strict=True)]
+    starts = tuple((*(math.floor((origin + b) * by) for origin in axis[:-1]), end - size)  # the last one to the end, if rounded
+                   for axis, b, by, end, size in zip(origins, before, scale, ends, window, strict=True))
     total = tuple(math.ceil(size * by) for size, by in zip(image.shape, scale, strict=True))
     kept = _kept(config, image, total, scale, (before, behind))
-    if any(end > axis[-1] + size for end, axis, size in zip(kept.end, starts, window, strict=True)):
-        raise config.wrong("INFERENCE.OUTPUT_SCALE", f"is {list(scale)}: the last voxels are of no patch. Take a larger PAD_SIZE")
     return Patches(image, patch, core, scale, config.INFERENCE.BLENDING, origins, starts, window, total, kept)
 
 
@@ -103,6 +102,14 @@ def voxel_size(patches: Patches) -> Nanometres:
     """Of the output, nm."""
     image = patches.image
     return tuple(size / by / out for size, by, out in zip(image.volume.voxel_size, image.scale, patches.scale, strict=True))
+
+
+def offset(patches: Patches) -> Nanometres:
+    """Where what is kept begins, nm; the image begins behind its padding."""
+    image = patches.image
+    padded = [math.floor(before * by) for (before, _), by in zip(image.pads, patches.scale, strict=True)]
+    return tuple(at - (first - begin) * size for at, first, begin, size in zip(
+        image.volume.offset, padded, patches.kept.begin, voxel_size(patches), strict=True))
 
 
 def resize(values: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """The network that a configuration describes."""
 
+import torch
 from torch import nn
 
 from lsd_experiments.families.pytc.configuration import Config
@@ -43,6 +44,26 @@ def build(config: Config, fused: bool = False) -> nn.Module:
         return DeepLab(style, name[-1], model.BACKBONE, *channels, auxiliary=model.AUX_OUT)
     raise config.wrong("MODEL.ARCHITECTURE", f"{name} is not built here: PyTorch Connectomics took MONAI's. Take unet_3d, "
                        "unet_plus_3d or fpn_3d")
+
+
+def check_size(config: Config) -> None:
+    """Let the network run on the shape of ``MODEL.INPUT_SIZE``, without data.
+
+    :raises UserError: if it does not take it, or gives another size
+    """
+    shape = tuple(config.MODEL.INPUT_SIZE[1:] if is_flat(config) else config.MODEL.INPUT_SIZE)
+    with torch.device("meta"):
+        network = build(config).eval()
+        try:
+            found = network(torch.empty(1, config.MODEL.IN_PLANES, *shape))
+        except RuntimeError as error:  # what PyTorch raises of shapes
+            reason = " ".join(str(error).split())[:120]
+            raise config.wrong("MODEL.INPUT_SIZE", f"is {config.MODEL.INPUT_SIZE}: the network does not take it ({reason}). Take "
+                               "another one") from error
+    given = (found["out"] if isinstance(found, dict) else found).shape[2:]
+    if tuple(given) != shape:
+        raise config.wrong("MODEL.INPUT_SIZE", f"is {config.MODEL.INPUT_SIZE}: the network gives {list(given)} of it. Take "
+                           "another one")
 
 
 def is_flat(config: Config) -> bool:
