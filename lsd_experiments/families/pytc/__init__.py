@@ -1,1 +1,1 @@
-"""Neuron segmentation of SNEMI3D and its relatives, after PyTorch Connectomics."""
+"""The networks, samples and commands of PyTorch Connectomics."""
