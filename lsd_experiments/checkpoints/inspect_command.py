@@ -2,32 +2,47 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lsd_experiments import cli
 from lsd_experiments.checkpoints.adam import ADAM
 from lsd_experiments.checkpoints.inspection import Contents, inspect
 from lsd_experiments.checkpoints.layout import INPUTS
+from lsd_experiments.checkpoints.torch_contents import Facts, TorchContents, inspect_torch, is_torch
+from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Head
 
 
-def main(description: str, experiments: Path) -> None:
-    """Print what the checkpoint on the command line holds, and which directories of ``experiments`` (02_train) it fits."""
+def main(description: str, experiments: Path, torch_facts: Callable[[Mapping[str, Any]], Facts] | None = None) -> None:
+    """Print what the checkpoint on the command line holds, and which directories of ``experiments`` (02_train) it fits.
+
+    :param torch_facts: what is said of the network of a file of PyTorch, by its tensors
+    """
     parser = cli.parser(description)
-    parser.add_argument("path", metavar="PATH", help="a directory (its newest), an .index or .weights.h5 file, or a prefix")
+    parser.add_argument("path", metavar="PATH",
+                        help="a directory (its newest), an .index, .weights.h5, .pth or .pth.tar file, or a prefix")
     parser.add_argument("--checkpoint", type=cli.checkpoint, metavar="N|best", help="of a directory: its iteration, or best")
     parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
 
     def command(arguments: argparse.Namespace) -> None:
-        contents = inspect(arguments.path, experiments, arguments.checkpoint)
+        path = Path(arguments.path)
+        if is_torch(path):
+            if arguments.checkpoint is not None:
+                raise UserError(f"{path}: is one file, so that there is none to choose. Leave out --checkpoint")
+            contents: Contents | TorchContents = inspect_torch(path, torch_facts)
+        else:
+            contents = inspect(path, experiments, arguments.checkpoint)
         print(json.dumps(contents.to_json(), indent=2) if arguments.json else describe(contents))
 
     cli.run(command, parser)
 
 
-def describe(contents: Contents) -> str:
+def describe(contents: Contents | TorchContents) -> str:
     """``contents`` as lines, a label and a value in each."""
+    if isinstance(contents, TorchContents):
+        return _lines(contents.path, _torch_rows(contents))
     out = contents.num_fmaps_out
     rows = {
         "format": contents.format,
@@ -46,7 +61,22 @@ def describe(contents: Contents) -> str:
         "fits": _list(contents.fits) or "no directory of 02_train as it is",
         "with other widths": _list(contents.fits_other_widths),
     }
-    return "\n".join([contents.path, *(f"  {label:<19}{value}" for label, value in rows.items() if value not in (None, ""))])
+    return _lines(contents.path, rows)
+
+
+def _torch_rows(contents: TorchContents) -> dict[str, Any]:
+    steps = "" if contents.steps is None else f", after {_count(contents.steps, 'step')}"
+    return {
+        "format": contents.format,
+        **contents.facts,
+        "parameters": f"{contents.parameters:,} in {_count(contents.tensors, 'tensor')}",
+        "iteration": "not said" if contents.iteration is None else contents.iteration,
+        "optimizer": f"{contents.optimizer}{steps}" if contents.optimizer else "no state of it",
+    }
+
+
+def _lines(path: str, rows: Mapping[str, Any]) -> str:
+    return "\n".join([path, *(f"  {label:<19}{value}" for label, value in rows.items() if value not in (None, ""))])
 
 
 def _input(channels: int) -> str:

@@ -20,6 +20,7 @@ from lsd_experiments.writing import sync
 KEYS = ("state_dict", "model_state_dict", "model")
 DAMAGE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError)
 OBJECT = re.compile(r"GLOBAL (\S+) (?:was not|whose module)")
+WRAPPED = "module."
 SHOWN = 3  # names of tensors that a message quotes
 
 
@@ -57,48 +58,70 @@ def load_weights(module: Any, path: Path) -> None:
 
     :raises UserError: if it is damaged, holds more than weights, or those of another module: what differs is named
     """
-    state = _read(path)
-    if state and all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    wanted = module.state_dict()
-    wrong = [f"has no {name}" for name in wanted if name not in state]
-    wrong += [f"has {name}, which the module has not" for name in state if name not in wanted]
-    wrong += [f"has {name} of shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}" for name, tensor in wanted.items()
-              if name in state and state[name].shape != tensor.shape]
+    state = state_in(read_values(path), path)
+    wrong = differences(module.state_dict(), state)
     if wrong:
         more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise UserError(f"{path}: is not of this module: {', '.join(wrong[:SHOWN])}{more}. Name others, or correct the module")
     module.load_state_dict(state)
 
 
+def differences(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
+    """What keeps the tensors ``state`` from being those of a module that has ``wanted``, in words, one tensor each."""
+    wrong = [f"has no {name}" for name in wanted if name not in state]
+    wrong += [f"has {name}, which the module has not" for name in state if name not in wanted]
+    wrong += [f"has {name} of shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}" for name, tensor in wanted.items()
+              if name in state and state[name].shape != tensor.shape]
+    return wrong
+
+
 def save_weights(module: Any, directory: str | Path, network: TorchNetwork, iteration: int, record: Mapping[str, Any]) -> Path:
     """Write the module's weights under the name that ``network`` gives them, whole or not at all."""
-    torch = require_torch()
     path = Path(directory) / network.weights.replace(ITERATION, str(iteration))
+    write_values(path, {"iteration": iteration, "state_dict": module.state_dict(), "record": dict(record)})
+    return path
+
+
+def write_values(path: Path, values: Mapping[str, Any]) -> None:
+    """Write tensors and plain values to a file, whole or not at all."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        torch.save({"iteration": iteration, "state_dict": module.state_dict(), "record": dict(record)}, beside)
+        require_torch().save(dict(values), beside)
         sync(beside)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    return path
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_values(path: Path) -> Any:
+    """What is in a file of PyTorch, on the CPU.
+
+    :raises UserError: if it is damaged, or holds more than tensors and plain values
+    """
     torch = require_torch()
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except DAMAGE as error:
         said = " ".join(str(error).split())
         foreign = OBJECT.search(said)  # PyTorch's advice is to run them
         reason = f"it holds a {foreign[1]}" if foreign else said[:200]
         remedy = "Save the module's state_dict(): other objects are not read, since they could run code"
         raise UserError(f"{path}: is no file of weights, or damaged ({reason}). {remedy}") from error
+
+
+def state_in(found: Any, path: Path) -> dict[str, Any]:
+    """The tensors by name in what was read from ``path``, without the ``module.`` that wrappers put before all names.
+
+    :raises UserError: if there are none
+    """
+    torch = require_torch()
     for key in KEYS:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
             break
     if not isinstance(found, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
         raise UserError(f"{path}: holds no state_dict, nor one under {', '.join(KEYS)}. Save that of the module")
-    return dict(found)
+    state = dict(found)
+    while state and all(name.startswith(WRAPPED) for name in state):
+        state = {name.removeprefix(WRAPPED): tensor for name, tensor in state.items()}
+    return state

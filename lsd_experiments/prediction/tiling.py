@@ -91,6 +91,16 @@ class Tiling:
         return 4 * (channels + 1) * math.prod(min(number * s, t) for s, t in zip(self.step, total, strict=True))
 
 
+def starts_inside(size: int, patch: int, step: int) -> tuple[int, ...]:
+    """Along an axis of ``size`` voxels, where patches begin that are ``step`` apart, the last one moved back to the end.
+
+    :raises UserError: if a patch is larger
+    """
+    if patch > size:
+        raise UserError(f"a patch has {patch} voxels along an axis of {size}: it must not have more than the volume")
+    return tuple(min(number * step, size - patch) for number in range(1 + -(-(size - patch) // step)))
+
+
 def blending(blend: str, shape: Sequence[int]) -> NDArray[np.float32]:
     """The weights of a window of ``shape`` (z, y, x): those of PyTorch Connectomics, or 1 with ``crop``."""
     if blend == "gaussian":

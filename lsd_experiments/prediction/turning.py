@@ -14,7 +14,7 @@ so: see :func:`mirrored`.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -221,12 +221,22 @@ class Ensemble:
 
     def predict(self, model: Model, arrays: Arrays, core: Box) -> Outputs:
         """What all turns come to, of the voxels ``core`` of the network's output; summed in the order of the turns."""
+        return self.predict_all(lambda turned: [model.predict(turned[0])], [arrays], core)[0]
+
+    def predict_all(
+        self, predict: Callable[[list[Arrays]], Sequence[Outputs]], several: Sequence[Arrays], core: Box
+    ) -> list[Outputs]:
+        """As :meth:`predict`, of several blocks at a time, with a function that takes as many."""
         joined = {"mean": np.add, "min": np.minimum, "max": np.maximum}[self.combine]
-        found: Outputs = {}
+        found: list[Outputs] = [{} for _ in several]
         for number, turn in enumerate(self.turns):
-            predicted = model.predict(turned_inputs(arrays, turn))
-            for name, sources in self.sources.items():
-                values = brought_back(predicted[name], turn, sources[number], core)
-                found[name] = joined(found[name], values) if number else values
-        number = len(self.turns) if self.combine == "mean" else 1
-        return {name: values / np.float32(number) for name, values in found.items()}
+            predicted = predict([turned_inputs(arrays, turn) for arrays in several])
+            for one, made in zip(found, predicted, strict=True):
+                for name, sources in self.sources.items():
+                    values = brought_back(made[name], turn, sources[number], core)
+                    one[name] = joined(one[name], values, out=one[name]) if number else values
+        if self.combine == "mean" and len(self.turns) > 1:
+            for one in found:
+                for values in one.values():
+                    values /= np.float32(len(self.turns))
+        return found

@@ -1,0 +1,1 @@
+"""The networks of PyTorch Connectomics, whose weights they load. All of this needs PyTorch."""
