@@ -1,0 +1,1 @@
+"""The networks, samples and commands of PyTorch Connectomics."""
