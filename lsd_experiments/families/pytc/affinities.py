@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.compiled import compiled
+
 DIRECT = (1, 1, 1)
 
 
@@ -21,10 +23,22 @@ def affinities(labels: NDArray[Any], distances: Sequence[int] | None = None, cen
     :param centred: as ``v2``
     """
     affs = np.empty((labels.ndim, *labels.shape), np.float32)
+    solid = np.ascontiguousarray(labels).reshape((1,) * (3 - labels.ndim) + labels.shape)
     for axis, distance in enumerate(distances or DIRECT[:labels.ndim]):
-        places = np.arange(labels.shape[axis])
-        below, above = np.maximum(places - distance, 0), np.minimum(places + distance, labels.shape[axis] - 1)
-        neighbour = np.take(labels, below, axis)
-        here = np.take(labels, above, axis) if centred else labels
-        affs[axis] = (here == neighbour) & (here > 0)
+        step = np.zeros(3, np.int64)
+        step[axis - labels.ndim] = distance
+        _compare(solid, step, step if centred else 0 * step, affs[axis].reshape(solid.shape))
     return affs
+
+
+@compiled
+def _compare(labels: Any, below: Any, above: Any, affs: Any) -> None:
+    """Compare the labels ``below`` and ``above`` each voxel, which stop at the faces."""
+    depth, height, width = labels.shape
+    for z in range(depth):
+        z0, z1 = max(z - below[0], 0), min(z + above[0], depth - 1)
+        for y in range(height):
+            y0, y1 = max(y - below[1], 0), min(y + above[1], height - 1)
+            for x in range(width):
+                here = labels[z1, y1, min(x + above[2], width - 1)]
+                affs[z, y, x] = 1 if here > 0 and here == labels[z0, y0, max(x - below[2], 0)] else 0

@@ -10,15 +10,20 @@ from lsd_experiments.errors import UserError
 
 Labels = NDArray[Any]
 
+TABLE = 2**22  # ids below this are renumbered by a table of them all
+
 
 def relabel(labels: Labels) -> Labels:
     """``labels``, of non-negative integers in any shape, as int32 numbered 1, 2, ... in ascending order of their ids; 0 stays."""
     import fastremap
 
+    most = int(labels.max(initial=0))
+    if most < TABLE:
+        numbered = np.empty(labels.shape, np.int32)
+        _number(np.ascontiguousarray(labels).reshape(-1), np.zeros(most + 1, np.int32), numbered.reshape(-1))
+        return numbered
     ids = fastremap.unique(labels)
     ids = ids[ids > 0]
-    if len(ids) and ids[-1] == len(ids):
-        return labels.astype(np.int32)
     table = dict(zip(ids.tolist(), range(1, len(ids) + 1), strict=True)) | {0: 0}
     return np.asarray(fastremap.remap(labels, table)).astype(np.int32)
 
@@ -53,8 +58,6 @@ def dilate(labels: Labels, steps: int) -> Labels:
 @compiled(inline="always")
 def _mirrored(i: Any, size: Any) -> Any:
     """The place inside of ``size`` that the place ``i``, outside by less than ``size``, is the image of."""
-    if size == 1:
-        return 0
     if i < 0:
         return -i
     return 2 * (size - 1) - i if i >= size else i
@@ -62,25 +65,42 @@ def _mirrored(i: Any, size: Any) -> Any:
 
 @compiled
 def _find_several(labels: Any, steps: int, several: Any) -> None:
-    """Compare the smallest with the greatest id of a window: along x, then along y."""
+    """Compare the smallest with the greatest id of a window: along x, then along y. Zeros are made the greatest of all."""
     depth, height, width = labels.shape
-    low, high = np.empty((height, width), labels.dtype), np.empty((height, width), labels.dtype)
+    row = np.empty(width + 2 * steps, np.uint64)
+    low, high = np.empty((height, width), np.uint64), np.empty((height, width), np.uint64)
+    one = np.uint64(1)
     for z in range(depth):
         for y in range(height):
+            for x in range(-steps, width + steps):
+                row[x + steps] = labels[z, y, _mirrored(x, width)]
             for x in range(width):
-                least, most = labels[z, y, x], labels[z, y, x]
-                for d in range(-steps, steps + 1):
-                    value = labels[z, y, _mirrored(x + d, width)]
-                    if value > 0:
-                        least = value if least == 0 else min(least, value)
-                        most = max(most, value)
-                low[y, x], high[y, x] = least, most
+                low[y, x], high[y, x] = row[x] - one, row[x]
+            for tap in range(1, 2 * steps + 1):
+                for x in range(width):
+                    low[y, x] = min(low[y, x], row[x + tap] - one)
+                    high[y, x] = max(high[y, x], row[x + tap])
         for y in range(height):
+            least, most = low[y].copy(), high[y].copy()
+            for tap in range(-steps, steps + 1):
+                j = _mirrored(y + tap, height)
+                for x in range(width):
+                    least[x] = min(least[x], low[j, x])
+                    most[x] = max(most[x], high[j, x])
             for x in range(width):
-                least, most = low[y, x], high[y, x]
-                for d in range(-steps, steps + 1):
-                    j = _mirrored(y + d, height)
-                    if high[j, x] > 0:
-                        least = low[j, x] if least == 0 else min(least, low[j, x])
-                        most = max(most, high[j, x])
-                several[z, y, x] = least != most
+                several[z, y, x] = most[x] > least[x] + one and most[x] > 0
+
+
+@compiled
+def _number(labels: Any, table: Any, numbered: Any) -> None:
+    """Write to ``numbered`` the place of each id among those that occur, by ``table``, which is zeros, one for each id."""
+    for i in range(len(labels)):
+        table[labels[i]] = 1
+    count = 0
+    for id_ in range(1, len(table)):
+        if table[id_]:
+            count += 1
+            table[id_] = count
+    table[0] = 0
+    for i in range(len(labels)):
+        numbered[i] = table[labels[i]]

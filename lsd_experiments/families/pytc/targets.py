@@ -43,19 +43,30 @@ MODES = ("2d", "3d")
 
 
 def make_targets(labels: Labels, options: Sequence[str], erosion: int | Sequence[int | None] | None = None,
-                 dilation: int | None = None, revision: str = TUTORIAL) -> list[Target]:
+                 dilation: int | Sequence[int | None] | None = None, revision: str = TUTORIAL) -> list[Target]:
     """One target for each of ``options``.
 
     :param labels: [z, y, x] integers, 0 is background
     :param erosion: LABEL_EROSION, for all targets or for each, by how much boundaries between objects are widened
-    :param dilation: LABEL_DILATION, after the erosion
-    :raises UserError: if an option is none, or there are not as many erosions as options
+    :param dilation: LABEL_DILATION, after the erosion, in the same way
+    :raises UserError: if an option is none, or there are not as many erosions or dilations as options
     """
-    steps = [erosion] * len(options) if erosion is None or isinstance(erosion, int) else list(erosion)
-    if len(steps) != len(options):
-        raise UserError(f"MODEL.LABEL_EROSION: has {len(steps)} values for {len(options)} targets. Give one each, or one number")
-    edited = {step: edit(labels, step, dilation) for step in set(steps)}
+    steps = list(zip(_for_each(erosion, options, "LABEL_EROSION"), _for_each(dilation, options, "LABEL_DILATION"), strict=True))
+    edited = {step: edit(labels, *step) for step in set(steps)}
     return [make_target(edited[step], option, revision) for step, option in zip(steps, options, strict=True)]
+
+
+def _for_each(steps: int | Sequence[int | None] | None, options: Sequence[str], key: str) -> list[int | None]:
+    if steps is None or isinstance(steps, int):
+        return [steps] * len(options)
+    if len(steps) != len(options):
+        raise UserError(f"MODEL.{key}: has {len(steps)} values for {len(options)} targets. Give one each, or one number")
+    return list(steps)
+
+
+def keeps_ids(options: Sequence[str]) -> bool:
+    """Whether what a target is depends on which id an object has, so that labels must keep theirs."""
+    return any(option.split("-")[0] in ("1", "9", "all") or option.startswith("0-") for option in options)
 
 
 def edit(labels: Labels, erosion: int | None, dilation: int | None) -> Labels:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.compiled import compiled
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.targets import LATEST, TUTORIAL, Labels, Target
 
@@ -71,22 +72,34 @@ def balancing(target: Target, mask: Mask | None = None, dilated: bool = False, r
 
     Under a ``mask`` of zeros only, all weights are 0.
     """
-    foreground = target != 0
     if target.min() == target.max():
         if mask is not None and revision == LATEST:
             return mask[None].astype(np.float32)
         return np.ones(target.shape, np.float32)
-    valid = None if mask is None else np.broadcast_to(mask, target.shape[-3:])
-    share = _share(foreground, valid)
-    rarer = share > 1 - share
-    if dilated:
-        foreground = _dilate(foreground)
-    weights = np.where(foreground != rarer, np.float32(max(share, 1 - share) / min(share, 1 - share)), np.float32(1))
-    return weights if valid is None else weights * valid.astype(np.float32)
+    valid = None if mask is None else np.broadcast_to(mask != 0, target.shape[-3:])
+    share = _share(target, valid)
+    common = share > 1 - share
+    factor = np.float32(max(share, 1 - share) / min(share, 1 - share))
+    foreground = _dilate(target != 0) if dilated else target
+    weights = np.empty(target.shape, np.float32)
+    inside, outside = (np.float32(1), factor) if common else (factor, np.float32(1))
+    _choose(np.ascontiguousarray(foreground).reshape(-1), inside, outside, weights.reshape(-1))
+    if valid is not None:
+        weights *= valid
+    return weights
 
 
-def _share(foreground: NDArray[np.bool_], valid: Mask | None) -> float:
-    share = foreground.mean() if valid is None else (foreground * valid).sum() / max(valid.sum(), 1)
+@compiled
+def _choose(foreground: Any, inside: Any, outside: Any, weights: Any) -> None:
+    for i in range(len(weights)):
+        weights[i] = inside if foreground[i] != 0 else outside
+
+
+def _share(target: Target, valid: Mask | None) -> float:
+    if valid is None:
+        share = np.count_nonzero(target) / target.size
+    else:
+        share = np.count_nonzero((target != 0) & (valid != 0)) / max(np.count_nonzero(valid), 1)
     return float(np.clip(share, LEAST_SHARE, 1 - LEAST_SHARE))
 
 

@@ -1,0 +1,107 @@
+"""Where each voxel of a sample comes from, and reading it from there.
+
+Everything that moves voxels is one transformation, so that images are interpolated once: the section by a list, the place in the
+section by a grid that all sections share (flips, rotation, rescaling, elastic deformation), and then by a matrix of each section
+(misalignment). What lies outside of the source is what is at its border.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.compiled import compiled
+
+Floats = NDArray[np.float32]
+STILL = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A transformation.
+
+    :param sections: [z] the source's section of each
+    :param grid: [2, y, x] the place (y, x) in the source, relative to ``centre``
+    :param matrices: [z, 2, 3] which takes (y, x, 1) there to the place that is read
+    :param centre: (y, x) in the source
+    :param swaps_z: whether z and x change places at last; see :meth:`swapped`
+    """
+
+    sections: NDArray[np.int64]
+    grid: Floats
+    matrices: Floats
+    centre: tuple[float, float]
+    swaps_z: bool = False
+
+    def image(self, source: NDArray[Any], values: Floats | None = None) -> Floats:
+        """``source`` [z, y, x], interpolated linearly within sections.
+
+        :param values: [256], what values of a uint8 source stand for
+        """
+        target = np.empty((len(self.sections), *self.grid.shape[1:]), np.float32)
+        kernel, extra = (_linear, ()) if values is None else (_linear_of_table, (values,))
+        kernel(np.ascontiguousarray(source), *extra, self.sections, self.grid, self.matrices, *self.centre, target)
+        return target
+
+    def labels(self, source: NDArray[Any]) -> NDArray[Any]:
+        """``source`` [z, y, x], the nearest voxels."""
+        target = np.empty((len(self.sections), *self.grid.shape[1:]), source.dtype)
+        _nearest(np.ascontiguousarray(source), self.sections, self.grid, self.matrices, *self.centre, target)
+        return target
+
+    def swapped(self, array: NDArray[Any]) -> NDArray[Any]:
+        """``array`` [z, y, x] as it is at last."""
+        return np.ascontiguousarray(array.transpose(2, 1, 0)) if self.swaps_z else array
+
+
+@compiled(inline="always")
+def _place(grid: Any, m: Any, y: Any, x: Any, cy: Any, cx: Any, height: Any, width: Any) -> Any:
+    gy, gx = grid[0, y, x], grid[1, y, x]
+    fy = m[0, 0] * gy + m[0, 1] * gx + m[0, 2] + np.float32(cy)
+    fx = m[1, 0] * gy + m[1, 1] * gx + m[1, 2] + np.float32(cx)
+    return min(max(fy, np.float32(0)), np.float32(height - 1)), min(max(fx, np.float32(0)), np.float32(width - 1))
+
+
+@compiled
+def _nearest(source: Any, sections: Any, grid: Any, matrices: Any, cy: float, cx: float, target: Any) -> None:
+    _, height, width = source.shape
+    half = np.float32(0.5)
+    for z in range(target.shape[0]):
+        section, m = source[sections[z]], matrices[z]
+        for y in range(target.shape[1]):
+            for x in range(target.shape[2]):
+                fy, fx = _place(grid, m, y, x, cy, cx, height, width)
+                target[z, y, x] = section[int(fy + half), int(fx + half)]
+
+
+@compiled
+def _linear(source: Any, sections: Any, grid: Any, matrices: Any, cy: float, cx: float, target: Any) -> None:
+    _, height, width = source.shape
+    for z in range(target.shape[0]):
+        section, m = source[sections[z]], matrices[z]
+        for y in range(target.shape[1]):
+            for x in range(target.shape[2]):
+                fy, fx = _place(grid, m, y, x, cy, cx, height, width)
+                j, i = int(fy), int(fx)
+                j1, i1 = min(j + 1, height - 1), min(i + 1, width - 1)
+                wy, wx = np.float32(fy - j), np.float32(fx - i)
+                above = section[j, i] + (section[j, i1] - section[j, i]) * wx
+                below = section[j1, i] + (section[j1, i1] - section[j1, i]) * wx
+                target[z, y, x] = above + (below - above) * wy
+
+
+@compiled
+def _linear_of_table(source: Any, table: Any, sections: Any, grid: Any, matrices: Any, cy: float, cx: float, target: Any) -> None:
+    _, height, width = source.shape
+    for z in range(target.shape[0]):
+        section, m = source[sections[z]], matrices[z]
+        for y in range(target.shape[1]):
+            for x in range(target.shape[2]):
+                fy, fx = _place(grid, m, y, x, cy, cx, height, width)
+                j, i = int(fy), int(fx)
+                j1, i1 = min(j + 1, height - 1), min(i + 1, width - 1)
+                wy, wx = np.float32(fy - j), np.float32(fx - i)
+                a, b, c, d = table[section[j, i]], table[section[j, i1]], table[section[j1, i]], table[section[j1, i1]]
+                above = a + (b - a) * wx
+                target[z, y, x] = above + (c + (d - c) * wx - above) * wy
