@@ -66,6 +66,18 @@ def images_main(description: str | None, arguments: Sequence[str] | None = None)
     cli.run(_fetch_images, parser, arguments)
 
 
+def fetch_release(name: str, directory: Path, options: argparse.Namespace) -> list[Path]:
+    """Fetch what training needs of the release ``name`` into ``directory``.
+
+    :param options: ``dest``, ``dry_run``, ``endpoint_url``, ``mirror`` and ``jobs``, as of :func:`data_main`
+    :returns: the files, none after ``--dry-run``
+    """
+    release = _catalogue().releases[name]
+    names = [path.rpartition("/")[2] for path in release.training]
+    _carry_out([_plan_release(release, names, directory, options)], options)
+    return [] if options.dry_run else [directory / file for file in names]
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dry-run", action="store_true", help="print sizes, check for room on the disk, and fetch nothing")
