@@ -1,15 +1,16 @@
 """Agglomerate the fragments of a block with waterz."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.agglomeration.functions import CONTACT_MEAN, scoring_function
+from lsd_experiments.agglomeration.functions import CONTACT_MEAN, MEAN_MAX, scoring_function
 from lsd_experiments.agglomeration.scores import merge_scores
+from lsd_experiments.errors import UserError
 
 DIRECT = 3  # channels of the direct neighbours, which come first; only they count
 DISCRETIZE_QUEUE = 256  # bins of waterz's queue, as published
@@ -35,7 +36,8 @@ def agglomerate(affs: NDArray[Any], fragments: NDArray[np.uint64], merge_functio
     ids, compact = _renumber(fragments)
     if len(ids) < 2:
         return np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0)
-    pairs, merges = _run_waterz(unit_affinities(affs[:DIRECT]), compact, scoring)
+    with _explained(merge_function):
+        pairs, merges = _run_waterz(unit_affinities(affs[:DIRECT]), compact, scoring)
     scores = merge_scores(len(ids), pairs, merges["pair"], merges["score"])
     u, v = ids[pairs.min(axis=1)], ids[pairs.max(axis=1)]
     return u, v, scores
@@ -47,12 +49,47 @@ def unite(affs: NDArray[Any], fragments: NDArray[np.uint64], merge_function: str
     import waterz
 
     ids, compact = _renumber(fragments)
-    with _silence():
+    with _silence(), _explained(merge_function):
         united, = waterz.agglomerate(unit_affinities(affs[:DIRECT]), [threshold], fragments=compact,
                                      scoring_function=scoring_function(merge_function),
                                      discretize_queue=DISCRETIZE_QUEUE)
     table: NDArray[np.uint64] = np.concatenate([np.zeros(1, np.uint64), ids])
     return np.asarray(table[united])
+
+
+def unite_at(affs: NDArray[Any], fragments: NDArray[np.uint64] | None, merge_function: str, thresholds: Sequence[float],
+             aff_threshold: tuple[float, float] = (0.0001, 0.9999)) -> Iterator[NDArray[np.uint64]]:
+    """Segmentations [z, y, x] of one agglomeration, at each of ``thresholds``, which ascend; ids are arbitrary.
+
+    :param affs: as of :func:`agglomerate`
+    :param fragments: [z, y, x]; None for those of waterz's own watershed
+    :param aff_threshold: of that watershed: lower affinities are none, higher ones always join
+    """
+    import waterz
+
+    if merge_function == CONTACT_MEAN:
+        raise UserError(f"merge function '{CONTACT_MEAN}': is for the pipeline, blockwise. Take mean")
+    low, high = aff_threshold
+    compact = None if fragments is None else _renumber(fragments)[1]
+    with _silence(), _explained(merge_function):
+        steps = waterz.agglomerate(unit_affinities(affs[:DIRECT]), list(dict.fromkeys(thresholds)), fragments=compact,
+                                   aff_threshold_low=low, aff_threshold_high=high,
+                                   scoring_function=scoring_function(merge_function), discretize_queue=DISCRETIZE_QUEUE)
+        made = {threshold: segmentation.copy() for threshold, segmentation in zip(dict.fromkeys(thresholds), steps, strict=True)}
+    for threshold in thresholds:
+        yield made[threshold]
+
+
+@contextmanager
+def _explained(merge_function: str) -> Iterator[None]:
+    """Say what is missing where waterz cannot compile a merge function that is not shipped."""
+    try:
+        yield
+    except Exception as error:
+        if not (MEAN_MAX.fullmatch(merge_function) and type(error).__name__ == "CompileError"):
+            raise
+        raise UserError(f"merge function '{merge_function}': waterz could not compile it. Install a C++ compiler and Boost's "
+                        "headers (BOOST_INCLUDEDIR), or take hist_quant_<Q>_initmax") from error
 
 
 def unit_affinities(affs: NDArray[Any]) -> NDArray[np.float32]:

@@ -117,8 +117,8 @@ def test_scores_segment_as_waterz_does(merge_function):
 
 
 def test_unknown_merge_function_is_refused_with_the_nearest():
-    with pytest.raises(UserError, match="unknown merge function 'hist_quant_57'; did you mean 'hist_quant_75'"):
-        agglomerate(strip(0.5), np.ones((1, 1, 2), np.uint64), "hist_quant_57")
+    with pytest.raises(UserError, match="unknown merge function 'hist_quant_7'; did you mean 'hist_quant_75'"):
+        agglomerate(strip(0.5), np.ones((1, 1, 2), np.uint64), "hist_quant_7")
 
 
 def test_nothing_is_printed(capfd):

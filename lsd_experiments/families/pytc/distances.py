@@ -113,7 +113,7 @@ def _energy(mask: NDArray[np.bool_], padded: bool, spacing: Sequence[float], ero
         return np.ones(mask.shape)
     distance = np.asarray(distance_transform_edt(inner, spacing))
     distance = distance[tuple(slice(low, size - high) for (low, high), size in zip(pad, inner.shape, strict=True))]
-    return distance / (distance.max() + EPSILON)
+    return np.asarray(distance / (distance.max() + EPSILON))
 
 
 def quantized(distance: NDArray[np.floating[Any]]) -> NDArray[np.int64]:

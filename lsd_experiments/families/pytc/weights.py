@@ -97,9 +97,9 @@ def _choose(foreground: Any, inside: Any, outside: Any, weights: Any) -> None:
 
 def _share(target: Target, valid: Mask | None) -> float:
     if valid is None:
-        share = np.count_nonzero(target) / target.size
+        share = float(np.count_nonzero(target)) / target.size
     else:
-        share = np.count_nonzero((target != 0) & (valid != 0)) / max(np.count_nonzero(valid), 1)
+        share = float(np.count_nonzero((target != 0) & (valid != 0))) / max(float(np.count_nonzero(valid)), 1)
     return float(np.clip(share, LEAST_SHARE, 1 - LEAST_SHARE))
 
 

@@ -92,8 +92,8 @@ class Augmentor:
         flips = self._happens("FLIP", random)
         matrix, offset = self._draw_plane(flips, random)
         y, x = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
-        grid = matrix[:, 0, None, None] * y[:, None] + matrix[:, 1, None, None] * x + offset[:, None, None]
-        grid = grid.astype(np.float32)
+        plane = matrix[:, 0, None, None] * y[:, None] + matrix[:, 1, None, None] * x + offset[:, None, None]
+        grid: Floats = plane.astype(np.float32)
         if self._happens("ELASTIC", random):
             grid += self._draw_displacements(random)
         _, full_y, full_x = self.source_shape

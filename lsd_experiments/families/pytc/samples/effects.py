@@ -18,7 +18,7 @@ def grayscale(random: Random) -> Floats:
     """[256] what the values of a uint8 image become, by contrast, brightness and gamma."""
     contrast, brightness, gamma = random.random(3)
     values = np.arange(256) / 255 * (1 + (contrast - 0.5) * CONTRAST) + (brightness - 0.5) * BRIGHTNESS
-    return (np.clip(values, 0, 1) ** (2.0 ** (2 * gamma - 1))).astype(np.float32)
+    return np.asarray(np.clip(values, 0, 1) ** (2.0 ** (2 * gamma - 1)), np.float32)
 
 
 def cut_noise(image: Floats, length_ratio: float, scale: float, random: Random) -> None:
@@ -38,9 +38,9 @@ def cut_blur(image: Floats, length_ratio: float, least: float, most: float, in_z
     part = image[box]
     ratios = (ratio if in_z else 1, ratio, ratio)
     cells = tuple(max(1, int(size / by)) for size, by in zip(part.shape, ratios, strict=True))
-    owners = [np.minimum((np.arange(size) + 0.5) * count / size, count - 1).astype(np.int64)
-              for size, count in zip(part.shape, cells, strict=True)]
-    _take_means(part, *owners, np.zeros(cells), np.zeros(cells))
+    z, y, x = (np.minimum((np.arange(size) + 0.5) * count / size, count - 1).astype(np.int64)
+               for size, count in zip(part.shape, cells, strict=True))
+    _take_means(part, z, y, x, np.zeros(cells), np.zeros(cells))
 
 
 def motion_blur(image: Floats, sections: int, width: int, random: Random) -> None:
@@ -72,7 +72,7 @@ def _band(shape: tuple[int, ...], width: int, random: Random) -> NDArray[np.bool
     distance = np.abs(np.arange(across) - line)
     slope = abs(end - begin) / max(1, length - 1)
     band = distance <= width * max(1.0, slope)
-    return band.T if along == 1 else band
+    return np.asarray(band.T if along == 1 else band)
 
 
 def _draw_box(shape: tuple[int, ...], ratio: float, random: Random) -> tuple[slice, ...]:

@@ -147,7 +147,7 @@ def _mirrored(places: NDArray[np.int64], size: int, with_edge: bool) -> NDArray[
         return np.zeros_like(places)
     period = 2 * size if with_edge else 2 * (size - 1)
     at = np.mod(places, period)
-    return np.minimum(at, period - int(with_edge) - at)
+    return np.asarray(np.minimum(at, period - int(with_edge) - at))
 
 
 def to_uint8(values: NDArray[Any], low: float = 0, high: float = 255) -> NDArray[np.uint8]:
@@ -155,7 +155,7 @@ def to_uint8(values: NDArray[Any], low: float = 0, high: float = 255) -> NDArray
     if values.dtype == np.uint8 and (low, high) == (0, 255):
         return values
     scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / max(high - low, 1e-12))
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(scaled, 0, 255)), np.uint8)
 
 
 def open_sources(images: Sequence[str | Path], labels: Sequence[str | Path], masks: Sequence[str | Path] | None = None, *,
@@ -216,12 +216,10 @@ def _prepare(source: Source, normalize: bool, scale: Sequence[float], held: bool
         return replace(source, low=low, high=high)
     values = image.read()
     low, high = (float(values.min()), float(values.max())) if normalize else (0.0, 255.0)
-    read = [to_uint8(values, low, high), source.labels.read(), None if source.mask is None else source.mask.read()]
-    if source.labels.channels:
-        read[1] = colour_ids(read[1])
-    read = [values if values is None else _scaled(values, scale, 1 if index == 0 else 0) for index, values in enumerate(read)]
-    return replace(source, image=_in_memory(image, read[0]), labels=_in_memory(source.labels, read[1]),
-                   mask=None if source.mask is None else _in_memory(source.mask, read[2]))
+    labels = colour_ids(source.labels.read()) if source.labels.channels else source.labels.read()
+    mask = None if source.mask is None else _in_memory(source.mask, _scaled(source.mask.read(), scale, 0))
+    return replace(source, image=_in_memory(image, _scaled(to_uint8(values, low, high), scale, 1)),
+                   labels=_in_memory(source.labels, _scaled(labels, scale, 0)), mask=mask)
 
 
 def _scaled(values: NDArray[Any], scale: Sequence[float], order: int) -> NDArray[Any]:

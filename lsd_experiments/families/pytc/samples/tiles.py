@@ -120,7 +120,7 @@ class Tiles:
 def colour_ids(colours: NDArray[Any]) -> NDArray[np.uint32]:
     """The ids that VAST writes as red, green and blue: [c, ...] to [...]."""
     red, green, blue = colours[:3].astype(np.uint32)
-    return (red << 16) | (green << 8) | blue
+    return np.asarray((red << 16) | (green << 8) | blue)
 
 
 def chunk_box(shape: Sequence[int], numbers: Sequence[int], chunk: int, overlap: bool) -> Box:

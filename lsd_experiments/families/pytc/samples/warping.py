@@ -40,8 +40,11 @@ class Geometry:
         :param values: [256], what values of a uint8 source stand for
         """
         target = np.empty((len(self.sections), *self.grid.shape[1:]), np.float32)
-        kernel, extra = (_linear, ()) if values is None else (_linear_of_table, (values,))
-        kernel(np.ascontiguousarray(source), *extra, self.sections, self.grid, self.matrices, *self.centre, target)
+        solid = np.ascontiguousarray(source)
+        if values is None:
+            _linear(solid, self.sections, self.grid, self.matrices, *self.centre, target)
+        else:
+            _linear_of_table(solid, values, self.sections, self.grid, self.matrices, *self.centre, target)
         return target
 
     def labels(self, source: NDArray[Any]) -> NDArray[Any]:
