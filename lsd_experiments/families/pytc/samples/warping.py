@@ -5,6 +5,7 @@ section by a grid that all sections share (flips, rotation, rescaling, elastic d
 (misalignment). What lies outside of the source is what is at its border.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,17 +42,26 @@ class Geometry:
         """
         target = np.empty((len(self.sections), *self.grid.shape[1:]), np.float32)
         solid = np.ascontiguousarray(source)
-        if values is None:
-            _linear(solid, self.sections, self.grid, self.matrices, *self.centre, target)
-        else:
-            _linear_of_table(solid, values, self.sections, self.grid, self.matrices, *self.centre, target)
+        for matrix, chosen in self._alike():
+            if values is None:
+                _linear(solid, self.sections, self.grid, matrix, *self.centre, chosen, target)
+            else:
+                _linear_of_table(solid, values, self.sections, self.grid, matrix, *self.centre, chosen, target)
         return target
 
     def labels(self, source: NDArray[Any]) -> NDArray[Any]:
         """``source`` [z, y, x], the nearest voxels."""
         target = np.empty((len(self.sections), *self.grid.shape[1:]), source.dtype)
-        _nearest(np.ascontiguousarray(source), self.sections, self.grid, self.matrices, *self.centre, target)
+        solid = np.ascontiguousarray(source)
+        for matrix, chosen in self._alike():
+            _nearest(solid, self.sections, self.grid, matrix, *self.centre, chosen, target)
         return target
+
+    def _alike(self) -> Iterator[tuple[Floats, NDArray[np.int64]]]:
+        """Each matrix, and the sections that have it: the place of a voxel is computed once for all of them."""
+        matrices, which = np.unique(self.matrices, axis=0, return_inverse=True)
+        for index, matrix in enumerate(matrices):
+            yield matrix, np.flatnonzero(which.ravel() == index)
 
     def swapped(self, array: NDArray[Any]) -> NDArray[Any]:
         """``array`` [z, y, x] as it is at last."""
@@ -67,44 +77,45 @@ def _place(grid: Any, m: Any, y: Any, x: Any, cy: Any, cx: Any, height: Any, wid
 
 
 @compiled
-def _nearest(source: Any, sections: Any, grid: Any, matrices: Any, cy: float, cx: float, target: Any) -> None:
+def _nearest(source: Any, sections: Any, grid: Any, m: Any, cy: float, cx: float, chosen: Any, target: Any) -> None:
     _, height, width = source.shape
     half = np.float32(0.5)
-    for z in range(target.shape[0]):
-        section, m = source[sections[z]], matrices[z]
-        for y in range(target.shape[1]):
-            for x in range(target.shape[2]):
-                fy, fx = _place(grid, m, y, x, cy, cx, height, width)
-                target[z, y, x] = section[int(fy + half), int(fx + half)]
+    for y in range(target.shape[1]):
+        for x in range(target.shape[2]):
+            fy, fx = _place(grid, m, y, x, cy, cx, height, width)
+            j, i = int(fy + half), int(fx + half)
+            for z in chosen:
+                target[z, y, x] = source[sections[z], j, i]
 
 
 @compiled
-def _linear(source: Any, sections: Any, grid: Any, matrices: Any, cy: float, cx: float, target: Any) -> None:
+def _linear(source: Any, sections: Any, grid: Any, m: Any, cy: float, cx: float, chosen: Any, target: Any) -> None:
     _, height, width = source.shape
-    for z in range(target.shape[0]):
-        section, m = source[sections[z]], matrices[z]
-        for y in range(target.shape[1]):
-            for x in range(target.shape[2]):
-                fy, fx = _place(grid, m, y, x, cy, cx, height, width)
-                j, i = int(fy), int(fx)
-                j1, i1 = min(j + 1, height - 1), min(i + 1, width - 1)
-                wy, wx = np.float32(fy - j), np.float32(fx - i)
-                above = section[j, i] + (section[j, i1] - section[j, i]) * wx
-                below = section[j1, i] + (section[j1, i1] - section[j1, i]) * wx
+    for y in range(target.shape[1]):
+        for x in range(target.shape[2]):
+            fy, fx = _place(grid, m, y, x, cy, cx, height, width)
+            j, i = int(fy), int(fx)
+            j1, i1 = min(j + 1, height - 1), min(i + 1, width - 1)
+            wy, wx = np.float32(fy - j), np.float32(fx - i)
+            for z in chosen:
+                k = sections[z]
+                above = source[k, j, i] + (source[k, j, i1] - source[k, j, i]) * wx
+                below = source[k, j1, i] + (source[k, j1, i1] - source[k, j1, i]) * wx
                 target[z, y, x] = above + (below - above) * wy
 
 
 @compiled
-def _linear_of_table(source: Any, table: Any, sections: Any, grid: Any, matrices: Any, cy: float, cx: float, target: Any) -> None:
+def _linear_of_table(source: Any, table: Any, sections: Any, grid: Any, m: Any, cy: float, cx: float, chosen: Any,
+                     target: Any) -> None:
     _, height, width = source.shape
-    for z in range(target.shape[0]):
-        section, m = source[sections[z]], matrices[z]
-        for y in range(target.shape[1]):
-            for x in range(target.shape[2]):
-                fy, fx = _place(grid, m, y, x, cy, cx, height, width)
-                j, i = int(fy), int(fx)
-                j1, i1 = min(j + 1, height - 1), min(i + 1, width - 1)
-                wy, wx = np.float32(fy - j), np.float32(fx - i)
-                a, b, c, d = table[section[j, i]], table[section[j, i1]], table[section[j1, i]], table[section[j1, i1]]
+    for y in range(target.shape[1]):
+        for x in range(target.shape[2]):
+            fy, fx = _place(grid, m, y, x, cy, cx, height, width)
+            j, i = int(fy), int(fx)
+            j1, i1 = min(j + 1, height - 1), min(i + 1, width - 1)
+            wy, wx = np.float32(fy - j), np.float32(fx - i)
+            for z in chosen:
+                k = sections[z]
+                a, b, c, d = table[source[k, j, i]], table[source[k, j, i1]], table[source[k, j1, i]], table[source[k, j1, i1]]
                 above = a + (b - a) * wx
                 target[z, y, x] = above + (c + (d - c) * wx - above) * wy
