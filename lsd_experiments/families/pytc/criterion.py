@@ -1,7 +1,8 @@
 """What a network is trained by: the weighted sum of the losses and regularisers that a configuration names. Imports PyTorch."""
 
+import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -20,6 +21,7 @@ class Criterion:
 
     :param arguments: of losses, for each target and loss (LOSS_KWARGS_KEY with LOSS_KWARGS_VAL)
     :param regularisers: REGU_OPT, with REGU_TARGET, the outputs that each looks at, and REGU_WEIGHT
+    :param flat: whether samples are single sections, without a z axis
     :raises UserError: if a name is none, or numbers of entries differ
     """
 
@@ -31,7 +33,8 @@ class Criterion:
     regularisers: Sequence[str] = ()
     regularised: Sequence[Sequence[int]] = ()
     regulariser_weights: Sequence[float] = ()
-    revision: str = field(default=TUTORIAL)
+    revision: str = TUTORIAL
+    flat: bool = False
 
     def __post_init__(self) -> None:
         shape = [len(options) for options in self.losses]
@@ -43,6 +46,10 @@ class Criterion:
         for key, lists, known in (("LOSS_OPTION", self.losses, LOSSES), ("OUTPUT_ACT", self.activations, ACTIVATIONS)):
             for name in (name for names in lists for name in names):
                 _check_known(f"MODEL.{key}", name, known)
+        for names, given in zip(self.losses, self.arguments or (), strict=self.arguments is not None):
+            for name, arguments in zip(names, given, strict=True):
+                if unknown := [key for key in arguments if key not in inspect.signature(LOSSES[name]).parameters]:
+                    raise UserError(f"MODEL.LOSS_KWARGS_KEY: {name} takes no '{unknown[0]}'. Leave it out")
         if not len(self.regularisers) == len(self.regularised) == len(self.regulariser_weights):
             raise UserError("MODEL.REGU_OPT: REGU_TARGET and REGU_WEIGHT must have as many entries. Give one for each")
         for name, outputs in zip(self.regularisers, self.regularised, strict=True):
@@ -75,11 +82,35 @@ class Criterion:
 
     def split(self, prediction: Tensor) -> list[Tensor]:
         """The prediction's channels of each target."""
-        channels = [channels_of(option, self.revision) for option in self.targets]
+        channels = [channels_of(option, self.revision, self.flat) for option in self.targets]
         if sum(channels) != prediction.shape[1]:
             raise UserError(f"MODEL.OUT_PLANES: {prediction.shape[1]} channels; MODEL.TARGET_OPT {', '.join(self.targets)} "
                             f"takes {sum(channels)}. Set it to that")
         return list(prediction.split(channels, dim=1))
+
+
+def criterion_of(tree: Mapping[str, Any], revision: str = TUTORIAL) -> Criterion:
+    """The criterion of a configuration, by its tree: ``tree["MODEL"]["LOSS_OPTION"]``.
+
+    :raises UserError: if it names none
+    """
+    model = tree["MODEL"]
+    losses, names, values = model["LOSS_OPTION"], model["LOSS_KWARGS_KEY"], model["LOSS_KWARGS_VAL"]
+    try:
+        arguments = None if names is None else [
+            [_arguments(names[index][number], values[index][number]) for number in range(len(row))]
+            for index, row in enumerate(losses)]
+    except (TypeError, IndexError, ValueError):
+        raise UserError(f"MODEL.LOSS_KWARGS_KEY: {names} with LOSS_KWARGS_VAL {values} do not have an entry for each of "
+                        f"MODEL.LOSS_OPTION, {losses}. Give each loss a list of names and one of values, or None") from None
+    return Criterion(model["TARGET_OPT"], losses, model["LOSS_WEIGHT"], model["OUTPUT_ACT"], arguments, model["REGU_OPT"] or (),
+                     model["REGU_TARGET"] or (), model["REGU_WEIGHT"] or (), revision, bool(tree["DATASET"]["DO_2D"]))
+
+
+def _arguments(names: str | Sequence[str] | None, values: Any) -> dict[str, Any]:
+    if names is None:
+        return {}
+    return {names: values} if isinstance(names, str) else dict(zip(names, values, strict=True))
 
 
 def _weight(weight: Tensor | None, target: Tensor) -> Tensor | None:

@@ -86,8 +86,8 @@ def make_target(labels: Labels, option: str, revision: str = TUTORIAL) -> Target
     return FAMILIES[family](labels, fields, option, revision)
 
 
-def channels_of(option: str, revision: str = TUTORIAL) -> int:
-    """How many channels a network's output has for the target ``option``."""
+def channels_of(option: str, revision: str = TUTORIAL, flat: bool = False) -> int:
+    """How many channels a network's output has for the target ``option``; ``flat``: of single sections."""
     family, *fields = option.split("-")
     if family not in FAMILIES:
         raise UserError(f"MODEL.TARGET_OPT: no target '{option}': it must begin with one of {', '.join(FAMILIES)}")
@@ -96,7 +96,7 @@ def channels_of(option: str, revision: str = TUTORIAL) -> int:
     if family == "5":
         quantized = _later_distance(fields, option)[2] if revision == LATEST else True
         return CLASSES if quantized else 1
-    return {"1": 3, "2": 3, "7": 2}.get(family, 1)
+    return {"1": 3, "2": 2 if flat else 3, "7": 2}.get(family, 1)
 
 
 def _foreground(labels: Labels, fields: Sequence[str], option: str, revision: str) -> Target:

@@ -13,7 +13,7 @@ from tests.published import PUBLISHED, needs_published
 torch = pytest.importorskip("torch")
 
 from lsd_experiments.families.pytc import losses  # noqa: E402 (it imports PyTorch)
-from lsd_experiments.families.pytc.criterion import Criterion  # noqa: E402
+from lsd_experiments.families.pytc.criterion import Criterion, criterion_of  # noqa: E402
 
 SNEMI = ([["WeightedBCEWithLogitsLoss", "DiceLoss"]], [[1.0, 0.5]], [["none", "sigmoid"]])
 CREMI = ([["WeightedBCEWithLogitsLoss"]], [[1.0]], [["none"]])
@@ -90,6 +90,30 @@ def test_published_losses_of_training_steps(model):
     loss, parts = Criterion(options, *lists)(arrays["train_out"], targets, weights)
     assert float(loss) == pytest.approx(published["loss"], rel=1e-4)
     assert {name: float(part) for name, part in parts.items()} == pytest.approx(published["loss_parts"], rel=1e-4)
+
+
+@needs_published
+def test_the_criterion_of_a_configuration():
+    merges = json.loads((PUBLISHED / "pytc_inference" / "config_merges.json").read_text())
+    tree = merges["published CREMI/CREMI-Base.yaml + CREMI/CREMI-Foreground-DT-UNet.yaml"]["config"]
+    assert criterion_of(tree) == Criterion(["0", "6-2d-4-50"], *DISTANCE)
+    tree["MODEL"] |= {"LOSS_KWARGS_KEY": [[["eps"], None], [None]], "LOSS_KWARGS_VAL": [[[0.05], None], [None]]}
+    tree["MODEL"] |= {"REGU_OPT": ["FgDT"], "REGU_TARGET": [[0, 1]], "REGU_WEIGHT": [0.5]}
+    assert criterion_of(tree) == Criterion(["0", "6-2d-4-50"], *DISTANCE, [[{"eps": 0.05}, {}], [{}]], **REGULARISED)
+    tree["MODEL"] |= {"LOSS_KWARGS_VAL": [[[0.05, 1], None], [None]]}
+    with pytest.raises(UserError, match=r"MODEL\.LOSS_KWARGS_KEY"):
+        criterion_of(tree)
+    tree["MODEL"] |= {"LOSS_KWARGS_KEY": [[["epsilon"], None], [None]], "LOSS_KWARGS_VAL": [[[0.05], None], [None]]}
+    with pytest.raises(UserError, match=r"WeightedBCEWithLogitsLoss takes no 'epsilon'"):
+        criterion_of(tree)
+
+
+def test_single_sections_have_two_affinities():
+    flat = Criterion(["2"], *SNEMI, flat=True)
+    prediction = torch.randn(2, 2, 9, 9)
+    assert flat(prediction, [torch.ones(2, 2, 9, 9)], [[None, None]])[0].shape == ()
+    with pytest.raises(UserError, match=r"MODEL\.OUT_PLANES"):
+        Criterion(["2"], *SNEMI)(prediction, [torch.ones(2, 2, 9, 9)], [[None, None]])
 
 
 def test_shapes_that_differ_have_no_dice():

@@ -28,6 +28,8 @@ IDENTITY = np.arange(256, dtype=np.float32) / np.float32(255)
 class Augmentor:
     """Augmentations for samples of ``shape`` (z, y, x); ``options`` is AUGMENTOR of a configuration, None is no augmentation.
 
+    ``flat``: samples are single sections (DO_2D).
+
     :raises UserError: if they do not fit the shape
     """
 
@@ -37,6 +39,8 @@ class Augmentor:
 
     def __post_init__(self) -> None:
         depth, _, width = self.shape
+        if self.flat and depth != 1:
+            raise UserError(f"DATASET.DO_2D: MODEL.INPUT_SIZE has {depth} sections. Give it 1 along z")
         if self.probability("FLIP") and self.options and self.options["FLIP"]["DO_ZTRANS"] and depth != width:
             raise UserError(f"AUGMENTOR.FLIP.DO_ZTRANS: z and x change places, but MODEL.INPUT_SIZE has {depth} and {width}. "
                             "Set it to 0, or make them equal")

@@ -24,7 +24,7 @@ TRIALS = 1000  # places that may be rejected in turn
 
 @dataclass(frozen=True)
 class Sample:
-    """What a network is trained on.
+    """What a network is trained on; of flat sections all of it is without the z axis.
 
     :param image: [1, z, y, x]
     :param targets: [c, z, y, x] each; classes are [z, y, x]
@@ -38,6 +38,11 @@ class Sample:
     weights: list[list[Weights]]
     labels: NDArray[Any]
     place: tuple[int, tuple[int, ...]]
+
+    def flattened(self) -> "Sample":
+        """The same of one section, without its z axis."""
+        weights = [[weight if weight.ndim == 1 else weight[..., 0, :, :] for weight in row] for row in self.weights]
+        return Sample(self.image[:, 0], [target[..., 0, :, :] for target in self.targets], weights, self.labels[0], self.place)
 
 
 @dataclass(frozen=True)
@@ -105,5 +110,8 @@ class Sampler:
         if self.augmentor.smooths and labels.dtype == np.int32:
             labels = smooth_outlines(labels)
         targets = make_targets(labels, self.targets, self.erosion, self.dilation, self.revision)
+        if self.augmentor.flat:  # without the affinities along z
+            targets = [target[int(option.startswith("2")):] for target, option in zip(targets, self.targets, strict=True)]
         weights = make_weights(targets, self.weights, labels, mask, self.revision)
-        return Sample(image[None], targets, weights, labels, (which, begin))
+        sample = Sample(image[None], targets, weights, labels, (which, begin))
+        return sample.flattened() if self.augmentor.flat else sample

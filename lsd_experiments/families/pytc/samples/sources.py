@@ -37,6 +37,17 @@ class Chunks:
     overlap: bool = True
     chosen: tuple[int, ...] | None = None
 
+    def part(self, part: int, parts: int) -> "Chunks":
+        """The part number ``part``, from 0, of ``parts``; the last one has what is left over.
+
+        :raises ValueError: if there is no such part, or it would have no chunk
+        """
+        chosen = self.chosen or tuple(range(int(np.prod(self.numbers))))
+        size = len(chosen) // max(1, parts)
+        if not 0 <= part < parts or not size:
+            raise ValueError(f"{len(chosen)} chunks in {parts} parts")
+        return replace(self, chosen=chosen[part * size:None if part == parts - 1 else (part + 1) * size])
+
     def at(self, iteration: int, seed: int) -> int:
         """The chunk of an iteration: all of them in a random order, then in another one."""
         chosen = self.chosen or tuple(range(int(np.prod(self.numbers))))
