@@ -115,12 +115,15 @@ def test_names_that_are_none(name):
         merge_function(name)
 
 
-def test_what_has_to_be_compiled_says_what_it_takes(monkeypatch, tmp_path):
-    """Without a compiler; where there are one and Boost, it works."""
-    monkeypatch.setenv("WITTY_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match=r"mean_max_3.*Install a C\+\+ compiler"):
-        segment(np.random.default_rng(0).random((3, 2, 8, 8), np.float32), [0.5], "max3")
+@needs_published
+def test_the_greatest_affinities():
+    """The more of them count, the more like the mean of all."""
+    given = fixture()
+    few, many = (segment(given["affs_uint8"], THRESHOLDS, name) for name in ("max1", "max9999"))
+    of_all = segment(given["affs_uint8"], THRESHOLDS, "mean")
+    assert all(same_partition(one, other) for one, other in zip(many, of_all, strict=True))
+    assert len(np.unique(few[0])) < len(np.unique(of_all[0]))
+    assert len(np.unique(segment(given["affs_uint8"], [0.5], "max2", fragments="3d")[0])) > 1
 
 
 def test_too_few_channels():
@@ -155,6 +158,15 @@ def test_published_jaccard(case):
     expected = cases()[f"clefts/{case}"][key]
     found = binary_jaccard(np.where(test == background, 0, 0.9), np.where(truth == background, 0, 1), [0.5, 0.95])
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@needs_published
+@pytest.mark.parametrize("pixels", [0.5, 1, 1.5, 2, 6.25])
+def test_voxels_near_borders_do_not_count(pixels):
+    with np.load(METRICS / "neuron_ids.npz") as file:
+        section, band = file["identical/gt"][:1], file[f"border2d/{pixels}"]
+    assert scores(section, section, gt_border=pixels)["voxels"] == np.count_nonzero(section[0][~band])
+    assert scores(section, section)["voxels"] == np.count_nonzero(section) > np.count_nonzero(section[0][~band])
 
 
 def test_names_say_which_rand_error():
