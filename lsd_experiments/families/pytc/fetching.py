@@ -19,7 +19,7 @@ PLACES = {  # of members, whatever directory of the archive they are in, below t
     "train-input.tif": "image/train-input.tif", "test-input.tif": "image/test-input.tif",
     "train-labels.tif": "seg/train-labels.tif", "test-labels.h5": "seg/test-labels.h5",
 }
-ARCHIVES = {False: ("snemi3d", "zenodo"), True: ("snemi3d_test_labels", "huggingface")}  # release, and where it is kept
+ARCHIVES = {False: ("snemi3d", "snemi.zip"), True: ("snemi3d_test_labels", "snemi.zip")}  # release, and file
 TEST_LABELS = "test-labels.h5"
 LARGEST = 2**31  # bytes of a member; published ones are of 105 to 420 MB
 CHUNK = 2**20
@@ -42,12 +42,14 @@ def main(description: str | None, arguments: Sequence[str] | None = None) -> Non
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    release, place = ARCHIVES[options.test_labels]
+    release, file = ARCHIVES[options.test_labels]
+    archive, = fetch_release(release, [file], options)
+    if options.dry_run:
+        return
     directory = options.dest / "snemi3d"
-    for archive in fetch_release(release, directory / place, options):
-        for path, written in unpack(archive, directory, [name for name in PLACES if name != TEST_LABELS or options.test_labels]):
-            print(f"{path}{'' if written else ': there already'}")
-        check_volumes(directory)
+    for path, written in unpack(archive, directory, [name for name in PLACES if name != TEST_LABELS or options.test_labels]):
+        print(f"{path}{'' if written else ': there already'}")
+    check_volumes(directory)
 
 
 def unpack(archive: Path, directory: Path, names: Sequence[str]) -> list[tuple[Path, bool]]:
