@@ -332,6 +332,34 @@ def test_binary_labels_and_kept_ids(tmp_path):
     np.testing.assert_array_equal(made.targets[0][0], ids[z:z + 5, y:y + 17, x:x + 17] % 2)
 
 
+def test_labels_as_colours(tmp_path):
+    (image, labels, _), _, ids, _ = volumes(tmp_path)
+    (tmp_path / "colours").mkdir()
+    wide = ids.astype(np.uint32) * 70000
+    for z, section in enumerate(np.stack([wide >> 16, wide >> 8 & 255, wide & 255], -1).astype(np.uint8)):
+        Image.fromarray(section).save(tmp_path / "colours" / f"{z}.png")
+    for memory in (0, 2**30):
+        for name in ("colours", "colours/*.png"):
+            source, = open_sources([image], [tmp_path / name], vast=True, memory=memory)
+            np.testing.assert_array_equal(source.read_labels((1, 2, 3), (4, 5, 6)), wide[1:5, 2:7, 3:9])
+    with pytest.raises(UserError, match=r"colours: has 3 channels"):
+        open_sources([image], [tmp_path / "colours"])
+    with pytest.raises(UserError, match=r"DATASET.LABEL_VAST"):
+        open_sources([image], [labels], vast=True)
+
+
+def test_ids_that_are_none_are_refused(tmp_path):
+    (image, *_), _, ids, _ = volumes(tmp_path)
+    np.save(tmp_path / "negative.npy", ids.astype(np.int64) - 1)
+    np.save(tmp_path / "float.npy", ids.astype(np.float32))
+    for memory in (0, 2**30):
+        source, = open_sources([image], [tmp_path / "negative.npy"], memory=memory)
+        with pytest.raises(UserError, match=r"negative.npy: has the negative id -1"):
+            sampler(source, shape=(5, 40, 40)).sample(0, 0)
+    with pytest.raises(UserError, match=r"float.npy is of type float32; labels are integers"):
+        open_sources([image], [tmp_path / "float.npy"])
+
+
 def test_rejection_goes_on_until_a_sample_fits(tmp_path):
     labels = np.zeros((8, 60, 60), np.uint8)
     labels[4:, 40:, 40:] = 1

@@ -61,7 +61,8 @@ def _open(tree: Tree, before: str, pad: Sequence[int], chunks: Chunks | None, me
     if len(scales) > 1:
         raise UserError("DATASET: IMAGE_SCALE, LABEL_SCALE and VALID_MASK_SCALE differ. Give volumes of equal voxels, one scale")
     return open_sources(images, labels, masks, pad=pad, pad_mode=dataset["PAD_MODE"], normalize=dataset["NORMALIZE_RANGE"],
-                        scale=next(iter(scales), UNIT), binary=dataset["LABEL_BINARY"], chunks=chunks, memory=memory)
+                        scale=next(iter(scales), UNIT), binary=dataset["LABEL_BINARY"],
+                        vast=dataset["LABEL_VAST"], chunks=chunks, memory=memory)
 
 
 def _files(dataset: Tree, name: str) -> list[Path] | None:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume, as_mask, open_volume
+from lsd_experiments.arrays import Volume, as_mask, check_labels, open_volume
+from lsd_experiments.arrays.advice import exclude_command
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.samples.tiles import chunk_box, colour_ids, is_tiling, open_tiles
 from lsd_experiments.geometry import Box
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 MEMORY = 8 * 2**30  # bytes
 SLAB = 2**26  # voxels looked at together
 UNIT = (1.0, 1.0, 1.0)  # voxel sizes do not count
+COLOURS = 3  # channels of labels as VAST writes them
 CHUNK_STREAM = 0x636875  # apart from the samples' random streams
 Numbers = tuple[int, int, int]
 
@@ -51,7 +53,7 @@ class Chunks:
     def at(self, iteration: int, seed: int) -> int:
         """The chunk of an iteration: all of them in a random order, then in another one."""
         chosen = self.chosen or tuple(range(int(np.prod(self.numbers))))
-        round_, place = divmod(iteration // self.iterations, len(chosen))
+        round_, place = divmod(iteration // max(1, self.iterations), len(chosen))
         order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(CHUNK_STREAM, round_))).permutation(len(chosen))
         return chosen[int(order[place])]
 
@@ -128,6 +130,10 @@ class Source:
         labels = self._read(self.labels, begin, shape)
         if labels.ndim == 4:
             labels = colour_ids(labels)
+        if labels.dtype.kind == "i" and labels.min() < 0:
+            wrong = int(labels.min())
+            raise UserError(f"{self.labels.name}: has the negative id {wrong}, which is none. Make it 0: "
+                            f"{exclude_command(self.labels, [wrong])}")
         return (labels > 0).astype(np.uint8) if self.binary else labels
 
     def read_mask(self, begin: Sequence[int], shape: Sequence[int]) -> NDArray[np.uint8] | None:
@@ -171,20 +177,22 @@ def to_uint8(values: NDArray[Any], low: float = 0, high: float = 255) -> NDArray
 
 def open_sources(images: Sequence[str | Path], labels: Sequence[str | Path], masks: Sequence[str | Path] | None = None, *,
                  pad: Sequence[int] = (0, 0, 0), pad_mode: str = "reflect", normalize: bool = True, scale: Sequence[float] = UNIT,
-                 binary: bool = False, chunks: Chunks | None = None, memory: int = MEMORY) -> list[Source]:
+                 binary: bool = False, vast: bool = False, chunks: Chunks | None = None, memory: int = MEMORY) -> list[Source]:
     """The sources of a configuration: files of any format, or the JSON files of volumes of tiles.
 
     :param pad: PAD_SIZE
-    :param normalize: NORMALIZE_RANGE: the least and greatest value of each image become 0 and 255
+    :param normalize: NORMALIZE_RANGE: the least and greatest value of each image become 0 and 255; uint8 that is read box by box
+        stays as it is
     :param scale: DATA_SCALE: how many times larger volumes become, along (z, y, x)
     :param binary: LABEL_BINARY
+    :param vast: LABEL_VAST: labels are colours, as VAST writes them
     :param memory: bytes that all volumes together may take; beyond that they are read box by box
     :raises UserError: if there are not as many of each, files are not there, or of other shapes, or the image is not of uint8
     """
     if len(masks or images) != len(images) or len(labels) != len(images):
         raise UserError(f"DATASET: {len(images)} images have {len(labels)} labels"
                         f"{'' if masks is None else f' and {len(masks)} masks'}. Name one for each")
-    opened = [Source(_open(image), _open(label, True), None if masks is None else _open(masks[index], True),
+    opened = [Source(_open(image), _open_labels(label, vast), None if masks is None else _open(masks[index], True),
                      tuple(pad), pad_mode, binary=binary, chunks=chunks)  # type: ignore[arg-type]
               for index, (image, label) in enumerate(zip(images, labels, strict=True))]
     size = sum(int(np.prod(volume.shape)) * volume.dtype.itemsize for source in opened
@@ -202,8 +210,19 @@ def _open(path: str | Path, of_labels: bool = False) -> Volume:
     if "*" in Path(path).name:
         return _open_pattern(Path(path))
     volume = open_volume(path, default="main", voxel_size=UNIT)
-    if volume.channels is not None and not (of_labels and volume.channels == 3):
+    if volume.channels is not None:
         raise UserError(f"{volume.name}: has {volume.channels} channels. Give a volume without, [z, y, x]")
+    return volume
+
+
+def _open_labels(path: str | Path, vast: bool) -> Volume:
+    if is_tiling(path) or not vast:
+        volume = _open(path, True)
+        check_labels(volume)
+        return volume
+    volume = _open_pattern(Path(path)) if "*" in Path(path).name else open_volume(path, default="main", voxel_size=UNIT)
+    if volume.channels != COLOURS:
+        raise UserError(f"{volume.name}: has no red, green and blue. Set DATASET.LABEL_VAST to False")
     return volume
 
 
