@@ -162,6 +162,41 @@ def test_misalignment_moves_one_section_or_all_that_follow():
     assert not np.allclose(matrices, matrices[0])
 
 
+def places_of(geometry):
+    """Where voxels are read, [z, 2, y, x], in the source."""
+    ones = np.ones((1, *geometry.grid.shape[1:]), np.float32)
+    there = np.einsum("zij,jyx->ziyx", geometry.matrices, np.concatenate([geometry.grid, ones]))
+    return there + np.array(geometry.centre)[:, None, None]
+
+
+@pytest.mark.parametrize("quarters", [True, False])
+def test_a_source_is_large_enough(quarters):
+    """Nothing is read from outside of it by more than rounding."""
+    augmentor = Augmentor((5, 65, 65), only(*GEOMETRIC, ROTATE={"ROT90": quarters}))
+    _, height, width = augmentor.source_shape
+    for seed in range(100):
+        places = places_of(augmentor.draw_geometry(np.random.default_rng(seed)))
+        assert places.min() > -0.5, seed
+        assert (places.max(axis=(0, 2, 3)) < (height - 0.5, width - 0.5)).all(), seed
+    without = Augmentor((5, 65, 65), only(*GEOMETRIC, RESCALE={"ENABLED": False}))
+    assert without.source_shape[1] < height - 15
+
+
+def test_scales_and_displacements_are_the_published_ones():
+    factors, moved = [], []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        grid = Augmentor((1, 65, 65), only("RESCALE")).draw_geometry(random).grid
+        factors.append((1 / np.ptp(grid[0, :, 0] / 64), 1 / np.ptp(grid[1, 0] / 64)))
+        still = Augmentor((1, 65, 65), only()).draw_geometry(random).grid
+        moved.append(Augmentor((1, 65, 65), only("ELASTIC")).draw_geometry(random).grid - still)
+    factors = np.array(factors)
+    assert (factors.min(), factors.max()) == (pytest.approx(0.8, abs=0.01), pytest.approx(1.25, abs=0.01))
+    assert np.corrcoef(factors.T)[0, 1] == pytest.approx(0, abs=0.2)  # along y and x on their own
+    expected = 16 * np.sqrt(1 / 3 / (4 * np.pi * 4**2))  # of noise uniform in -1 to 1, smoothed
+    assert np.std(np.array(moved)[:, :, 16:-16, 16:-16]) == pytest.approx(expected, rel=0.1)
+
+
 def test_what_spoils_an_image_changes_no_label(tmp_path):
     (image, labels, _), *_ = volumes(tmp_path)
     np.save(image, np.random.default_rng(2).integers(0, 256, (12, 60, 64), np.uint8))
@@ -480,6 +515,36 @@ def test_batches_are_the_same_for_all_numbers_of_workers_and_processes(source):
         assert torch.equal(batch.targets[0], torch.cat([share.targets[0] for share in shares]))
     with pytest.raises(UserError, match=r"SAMPLES_PER_BATCH: 4 samples cannot be shared by 3"):
         load_batches(drawn, range(2), 4, 0, 3)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_workers_meet_is_said_in_one_line(tmp_path, workers):
+    pytest.importorskip("torch")
+    from lsd_experiments.families.pytc.samples.loader import load_batches
+
+    (image, labels, _), *_ = volumes(tmp_path)
+    source, = open_sources([image], [labels])
+    impossible = sampler(source, rejection=Rejection(size=10**6, probability=1.0))
+    with pytest.raises(UserError) as raised:
+        list(load_batches(impossible, range(1), 2, workers=workers))
+    assert str(raised.value).startswith("DATASET.REJECT_SAMPLING")
+    assert "\n" not in str(raised.value)
+
+
+def test_workers_read_files_that_do_not_fit_into_memory(tmp_path):
+    torch = pytest.importorskip("torch")
+    import h5py
+
+    from lsd_experiments.families.pytc.samples.loader import load_batches
+
+    _, image, labels, _ = volumes(tmp_path)
+    for name, values in (("image.h5", image), ("label.h5", labels)):
+        with h5py.File(tmp_path / name, "w") as file:
+            file.create_dataset("main", data=values, chunks=(2, 16, 16), compression="gzip")
+    drawn = [sampler(open_sources([tmp_path / "image.h5"], [tmp_path / "label.h5"], memory=memory, normalize=False)[0], SMALL,
+                     (3, 9, 9)) for memory in (2**30, 0)]
+    held, lazy = (list(load_batches(each, range(6), 2, workers=workers)) for each, workers in zip(drawn, (0, 2), strict=True))
+    assert all(torch.equal(one.image, other.image) for one, other in zip(held, lazy, strict=True))
 
 
 def test_a_source_says_what_it_lacks(source):

@@ -1,6 +1,7 @@
 """Targets and label edits, against the published program's."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -39,13 +40,14 @@ def found(labels, edit, number, rest, revision):
 @needs_published
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_published_targets(revision):
-    labels = crops()
+    labels, index = crops(), json.loads((FOLDER / f"index_{revision}.json").read_text())["targets"]
     with np.load(FOLDER / f"targets_{revision}.npz") as file:
         assert len(file.files) == KEYS[revision]
         for key in file:
             crop, edit, number, *rest = key.split("/")
             ours, theirs = found(labels[crop], edit, number, rest, revision), file[key]
             assert ours.shape == theirs.shape, key
+            assert edit in ("eroded_label", "mer_list") or index[key]["dtype"] == ours.dtype.name, key
             exact = theirs.dtype.kind == "u"
             np.testing.assert_allclose(ours, theirs, atol=0 if exact else 1e-6, rtol=0, err_msg=f"{revision} {key}")
 
@@ -113,6 +115,17 @@ def test_channels_are_those_of_the_targets():
 def test_options_that_are_none_are_refused(option):
     with pytest.raises(UserError, match=r"MODEL\.TARGET_OPT"):
         make_target(np.ones((2, 9, 9), np.int32), option)
+
+
+@needs_published
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_what_the_published_program_refused(revision):
+    """Options of another revision, and one that failed for want of a function."""
+    failed = json.loads((FOLDER / f"index_{revision}.json").read_text())["failed"]
+    assert len(failed) == (2 if revision == LATEST else 0)
+    for option in [key.rpartition("/")[2] for key in failed]:
+        with pytest.raises(UserError, match=r"MODEL\.TARGET_OPT"):
+            make_target(np.ones((2, 9, 9), np.int32), option, revision)
 
 
 def test_erosions_must_be_as_many_as_targets():

@@ -77,6 +77,7 @@ def test_published_scores_of_segmentations(kind, name):
     for threshold in THRESHOLDS:
         expected = results[f"{kind}/{name}/{threshold}"]
         found = scores(given[f"{kind}/{name}/{threshold}"], given["ground_truth"])
+        assert expected["segments"] == found["segments"]
         for key in ("voi_split", "voi_merge", "rand_split", "rand_merge"):
             assert found[key] == pytest.approx(expected[key], rel=1e-9), (threshold, key)
 

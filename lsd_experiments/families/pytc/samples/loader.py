@@ -29,7 +29,7 @@ class Batch:
 
 
 def load_batches(sampler: Sampler, iterations: range, batch: int, rank: int = 0, ranks: int = 1, workers: int = 0,
-                 pin_memory: bool = False) -> "DataLoader[Any]":
+                 pin_memory: bool = False) -> "Batches":
     """The part of process ``rank`` of the batches of ``iterations``, in order.
 
     :param batch: samples of all processes together; each makes as many of them
@@ -40,8 +40,25 @@ def load_batches(sampler: Sampler, iterations: range, batch: int, rank: int = 0,
         raise UserError(f"SOLVER.SAMPLES_PER_BATCH: {batch} samples cannot be shared by {ranks} processes. Give a multiple")
     share = batch // ranks
     slots = range(rank * share, (rank + 1) * share)
-    return DataLoader(_Samples(sampler), batch_sampler=_Slots(iterations, slots), num_workers=workers, collate_fn=_collate,
-                      pin_memory=pin_memory, prefetch_factor=2 if workers else None)
+    return Batches(DataLoader(_Samples(sampler), batch_sampler=_Slots(iterations, slots), num_workers=workers,
+                              collate_fn=_collate, pin_memory=pin_memory, prefetch_factor=2 if workers else None))
+
+
+@dataclass
+class Batches:
+    """Batches in order; the workers of an iteration over them end with it."""
+
+    loader: "DataLoader[Any]"
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """:raises UserError: what a worker met, as it was said there"""
+        for made in self.loader:
+            if isinstance(made, UserError):
+                raise made
+            yield made
 
 
 class _Slots:
@@ -61,12 +78,19 @@ class _Samples(Dataset[Any]):
     def __init__(self, sampler: Sampler) -> None:
         self.sampler = sampler
 
-    def __getitem__(self, index: tuple[int, int]) -> tuple[int, Sample]:
-        return index[0], self.sampler.sample(*index)
+    def __getitem__(self, index: tuple[int, int]) -> tuple[int, Sample | UserError]:
+        try:
+            return index[0], self.sampler.sample(*index)
+        except UserError as error:  # PyTorch would make a traceback of it
+            return index[0], error
 
 
-def _collate(made: Sequence[tuple[int, Sample]]) -> Batch:
-    samples = [sample for _, sample in made]
+def _collate(made: Sequence[tuple[int, Sample | UserError]]) -> Batch | UserError:
+    samples = []
+    for _, sample in made:
+        if isinstance(sample, UserError):
+            return sample
+        samples.append(sample)
     targets = [_stack([sample.targets[index] for sample in samples]) for index in range(len(samples[0].targets))]
     weights = [[_stack([sample.weights[index][number] for sample in samples]) for number in range(len(row))]
                for index, row in enumerate(samples[0].weights)]
