@@ -66,6 +66,9 @@ def test_rejection_masks_and_several_volumes(tree, snemi3d, tmp_path):
     ranks = [training_sampler(tree, rank=rank, ranks=2) for rank in range(2)]
     assert [sampler.sources[0].image.container.rpartition("/")[2] for sampler in ranks] == ["train-input.tif", "test-input.tif"]
     assert ranks[0].rejection.tests
+    assert ranks[0].trials == 1000
+    tree["DATASET"]["REJECT_SAMPLING"]["NUM_TRIAL"] = 51
+    assert training_sampler(tree).trials == 51
     assert ranks[0].sources[0].mask is not None
     tree["DATASET"]["DISTRIBUTED"] = False
     assert len(training_sampler(tree, rank=1, ranks=2).sources) == 2

@@ -289,6 +289,22 @@ def test_masks_are_cropped_from_the_mask(tmp_path):
     assert any(mask.any() and not mask.all() for mask in turned)
 
 
+def test_samples_are_valid_in_more_than_half(tmp_path):
+    (image, labels, mask), *_ = volumes(tmp_path)
+    where = np.zeros((12, 60, 64), np.uint8)
+    where[:, :, :20] = 1
+    np.save(mask, where)
+    source, = open_sources([image], [labels], [mask])
+    shares = [(sampler(source).sample(iteration, 0).weights[0][0] > 0).mean() for iteration in range(20)]
+    assert min(shares) > 0.5
+    any_ = [(sampler(source, valid_ratio=-1).sample(iteration, 0).weights[0][0] > 0).mean() for iteration in range(20)]
+    assert min(any_) < 0.5
+    np.save(mask, where * 0)
+    none, = open_sources([image], [labels], [mask])
+    with pytest.raises(UserError, match=r"7 samples in turn were rejected.*valid masks"):
+        sampler(none, trials=7).sample(0, 0)
+
+
 def test_sources_are_drawn_by_their_places(tmp_path):
     small, large = (open_sources([paths[0]], [paths[1]])[0] for paths in (
         volumes(tmp_path, (5, 20, 20), "s")[0], volumes(tmp_path, (12, 60, 64), "b")[0]))
@@ -317,8 +333,9 @@ def test_padding_is_a_mirror(tmp_path):
 def test_large_volumes_are_read_box_by_box(tmp_path):
     (image, labels, mask), *_ = volumes(tmp_path)
     options = DEFAULTS | {"RESCALE": OFF}
-    held, = open_sources([image], [labels], [mask], pad=(1, 5, 5), normalize=False)
-    lazy, = open_sources([image], [labels], [mask], pad=(1, 5, 5), normalize=False, memory=0)
+    held, = open_sources([image], [labels], [mask], pad=(1, 5, 5))
+    lazy, = open_sources([image], [labels], [mask], pad=(1, 5, 5), memory=0)
+    assert lazy.high == np.load(image).max() < 255
     assert isinstance(held.image.array, np.ndarray)
     assert lazy.image.array is not held.image.array
     same(sampler(held, options, (3, 9, 9)).sample(5, 0), sampler(lazy, options, (3, 9, 9)).sample(5, 0))

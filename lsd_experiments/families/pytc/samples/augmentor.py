@@ -65,7 +65,7 @@ class Augmentor:
     @property
     def smooths(self) -> bool:
         """Whether labels get smooth outlines."""
-        return bool(self.options and self.options["SMOOTH"])
+        return bool(self.options and self.options["SMOOTH"] and self.options.get("ENABLED", True))
 
     @property
     def _rescaled(self) -> tuple[int, ...]:

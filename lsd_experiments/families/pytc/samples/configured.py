@@ -8,11 +8,13 @@ from typing import Any
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.rejection import Rejection
 from lsd_experiments.families.pytc.samples.augmentor import Augmentor
-from lsd_experiments.families.pytc.samples.sampler import Sampler
+from lsd_experiments.families.pytc.samples.sampler import TRIALS, Sampler
 from lsd_experiments.families.pytc.samples.sources import MEMORY, UNIT, Chunks, Source, open_sources
 from lsd_experiments.families.pytc.targets import TUTORIAL
 
 Tree = Mapping[str, Any]
+
+PUBLISHED_TRIALS = 50  # NUM_TRIAL by default: so few that trainings on sparse labels would end in an error; taken for not said
 
 
 def training_sampler(tree: Tree, seed: int = 0, rank: int = 0, ranks: int = 1, revision: str = TUTORIAL,
@@ -29,8 +31,10 @@ def training_sampler(tree: Tree, seed: int = 0, rank: int = 0, ranks: int = 1, r
         sources = dealt(sources, rank, ranks)
     rejection = dataset["REJECT_SAMPLING"]
     augmentor = Augmentor(tuple(tree["MODEL"]["INPUT_SIZE"]), tree["AUGMENTOR"], bool(dataset["DO_2D"]))
+    trials = rejection.get("NUM_TRIAL", PUBLISHED_TRIALS)
     return replace(_sampler(tree, sources, augmentor, seed, revision),
-                   rejection=Rejection(rejection["SIZE_THRES"], rejection["DIVERSITY"], rejection["P"]))
+                   rejection=Rejection(rejection["SIZE_THRES"], rejection["DIVERSITY"], rejection["P"]),
+                   trials=TRIALS if trials == PUBLISHED_TRIALS else trials)
 
 
 def validation_sampler(tree: Tree, seed: int = 0, revision: str = TUTORIAL, memory: int = MEMORY) -> Sampler | None:
@@ -45,7 +49,7 @@ def validation_sampler(tree: Tree, seed: int = 0, revision: str = TUTORIAL, memo
 def _sampler(tree: Tree, sources: Sequence[Source], augmentor: Augmentor, seed: int, revision: str) -> Sampler:
     model, dataset = tree["MODEL"], tree["DATASET"]
     return Sampler(sources, augmentor, model["TARGET_OPT"], model["WEIGHT_OPT"], model["LABEL_EROSION"], model["LABEL_DILATION"],
-                   mean=dataset["MEAN"], std=dataset["STD"], seed=seed, revision=revision)
+                   valid_ratio=dataset["VALID_RATIO"], mean=dataset["MEAN"], std=dataset["STD"], seed=seed, revision=revision)
 
 
 def _open(tree: Tree, before: str, pad: Sequence[int], chunks: Chunks | None, memory: int) -> list[Source]:

@@ -51,6 +51,8 @@ class Sampler:
 
     :param targets: TARGET_OPT
     :param weights: WEIGHT_OPT
+    :param valid_ratio: VALID_RATIO: samples of which no more than this share is valid are drawn again
+    :param trials: NUM_TRIAL: after so many samples in turn that do not fit there is an error
     :param mean: which gray value, 0 to 1, becomes 0
     :param std: and by what the rest is divided
     :raises UserError: if a source is smaller than a sample
@@ -63,6 +65,8 @@ class Sampler:
     erosion: int | Sequence[int | None] | None = None
     dilation: int | Sequence[int | None] | None = None
     rejection: Rejection = field(default_factory=Rejection)
+    valid_ratio: float = 0.5
+    trials: int = TRIALS
     mean: float = 0.5
     std: float = 0.5
     seed: int = 0
@@ -76,14 +80,18 @@ class Sampler:
     def sample(self, iteration: int, slot: int) -> Sample:
         """The sample at ``slot`` of the whole batch of ``iteration``."""
         random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(iteration, slot)))
-        for _ in range(TRIALS):
+        for _ in range(self.trials):
             which, begin, source = self._draw_place(iteration, random)
             geometry = self.augmentor.draw_geometry(random)
+            mask = source.read_mask(begin, self.augmentor.source_shape)
+            mask = None if mask is None else geometry.labels(mask)
+            if mask is not None and mask.mean() <= self.valid_ratio:
+                continue
             labels = geometry.labels(source.read_labels(begin, self.augmentor.source_shape))
             if not self.rejection.tests or self.rejection.keeps(labels, random):
-                return self._make(source, which, begin, geometry, labels, random)
-        raise UserError(f"DATASET.REJECT_SAMPLING: {TRIALS} samples in turn were rejected. Ask for fewer foreground voxels "
-                        "(SIZE_THRES) or ids (DIVERSITY), or lower P")
+                return self._make(source, (which, begin), geometry, labels, mask, random)
+        raise UserError(f"DATASET.REJECT_SAMPLING: {self.trials} samples in turn were rejected. Ask for fewer foreground voxels "
+                        "(SIZE_THRES) or ids (DIVERSITY), lower P, or see to the valid masks")
 
     def _draw_place(self, iteration: int, random: np.random.Generator) -> tuple[int, tuple[int, ...], Source]:
         """A source, each as probable as it has places, and the first voxel of a place in it."""
@@ -94,13 +102,11 @@ class Sampler:
         which = next((index for index, end in enumerate(ends) if drawn < end), len(ends) - 1)
         return which, tuple(int(random.integers(count)) for count in places[which]), sources[which]
 
-    def _make(self, source: Source, which: int, begin: tuple[int, ...], geometry: Geometry, labels: NDArray[Any],
-              random: np.random.Generator) -> Sample:
-        shape = self.augmentor.source_shape
+    def _make(self, source: Source, place: tuple[int, tuple[int, ...]], geometry: Geometry, labels: NDArray[Any],
+              mask: NDArray[np.uint8] | None, random: np.random.Generator) -> Sample:
         labels = labels.astype(np.int64) if keeps_ids(self.targets) else relabel(labels)
-        image = geometry.image(source.read_image(begin, shape), self.augmentor.draw_values(random))
-        mask = source.read_mask(begin, shape)
-        mask = None if mask is None else geometry.swapped(geometry.labels(mask))
+        image = geometry.image(source.read_image(place[1], self.augmentor.source_shape), self.augmentor.draw_values(random))
+        mask = None if mask is None else geometry.swapped(mask)
         if random.random() < self.augmentor.probability("COPYPASTE"):
             copy_paste(image, labels, self.augmentor.options["COPYPASTE"]["AUG_THRES"])  # type: ignore[index]
         self.augmentor.spoil(image, random)
@@ -113,5 +119,5 @@ class Sampler:
         if self.augmentor.flat:  # without the affinities along z
             targets = [target[int(option.startswith("2")):] for target, option in zip(targets, self.targets, strict=True)]
         weights = make_weights(targets, self.weights, labels, mask, self.revision)
-        sample = Sample(image[None], targets, weights, labels, (which, begin))
+        sample = Sample(image[None], targets, weights, labels, place)
         return sample.flattened() if self.augmentor.flat else sample

@@ -181,8 +181,8 @@ def open_sources(images: Sequence[str | Path], labels: Sequence[str | Path], mas
     """The sources of a configuration: files of any format, or the JSON files of volumes of tiles.
 
     :param pad: PAD_SIZE
-    :param normalize: NORMALIZE_RANGE: the least and greatest value of each image become 0 and 255; uint8 that is read box by box
-        stays as it is
+    :param normalize: NORMALIZE_RANGE: the least and greatest value of each image become 0 and 255, but for uint8 that is
+        read in chunks
     :param scale: DATA_SCALE: how many times larger volumes become, along (z, y, x)
     :param binary: LABEL_BINARY
     :param vast: LABEL_VAST: labels are colours, as VAST writes them
@@ -242,7 +242,8 @@ def _prepare(source: Source, normalize: bool, scale: Sequence[float], held: bool
     if not normalize and image.dtype != np.uint8:
         raise UserError(f"{image.name}: is of {image.dtype}. Set DATASET.NORMALIZE_RANGE to True, or convert it to uint8")
     if not held:
-        low, high = (0.0, 255.0) if image.dtype == np.uint8 else extremes(image)
+        as_it_is = image.dtype == np.uint8 and (source.chunks is not None or not normalize)
+        low, high = (0.0, 255.0) if as_it_is else extremes(image)
         return replace(source, low=low, high=high)
     values = image.read()
     low, high = (float(values.min()), float(values.max())) if normalize else (0.0, 255.0)
