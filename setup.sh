@@ -134,7 +134,7 @@ check() {
 }
 
 # growth, blockwise, kills and skeletons take longer.
-BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline)
+BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline pytc_samples)
 
 bench() {
     [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"

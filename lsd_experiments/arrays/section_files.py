@@ -86,6 +86,14 @@ def open_directory(path: Path, dataset: str | None, voxel_size: Nanometres | Non
                   array.shape[0] if len(array.shape) == 4 else None)
 
 
+def read_section(file: Path) -> NDArray[Any]:
+    """The values of one section, or of a tile of one, a TIFF or PNG file: [y, x] or [c, y, x].
+
+    :raises UserError: if it is damaged, or of a kind that is not read
+    """
+    return _read(file, with_values=True)[1]
+
+
 def in_order(files: list[Path]) -> list[Path]:
     """``files`` by the numbers in their names: z8, z9, z10."""
     return sorted(files, key=lambda file: (_numbered(file.name), file.name))

@@ -66,6 +66,7 @@ class Release(Settings):
     :param checkpoints: path of a variant's weights
     :param iterations: of these weights
     :param sha256: published checksums, by name
+    :param md5: the same, where MD5s are published
     """
 
     description: str
@@ -79,6 +80,7 @@ class Release(Settings):
     checkpoints: dict[str, str] = pydantic.Field(default_factory=dict)
     iterations: dict[str, int] = pydantic.Field(default_factory=dict)
     sha256: dict[str, str] = pydantic.Field(default_factory=dict)
+    md5: dict[str, str] = pydantic.Field(default_factory=dict)
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
@@ -87,9 +89,10 @@ class Release(Settings):
             raise ValueError("two files have the same name")
         if self.iterations.keys() != self.checkpoints.keys():
             raise ValueError("iterations: must be of the same variants as checkpoints")
-        for name, value in self.sha256.items():
-            if name not in names or not re.fullmatch("[0-9a-f]{64}", value):
-                raise ValueError(f"sha256.{name}: must be the 64 hexadecimal digits of one of the files")
+        for kind, digits in (("sha256", 64), ("md5", 32)):
+            for name, value in getattr(self, kind).items():
+                if name not in names or not re.fullmatch(f"[0-9a-f]{{{digits}}}", value):
+                    raise ValueError(f"{kind}.{name}: must be the {digits} hexadecimal digits of one of the files")
         return self
 
     @property

@@ -44,7 +44,8 @@ def open_release(release: "Release", names: Sequence[str], url: str | None, mirr
         return DirectoryStore(mirror)
     base = (url or release.url).rstrip("/")
     urls = {release.prefix + name: f"{base}/{quote(release.paths[name])}" for name in names}
-    return UrlStore(base, urls, {release.prefix + name: value for name, value in release.sha256.items()}, jobs)
+    sums, md5s = ({release.prefix + name: value for name, value in of.items()} for of in (release.sha256, release.md5))
+    return UrlStore(base, urls, sums, jobs, md5s)
 
 
 def plan_files(store: Store, release: "Release", names: Sequence[str], directory: Path, jobs: int) -> list[Plan]:

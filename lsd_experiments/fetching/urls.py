@@ -34,10 +34,12 @@ class UrlStore:
     :param name: what messages call it
     :param sums: published SHA-256 of some, by key
     :param connections: how many requests there may be at a time
+    :param md5s: published MD5 of some, by key
     """
 
-    def __init__(self, name: str, urls: Mapping[str, str], sums: Mapping[str, str], connections: int = 16) -> None:
-        self.name, self._urls, self._sums = name, dict(urls), dict(sums)
+    def __init__(self, name: str, urls: Mapping[str, str], sums: Mapping[str, str], connections: int = 16,
+                 md5s: Mapping[str, str] | None = None) -> None:
+        self.name, self._urls, self._sums, self._md5s = name, dict(urls), dict(sums), dict(md5s or {})
         self._session = _session(connections)
 
     def check(self) -> None:
@@ -95,6 +97,9 @@ class UrlStore:
         published = self._sums.get(found.key)
         if published and published != (sha256 := sha256_of(path)):
             return f"has the SHA-256 {sha256}, not the published one, {published}"
+        md5 = self._md5s.get(found.key)
+        if md5 and md5 != (ours := md5_of(path)):
+            return f"has the MD5 {ours}, not the published one, {md5}"
         if found.md5 and found.md5 != md5_of(path):
             return f"has not the MD5 that the server says, {found.md5}"
         return None

@@ -6,6 +6,7 @@ from waterz._agglomerate import _load_prebuilt
 from lsd_experiments.agglomeration import agglomerate, merge_scores, scoring_function
 from lsd_experiments.agglomeration.agglomerating import unite
 from lsd_experiments.agglomeration.functions import SCORING_FUNCTIONS
+from lsd_experiments.agglomeration.merging import Merging, mean_of_greatest, united
 from lsd_experiments.errors import UserError
 
 
@@ -116,9 +117,54 @@ def test_scores_segment_as_waterz_does(merge_function):
     np.testing.assert_array_equal(unite(affs, fragments, merge_function, threshold) == fragments, expected == fragments)
 
 
+class Mean:
+    """What waterz's ``mean`` knows of an edge, in its arithmetic."""
+
+    def __init__(self, values):
+        self.values = [(np.float32(one.mean(dtype=np.float32)), len(one)) for one in values]
+
+    def score(self, edge):
+        return float(np.float32(1) - self.values[edge][0])
+
+    def join(self, source, target):
+        (one, n), (other, m) = self.values[source], self.values[target]
+        self.values[target] = np.float32((one * n + other * m) / (n + m)), n + m
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_regions_merge_in_the_order_of_waterz(seed):
+    """With waterz's own statistics; affinities are multiples of 1/64, so that means are alike to the last bit but seldom."""
+    random = np.random.default_rng(seed)
+    affs = (random.integers(0, 65, (3, 3, 16, 16)) / 64).astype(np.float32)
+    fragments = (1 + np.arange(3 * 8 * 8).reshape(3, 8, 8)).repeat(2, 1).repeat(2, 2).astype(np.uint64)
+    pairs, greatest = mean_of_greatest(affs, fragments, 10**6)
+    merging, merges = Merging(pairs, Mean(greatest.values)), []
+    thresholds = [0.2, 0.35, 0.45, 0.5]
+    steps = waterz.agglomerate(affs, thresholds, fragments=fragments.copy(), discretize_queue=256,
+                               scoring_function=scoring_function("mean"))
+    for threshold, expected in zip(thresholds, steps, strict=True):
+        merges += merging.until(threshold)
+        np.testing.assert_array_equal(united(fragments, merges), expected)
+    assert 1 < len(np.unique(expected)) < 192
+
+
+def test_the_mean_of_the_greatest():
+    """Three fragments in a row: 1 and 2 share faces of 0.9, 0.1, 0.1, and 2 and 3 of 0.5, 0.5, 0.5."""
+    affs = np.zeros((3, 1, 3, 3), np.float32)
+    affs[2, 0, :, 1], affs[2, 0, :, 2] = (0.9, 0.1, 0.1), (0.5, 0.5, 0.5)
+    fragments = np.broadcast_to(np.array([7, 8, 9], np.uint64), (1, 3, 3)).copy()
+    for greatest, expected in ((1, [0.1, 0.5]), (2, [0.5, 0.5]), (3, [1 - 1.1 / 3, 0.5]), (50, [1 - 1.1 / 3, 0.5])):
+        u, v, scores = agglomerate(affs, fragments, f"mean_max_{greatest}")
+        assert (u.tolist(), v.tolist()) == ([7, 8], [8, 9])
+        np.testing.assert_allclose(scores, expected, atol=1e-6)
+        assert unite(affs, fragments, f"mean_max_{greatest}", 0.2)[0, 0].tolist() == ([7, 7, 9] if greatest == 1 else [7, 8, 9])
+    none = agglomerate(affs, fragments * 0 + 3, "mean_max_2")
+    assert [len(values) for values in none] == [0, 0, 0]
+
+
 def test_unknown_merge_function_is_refused_with_the_nearest():
-    with pytest.raises(UserError, match="unknown merge function 'hist_quant_57'; did you mean 'hist_quant_75'"):
-        agglomerate(strip(0.5), np.ones((1, 1, 2), np.uint64), "hist_quant_57")
+    with pytest.raises(UserError, match="unknown merge function 'hist_quant_7'; did you mean 'hist_quant_75'"):
+        agglomerate(strip(0.5), np.ones((1, 1, 2), np.uint64), "hist_quant_7")
 
 
 def test_nothing_is_printed(capfd):
