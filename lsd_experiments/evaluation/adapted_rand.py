@@ -1,13 +1,13 @@
 """The adapted Rand error of the challenges SNEMI3D and CREMI: voxels of segment 0 are one segment each.
 
-With a_t the voxels of label t, b_s those of segment s, p_st those of both, of labelled voxels, and r the share of all voxels of the
-volume that are labelled and of segment 0:
+With a_t the voxels of label t, b_s those of segment s, p_st those of both, of labelled voxels, and r the share of all voxels of
+the volume that are labelled and of segment 0:
 
     A = sum a_t^2    B = sum_{s > 0} b_s^2    D = sum_{s > 0} p_st^2
     precision = (D + r) / (B + r)    recall = (D + r) / A    error = 1 - 2 precision recall / (precision + recall)
 
-As published, r is a share where A, B and D are of counts; as probabilities each such voxel would add 1 / n^2. The effect is small, and
-scores are comparable only so. ``adapted_rand_error`` of :mod:`lsd_experiments.evaluation.metrics` is scikit-image's.
+As published, r is a share where A, B and D are of counts; as probabilities each such voxel would add 1 / n^2. The effect is
+small, and scores are comparable only so. ``adapted_rand_error`` of :mod:`lsd_experiments.evaluation.metrics` is scikit-image's.
 """
 
 import numpy as np

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 def near_border(labels: NDArray[np.integer], distance: float) -> NDArray[np.bool_]:
     """Where a pixel of another label lies near: at most ``distance`` pixels from a border, in its own section.
 
-    A border are the pixels with another label above, below, left or right of them; the edge of the volume is none. Any label is one, 0
-    and the largest, too.
+    A border are the pixels with another label above, below, left or right of them; the edge of the volume is none. Any label
+    is one, 0 and the largest, too. A section without a border has none near by.
 
     :param labels: [z, y, x]
     :param distance: pixels; 0 takes the border itself

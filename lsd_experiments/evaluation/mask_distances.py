@@ -1,9 +1,9 @@
 """How far the voxels of one mask are from another: exact Euclidean distances in nm, from section to section.
 
-A mask is kept as the list of its voxels (:class:`MaskVoxels`), so that memory grows with what is in it, not with the volume; of the
-volume, one section is held at a time. Of each section of the target the distances within it are exact, and a voxel's distance is the
-smallest over all sections; sections that are farther away than all voxels' nearest one are skipped. No halo, no bound: every distance
-is that of ``scipy.ndimage.distance_transform_edt`` on the whole volume.
+A mask is kept as the list of its voxels (:class:`MaskVoxels`), so that memory grows with what is in it, not with the volume; of
+the volume, one section is held at a time. Of each section of the target the distances within it are exact, and a voxel's distance
+is the smallest over all sections; sections that are farther away than all voxels' nearest one are skipped. No halo, no bound:
+every distance is that of ``scipy.ndimage.distance_transform_edt`` on the whole volume.
 
 - Memory: 12 bytes for each voxel of either mask, 30 for each pixel of a section.
 - A mask without voxels is infinitely far from everything.
@@ -11,18 +11,19 @@ is that of ``scipy.ndimage.distance_transform_edt`` on the whole volume.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.geometry import Nanometres
+from lsd_experiments.geometry import Box, Nanometres, Voxels
 
 
 @dataclass(frozen=True)
 class MaskVoxels:
     """The voxels of a mask in a volume of sections of ``plane`` (y, x) pixels.
 
-    ``sections``: of each section along z, [n] their places in it (y * width + x), ascending.
+    ``sections``: of each section along z, [n] their places in it (y * width + x), each once, in any order.
     """
 
     plane: tuple[int, int]
@@ -41,6 +42,32 @@ class MaskVoxels:
     def select(self, chosen: Iterable[NDArray[np.bool_]]) -> "MaskVoxels":
         """Those of each section for which ``chosen`` [n] says so."""
         return MaskVoxels(self.plane, tuple(voxels[kept] for voxels, kept in zip(self.sections, chosen, strict=True)))
+
+
+class MaskCollector:
+    """The voxels of masks of a volume of ``shape`` (z, y, x), block by block; and a value of each, if there are values."""
+
+    def __init__(self, shape: Voxels) -> None:
+        self._plane = shape[1], shape[2]
+        self._voxels: list[list[NDArray[np.int32]]] = [[] for _ in range(shape[0])]
+        self._values: list[list[NDArray[Any]]] = [[] for _ in range(shape[0])]
+
+    def add(self, box: Box, mask: NDArray[np.bool_], values: NDArray[Any] | None = None) -> None:
+        """The voxels of ``box`` where ``mask`` [z, y, x] is, and what ``values`` [z, y, x] are there."""
+        for z, section in enumerate(mask, start=box.begin[0]):
+            y, x = np.nonzero(section)
+            if len(y):
+                self._voxels[z].append(((y + box.begin[1]) * self._plane[1] + x + box.begin[2]).astype(np.int32))
+                if values is not None:
+                    self._values[z].append(values[z - box.begin[0]][y, x])
+
+    def voxels(self) -> MaskVoxels:
+        """All that were added."""
+        return MaskVoxels(self._plane, tuple(np.concatenate([*parts, np.zeros(0, np.int32)]) for parts in self._voxels))
+
+    def values(self) -> list[NDArray[Any]]:
+        """Of each section, [n] the values of its voxels, in the order of :meth:`voxels`."""
+        return [np.concatenate(parts) if parts else np.zeros(0) for parts in self._values]
 
 
 def distances(sources: MaskVoxels, targets: MaskVoxels, voxel_size: Nanometres) -> list[NDArray[np.float64]]:

@@ -11,8 +11,8 @@
 | ``mean_distance`` | (adgt + adf) / 2, which is commonly called the CREMI score |
 | ``to_truth``, ``to_mask`` | ``mean``, ``std``, ``max``, ``count``, ``median`` of these distances |
 
-**Empty sides.** Where one of the two is empty, there is no distance: all distances are None, every voxel of the other one is an error,
-at any tolerance, and F1 is 0. Where both are, nothing is wrong: distances are 0 and F1 is 1.
+**Empty sides.** Where one of the two is empty, there is no distance: all distances are None, every voxel of the other one is an
+error, at any tolerance, and F1 is 0. Where both are, nothing is wrong: distances are 0 and F1 is 1.
 """
 
 from collections.abc import Sequence
@@ -44,16 +44,16 @@ def score_thresholds(
     found: MaskVoxels, values: Sequence[NDArray[Any]], truth: MaskVoxels, voxel_size: Nanometres, thresholds: Sequence[float],
     tolerance: float = TOLERANCE,
 ) -> list[Row]:
-    """The scores of the masks ``values >= threshold``, a row for each of ``thresholds``, in one pass over the volume.
+    """The scores of the masks ``values > threshold``, a row for each of ``thresholds``, in one pass over the volume.
 
-    :param found: the voxels with at least the lowest threshold
+    :param found: the voxels above the lowest threshold
     :param values: of each section, [n] the values of these voxels
     """
-    masks = [found.select([value >= threshold for value in values]) for threshold in thresholds]
+    masks = [found.select([value > threshold for value in values]) for threshold in thresholds]
     to_truth, *to_masks = _in_parallel([(found, truth), *((truth, mask) for mask in masks)], voxel_size)
     rows = []
     for threshold, to_mask in zip(thresholds, to_masks, strict=True):
-        own = [far[value >= threshold] for far, value in zip(to_truth, values, strict=True)]
+        own = [far[value > threshold] for far, value in zip(to_truth, values, strict=True)]
         rows.append({"threshold": float(threshold), **_scores(own, to_mask, tolerance)})
     return rows
 

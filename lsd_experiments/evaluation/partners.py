@@ -1,8 +1,8 @@
 """Pairs of places, like the two sides of synapses, matched to true ones: CREMI's score of synaptic partners.
 
-A found pair may be a true one if both of its places are within ``tolerance`` of the true ones, and lie in the same true segments as
-those. Of all ways to match them one to one, the one with the smallest sum of costs is taken (Hungarian method): the mean of the two
-distances, or twice the tolerance for what may not be matched.
+A found pair may be a true one if both of its places are within ``tolerance`` of the true ones, and lie in the same true segments
+as those. Of all ways to match them one to one, the one with the smallest sum of costs is taken (Hungarian method): the mean of
+the two distances, or twice the tolerance for what may not be matched.
 
 Without pairs on one side, or without a match, precision, recall and F score are 0; without pairs on both, they are 1.
 """

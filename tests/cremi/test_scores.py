@@ -165,11 +165,11 @@ def test_thresholds_in_one_pass_are_the_masks_one_by_one():
     rng = np.random.default_rng(0)
     probabilities, truth = rng.integers(0, 256, (5, 40, 30)).astype(np.uint8), np.zeros((5, 40, 30), bool)
     truth[2, 10:12, 5:20] = True
-    lowest = MaskVoxels.of(probabilities >= 240)
+    lowest = MaskVoxels.of(probabilities > 239)
     values = [section.reshape(-1)[voxels] for section, voxels in zip(probabilities, lowest.sections, strict=True)]
-    rows = score_thresholds(lowest, values, MaskVoxels.of(truth), VOXEL_SIZE, [240, 250, 255], tolerance=50)
-    for row, threshold in zip(rows, (240, 250, 255), strict=True):
-        alone = score_masks(MaskVoxels.of(probabilities >= threshold), MaskVoxels.of(truth), VOXEL_SIZE, 50)
+    rows = score_thresholds(lowest, values, MaskVoxels.of(truth), VOXEL_SIZE, [239, 249, 254], tolerance=50)
+    for row, threshold in zip(rows, (239, 249, 254), strict=True):
+        alone = score_masks(MaskVoxels.of(probabilities > threshold), MaskVoxels.of(truth), VOXEL_SIZE, 50)
         assert row == {"threshold": threshold, **alone}
     assert len({row["adgt"] for row in rows}) == 3
     assert best_row(rows) == max(range(3), key=lambda i: rows[i]["f1"])

@@ -68,8 +68,8 @@ def read_annotations(path: str | Path) -> Annotations:
         except UserError as error:
             raise UserError(f"{path}:annotations: {error}") from error
         except (KeyError, OSError, ValueError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}:annotations: cannot be read ({str(error).strip(chr(39))}). They need ids, types and locations "
-                            "as in CREMI's format 0.2") from error
+            raise UserError(f"{path}:annotations: cannot be read ({str(error).strip(chr(39))}). They need ids, types and "
+                            "locations as in CREMI's format 0.2") from error
 
 
 def write_annotations(file: Any, annotations: Annotations) -> None:

@@ -1,7 +1,8 @@
 """CREMI's scores of neurons: VOI and adapted Rand, without the voxels near borders of the truth.
 
-In the truth 2^64 - 1 is not labelled, and 0 is a neuron like any other. In a segmentation 0 is one segment for VOI, and as many as it
-has voxels for the adapted Rand error (:mod:`lsd_experiments.evaluation.adapted_rand`). 2^64 - 1 is a segment there like any other.
+In the truth 2^64 - 1 is not labelled, and 0 is a neuron like any other. In a segmentation 0 is one segment for VOI, and as many
+as it has voxels for the adapted Rand error (:mod:`lsd_experiments.evaluation.adapted_rand`). 2^64 - 1 is a segment there like
+others.
 """
 
 from typing import TYPE_CHECKING
@@ -52,14 +53,14 @@ class NeuronCounter:
         self._ignored += int(np.count_nonzero(labels == np.uint64(BACKGROUND)))
 
     def scores(self) -> dict[str, float]:
-        """``voi_split``, ``voi_merge`` (bits), ``voi_sum``, ``adapted_rand_error``, ``..._precision``, ``..._recall``, and counts.
+        """``voi_split``, ``voi_merge`` (bits), ``voi_sum``, ``adapted_rand_{error,precision,recall}``, and counts.
 
         :raises UserError: if no voxel is left to score
         """
         table = self._pairs.contingency()
         if not table.voxels:
-            raise UserError("no voxel of the truth is left to score: all are unlabelled, or near a border. Name another truth, or "
-                            "a smaller --border-threshold")
+            raise UserError("no voxel of the truth is left to score: all are unlabelled, or near a border. Name another truth, "
+                            "or a smaller --border-threshold")
         found, rand = scores(table), adapted_rand(table, self._voxels)
         return {**{key: found[key] for key in ("voi_split", "voi_merge", "voi_sum")}, "adapted_rand_error": rand["error"],
                 "adapted_rand_precision": rand["precision"], "adapted_rand_recall": rand["recall"],
@@ -108,5 +109,6 @@ def covering(prediction: "Volume", truth: "Volume") -> Voxels:
     whole, theirs = overlap(truth, prediction)
     if whole != truth.box:
         raise UserError(f"{prediction.name} covers voxels {whole.begin} to {whole.end} of {truth.name}, which has "
-                        f"{truth.shape}: all of the truth is scored. Predict the rest, correct an offset, or name a crop of the truth")
+                        f"{truth.shape}: all of the truth is scored. Predict the rest, correct an offset, or name a crop of "
+                        "the truth")
     return tuple(t - w for t, w in zip(theirs.begin, whole.begin, strict=True))

@@ -36,8 +36,8 @@ def segments_at(neurons: "Volume", places: NDArray[np.float64]) -> NDArray[np.ui
     outside = ((places < np.asarray(neurons.offset)) | (places > np.asarray(neurons.end))).any(-1)
     if outside.any():
         place = ", ".join(f"{value:g}" for value in places[outside][0])
-        raise UserError(f"{neurons.name}: the annotated place ({place}) nm lies outside of it. Correct the offset of the annotations, "
-                        "or leave it out")
+        raise UserError(f"{neurons.name}: the annotated place ({place}) nm lies outside of it. Correct the offset of the "
+                        "annotations, or leave it out")
     voxels = voxels_at(places, neurons.voxel_size, neurons.offset, neurons.shape).reshape(-1, 3)
     found = [int(neurons.read(Box.of_shape((1, 1, 1), tuple(map(int, voxel))))[0, 0, 0]) for voxel in voxels]
     return np.asarray(found, np.uint64).reshape(-1, 2)
