@@ -19,6 +19,7 @@ formula.
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,18 +100,28 @@ def to_json(alignment: Alignment) -> dict[str, Any]:
         "model": alignment.model, "removed": alignment.removed,
         "sections": [{"source": one.source, "raw_source": one.raw_source} for one in alignment.sections],
         "findings": alignment.findings, "scores": alignment.scores,
-        "maps": [{"matrix": one.matrix.tolist(), "cracks": [*map(_crack_to_json, one.cracks)]} for one in alignment.maps],
+        "maps": maps_to_json(alignment.maps),
     }
+
+
+def maps_to_json(maps: Sequence[SectionMap]) -> list[dict[str, Any]]:
+    """As JSON values."""
+    return [{"matrix": one.matrix.tolist(), "cracks": [*map(_crack_to_json, one.cracks)]} for one in maps]
 
 
 def from_json(values: dict[str, Any]) -> Alignment:
     """What :func:`to_json` gave."""
     stack, aligned = values["stack"], values["aligned"]
-    maps = tuple(SectionMap(_matrix(one["matrix"]), tuple(map(_crack_from_json, one["cracks"]))) for one in values["maps"])
     return Alignment(
         stack["name"], tuple(stack["shape"]), tuple(stack["voxel_size"]), tuple(stack["offset"]), tuple(aligned["shape"]),
-        tuple(aligned["offset"]), values["model"], tuple(AlignedSection(**one) for one in values["sections"]), maps,
+        tuple(aligned["offset"]), values["model"], tuple(AlignedSection(**one) for one in values["sections"]),
+        maps_from_json(values["maps"]),
         values["findings"], tuple(values["scores"]))
+
+
+def maps_from_json(values: Sequence[dict[str, Any]]) -> tuple[SectionMap, ...]:
+    """What :func:`maps_to_json` gave."""
+    return tuple(SectionMap(_matrix(one["matrix"]), tuple(map(_crack_from_json, one["cracks"]))) for one in values)
 
 
 def _matrix(values: Any) -> Any:

@@ -50,7 +50,8 @@ def moved_edges(before, after):
     return np.concatenate([distance_transform_edt(~edges(b))[edges(a)] for a, b in ((before, after), (after, before))])
 
 
-@pytest.mark.parametrize("crack", [replace(CRACK, reach=20.0), replace(CRACK, reach=np.inf), CROSSING, replace(CROSSING, reach=25.0)])
+@pytest.mark.parametrize("crack", [replace(CRACK, reach=20.0), replace(CRACK, reach=np.inf), CROSSING,
+                                   replace(CROSSING, reach=25.0)])
 def test_a_crack_is_closed_and_opened(crack):
     points = pixels((0, 0), (80, 90))
     closed, in_gap = crack.close(points)
