@@ -39,7 +39,7 @@ def data_main(description: str | None, arguments: Sequence[str] | None = None) -
     which.add_argument("--volume", action="append", metavar="NAME", help=text)
     which.add_argument("--all", action="store_true", help="all volumes of the datasets")
     add("--dest", type=Path, default=DATA, metavar="DIR", help="where funke/ and xpress/ are made (default: 01_data)")
-    _add_common(parser)
+    add_common(parser)
     cli.run(_fetch_data, parser, arguments)
 
 
@@ -51,7 +51,7 @@ def checkpoint_main(description: str | None, arguments: Sequence[str] | None = N
     add("--variant", default="baseline", metavar="NAME", help="as its directory is called (default: baseline)")
     add("--iteration", type=cli.positive, metavar="N", help="default: the one that the paper evaluates")
     add("--dest", type=Path, default=ROOT / "02_train", metavar="DIR", help="default: 02_train")
-    _add_common(parser)
+    add_common(parser)
     cli.run(_fetch_checkpoint, parser, arguments)
 
 
@@ -62,11 +62,23 @@ def images_main(description: str | None, arguments: Sequence[str] | None = None)
     which.add_argument("--image", action="append", metavar="NAME", help="may be repeated (default: lsd:v0.8.img, the paper's)")
     which.add_argument("--all", action="store_true", help="both")
     parser.add_argument("--dest", type=Path, default=ROOT / "containers", metavar="DIR", help="default: containers")
-    _add_common(parser)
+    add_common(parser)
     cli.run(_fetch_images, parser, arguments)
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def fetch_release(dataset: str, names: Sequence[str], options: argparse.Namespace) -> list[Path]:
+    """Fetch the files ``names`` of a release into ``options.dest``, or say what that would be; where they are.
+
+    :param options: those of :func:`add_common`, and ``dest``
+    """
+    release = _catalogue().releases[dataset]
+    directory = options.dest / release.prefix
+    _carry_out([_plan_release(release, names, directory, options)], options)
+    return [directory / name for name in names]
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The options that all commands have."""
     add = parser.add_argument
     add("--dry-run", action="store_true", help="print sizes, check for room on the disk, and fetch nothing")
     source = parser.add_mutually_exclusive_group()
