@@ -84,7 +84,7 @@ def align_stack(
                                       alignment.aligned_offset, str(volume.dtype), BLOCK, volume.channels)
             make = aligner(volume, alignment, not is_raw, 0 if is_raw else _outside(volume), is_raw)
             inputs = {**made["inputs"], "volume": describe_input(volume)}
-            write_blocks(artifact, provenance("align", parameters, inputs), lambda box, make=make: (make(box),), (), overwrite)
+            write_blocks(artifact, provenance("align", parameters, inputs), _alone(make), (), overwrite)
     return alignment
 
 
@@ -166,11 +166,16 @@ def _add(out: str | Path, dataset: str, place: tuple[Any, ...], prediction: Volu
     """Both volumes into an HDF5 file; each appears when it is whole."""
     for name, which, dtype, channels in ((dataset + MASK, 1, "uint8", None), (dataset, 0, prediction.dtype, prediction.channels)):
         chunks = default_chunks(place[0])
-        with add_volume(out, name, *place, dtype, chunks=chunks, channels=channels, attrs={"provenance": dict(made)},
-                        overwrite=overwrite) as volume:
+        shape, voxel_size, offset = place
+        with add_volume(out, name, shape, voxel_size, offset, dtype, chunks=chunks, channels=channels,
+                        attrs={"provenance": dict(made)}, overwrite=overwrite) as volume:
             for block in volume.box.blocks(tuple(max(1, b // c) * c for b, c in zip((64, 512, 512), chunks, strict=True))):
                 box = block.intersect(volume.box)
                 volume.write(box, make(box)[which])
+
+
+def _alone(make: Callable[[Box], NDArray[Any]]) -> Callable[[Box], tuple[NDArray[Any], ...]]:
+    return lambda box: (make(box),)
 
 
 def _outside(labels: Volume) -> int:

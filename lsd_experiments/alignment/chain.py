@@ -58,7 +58,8 @@ def kept_drift(steps: Sequence[Matrix], slopes: NDArray[np.float64], places: NDA
     moves = np.stack([apply(step, middle) - middle for step in steps]) / g
     slow = _nearness(np.cumsum([0, *gaps[:-1]]), DRIFT) @ moves
     seen, expected = (slow**2).mean(), _variance_of_mean(slopes, places)
-    return slow * min(1.0, expected / max(seen, 1e-9)) * g
+    kept: NDArray[np.float64] = slow * min(1.0, expected / max(seen, 1e-9)) * g
+    return kept
 
 
 def _variance_of_mean(slopes: NDArray[np.float64], places: NDArray[np.float64]) -> float:

@@ -82,7 +82,8 @@ def _pairs(looked: _Looked, usable: Sequence[int], model: Model) -> tuple[list[i
     """The sections that fit their neighbours, the map of each to the first one, roughly, and scores."""
     from tqdm import tqdm
 
-    good, maps, scores = [usable[0]], [IDENTITY], {}
+    good, maps = [usable[0]], [IDENTITY]
+    scores: dict[int, float] = {}
     waiting: list[int] = []
     for z in tqdm(usable[1:], "comparing", leave=False, disable=None):
         found = register(looked(good[-1]), looked(z), model)

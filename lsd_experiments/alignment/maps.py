@@ -11,6 +11,7 @@ A crack runs along one axis ("along"), and opened the tissue along the other one
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ class SectionMap:
             points = crack.open(points)
         return points
 
-    def moved(self, by: Sequence[float]) -> "SectionMap":
+    def moved(self, by: Sequence[float] | NDArray[Any]) -> "SectionMap":
         """The same, with aligned pixels ``by`` (y, x) farther on."""
         return SectionMap(compose(translation(by), self.matrix), self.cracks)
 
@@ -120,12 +121,12 @@ def inverse(matrix: Matrix) -> Matrix:
     return np.concatenate([linear, -linear @ matrix[:, 2:]], axis=1)
 
 
-def translation(by: Sequence[float]) -> Matrix:
+def translation(by: Sequence[float] | NDArray[Any]) -> Matrix:
     """The matrix that adds ``by`` (y, x)."""
     return np.array([[1.0, 0.0, by[0]], [0.0, 1.0, by[1]]])
 
 
-def rotation(degrees: float, centre: Sequence[float], shift: Sequence[float] = (0, 0)) -> Matrix:
+def rotation(degrees: float, centre: Sequence[float] | NDArray[Any], shift: Sequence[float] | NDArray[Any] = (0, 0)) -> Matrix:
     """Turn by ``degrees`` (from y to x) around ``centre``, then ``shift``."""
     angle = np.deg2rad(degrees)
     linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -217,7 +217,8 @@ def _band_passed(image: Image, valid: NDArray[np.bool_], step: int, least: float
 
     def smooth(sigma: float) -> Image:
         share = gaussian_filter(usable.astype(np.float32), sigma)
-        return np.divide(gaussian_filter(mean * usable, sigma), share, out=np.zeros_like(mean), where=share > 1e-3)
+        smoothed: Image = np.divide(gaussian_filter(mean * usable, sigma), share, out=np.zeros_like(mean), where=share > 1e-3)
+        return smoothed
 
     fine = max(least, 2.0 / step)
     passed = np.where(usable, smooth(fine) - smooth(8 * fine), 0)
@@ -230,7 +231,8 @@ def _band_passed(image: Image, valid: NDArray[np.bool_], step: int, least: float
 
 def _binned(image: Image, step: int) -> Image:
     height, width = (n // step for n in image.shape)
-    return image[:height * step, :width * step].reshape(height, step, width, step).mean((1, 3), dtype=np.float32)
+    means: Image = image[:height * step, :width * step].reshape(height, step, width, step).mean((1, 3), dtype=np.float32)
+    return means
 
 
 def rescaled(matrix: Matrix, step: int, new: int) -> Matrix:

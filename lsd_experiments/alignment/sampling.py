@@ -27,7 +27,7 @@ NDArray[np.bool_]]:
     :param nearest: take the nearest pixel, as labels need it; else the values between four, rounded where they are integers
     """
     close = np.floor(points + 0.5).astype(np.int64)
-    inside = ((close >= 0) & (close < np.reshape(shape, (2, 1, 1)))).all(0)
+    inside: NDArray[np.bool_] = np.logical_and.reduce((close >= 0) & (close < np.reshape(shape, (2, 1, 1))))
     if not inside.any():
         empty = read((0, 0), (0, 0))
         return np.full((*empty.shape[:-2], *points.shape[1:]), fill, empty.dtype), inside
@@ -55,4 +55,7 @@ def _between(values: NDArray[Any], points: Points) -> NDArray[Any]:
     upper = real[..., top, left] * (1 - along) + real[..., top, right] * along
     lower = real[..., below, left] * (1 - along) + real[..., below, right] * along
     mixed = upper * (1 - down) + lower * down
-    return np.rint(mixed).astype(values.dtype) if values.dtype.kind in "ui" else mixed.astype(values.dtype)
+    if values.dtype.kind in "ui":
+        mixed = np.rint(mixed)
+    found: NDArray[Any] = mixed.astype(values.dtype)
+    return found

@@ -31,7 +31,8 @@ class _Sections:
             part = Box((z, *begin), (z + 1, *end))
             if not self._box.contains(part) or part.empty:
                 self._load(part)
-            return np.asarray(self._values[(..., *part.shift([-b for b in self._box.begin]).slices)][..., 0, :, :])
+            z_slice, y_slice, x_slice = part.shift([-b for b in self._box.begin]).slices
+            return np.asarray(self._values[..., z_slice, y_slice, x_slice][..., 0, :, :])
         return read
 
     def _load(self, part: Box) -> None:

@@ -70,7 +70,7 @@ def _in_parallel(pairs: Sequence[tuple[MaskVoxels, MaskVoxels]], voxel_size: Nan
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(2) as threads:  # the loops let other threads run
-        return list(threads.map(lambda pair: distances(*pair, voxel_size), pairs))
+        return list(threads.map(lambda pair: distances(pair[0], pair[1], voxel_size), pairs))
 
 
 def _scores(to_truth: Distances, to_mask: Distances, tolerance: float) -> Row:

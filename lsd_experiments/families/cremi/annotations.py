@@ -51,7 +51,9 @@ class Annotations:
         """[k, 2, 3] where the partners are in the world, nm: before and after the cleft."""
         rows = {number: row for row, number in enumerate(self.ids)}
         places = np.asarray(self.locations, np.float64).reshape(-1, 3) + np.asarray(self.offset)
-        return places[[[rows[pre], rows[post]] for pre, post in self.partners]].reshape(-1, 2, 3)
+        chosen = np.array([rows[number] for pair in self.partners for number in pair], np.int64)
+        pairs: NDArray[np.float64] = places[chosen].reshape(-1, 2, 3)
+        return pairs
 
 
 def read_annotations(path: str | Path) -> Annotations:

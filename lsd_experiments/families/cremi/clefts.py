@@ -68,7 +68,7 @@ def score_probability_volumes(
         values, ids = prediction.read(block.shift(shift)), truth.read(block)
         values = values[channel] if values.ndim == 4 else values
         _check_range(prediction, values)
-        found, true = cleft_masks(values > min(limits), ids, 0, true_background)
+        found, true = cleft_masks(np.asarray(values > min(limits)).view(np.uint8), ids, 0, true_background)
         mine.add(block, found, values)
         theirs.add(block, true)
     rows = score_thresholds(mine.voxels(), mine.values(), theirs.voxels(), truth.voxel_size, limits, tolerance)

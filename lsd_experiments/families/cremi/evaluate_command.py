@@ -44,18 +44,20 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
+    from lsd_experiments.evaluation import mask_scores
+    from lsd_experiments.evaluation import partners as pairs
     from lsd_experiments.families.cremi import clefts, neurons, partners
 
     if options.task == "partners":
         dataset = options.truth_dataset or TRUTHS["partners"]
-        row = partners.score_partner_files(options.prediction, options.truth, options.tolerance or partners.TOLERANCE, dataset)
+        row = partners.score_partner_files(options.prediction, options.truth, options.tolerance or pairs.TOLERANCE, dataset)
         return [row], {"prediction": options.prediction, "truth": options.truth}
     truth = _open(options.truth, options.truth_dataset, options)
     prediction = _open(options.prediction, options.prediction_dataset, options)
     inputs = {"prediction": prediction.name, "truth": truth.name}
     if options.task == "neurons":
         return [dict(neurons.score_neuron_volumes(prediction, truth, options.border_threshold))], inputs
-    tolerance, thresholds = options.tolerance or clefts.TOLERANCE, CURVE if options.curve else options.threshold
+    tolerance, thresholds = options.tolerance or mask_scores.TOLERANCE, CURVE if options.curve else options.threshold
     if thresholds:
         return clefts.score_probability_volumes(prediction, truth, thresholds, tolerance, options.channel,
                                                 options.truth_background), inputs

@@ -49,4 +49,5 @@ def voxels_at(
     """The voxel that stands for each of ``places`` [..., 3] (nm): as published, the one whose first corner is nearest, and of two
     that are equally near the one with the even number."""
     voxels = np.rint((places - np.asarray(offset)) / np.asarray(voxel_size)).astype(np.int64)
-    return np.clip(voxels, 0, np.asarray(shape) - 1)
+    inside: NDArray[np.int64] = np.clip(voxels, 0, np.asarray(shape) - 1)
+    return inside

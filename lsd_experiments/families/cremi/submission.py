@@ -51,7 +51,7 @@ def make_submission(prediction: Volume, path: str | Path, task: str, background:
     if task == "clefts":
         background = background_of(prediction) if background is None else background
         part = replace(part, array=_Ids(part.array, background))
-    write_cremi(path, CremiFile(**{task: part}), overwrite)
+    write_cremi(path, CremiFile(clefts=part) if task == "clefts" else CremiFile(neuron_ids=part), overwrite)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 
 from lsd_experiments.alignment.maps import IDENTITY, Crack, SectionMap, translation
 from lsd_experiments.alignment.record import maps_to_json
-from lsd_experiments.alignment.sampling import pixels, sample
+from lsd_experiments.alignment.sampling import Reader, pixels, sample
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.cremi.annotations import POST, PRE, Annotations
 from lsd_experiments.families.cremi.files import CremiFile, in_memory, write_cremi
@@ -97,10 +97,13 @@ def crooked(truth: np.ndarray, maps: Sequence[SectionMap], nearest: bool, gap: i
     sections = []
     for section, one in zip(truth, maps, strict=True):
         points, in_gap = one.to_aligned(pixels((0, 0), shape))
-        values, _ = sample(lambda begin, end, section=section: section[begin[0]:end[0], begin[1]:end[1]], section.shape,
-                           points + MARGIN, nearest, 0)
+        values, _ = sample(_reader(section), section.shape, points + MARGIN, nearest, 0)
         sections.append(np.where(in_gap, np.asarray(gap, truth.dtype), values))
     return np.stack(sections)
+
+
+def _reader(section: np.ndarray) -> Reader:
+    return lambda begin, end: section[begin[0]:end[0], begin[1]:end[1]]
 
 
 def _write(path: Path, truth: CleftVolume, maps: Sequence[SectionMap], done: dict[str, Any], parameters: dict[str, Any]) -> None:
@@ -116,7 +119,7 @@ def _write(path: Path, truth: CleftVolume, maps: Sequence[SectionMap], done: dic
                          ("truth/neuron_ids", truth.neurons[inner]), ("truth/clefts", clefts[inner])):
         _put(path, name, values, parameters, attrs if name == "volumes/raw" else {"provenance": attrs["provenance"]})
     place = tuple(parameters["voxel_size"]), tuple(parameters["offset"])
-    volumes = {name: in_memory(values, *place) for name, values in stack.items()}
+    volumes: dict[str, Any] = {name: in_memory(values, *place) for name, values in stack.items()}
     annotations = _annotations(truth, maps, raw.shape, *place)
     write_cremi(path / SAMPLE, CremiFile(**volumes, annotations=annotations))
 
@@ -124,7 +127,8 @@ def _write(path: Path, truth: CleftVolume, maps: Sequence[SectionMap], done: dic
 def _annotations(truth: CleftVolume, maps: Sequence[SectionMap], shape: Voxels, voxel_size: Sequence[float],
                  offset: Sequence[float]) -> Annotations:
     """The partners of the clefts, where they are in the stack; those that it does not show are left out."""
-    locations, partners = [], []
+    locations: list[np.ndarray] = []
+    partners = []
     for pair in truth.partners:
         places = []
         for z, y, x in pair:
