@@ -1,8 +1,8 @@
 """Cracks and folds of a section: long thin lines of a grey that tissue does not have.
 
-A crack is brighter than all tissue of the section, where resin alone is left, and tissue on its two sides lies apart; a fold is
-darker, where tissue lies twice. Both are found by their grey and their length. Whether tissue really lies apart is seen beside
-the neighbouring section (:func:`opened`): only that is closed.
+A crack is brighter than tissue, where resin alone is left, and tissue on its two sides lies apart; a fold is darker, where tissue
+lies twice. Both are found by their grey, beside the extremes of most sections, and by their length. Whether tissue really lies apart
+is seen beside the neighbouring section (:func:`opened`): only that is closed.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from lsd_experiments.alignment.registration import Flow
 LONGEST_WIDTH = 48  # pixels: wider ones are holes, or another section
 SPAN = 0.3  # of the section's length or width that a line spans, at least
 THICKNESS = 0.2  # of its span that a line is wide, at most
-FAR = 2.6  # spreads of the section's grey values from their middle
+FARTHER = 1.1  # times the extreme of most sections
 REACHES = (np.inf, 400.0, 200.0, 100.0, 50.0)
 
 
@@ -30,15 +30,21 @@ class Line:
     is_bright: bool
 
 
-def find_lines(section: NDArray[np.generic]) -> list[Line]:
-    """The cracks and folds of ``section`` [y, x]."""
+def extremes(section: NDArray[np.generic]) -> tuple[float, float]:
+    """How far a thousandth of the pixels of ``section`` [y, x] is from the middle, above and below, in spreads of its values."""
+    image, middle, above, below = _smoothed(section)
+    darkest, brightest = np.percentile(image, [0.1, 99.9])
+    return float((brightest - middle) / above), float((middle - darkest) / below)
+
+
+def find_lines(section: NDArray[np.generic], usual: tuple[float, float]) -> list[Line]:
+    """The cracks and folds of ``section`` [y, x]; ``usual``: the :func:`extremes` of most sections."""
     from scipy import ndimage
 
-    image = ndimage.gaussian_filter(np.asarray(section, np.float32), 1.0)
-    low, middle, high = np.percentile(image, [16, 50, 84])
+    image, middle, above, below = _smoothed(section)
+    bright, dark = image > middle + FARTHER * usual[0] * above, image < middle - FARTHER * usual[1] * below
     found = []
-    for is_bright, far in ((True, image > middle + FAR * max(high - middle, 1.0)), (False, image < middle - FAR * max(middle -
-    low, 1.0))):
+    for is_bright, far in ((True, bright), (False, dark)):
         parts, _ = ndimage.label(ndimage.binary_closing(np.pad(far, 4), iterations=3)[4:-4, 4:-4], np.ones((3, 3)))
         for number, place in enumerate(ndimage.find_objects(parts), start=1):
             line = _line(parts[place] == number, place, image.shape)
@@ -47,6 +53,15 @@ def find_lines(section: NDArray[np.generic]) -> list[Line]:
                 mask[place] = parts[place] == number
                 found.append(Line(line, mask, is_bright))
     return found
+
+
+def _smoothed(section: NDArray[np.generic]) -> tuple[NDArray[np.float32], float, float, float]:
+    """Without its noise, the middle of its grey values, and their spread above and below."""
+    from scipy import ndimage
+
+    image = ndimage.gaussian_filter(np.asarray(section, np.float32), 1.0)
+    low, middle, high = np.percentile(image, [16, 50, 84])
+    return image, float(middle), max(float(high - middle), 1.0), max(float(middle - low), 1.0)
 
 
 def opened(line: Line, flow: Flow) -> Crack | None:

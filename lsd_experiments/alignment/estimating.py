@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lsd_experiments.alignment.chain import chain, kept_drift, separate
-from lsd_experiments.alignment.cracks import Line, find_lines, opened
+from lsd_experiments.alignment.cracks import Line, extremes, find_lines, opened
 from lsd_experiments.alignment.findings import Section, find_unusual, reader_of, sections_of
 from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, apply, compose, inverse
 from lsd_experiments.alignment.registration import Flow, Model, Prepared, grid, measure, prepare, register, rescaled
@@ -35,18 +35,18 @@ def estimate(raw: Volume, model: Model = "rigid", close_cracks: bool = True) -> 
     """
     from tqdm import tqdm
 
-    means, spreads, lines = [], [], {}
-    for z, section in enumerate(tqdm(sections_of(raw), "looking", raw.shape[0], leave=False, disable=None)):
+    means, spreads, far = [], [], []
+    for section in tqdm(sections_of(raw), "looking", raw.shape[0], leave=False, disable=None):
         means.append(float(section.mean()))
         spreads.append(float(section.std()))
-        found = find_lines(section) if close_cracks else []
-        if found:
-            lines[z] = found
+        far.append(extremes(section) if close_cracks else (0.0, 0.0))
     findings = find_unusual(np.asarray(means), np.asarray(spreads))
     usable = [z for z in range(raw.shape[0]) if z not in findings["missing"]]
     if len(usable) < 2:
         raise UserError(f"{raw.name}: {len(usable)} of {raw.shape[0]} sections show something; two are needed. Name raw")
-    looked = _Looked(reader_of(raw), {z: found for z, found in lines.items() if z in usable}, {})
+    usual = tuple(np.median([far[z] for z in usable], axis=0).tolist())
+    found = {z: find_lines(section, usual) for z, section in enumerate(sections_of(raw)) if close_cracks and z in usable}
+    looked = _Looked(reader_of(raw), {z: lines for z, lines in found.items() if lines}, {})
     good, rough, scores = _pairs(looked, usable, model)
     findings["damaged"] = sorted({*usable} - {*good})
     _close(looked, good, rough, findings)

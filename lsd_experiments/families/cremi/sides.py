@@ -1,9 +1,9 @@
 """The two sides of synaptic clefts: which segments each one parts.
 
 A segment takes part in a cleft by its contact: its voxels at most ``reach`` nm from it, in their own section. *Drosophila*'s
-synapses have one presynaptic neuron and often several postsynaptic ones: the segment with the largest contact, which runs along the whole
-cleft, is taken for the presynaptic one, or, where there is a map of presynaptic places, the one with the largest mean there. All
-others with at least ``share`` of all contact are postsynaptic. A cleft with fewer than two segments has no sides.
+synapses have one presynaptic neuron and often several postsynaptic ones: the segment with the largest contact, which runs along
+the whole cleft, is taken for the presynaptic one, or, where there is a map of presynaptic places, the one with the largest mean
+there. All others with at least ``share`` of all contact are postsynaptic. A cleft with fewer than two segments has no sides.
 """
 
 from collections.abc import Iterator
