@@ -1,4 +1,4 @@
-"""Outputs of the published programs, beside the checkout; not everybody has them."""
+"""What the published programs gave, beside the checkout; not everybody has it."""
 
 from pathlib import Path
 

@@ -20,13 +20,14 @@ ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 EXPERIMENTS = sorted(path.parent.relative_to(ROOT / "02_train").as_posix() for path in (ROOT / "02_train").glob("*/*/mknet.py"))
 SCRIPTS = {
-    "01_data": {"add_labels_mask", "add_unlabeled_mask", "convert", "create_masks", "fetch_checkpoint", "fetch_data",
+    "01_data": {"add_labels_mask", "add_unlabeled_mask", "convert", "create_masks", "fetch_checkpoint", "fetch_cremi", "fetch_data",
                 "fetch_snemi3d", "make_synthetic", "view_data"},
     "containers": {"download_images"},
     "02_train": {"export_checkpoint", "import_checkpoint", "inspect_checkpoint", "new", "plan", "status"},
     "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",
                    "evaluate_volumes", "evaluate_skeletons", "scores", "submission", "picture", "view", "status", "export_graph",
                    "import_graph", "threshold", "label_blocks", "join_blocks", "extract_components", "export"},
+    "02_train/cremi": {"align", "evaluate", "partners", "submission"},
     **{f"02_train/{name}": {"mknet", "train", "predict", "predict_scan", "view_batch"} for name in EXPERIMENTS},
 }
 STAGES = {"predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation", "threshold",
@@ -75,7 +76,7 @@ def test_a_script_runs_in_a_checkout_that_is_not_installed(script: str, tmp_path
     _check_help(python("-X", "importtime", str(ROOT / script), "--help"), script)
 
 
-@pytest.mark.parametrize("script", _scripts("03_predict", "02_train/fib25/mtlsd", "02_train/fib25/malis"))
+@pytest.mark.parametrize("script", _scripts("03_predict", "02_train/cremi", "02_train/fib25/mtlsd", "02_train/fib25/malis"))
 def test_help_is_quick(script: str) -> None:
     command = [sys.executable, "-X", "importtime", ROOT / script, "--help"]
     _check_help(subprocess.run(command, env=environment(), capture_output=True, text=True), script)

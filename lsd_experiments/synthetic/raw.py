@@ -15,12 +15,13 @@ VESICLE = 20.0  # radius
 
 
 def render(label: np.ndarray, gap: np.ndarray, warp: np.ndarray, neurites: Neurites, voxel_size: tuple[float, ...],
-           rng: np.random.Generator) -> np.ndarray:
+           rng: np.random.Generator, thickened: np.ndarray | None = None) -> np.ndarray:
     """Draw the volume.
 
     :param label: [z, y, x] int32, the neurite at each voxel
     :param gap: [z, y, x] float32, how much farther the next neurite is (nm)
     :param warp: [3, z, y, x] float32, where voxels lie in the neurites' space, in nm from their own place
+    :param thickened: [z, y, x] float32, from 0 to 1, where membranes are as at a synapse (default: in places by chance)
     :returns: [z, y, x] uint8
     """
     shape = label.shape
@@ -35,7 +36,8 @@ def render(label: np.ndarray, gap: np.ndarray, warp: np.ndarray, neurites: Neuri
     organelles = _organelles(label, warp, neurites, np.asarray(voxel_size), rng)
     _draw_mitochondria(values, organelles[0], noise(45))
     values -= 0.22 * np.exp(-((organelles[1] / 9) ** 2))
-    half = max(MEMBRANE, 1.1 * voxel_size[-1]) + (SYNAPSE - MEMBRANE) * smooth_step((noise(260) - 1.6) / 0.1)
+    thick = smooth_step((noise(260) - 1.6) / 0.1) if thickened is None else thickened
+    half = max(MEMBRANE, 1.1 * voxel_size[-1]) + (SYNAPSE - MEMBRANE) * thick
     membrane = smooth_step((half - depth) / 3.5) * (0.88 + 0.12 * np.tanh(noise(150)))
     values += membrane * (0.16 + 0.03 * noise(30) - values)
     return _expose(values, rng)

@@ -40,8 +40,8 @@ def synthesize(shape: Sequence[int], voxel_size: Sequence[float] = (20, 9, 9), d
     neurites = grow_neurites(tuple(n * v for n, v in zip(shape, voxel_size, strict=True)), density, rng)
     if not len(neurites.radii):
         raise UserError(f"density {density}: no neurite found a place in {shape} voxels. Raise the density")
-    warp = _warp(shape, voxel_size, rng)
-    label, gap = _assign(neurites, warp, shape, voxel_size)
+    warp = warp_of(shape, voxel_size, rng, SLIP)
+    label, gap = assign(neurites, warp, shape, voxel_size)
     raw = render(label, gap, warp, neurites, voxel_size, rng)
     return SyntheticVolume(raw, connected(label + 1))
 
@@ -64,17 +64,17 @@ def check_arguments(shape: Sequence[int], voxel_size: Sequence[float], density: 
     return tuple(map(int, shape)), tuple(map(float, voxel_size))
 
 
-def _warp(shape: Voxels, voxel_size: Nanometres, rng: np.random.Generator) -> np.ndarray:
+def warp_of(shape: Voxels, voxel_size: Nanometres, rng: np.random.Generator, slip: float = SLIP) -> np.ndarray:
     """[3, z, y, x] float32: displacements in nm, of at most :data:`WARP` but for the slip of sections."""
     coarse, fine = (tuple(nm / v for v in voxel_size) for nm in (300, 120))
     warp = np.stack([22 * smooth_noise(shape, coarse, rng) + 7 * smooth_noise(shape, fine, rng) for _ in range(3)])
     warp = np.asarray(np.clip(warp, -WARP, WARP))
-    warp[1:] += SLIP * np.clip(rng.standard_normal((2, shape[0], 1, 1), dtype=np.float32), -3, 3)
+    warp[1:] += slip * np.clip(rng.standard_normal((2, shape[0], 1, 1), dtype=np.float32), -3, 3)
     return warp
 
 
-def _assign(neurites: Neurites, warp: np.ndarray, shape: Voxels,
-            voxel_size: Nanometres) -> tuple[np.ndarray, np.ndarray]:
+def assign(neurites: Neurites, warp: np.ndarray, shape: Voxels,
+           voxel_size: Nanometres) -> tuple[np.ndarray, np.ndarray]:
     """The neurite of each voxel, [z, y, x] int32, and how much farther the next one is, [z, y, x] float32 in nm."""
     from lsd_experiments.synthetic.kernels import nearest_neurites
 

@@ -37,11 +37,13 @@ def threshold_stage(probabilities: Volume, container: str, settings: ThresholdSe
     output = VolumeArtifact(container, settings.out_dataset, probabilities.shape, probabilities.voxel_size,
                             probabilities.offset, "uint8", write_shape,
                             None if probabilities.channels is None else len(channels))
+    # Not named where there is none: what was made before there was closing is as without it.
+    closing = {"close_sections": settings.close_sections} if settings.close_sections else {}
     task = BlockTask(STAGE, probabilities.box, write_shape, f"{__name__}:make_worker", {
         "probabilities": probabilities.place, "masks": (container, settings.out_dataset), "channels": channels,
-        "thresholds": thresholds,
+        "thresholds": thresholds, **closing,
     }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * (probabilities.channels or 1) * math.prod(write_shape))
-    parameters = {"channels": channels, "thresholds": thresholds, "block_shape": write_shape}
+    parameters = {"channels": channels, "thresholds": thresholds, "block_shape": write_shape, **closing}
     return Stage(STAGE, parameters, {"probabilities": describe_input(probabilities)}, (output,), task,
                  network_of(probabilities.attrs.get("provenance")))
 
@@ -52,10 +54,12 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
 
     def process(block: Block) -> None:
         write = block.write.intersect(probabilities.box)
-        found = probabilities.read(write)
+        gap = values.get("close_sections", 0)
+        found = probabilities.read(write.grow((gap, 0, 0)))
         if probabilities.channels is not None:
             found = found[values["channels"]]
-        masks.write(write, above(found, values["thresholds"], probabilities.name))
+        mask = above(found, values["thresholds"], probabilities.name)
+        masks.write(write, close_gaps(mask, gap)[..., gap:mask.shape[-3] - gap, :, :] if gap else mask)
         note(write)
     return process
 
@@ -73,6 +77,17 @@ def above(probabilities: NDArray[Any], thresholds: Sequence[float], name: str = 
     else:
         limits = 255 * limits
     return (probabilities > (limits if probabilities.ndim == 4 else limits[0])).astype(np.uint8)
+
+
+def close_gaps(mask: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """``mask`` [..., z, y, x], with 1 also between two voxels of 1 that at most ``longest`` sections along z part."""
+    closed, along = mask.copy(), np.moveaxis(mask, -3, 0)
+    filled = np.moveaxis(closed, -3, 0)
+    for gap in range(1, longest + 1):
+        between = along[:-gap - 1] & along[gap + 1:]
+        for section in range(1, gap + 1):
+            filled[section:section + len(between)] |= between
+    return closed
 
 
 def check_probabilities(volume: Volume) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
 
 SIGNATURE = "sig=confidential"
 
@@ -51,10 +52,10 @@ def serving(web: Web) -> Iterator[None]:
 
         def do_GET(self) -> None:
             path, _, query = self.path.partition("?")
-            name = path.rpartition("/")[2]
+            name = unquote(path.rpartition("/")[2])
             web.headers.append(dict(self.headers))
             if path.startswith("/releases/"):
-                return self._end(302, {"Location": f"/storage/{name}?{SIGNATURE}"})
+                return self._end(302, {"Location": f"/storage/{quote(name)}?{SIGNATURE}"})
             if not path.startswith("/storage/"):
                 return self._end(404, {})
             is_probe = self.headers["Range"] == "bytes=0-0"

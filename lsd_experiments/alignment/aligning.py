@@ -1,0 +1,190 @@
+"""Align a stack, and bring predictions back, volumes on disk."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.alignment.estimating import Estimate, estimate
+from lsd_experiments.alignment.maps import apply
+from lsd_experiments.alignment.record import NAME, AlignedSection, Alignment, read_alignment, to_json, write_alignment
+from lsd_experiments.alignment.registration import Model
+from lsd_experiments.alignment.warping import aligner, unaligner
+from lsd_experiments.arrays import Volume, add_volume
+from lsd_experiments.arrays.creating import check_zarr, default_chunks
+from lsd_experiments.errors import UserError
+from lsd_experiments.geometry import Box, to_nm
+from lsd_experiments.locks import only_run
+from lsd_experiments.provenance import provenance
+from lsd_experiments.stages import VolumeArtifact
+from lsd_experiments.stages.inputs import describe_input
+from lsd_experiments.stages.volumes import open_output
+from lsd_experiments.writing import put_text
+
+Missing = Literal["copy", "remove", "keep"]
+MISSING = ("copy", "remove", "keep")
+BLOCK = (8, 512, 512)  # voxels that are made at a time
+MASK = "_source_mask"  # ends the name of the mask that says where there was a source
+
+
+def plan_alignment(raw: Volume, found: Estimate, model: Model, missing: Missing = "copy") -> Alignment:
+    """The aligned volume that holds all of every section; ``missing``: what becomes of sections that show nothing.
+
+    ``copy``: they show the nearest good section; ``remove``: they are left out; ``keep``: they stay as they are.
+    """
+    bad = sorted({*found.findings.get("missing", ()), *found.findings.get("damaged", ())})
+    good = [z for z in range(raw.shape[0]) if z not in bad]
+
+    def raw_source(z: int) -> int:
+        return min(good, key=lambda other: (abs(other - z), other)) if z in bad and missing == "copy" else z
+
+    sections = tuple(AlignedSection(z, raw_source(z)) for z in range(raw.shape[0]) if missing != "remove" or z in good)
+    corners = np.array([[0, 0, raw.shape[1] - 1, raw.shape[1] - 1], [0, raw.shape[2] - 1, 0, raw.shape[2] - 1]], np.float64)
+    moved = np.stack([apply(one.matrix, corners) for one in found.maps])
+    begin = np.floor(moved.min((0, 2)) + 1e-6).astype(int)
+    end = np.ceil(moved.max((0, 2)) - 1e-6).astype(int) + 1
+    offset = [raw.offset[0], *(o + n for o, n in zip(raw.offset[1:], to_nm(begin.tolist(), raw.voxel_size[1:]), strict=True))]
+    maps = tuple(one.moved(-begin) if begin.any() else one for one in found.maps)
+    shape = (len(sections), *(end - begin).tolist())
+    return Alignment(raw.name, raw.shape, raw.voxel_size, raw.offset, shape, tuple(offset), model, sections, maps, found.findings,
+                     tuple(found.scores))
+
+
+def align_stack(
+    raw: Volume, container: str | Path, labels: Sequence[Volume] = (), model: Model = "rigid", missing: Missing = "copy",
+    close_cracks: bool = True, overwrite: bool = False,
+) -> Alignment:
+    """Align ``raw``, and ``labels`` with it, into the zarr ``container``, under the names of their datasets.
+
+    What is there, made like this, is left; what was begun goes on: whole volumes, and blocks of them.
+
+    :raises UserError: if raw is no stack, or the container holds something else
+    """
+    import zarr
+
+    container = Path(container)
+    if container.suffix != ".zarr":
+        raise UserError(f"{container}: aligned volumes are zarr. Name a container that ends in .zarr")
+    check_zarr(container)
+    if raw.channels is not None:
+        raise UserError(f"{raw.name} has {raw.channels} channels; a stack is [z, y, x]. Name another dataset")
+    parameters = {"model": model, "missing": missing, "close_cracks": close_cracks}
+    made = provenance("align", parameters, {"raw": describe_input(raw)})
+    zarr.open_group(zarr.DirectoryStore(str(container)), mode="a")
+    with only_run(container, container / ".alignment.lock", "another command is at work on it"):
+        alignment = _alignment(container, made, overwrite, lambda: plan_alignment(
+            raw, estimate(raw, model, close_cracks), model, missing))
+        for volume in (raw, *labels):
+            is_raw = volume is raw
+            artifact = VolumeArtifact(str(container), volume.dataset or "raw", alignment.aligned_shape, alignment.voxel_size,
+                                      alignment.aligned_offset, str(volume.dtype), BLOCK, volume.channels)
+            make = aligner(volume, alignment, not is_raw, 0 if is_raw else _outside(volume), is_raw)
+            inputs = {**made["inputs"], "volume": describe_input(volume)}
+            write_blocks(artifact, provenance("align", parameters, inputs), _alone(make), (), overwrite)
+    return alignment
+
+
+def undo_alignment(
+    prediction: Volume, container: str | Path, out: str | Path, dataset: str, nearest: bool | None = None, fill: float | None =
+    None, overwrite: bool = False,
+) -> Alignment:
+    """Bring ``prediction`` of the volumes in ``container`` back to the stack: to ``out``, HDF5 or zarr, as ``dataset``.
+
+    Beside it goes ``<dataset>_source_mask``, uint8, 1 where a voxel has a source. Into zarr it goes on where it was interrupted.
+
+    :param nearest: default: of integers but uint8, which are taken for labels; else values are interpolated
+    :param fill: of voxels without a source (default: 0)
+    :raises UserError: if it is not on the aligned grid, or ``out`` is there and holds something else
+    """
+    alignment = read_alignment(container)
+    if nearest is None:
+        nearest = prediction.dtype.kind in "uib" and prediction.dtype != np.uint8
+    make = unaligner(prediction, alignment, nearest, 0 if fill is None else fill)
+    parameters = {"alignment": to_json(replace(alignment, stack="")), "nearest": nearest, "fill": fill}
+    made = provenance("undo_alignment", parameters, {"prediction": describe_input(prediction)})
+    place = (alignment.shape, alignment.voxel_size, alignment.offset)
+    if Path(out).suffix.lower() in (".h5", ".hdf", ".hdf5"):
+        _add(out, dataset, place, prediction, make, made, overwrite)
+        return alignment
+    artifacts = [VolumeArtifact(str(out), name, *place, dtype, BLOCK, channels) for name, dtype, channels in (
+        (dataset, str(prediction.dtype), prediction.channels), (dataset + MASK, "uint8", None))]
+    write_blocks(artifacts[0], made, make, artifacts[1:], overwrite)
+    return alignment
+
+
+def write_blocks(first: VolumeArtifact, made: Mapping[str, Any], make: Callable[[Box], tuple[NDArray[Any], ...]],
+                 others: Sequence[VolumeArtifact] = (), overwrite: bool = False) -> None:
+    """Make what is left of volumes, block by block; ``make`` gives the values of each.
+
+    :raises UserError: if something else is in their place
+    """
+    from tqdm import tqdm
+
+    artifacts = [first, *others]
+    states = [artifact.state(made) for artifact in artifacts]
+    if all(state.kind == "done" for state in states) and not overwrite:
+        return
+    anew = overwrite and any(state.kind != "new" for state in states)
+    for artifact in artifacts:
+        artifact.prepare(made, anew)
+    box = Box.of_shape(first.shape)
+    blocks = list(box.blocks(first.write_shape))
+    left = sorted({number for artifact in artifacts for numbers in artifact.missing_blocks(np.arange(len(blocks))).values()
+                   for number in numbers})
+    outputs = [open_output(artifact.container, artifact.dataset) for artifact in artifacts]
+    for number in tqdm(left, desc=first.dataset, unit="block", leave=False, disable=None):
+        block = blocks[number].intersect(box)
+        for (volume, note), values in zip(outputs, make(block), strict=True):
+            volume.write(block, values)
+            note(block)
+    for artifact in reversed(artifacts):
+        artifact.finish()
+
+
+def _alignment(container: Path, made: Mapping[str, Any], overwrite: bool, make: Callable[[], Alignment]) -> Alignment:
+    """That of the container, if it was made like this; else a new one."""
+    note = container / ".alignment.made.json"
+    if (container / NAME).exists() and not overwrite:
+        stored = json.loads(note.read_text()) if note.exists() else {}
+        if stored.get("key") != made["key"]:
+            raise UserError(f"{container / NAME}: exists, and was made from another stack, or with other options. Pass "
+                            "--overwrite to make it anew, or name another container")
+        return read_alignment(container)
+    alignment = make()
+    put_text(note, json.dumps({"key": made["key"]}))
+    write_alignment(alignment, container)
+    return alignment
+
+
+def _add(out: str | Path, dataset: str, place: tuple[Any, ...], prediction: Volume, make: Callable[[Box], tuple[NDArray[Any],
+...]],
+         made: Mapping[str, Any], overwrite: bool) -> None:
+    """Both volumes into an HDF5 file; each appears when it is whole."""
+    for name, which, dtype, channels in ((dataset + MASK, 1, "uint8", None), (dataset, 0, prediction.dtype, prediction.channels)):
+        chunks = default_chunks(place[0])
+        shape, voxel_size, offset = place
+        with add_volume(out, name, shape, voxel_size, offset, dtype, chunks=chunks, channels=channels,
+                        attrs={"provenance": dict(made)}, overwrite=overwrite) as volume:
+            for block in volume.box.blocks(tuple(max(1, b // c) * c for b, c in zip((64, 512, 512), chunks, strict=True))):
+                box = block.intersect(volume.box)
+                volume.write(box, make(box)[which])
+
+
+def _alone(make: Callable[[Box], NDArray[Any]]) -> Callable[[Box], tuple[NDArray[Any], ...]]:
+    return lambda box: (make(box),)
+
+
+def _outside(labels: Volume) -> int:
+    """What labels have where there is no section: 2^64 - 1, if they have it anywhere (CREMI's files), else 0."""
+    if labels.dtype != np.uint64:
+        return 0
+    chunks = labels.chunks or (1, *labels.shape[1:])
+    largest = np.uint64(2**64 - 1)
+    for block in labels.box.blocks(tuple(min(n, max(c, 256)) for c, n in zip(chunks, labels.shape, strict=True))):
+        if (labels.read(block.intersect(labels.box)) == largest).any():
+            return 2**64 - 1
+    return 0

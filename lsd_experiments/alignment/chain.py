@@ -1,0 +1,103 @@
+"""From pairs of sections to a map for each section, without straightening what really runs obliquely.
+
+Of window w, between sections k and k + 1, the flow is measured: how far its content lies from where it was. It is
+
+    flow[k, w] = g[k] v[k, w] + s[k](w)
+
+- v, the slope of the structures in that window, changes little from section to section: neurites run on. It is smoothed along z.
+- s, how the section lies beside its neighbour (a shift, a turn, an affine map), changes from one to the next as it likes.
+- g[k] is 1, or more where sections between the two are missing.
+
+So what jumps is the section's, what goes on is the tissue's. What is the same all over the section **and** goes on cannot be told
+apart by looking; of that, as much is kept as is to be expected of tissue: the variance of the mean slope of a section, as the
+slopes of its parts tell it, beside what is seen. A stack that is straight so keeps its slope, and one that was shifted farther
+loses it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.alignment.maps import Matrix, apply, compose, translation
+from lsd_experiments.alignment.registration import Flow, Model, fit
+
+SMOOTH = 2.0  # sections, sigma of the smoothing of slopes
+DRIFT = 4.0  # sections, sigma over which the mean of steps is taken
+PART = 128.0  # pixels along each axis: parts of a section whose structures run as they like
+ROUNDS = 15
+
+
+def separate(flows: Sequence[Flow], gaps: Sequence[int], model: Model) -> tuple[list[Matrix], NDArray[np.float64]]:
+    """How each section lies beside the one before, and [pairs, windows, 2] the slopes of structures, pixels per section.
+
+    :param flows: of each pair of neighbours, of the same windows
+    :param gaps: of each pair, sections from one to the other
+    """
+    found, weights = np.stack([flow.found for flow in flows]), np.stack([flow.weights for flow in flows])
+    places, g = flows[0].places, np.asarray(gaps, np.float64)[:, None, None]
+    slopes = np.zeros_like(found)
+    steps: list[Matrix] = []
+    for _ in range(ROUNDS):
+        steps = [_step(places, own, weight, model) for own, weight in zip(found - g * slopes, weights, strict=True)]
+        moved = np.stack([(apply(step, places.T) - places.T).T for step in steps])
+        slopes = _smooth((found - moved) / g, weights, np.cumsum([0, *gaps[:-1]]))
+        average = (slopes * weights[..., None]).sum((0, 1)) / max(weights.sum(), 1e-9)
+        slopes -= average  # what is the same all over belongs to the steps, until the drift is looked at
+    return steps, slopes
+
+
+def kept_drift(steps: Sequence[Matrix], slopes: NDArray[np.float64], places: NDArray[np.float64], gaps: Sequence[int],
+               centre: Sequence[float]) -> NDArray[np.float64]:
+    """[pairs, 2] how much of each step is taken for the tissue's own slope (see the module), pixels.
+
+    :param slopes: [pairs, windows, 2] pixels per section, at ``places`` [windows, 2]
+    """
+    g = np.asarray(gaps, np.float64)[:, None]
+    middle = np.asarray(centre, np.float64)
+    moves = np.stack([apply(step, middle) - middle for step in steps]) / g
+    slow = _nearness(np.cumsum([0, *gaps[:-1]]), DRIFT) @ moves
+    seen, expected = (slow**2).mean(), _variance_of_mean(slopes, places)
+    kept: NDArray[np.float64] = slow * min(1.0, expected / max(seen, 1e-9)) * g
+    return kept
+
+
+def _variance_of_mean(slopes: NDArray[np.float64], places: NDArray[np.float64]) -> float:
+    """Of the mean slope over a section, from the spread of parts of it that have nothing to do with each other."""
+    parts = np.unique(places // PART, axis=0, return_inverse=True)[1].ravel()
+    members = np.eye(parts.max() + 1)[parts]  # [windows, parts]
+    means = np.einsum("kwc,wp->kpc", slopes, members / members.sum(0))
+    return float(means.var(1).mean() / means.shape[1])
+
+
+def chain(steps: Sequence[Matrix], drift: NDArray[np.float64], centre: Sequence[float]) -> list[Matrix]:
+    """The map of each section, the first one's included, such that the middle one's stays where it is, but for turns."""
+    maps = [translation((0, 0))]
+    for step, kept in zip(steps, drift, strict=True):
+        # A step takes the moving section onto the fixed one; what is kept is put back.
+        maps.append(compose(maps[-1], compose(translation(-kept), step)))
+    middle = np.asarray(centre, np.float64)
+    moves = np.stack([apply(matrix, middle) - middle for matrix in maps])
+    return [compose(translation(-np.median(moves, axis=0)), matrix) for matrix in maps]
+
+
+def _step(places: NDArray[np.float64], found: NDArray[np.float64], weights: NDArray[np.float64], model: Model) -> Matrix:
+    good = weights > 0
+    if not good.any():
+        return translation((0, 0))
+    return fit(places[good], places[good] + found[good], weights[good], model)
+
+
+def _smooth(values: NDArray[np.float64], weights: NDArray[np.float64], at: NDArray[np.integer]) -> NDArray[np.float64]:
+    """[pairs, windows, 2] weighted means of neighbours along z."""
+    near = _nearness(at, SMOOTH)
+    total = near @ weights
+    mean: NDArray[np.float64] = np.einsum("kj,jwc->kwc", near, values * weights[..., None]) / np.maximum(total, 1e-9)[..., None]
+    return mean
+
+
+def _nearness(at: NDArray[np.integer], sigma: float) -> NDArray[np.float64]:
+    """[n, n] weights of neighbours by their distance; rows sum to 1."""
+    near = np.exp(-0.5 * ((at[:, None] - at[None]) / sigma) ** 2)
+    weights: NDArray[np.float64] = near / near.sum(1, keepdims=True)
+    return weights

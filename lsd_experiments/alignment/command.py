@@ -1,0 +1,79 @@
+"""The command that aligns a stack, and brings predictions back."""
+
+import argparse
+from pathlib import Path
+
+from lsd_experiments import cli
+from lsd_experiments.errors import UserError
+
+RAW, LABELS = "volumes/raw", ("volumes/labels/neuron_ids", "volumes/labels/clefts")
+
+
+def main(description: str | None) -> None:
+    """Run the command."""
+    cli.run(run, parser(description))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the options say."""
+    places = options.places
+    if len(places) != (3 if options.undo else 2):
+        wanted = "PREDICTION ALIGNED.zarr OUT" if options.undo else "STACK ALIGNED.zarr"
+        raise UserError(f"{len(places)} places are named: {' '.join(places)}. Name {wanted}")
+    (_undo if options.undo else _align)(options, *places)
+
+
+def _align(options: argparse.Namespace, stack: str, container: str) -> None:
+    from lsd_experiments.alignment.aligning import align_stack
+    from lsd_experiments.arrays import has_dataset, open_volume
+
+    raw = open_volume(stack, options.dataset, default=RAW, voxel_size=options.voxel_size)
+    names = [name for name in LABELS if has_dataset(stack, name)] if options.labels is None else options.labels
+    labels = [open_volume(stack, name, voxel_size=options.voxel_size) for name in names]
+    made = align_stack(raw, container, labels, options.model, options.missing, not options.keep_cracks, options.overwrite)
+    for kind, sections in made.findings.items():
+        if sections:
+            print(f"{kind}: sections {', '.join(map(str, sections))}")
+    print(f"{container}: {', '.join(volume.dataset or 'raw' for volume in (raw, *labels))}, alignment.json")
+    if options.picture:
+        from lsd_experiments.alignment.pictures import draw
+
+        draw(raw, open_volume(container, raw.dataset or "raw"), Path(options.picture))
+        print(options.picture)
+
+
+def _undo(options: argparse.Namespace, prediction: str, container: str, out: str) -> None:
+    from lsd_experiments.alignment.aligning import MASK, undo_alignment
+    from lsd_experiments.arrays import open_volume
+
+    volume = open_volume(prediction, options.dataset)
+    dataset = options.out_dataset or volume.dataset or "prediction"
+    nearest = {"nearest": True, "linear": False, None: None}[options.interpolation]
+    undo_alignment(volume, container, out, dataset, nearest, options.fill, options.overwrite)
+    print(f"{out}: {dataset}, {dataset}{MASK}")
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """All options; ``description`` is the command's docstring."""
+    parser = cli.parser(description)
+    add = parser.add_argument
+    add("places", nargs="+", metavar="PLACE", help="STACK ALIGNED.zarr; with --undo PREDICTION ALIGNED.zarr OUT.hdf|OUT.zarr")
+    add("--undo", action="store_true", help="bring a prediction back to the stack")
+    add("--dataset", metavar="NAME", help=f"of the stack (default: {RAW}, or the only one); of the prediction")
+    add("--overwrite", action="store_true", help="make anew what was made otherwise")
+    aligning = parser.add_argument_group("to align")
+    text = "carried along, of the same container (default: neuron_ids and clefts of volumes/labels, if they are there)"
+    aligning.add_argument("--labels", nargs="*", metavar="NAME", help=text)
+    aligning.add_argument("--model", choices=("shift", "rigid", "affine"), default="rigid",
+                          help="how a section may lie beside the next one (default: %(default)s, a shift and a turn)")
+    aligning.add_argument("--missing", choices=("copy", "remove", "keep"), default="copy",
+                          help="sections that show nothing: show the nearest one (default), are left out, or stay as they are")
+    aligning.add_argument("--keep-cracks", action="store_true", help="do not look for cracks and folds, and close none")
+    aligning.add_argument("--voxel-size", type=cli.positive_number, nargs=3, metavar=("Z", "Y", "X"), help="nm, if not stored")
+    aligning.add_argument("--picture", metavar="OUT.png", help="draw the same xz section before and after")
+    undoing = parser.add_argument_group("to undo")
+    undoing.add_argument("--out-dataset", metavar="NAME", help="default: as the prediction's")
+    undoing.add_argument("--interpolation", choices=("nearest", "linear"),
+                         help="default: nearest of integers, which are labels; linear of uint8 and floats")
+    undoing.add_argument("--fill", type=int, metavar="VALUE", help="of voxels without a source (default: 0)")
+    return parser

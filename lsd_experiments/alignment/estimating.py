@@ -1,0 +1,170 @@
+"""How the sections of a stack must be moved."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lsd_experiments.alignment.chain import chain, kept_drift, separate
+from lsd_experiments.alignment.cracks import Line, extremes, find_lines, opened
+from lsd_experiments.alignment.findings import Section, find_unusual, reader_of, sections_of
+from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, apply, compose, inverse
+from lsd_experiments.alignment.registration import Flow, Model, Prepared, grid, measure, prepare, register, rescaled
+from lsd_experiments.arrays import Volume
+from lsd_experiments.errors import UserError
+
+LOGGER = logging.getLogger(__name__)
+LEAST_SCORE = 0.5  # of the usual one: a section that fits less is damaged
+STILL = 0.1  # pixels at the corners: a section that would move less stays where it is
+
+
+@dataclass
+class Estimate:
+    """``maps``: of each section, all of one place; ``findings``, ``scores``: as of an alignment."""
+
+    maps: list[SectionMap]
+    findings: dict[str, list[int]] = field(default_factory=dict)
+    scores: list[float | None] = field(default_factory=list)
+
+
+def estimate(raw: Volume, model: Model = "rigid", close_cracks: bool = True) -> Estimate:
+    """Look at all sections of ``raw`` [z, y, x].
+
+    :raises UserError: if there are not two sections that show something
+    """
+    from tqdm import tqdm
+
+    means, spreads, far = [], [], []
+    for section in tqdm(sections_of(raw), "looking", raw.shape[0], leave=False, disable=None):
+        means.append(float(section.mean()))
+        spreads.append(float(section.std()))
+        far.append(extremes(section) if close_cracks else (0.0, 0.0))
+    findings = find_unusual(np.asarray(means), np.asarray(spreads))
+    usable = [z for z in range(raw.shape[0]) if z not in findings["missing"]]
+    if len(usable) < 2:
+        raise UserError(f"{raw.name}: {len(usable)} of {raw.shape[0]} sections show something; two are needed. Name raw")
+    usual = tuple(np.median([far[z] for z in usable], axis=0).tolist())
+    found = {z: find_lines(section, usual) for z, section in enumerate(sections_of(raw)) if close_cracks and z in usable}
+    looked = _Looked(reader_of(raw), {z: lines for z, lines in found.items() if lines}, {})
+    good, rough, scores = _pairs(looked, usable, model)
+    findings["damaged"] = sorted({*usable} - {*good})
+    _close(looked, good, rough, findings)
+    maps = _straighten(looked, good, rough, model)
+    centre_of = _Between(good, maps, raw.shape)
+    every = [SectionMap(_still(centre_of(z), raw.shape), looked.cracks.get(z, ())) for z in range(raw.shape[0])]
+    for kind, sections in findings.items():
+        if sections:
+            LOGGER.warning("%s: %s: sections %s", raw.name, kind, ", ".join(map(str, sections)))
+    return Estimate(every, findings, [scores.get(z) for z in range(raw.shape[0])])
+
+
+@dataclass
+class _Looked:
+    """Sections as they are compared; ``lines`` are left out of it; ``cracks`` that are closed."""
+
+    read: Callable[[int], Section]
+    lines: dict[int, list[Line]]
+    cracks: dict[int, tuple[Crack, ...]]
+    _kept: dict[int, Prepared] = field(default_factory=dict)
+
+    def __call__(self, z: int) -> Prepared:
+        if z not in self._kept:
+            while len(self._kept) > 3:
+                self._kept.pop(next(iter(self._kept)))
+            section = self.read(z)
+            masks = [line.mask for line in self.lines.get(z, ())]
+            self._kept[z] = prepare(section, ~np.logical_or.reduce(masks) if masks else None)
+        return self._kept[z]
+
+
+def _pairs(looked: _Looked, usable: Sequence[int], model: Model) -> tuple[list[int], list[Matrix], dict[int, float]]:
+    """The sections that fit their neighbours, the map of each to the first one, roughly, and scores."""
+    from tqdm import tqdm
+
+    good, maps = [usable[0]], [IDENTITY]
+    scores: dict[int, float] = {}
+    waiting: list[int] = []
+    for z in tqdm(usable[1:], "comparing", leave=False, disable=None):
+        found = register(looked(good[-1]), looked(z), model)
+        usual = float(np.median([*scores.values()])) if scores else found.score
+        if found.score < LEAST_SCORE * usual and len(waiting) < 2:
+            waiting.append(z)  # damaged, unless the next ones do not fit either
+            continue
+        waiting = []
+        good.append(z)
+        maps.append(compose(maps[-1], found.matrix))
+        scores[z] = found.score
+    return good, maps, scores
+
+
+def _close(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], findings: dict[str, list[int]]) -> None:
+    """Which lines are cracks that lie apart, seen beside a neighbour without lines."""
+    findings["cracked"], findings["folded"] = [], []
+    places = {z: number for number, z in enumerate(good)}
+    for z in sorted(looked.lines):
+        if z not in places:
+            continue
+        number = places[z]
+        beside = [n for n in (number - 1, number + 1) if 0 <= n < len(good)]
+        other = min(beside, key=lambda n: good[n] in looked.lines)
+        flow = _flow_back(looked(good[other]), looked(z), rough[other], rough[number])
+        cracks = [crack for line in looked.lines[z] if (crack := opened(line, flow)) is not None]
+        if cracks:
+            looked.cracks[z] = tuple(cracks[:1])  # one at a time: what lies between two moves with both
+        findings["cracked" if cracks else "folded"].append(z)
+
+
+def _flow_back(fixed: Prepared, moving: Prepared, to_first: Matrix, moving_to_first: Matrix) -> Flow:
+    """How windows of ``moving`` lie beside ``fixed``, in pixels of the moving section."""
+    step = fixed.fine_step
+    relative = compose(inverse(to_first), moving_to_first)
+    flow = measure(fixed, moving, rescaled(relative, 1, step), grid(fixed.fine.shape))
+    places = step * flow.places + (step - 1) / 2
+    back = inverse(relative)
+    own = apply(back, places.T).T
+    found = (back[:, :2] @ (step * flow.found).T).T
+    return Flow(own, found, flow.weights)
+
+
+def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], model: Model) -> list[Matrix]:
+    from tqdm import tqdm
+
+    step = looked(good[0]).fine_step
+    shape = looked(good[0]).fine.shape
+    begins, flows = grid(shape), []
+    for k in tqdm(range(len(good) - 1), "fitting", leave=False, disable=None):
+        fixed, moving = looked(good[k]), looked(good[k + 1])
+        own, other = (rescaled(matrix, 1, step) for matrix in (rough[k], rough[k + 1]))
+        flows.append(measure(fixed, moving, compose(inverse(own), other), begins, own))
+    gaps = np.diff(good).tolist()
+    steps, slopes = separate(flows, gaps, model)
+    relative = [compose(inverse(rough[k]), compose(rescaled(steps[k], step, 1), rough[k + 1])) for k in range(len(steps))]
+    centre = [(n * step - 1) / 2 for n in shape]
+    drift = kept_drift(relative, slopes * step, flows[0].places, gaps, centre)
+    return chain(relative, drift, centre)
+
+
+@dataclass
+class _Between:
+    """The map of a section, between those of its neighbours where it has none of its own."""
+
+    good: Sequence[int]
+    maps: Sequence[Matrix]
+    shape: Sequence[int]
+
+    def __call__(self, z: int) -> Matrix:
+        after = int(np.searchsorted(self.good, z))
+        if after < len(self.good) and self.good[after] == z:
+            return self.maps[after]
+        if after in (0, len(self.good)):
+            return self.maps[0 if after == 0 else -1]
+        first, last = self.good[after - 1], self.good[after]
+        share = (z - first) / (last - first)
+        return (1 - share) * self.maps[after - 1] + share * self.maps[after]
+
+
+def _still(matrix: Matrix, shape: Sequence[int]) -> Matrix:
+    """``matrix``, or that of staying, if nothing moves by more than :data:`STILL`."""
+    corners = np.array([[0, 0, shape[1] - 1, shape[1] - 1], [0, shape[2] - 1, 0, shape[2] - 1]], np.float64)
+    return IDENTITY if np.abs(apply(matrix, corners) - corners).max() < STILL else matrix

@@ -1,0 +1,125 @@
+"""The command behind ``02_train/cremi/evaluate.py``."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsd_experiments import cli
+from lsd_experiments.errors import UserError
+
+if TYPE_CHECKING:
+    from lsd_experiments.arrays import Volume
+
+TRUTHS = {"clefts": "volumes/labels/clefts", "neurons": "volumes/labels/neuron_ids", "partners": "volumes/labels/neuron_ids"}
+CURVE = tuple(round(0.05 * n, 2) for n in range(1, 20))
+COLUMNS = {
+    "clefts": ("threshold", "f1", "precision", "recall", "false_positives", "false_negatives", "adgt", "adf", "mean_distance"),
+    "neurons": ("voi_split", "voi_merge", "voi_sum", "adapted_rand_error", "ignored_voxels"),
+    "partners": ("fscore", "precision", "recall", "false_positives", "false_negatives"),
+}
+Row = dict[str, Any]
+
+
+def main(description: str | None) -> None:
+    """Run the command."""
+    cli.run(_evaluate, _parser(description))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from lsd_experiments.evaluation import check_prefix
+    from lsd_experiments.evaluation.mask_scores import best_row
+
+    _check_task(options)
+    if options.out is not None:
+        check_prefix(options.out)
+    rows, inputs = _scores(options)
+    chosen = best_row(rows) if len(rows) > 1 else None
+    columns = [name for name in COLUMNS[options.task] if name in rows[0]]
+    print("  ".join(f"{name:>{_width(name)}}" for name in columns))
+    for number, row in enumerate(rows):
+        cells = "  ".join(_cell(row[name]).rjust(_width(name)) for name in columns)
+        print(cells + ("  <- best F1" if number == chosen else ""))
+    if options.out is not None:
+        _write(rows, options, inputs)
+
+
+def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
+    from lsd_experiments.evaluation import mask_scores
+    from lsd_experiments.evaluation import partners as pairs
+    from lsd_experiments.families.cremi import clefts, neurons, partners
+
+    if options.task == "partners":
+        dataset = options.truth_dataset or TRUTHS["partners"]
+        row = partners.score_partner_files(options.prediction, options.truth, options.tolerance or pairs.TOLERANCE, dataset)
+        return [row], {"prediction": options.prediction, "truth": options.truth}
+    truth = _open(options.truth, options.truth_dataset, options)
+    prediction = _open(options.prediction, options.prediction_dataset, options)
+    inputs = {"prediction": prediction.name, "truth": truth.name}
+    if options.task == "neurons":
+        return [dict(neurons.score_neuron_volumes(prediction, truth, options.border_threshold))], inputs
+    tolerance, thresholds = options.tolerance or mask_scores.TOLERANCE, CURVE if options.curve else options.threshold
+    if thresholds:
+        return clefts.score_probability_volumes(prediction, truth, thresholds, tolerance, options.channel,
+                                                options.truth_background), inputs
+    row = clefts.score_cleft_volumes(prediction, truth, tolerance, options.background, options.truth_background)
+    return [row], inputs
+
+
+def _check_task(options: argparse.Namespace) -> None:
+    """:raises UserError: if an option is of another task"""
+    given = {"--border-threshold": ("neurons", options.border_threshold), "--threshold": ("clefts", options.threshold),
+             "--curve": ("clefts", options.curve or None), "--background": ("clefts", options.background),
+             "--truth-background": ("clefts", options.truth_background)}
+    for name, (task, value) in given.items():
+        if value is not None and options.task != task:
+            raise UserError(f"{name}: is of --task {task}, not of {options.task}. Leave it out")
+    if options.tolerance is not None and options.task == "neurons":
+        raise UserError("--tolerance: is of clefts and partners. Neurons have --border-threshold")
+    for threshold in options.threshold or ():
+        if not 0 <= threshold < 1:
+            raise UserError(f"--threshold {threshold:g}: is not from 0 to 1. Give the probability above which there is a cleft")
+
+
+def _open(container: str, dataset: str | None, options: argparse.Namespace) -> "Volume":
+    from lsd_experiments.arrays import open_volume
+
+    return open_volume(container, dataset, default=TRUTHS[options.task], voxel_size=options.voxel_size)
+
+
+def _width(name: str) -> int:
+    return max(9, len(name))
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def _write(rows: list[Row], options: argparse.Namespace, inputs: dict[str, str]) -> None:
+    from lsd_experiments.evaluation.reports import write_rows
+    from lsd_experiments.provenance import provenance
+
+    parameters = {key: value for key, value in vars(options).items() if key not in ("prediction", "truth", "out", "debug")}
+    named = {f"threshold {row['threshold']:g}" if "threshold" in row else options.task: row for row in rows}
+    write_rows(named, Path(options.out), provenance("evaluate_cremi", parameters, inputs))
+
+
+def _parser(description: str | None) -> argparse.ArgumentParser:
+    parser = cli.parser(description)
+    add = parser.add_argument
+    add("prediction", metavar="PREDICTION", help="container: ids, a mask or probabilities; of partners, a CREMI file")
+    add("truth", metavar="TRUTH", help="container of the truth; of partners, a CREMI file with annotations and neurons")
+    add("--task", choices=TRUTHS, required=True)
+    add("--prediction-dataset", metavar="NAME", help="default: that of the truth, or the only one")
+    add("--truth-dataset", metavar="NAME", help="default: volumes/labels/clefts, or neuron_ids; or the only one")
+    add("--voxel-size", type=cli.positive_number, nargs=3, metavar=("Z", "Y", "X"), help="nm, where files do not say it")
+    add("--threshold", type=float, nargs="+", metavar="P", help="clefts: the prediction is probabilities; what is above P is one")
+    add("--curve", action="store_true", help="clefts: the thresholds 0.05 to 0.95, in one pass")
+    add("--channel", type=cli.not_negative, default=0, metavar="N", help="clefts: of the probabilities (default: 0)")
+    add("--tolerance", type=cli.positive_number, metavar="NM", help="default: clefts 200, partners 400")
+    add("--border-threshold", type=cli.positive_number, metavar="NM",
+        help="neurons: leave out what is so near to a border of the truth (default: nothing)")
+    add("--background", type=cli.not_negative, metavar="ID",
+        help="clefts: what is none in the prediction (default: 2^64 - 1 if that is there, else 0)")
+    add("--truth-background", type=cli.not_negative, metavar="ID", help="clefts: the same of the truth")
+    add("--out", metavar="PREFIX", help="write PREFIX.json and PREFIX.csv")
+    return parser
