@@ -2,6 +2,7 @@
 
     python make_synthetic.py OUT.zarr --shape 100 400 400
     python make_synthetic.py OUT.zarr --kind axons
+    python make_synthetic.py OUT --kind cellmap
 
 Neuropil: writes volumes/raw, volumes/labels/neuron_ids and volumes/labels/labels_mask.
 
@@ -9,6 +10,9 @@ Axons: a challenge in the layout of XPRESS, in voxels of 33 nm. Writes volumes/{
 volumes/training_gt_labels, the truth of each volume as volumes/{training,validation,test}_labels, and beside the container
 the skeletons of all axons, XPRESS_{training,validation,test}_skels.npz. Prints the regions to evaluate, begin and shape
 in nm, as they are in the attribute evaluation_roi of raw.
+
+Cellmap: a directory in the layout of the CellMap challenge: data with annotated crops and a manifest of test crops, and apart,
+in truth, what they are scored against.
 
 Shapes are z y x in voxels, sizes in nm. Equal options give equal volumes.
 """
@@ -21,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.cellmap.synthetic import write_cellmap
 from lsd_experiments.families.xpress.synthetic import evaluation_roi, write_challenge
 from lsd_experiments.synthetic import write_synthetic
 
@@ -29,6 +34,7 @@ KINDS = {
     "neuropil": (write_synthetic,
                  {"shape": (100, 400, 400), "density": 6.0, "voxel_size": (20, 9, 9), "offset": (400, 900, 1800)}),
     "axons": (write_challenge, {"shape": (240, 240, 240), "density": 0.35, "labeled": 0.4}),
+    "cellmap": (write_cellmap, {"shape": (64, 96, 144), "density": 12.0}),
 }
 
 
@@ -50,19 +56,19 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__)
-    parser.add_argument("out", metavar="OUT.zarr", help="a new zarr directory")
+    parser.add_argument("out", metavar="OUT.zarr", help="a new zarr directory; cellmap: a new directory")
     parser.add_argument("--kind", choices=KINDS, default="neuropil", help="what to make (default: neuropil)")
     parser.add_argument("--shape", type=int, nargs=3, metavar=("Z", "Y", "X"),
                         help="voxels; each takes about 64 bytes of memory (default: 100 400 400; "
-                        "axons: three of 240 240 240)")
+                        "axons: three of 240 240 240; cellmap: two of 64 96 144)")
     parser.add_argument("--voxel-size", type=float, nargs=3, metavar=("Z", "Y", "X"),
-                        help="nm, 0.5 to 150 (default: 20 9 9); axons: always 33")
+                        help="nm, 0.5 to 150 (default: 20 9 9); axons: always 33; cellmap: 8, and 5.24 8 8")
     parser.add_argument("--density", type=float,
                         help="neurites per cubic micrometre that are tried; where space is short, fewer (default: 6; "
-                        "axons: 0.35)")
+                        "axons: 0.35; cellmap: 12)")
     parser.add_argument("--seed", type=int, default=0,
                         help="equal seeds and options give the same volume, bit for bit (default: 0)")
     parser.add_argument("--offset", type=float, nargs=3, metavar=("Z", "Y", "X"),
-                        help="of the first voxel, nm (default: 400 900 1800); axons: always 0")
+                        help="of the first voxel, nm (default: 400 900 1800); axons: always 0; cellmap: its own")
     parser.add_argument("--labeled", type=float, help="axons: share of them that the voxel labels tell of (default: 0.4)")
     cli.run(main, parser)

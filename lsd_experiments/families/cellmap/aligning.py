@@ -40,7 +40,7 @@ def load_aligned(levels: Sequence[Level], target: Target, instances: Collection[
         image = centred(level[:], target.shape)
     else:
         image = level
-    return _moved(image, _shift(level, target, parity), target.shape, cut=parity == "2025-09")
+    return _moved(image, shift_of(level, target, parity), target.shape, cut=parity == "2025-09")
 
 
 def best_level(levels: Sequence[Level], target: Target) -> Level:
@@ -109,7 +109,7 @@ def centred(image: NDArray[Any], shape: Voxels) -> NDArray[Any]:
     return np.asarray(padded[tuple(slice(b, b + n) for b, n in zip(begins, shape, strict=True))])
 
 
-def _shift(level: Level, target: Target, parity: bool | str) -> Voxels:
+def shift_of(level: Level, target: Target, parity: bool | str = False) -> Voxels:
     """By how many voxels of ``target`` the source begins after it."""
     size, wanted = np.asarray(target.voxel_size), np.asarray(target.translation)
     if parity:
