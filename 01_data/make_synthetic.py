@@ -62,7 +62,7 @@ if __name__ == "__main__":
                         help="voxels; each takes about 64 bytes of memory (default: 100 400 400; "
                         "axons: three of 240 240 240; cellmap: two of 64 96 144)")
     parser.add_argument("--voxel-size", type=float, nargs=3, metavar=("Z", "Y", "X"),
-                        help="nm, 0.5 to 150 (default: 20 9 9); axons: always 33; cellmap: 8, and 5.24 8 8")
+                        help="nm, 0.5 to 150 (default: 20 9 9); axons: always 33; cellmap: 16, and 13.92 16 16")
     parser.add_argument("--density", type=float,
                         help="neurites per cubic micrometre that are tried; where space is short, fewer (default: 6; "
                         "axons: 0.35; cellmap: 12)")

@@ -24,8 +24,8 @@ pytestmark = needs_published
 OURS = {"rules", "parity", "version", "beside", "git_version"}
 # The published shift is off by one where source or target lie between multiples of the target's voxels.
 SHIFTED = {"instance shift 7.9 0.1 -0.1", "target off grid, shift 8.0", "target off grid, shift 16.0"}
-# Scores that differ by default: of strays that are taken for parts of partners, of a moved crop off the grid (``offset_plus_one``),
-# of too many instances, of groups of levels.
+# Scores that differ by default: of strays that are taken for parts of partners, of a moved crop off the grid, of too many
+# instances, of groups of levels.
 DIFFERS = {"2026-06": {"perfect", "errors", "missing", "half_resolution", "double_resolution", "shifted", "offset_plus_one",
                        "no_metadata", "many_instances", "logits", "no_prefix", "multiscale_group"},
            "2025-09": {"offset_plus_one", "multiscale_group"}}

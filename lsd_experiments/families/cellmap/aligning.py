@@ -33,6 +33,7 @@ def load_aligned(levels: Sequence[Level], target: Target, instances: Collection[
     """
     level = best_level(levels, target)
     check_ratio(level, target)
+    image: Any
     if level.voxel_size is not None and not np.allclose(level.voxel_size, target.voxel_size):
         scale = np.divide(level.voxel_size, target.voxel_size)
         image = nearest(level[:], scale) if target.label in instances else linear(level[:], scale) > THRESHOLD
@@ -92,7 +93,7 @@ def linear(image: NDArray[Any], scale: Sequence[float] | NDArray[Any]) -> NDArra
     if (factors > 1).any():
         values = ndimage.gaussian_filter(values, np.maximum(0, (factors - 1) / 2), mode="grid-constant", cval=0)
     zoomed = ndimage.zoom(values, 1 / factors, order=1, mode="grid-constant", cval=0, grid_mode=True)
-    return np.clip(zoomed, low, high)
+    return np.asarray(np.clip(zoomed, low, high))
 
 
 def resampled_length(length: int, factor: float) -> int:

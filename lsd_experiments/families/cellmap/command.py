@@ -163,7 +163,8 @@ def _add_split(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         one.add_argument("--search-path", "--search_path", "-sp", default="data/{dataset}/{dataset}.zarr/recon-1/{name}",
                          help="where datasets lie (default: %(default)s)")
         one.add_argument("--raw-name", "--raw_name", "-rn", default="em/fibsem-uint8", help="default: %(default)s")
-        one.add_argument("--crop-name", "--crop_name", "-cn", default="labels/groundtruth/{crop}/{label}", help="default: %(default)s")
+        one.add_argument("--crop-name", "--crop_name", "-cn", default="labels/groundtruth/{crop}/{label}",
+                         help="default: %(default)s")
     making.add_argument("--scale", "-s", type=_numbers, help="nm, one or z,y,x: only classes annotated at least as finely")
     making.add_argument("--validate-ratio", "-vr", type=float, default=0.1, help="share that validates (default: %(default)s)")
     making.add_argument("--seed", type=cli.not_negative, default=42, help="equal seeds give equal splits (default: %(default)s)")

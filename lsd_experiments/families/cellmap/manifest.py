@@ -15,8 +15,8 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Nanometres, Voxels
 
 COLUMNS = ("crop_name", "dataset", "class_label", "voxel_size", "translation", "shape")
-WHERE = ("It is src/cellmap_segmentation_challenge/utils/test_crop_manifest.csv of the challenge's toolbox, or beside a synthetic "
-         "challenge: name it with --manifest")
+WHERE = ("It is src/cellmap_segmentation_challenge/utils/test_crop_manifest.csv of the challenge's toolbox, or beside a "
+         "synthetic challenge: name it with --manifest")
 
 
 @dataclass(frozen=True)

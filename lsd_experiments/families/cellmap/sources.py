@@ -61,7 +61,8 @@ class Level:
             raise
         except Exception as error:  # whatever codecs and stores make of damaged chunks
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise UserError(f"{self.name}: a chunk cannot be read ({reason}). It is damaged or incomplete: make it again") from error
+            raise UserError(f"{self.name}: a chunk cannot be read ({reason}). It is damaged or incomplete: make it "
+                            "again") from error
 
 
 def open_tree(container: str | Path) -> Hierarchy:
@@ -96,7 +97,7 @@ def _ZipStore(name: str) -> Any:
 
     from lsd_experiments.arrays.zarr_arrays import repaired
 
-    class Store(zarr.ZipStore):  # type: ignore[misc]
+    class Store(zarr.ZipStore):
         def __getitem__(self, key: str) -> Any:
             try:
                 value = super().__getitem__(key)
@@ -164,7 +165,8 @@ def _transform(dataset: Mapping[str, Any], where: str) -> tuple[Nanometres | Non
             None if translation is None else triple(translation, f"{where}: its translation"))
 
 
-def _begin(size: Nanometres | None, translation: Nanometres | None, finest: Nanometres | None, centres: bool) -> Nanometres | None:
+def _begin(size: Nanometres | None, translation: Nanometres | None, finest: Nanometres | None,
+           centres: bool) -> Nanometres | None:
     """Where a level begins; levels whose translations differ (0, 2, 6 of voxels of 4, 8, 16 nm) mean the voxels' ``centres``."""
     if not centres or size is None or translation is None or finest is None:
         return translation

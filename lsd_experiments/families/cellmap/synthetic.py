@@ -27,8 +27,8 @@ from lsd_experiments.provenance import provenance
 from lsd_experiments.synthetic.making import STAGE, appearing
 
 # Voxel size and where raw begins, in nm; of the second, test crops begin between multiples of their voxels.
-DATASETS: dict[str, tuple[Nanometres, Nanometres]] = {"made_a": ((8.0, 8.0, 8.0), (80.0, 160.0, 240.0)),
-                                                        "made_b": ((5.24, 8.0, 8.0), (101.0, 36.0, 52.0))}
+DATASETS: dict[str, tuple[Nanometres, Nanometres]] = {"made_a": ((16.0, 16.0, 16.0), (160.0, 320.0, 480.0)),
+                                                        "made_b": ((13.92, 16.0, 16.0), (202.0, 71.0, 104.0))}
 CLASSES = ("cell", "cyto", "ecs", "mito", "mito_lum", "mito_mem", "nuc")
 PARTS = ("mito_lum", "mito_mem")
 RAW, LABELS = "recon-1/em/fibsem-uint8", "recon-1/labels/groundtruth"
@@ -64,7 +64,8 @@ def write_cellmap(path: str | Path, shape: Sequence[int] = (64, 96, 144), densit
         targets = []
         put_group(partial / "truth/ground_truth.zarr")
         for number, dataset in enumerate(DATASETS):
-            targets += _write_dataset(partial, dataset, number, tissue(tuple(shape), DATASETS[dataset][0], density, (seed, number)))
+            made = tissue(tuple(shape), DATASETS[dataset][0], density, (seed, number))
+            targets += _write_dataset(partial, dataset, number, made)
         write_manifest(partial / "data/test_crop_manifest.csv", targets)
         (partial / ABOUT).write_text(json.dumps({"provenance": provenance(STAGE, parameters, inputs={})}, indent=2) + "\n")
     return True
@@ -101,8 +102,8 @@ def _mitochondria(depth: NDArray[Any], voxel_size: Nanometres, rng: np.random.Ge
     """Ellipsoids where cells are thick: [z, y, x] ids."""
     mitos = np.zeros(depth.shape, np.uint32)
     grid = np.stack(np.meshgrid(*(np.arange(n) * v for n, v in zip(depth.shape, voxel_size, strict=True)), indexing="ij"))
-    places = np.argwhere(depth > 3 * max(voxel_size))
-    for number in range(1, 1 + max(4, mitos.size // 20_000)):
+    places = np.argwhere(depth > 2 * max(voxel_size))
+    for number in range(1, 1 + max(12, mitos.size // 8_000)):
         middle = places[rng.integers(len(places))]
         centre, radii = middle * voxel_size, rng.uniform(0.7, 1.4, 3) * depth[tuple(middle)]
         inside = (((grid - centre[:, None, None, None]) / radii[:, None, None, None]) ** 2).sum(0) < 1
@@ -132,7 +133,8 @@ def _write_dataset(root: Path, dataset: str, number: int, made: Tissue) -> list[
             if label in PARTS and index % 2:
                 continue
             values = made.classes[label][box.slices]
-            put_image(container, f"{LABELS}/crop{number * 3 + index + 1}/{label}", values, voxel_size, _at(box, voxel_size, begin))
+            group = f"{LABELS}/crop{number * len(training) + index + 1}/{label}"
+            put_image(container, group, values, voxel_size, _at(box, voxel_size, begin))
     targets = []
     for label in CLASSES:
         values = made.classes[label][test.slices]
@@ -158,7 +160,7 @@ def put_image(container: Path, group: str, values: NDArray[Any], voxel_size: Nan
     half = blocks[::2, ::2, ::2]
     if values.dtype == np.uint8:
         parts = [blocks[i::2, j::2, k::2].astype(np.uint16) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
-        half = (sum(parts) // 8).astype(np.uint8)
+        half = (np.sum(parts, axis=0) // 8).astype(np.uint8)
     levels = []
     for number, level in enumerate((values, half)):
         array = zarr.create(level.shape, chunks=tuple(min(64, n) for n in level.shape), dtype=level.dtype, fill_value=0,

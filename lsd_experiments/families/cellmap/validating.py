@@ -33,12 +33,10 @@ def validate(container: str | Path, targets: Sequence[Target], instances: Collec
     """
     if not Path(container).exists():
         raise UserError(f"{container}: no such file or directory. Name the submission")
-    findings = []
+    findings = list(_of_zip(Path(container))) if zipfile.is_zipfile(container) else []
     try:
-        if Path(container).is_file():
-            findings += list(_of_zip(Path(container)))
         submission = open_submission(container)
-    except (UserError, zipfile.BadZipFile) as error:
+    except UserError as error:
         return [*findings, str(error)]
     findings += _of_names(submission, targets)
     filled: list[str] = []
@@ -58,7 +56,7 @@ def _of_zip(path: Path) -> Iterator[str]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
     if sum(member.file_size for member in members) > LARGEST:
-        yield f"{path}: unpacks to more than 50 GiB, which is refused. Use smaller types and compression, or the crops' voxel sizes"
+        yield f"{path}: unpacks to more than 50 GiB, which is refused. Use smaller types, or the crops' voxel sizes"
     seen: set[str] = set()
     for member in members:
         name = member.filename
@@ -75,8 +73,7 @@ def _of_names(submission: Submission, targets: Sequence[Target]) -> Iterator[str
     name, root = submission.name, submission.root
     if root:
         yield f"{name}: its crops lie in {root}, not at the top. Zip what is in it: cd {posixpath.basename(root)} && zip -r ..."
-    for group in ("", *submission.paths.values()):
-        path = f"{root}/{group}".strip("/") if not group else group
+    for path in (root, *submission.paths.values()):
         if not submission.tree.attrs(path) and ".zgroup" not in _files(submission, path):
             yield f"{name}: {path or 'its top'} has no .zgroup. Open it with zarr.open_group(..., mode='a'), which adds it"
     for crop, path in submission.paths.items():
@@ -105,7 +102,8 @@ def _files(submission: Submission, path: str) -> Collection[str]:
 def _of_class(levels: Sequence[Level], target: Target, instances: Collection[str], filled: list[str]) -> Iterator[str]:
     level = best_level(levels, target)
     if level.kind != "array":
-        yield f"{target.name}: is a group of scale levels, which the published evaluation does not see. Write one array in its place"
+        yield (f"{target.name}: is a group of scale levels, which the published evaluation does not see. Write one array "
+               "in its place")
     check_ratio(level, target)
     yield from _of_place(level, target)
     yield from _of_values(level, target, instances, filled)
@@ -116,8 +114,8 @@ def _of_place(level: Level, target: Target) -> Iterator[str]:
     if level.voxel_size is None:
         yield f"{target.name}: has no attribute voxel_size, so that it is centred in its crop, whatever it is. {remedy}"
     elif not np.allclose(level.voxel_size, target.voxel_size):
-        yield (f"{target.name}: has voxels of {show(level.voxel_size)} nm and is scored at {show(target.voxel_size)}, to which it is "
-               f"resampled. {remedy}")
+        yield (f"{target.name}: has voxels of {show(level.voxel_size)} nm and is scored at {show(target.voxel_size)}, to which "
+               f"it is resampled. {remedy}")
     elif level.shape != target.shape:
         yield f"{target.name}: has {level.shape} voxels, not {target.shape}; what is missing is 0. {remedy}"
     if level.translation is None:
@@ -125,8 +123,8 @@ def _of_place(level: Level, target: Target) -> Iterator[str]:
         return
     here, published = shift_of(level, target), shift_of(level, target, parity=True)
     if any(here):
-        yield (f"{target.name}: begins at {show(level.translation)} nm and its crop at {show(target.translation)}: it is moved by "
-               f"{here} voxels. {remedy}")
+        yield (f"{target.name}: begins at {show(level.translation)} nm and its crop at {show(target.translation)}: it is moved "
+               f"by {here} voxels. {remedy}")
     if here != published:
         yield (f"{target.name}: begins at {show(level.translation)} nm, off the published evaluation's grid, which moves it by "
                f"{published} voxels, not by {here}. {remedy}")

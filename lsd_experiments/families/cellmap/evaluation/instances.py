@@ -3,11 +3,11 @@
 | rules | how objects are matched | distance of one without a partner |
 |---|---|---|
 | 2025-09 | largest total IoU, of all pairs | infinite |
-| 2026-06 | largest total IoU of those that overlap | half the crop's shortest side, at most which all are |
+| 2026-06 | largest total IoU of those that overlap | half the crop's shortest side, which none exceeds |
 | latest | the same | infinite, and the others' scores reach from 0.1 to 1 |
 
-``parity``: since 2026, with the published program's defects: a prediction without a partner keeps its number, and is taken for a part of the
-one that stands for the truth of that number; and too many instances count neither for nor against.
+``parity``: since 2026, with the published program's defects: a prediction without a partner keeps its number, and is taken for
+a part of the one that stands for the truth of that number; and too many instances count neither for nor against.
 """
 
 from collections.abc import Sequence
@@ -86,7 +86,8 @@ def _too_many_scores(truth: Objects, rules: str, parity: bool) -> dict[str, Any]
     return {**missing_instances(truth, rules), "status": TOO_MANY}
 
 
-def _distances(truth: Objects, prediction: Objects, pairs: Pairs, voxel_size: Sequence[float], parity: bool) -> NDArray[np.float64]:
+def _distances(truth: Objects, prediction: Objects, pairs: Pairs, voxel_size: Sequence[float],
+               parity: bool) -> NDArray[np.float64]:
     """[n] nm of each object of the truth, infinite without a partner."""
     distances = np.full(len(truth.ids), np.inf)
     if parity:

@@ -55,7 +55,7 @@ def objects(values: NDArray[Any]) -> Objects:
     if values.dtype == bool:
         values = values.view(np.uint8)
     if values.size and values.max() >= 2**31:
-        found, inverse = np.unique(np.concatenate([[values.dtype.type(0)], values.reshape(-1)]), return_inverse=True)
+        _, inverse = np.unique(np.concatenate([[values.dtype.type(0)], values.reshape(-1)]), return_inverse=True)
         values = inverse[1:].reshape(values.shape)
     labels = values.astype(np.uint32)
     ids, sizes = _counted(labels)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 import lsd_experiments
@@ -89,8 +88,8 @@ def target_of(truth: Submission, crop: str, label: str) -> Target:
     """
     levels = truth.levels(crop, label)
     if not levels or levels[0].voxel_size is None:
-        raise UserError(f"{truth.name}:{crop}/{label} has no voxel size. Add the attributes voxel_size and translation, or name a "
-                        "--manifest")
+        raise UserError(f"{truth.name}:{crop}/{label} has no voxel size. Add the attributes voxel_size and translation, or "
+                        "name a --manifest")
     level = levels[0]
     return Target(crop, "", label, levels[0].voxel_size, level.translation or (0.0, 0.0, 0.0), level.shape)
 

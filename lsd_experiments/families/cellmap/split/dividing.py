@@ -66,7 +66,8 @@ def published_sides(crops: Sequence[tuple[Sequence[str], bool]], draws: Sequence
 def _check_forced(free: NDArray[np.bool_], force: str) -> None:
     """:raises UserError: if no crop has all classes"""
     if not free.any():
-        raise UserError(f"no crop has all classes, which those that {force} must have. Ask for fewer classes, or leave out the demand")
+        raise UserError(f"no crop has all classes, which those that {force} must have. Ask for fewer classes, or leave out the "
+                        "demand")
 
 
 def _strata(crops: Sequence[Crop], classes: Sequence[str]) -> NDArray[np.float64]:

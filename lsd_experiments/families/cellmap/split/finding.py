@@ -87,7 +87,8 @@ def _groups(layout: Layout) -> list[tuple[str, str, Path]]:
     pattern = layout.search_path.replace("{name}", layout.crop_name).removesuffix("/{label}")
     for field in ("dataset", "crop"):
         if f"{{{field}}}" not in pattern:
-            raise UserError(f"{pattern}: has no {{{field}}}, so that crops are not found by it. Write it where their names differ")
+            raise UserError(f"{pattern}: has no {{{field}}}, so that crops are not found by it. Write it where their names "
+                            "differ")
     if unknown := {*FIELD.findall(pattern)} - {"dataset", "crop"}:
         raise UserError(f"{pattern}: {{{sorted(unknown)[0]}}} is not known. Write {{dataset}}, {{crop}}, and {{name}}")
     seen: set[str] = set()

@@ -71,7 +71,8 @@ def shown(rows: Iterable[tuple[str, Sequence[str]]], classes: Sequence[str]) -> 
     """
     listed = list(rows)
     lines = [["", *SIDES], ["crops", *(str(sum(side == one for side, _ in listed)) for one in SIDES)]]
-    lines += [[label, *(str(sum(side == one and label in there for side, there in listed)) for one in SIDES)] for label in classes]
+    lines += [[label, *(str(sum(side == one and label in there for side, there in listed)) for one in SIDES)]
+              for label in classes]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in
                                                               zip(line[1:], widths[1:], strict=True))]) for line in lines)
