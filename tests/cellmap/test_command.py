@@ -76,7 +76,9 @@ def test_parts_exclude_each_other_and_unannotated_ones_are_not_there(challenge):
 def test_from_the_split_to_a_checked_and_scored_submission(challenge, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(challenge)
     csc("make-datasplit", "-c", "mito,cell,mito_mem", "-vr", 0.3, "-cp", tmp_path / "split.csv")
-    assert {row.side for row in read_split(tmp_path / "split.csv")} == {"train", "validate"}
+    rows = read_split(tmp_path / "split.csv")
+    assert {row.side for row in rows} == {"train", "validate"}
+    assert all(Path(row.labels, row.group).is_dir() and row.raw.startswith("/") for row in rows)  # wherever training runs
     assert "mito_mem" in capsys.readouterr().out
     csc("get-counts", "-c", "mito,mito_mem")
     assert capsys.readouterr().out == "made_a: mito 3, mito_mem 2\nmade_b: mito 3, mito_mem 2\n"

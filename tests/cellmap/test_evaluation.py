@@ -96,6 +96,13 @@ def test_types_of_ids(dtype):
     assert len(components(values).ids) == 3
     large = np.where(boxes() == 5, np.uint64(2**63 + 1), boxes().astype(np.uint64))
     assert len(objects(large).ids) == len(components(large).ids) == 3
+    assert len(objects(np.where(boxes() == 5, -1, boxes().astype(np.int32))).ids) == 3
+
+
+def test_ids_far_apart_cost_no_memory():
+    """Tables by id would take 50 GB."""
+    truth = np.where(boxes() == 5, 2**31 - 1, boxes().astype(np.int64))
+    assert scored(truth, boxes(), "latest")["hausdorff_norm_sum"] == 3
 
 
 def test_too_many_instances_are_never_neutral():

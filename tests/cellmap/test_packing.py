@@ -2,13 +2,18 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import zarr
 
+from lsd_experiments.arrays.creating import write_metadata
+from lsd_experiments.arrays.n5 import store
 from lsd_experiments.errors import UserError
-from lsd_experiments.families.cellmap.packing import pack, packable
+from lsd_experiments.families.cellmap.aligning import best_level, load_aligned
+from lsd_experiments.families.cellmap.manifest import Target
+from lsd_experiments.families.cellmap.packing import pack, packable, processed_levels
 from lsd_experiments.families.cellmap.submissions import open_submission
 from lsd_experiments.families.cellmap.validating import validate
 from tests.cellmap.small import BEGIN, VOXEL, boxes, put, target
@@ -48,6 +53,45 @@ def test_processed_at_other_voxels_and_places_is_brought_to_the_crop(tmp_path):
     assert np.array_equal(packed.levels("crop7", "mito")[0][:], expected)
     assert np.array_equal(packed.levels("crop7", "er")[0][:], expected > 0)
     assert validate(tmp_path / "submission.zip", [target("mito"), target("er")]) == []
+
+
+def test_a_crop_on_the_grid_of_fractional_voxels_is_not_moved(tmp_path):
+    """524 nm are 100 voxels of 5.24 nm, and 99 of a float quotient: the published program packs it a voxel too early."""
+    place = Target("crop7", "made", "mito", (5.24, 8.0, 8.0), (524.0, 0.0, 16.0), boxes().shape)
+    where = processed(tmp_path, mito=(boxes(), place.voxel_size, place.translation))
+    levels = processed_levels(where, place)
+    assert np.array_equal(load_aligned(levels, place), boxes())
+    assert np.array_equal(load_aligned(levels, place, parity=True)[:-1], boxes()[1:])
+
+
+def test_levels_whose_translations_are_of_centres_begin_together(tmp_path):
+    """Voxels of 4 and 32 nm that begin at 0: the second's translation is 14, and it is the one that fits 20 nm best."""
+    group = zarr.open_group(str(tmp_path / "made.zarr"), "a")
+    axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    levels = []
+    for number, (size, begin) in enumerate(((4, 0), (32, 14))):
+        group.create_dataset(f"crop7/mito/s{number}", data=boxes((48, 48, 48) if not number else (6, 6, 6)) * 0 + number)
+        transforms = [{"type": "scale", "scale": [size] * 3}, {"type": "translation", "translation": [begin] * 3}]
+        levels.append({"path": f"s{number}", "coordinateTransformations": transforms})
+    group["crop7/mito"].attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": levels}]
+    place = Target("crop7", "made", "mito", (20.0, 20.0, 20.0), (0.0, 0.0, 0.0), (9, 9, 9))
+    found = processed_levels(f"{tmp_path}/{{dataset}}.zarr/{{crop}}", place)
+    assert best_level(found, place).name.endswith("s1")
+    assert load_aligned(found, place).all()
+    uncorrected = replace(found[1], begin=found[1].translation)
+    assert not load_aligned([uncorrected], place)[0].any()  # a voxel later
+
+
+def test_processed_in_n5(tmp_path):
+    """Whose attributes list x, y, z."""
+    (tmp_path / "made.n5").mkdir()
+    (tmp_path / "made.n5/attributes.json").write_text('{"n5": "2.0.0"}')
+    path = tmp_path / "made.n5/crop7/mito/s0"
+    path.parent.mkdir(parents=True)
+    attrs = {"resolution": list(VOXEL[::-1]), "offset": [BEGIN[2], BEGIN[1], BEGIN[0] - 2 * VOXEL[0]]}
+    write_metadata(store(path), boxes().shape, (8, 8, 8), "uint16", attrs)[:] = boxes()
+    levels = processed_levels(f"{tmp_path}/{{dataset}}.n5/{{crop}}", target("mito"))
+    assert np.array_equal(load_aligned(levels, target("mito"))[:-2], boxes()[2:])
 
 
 def test_missing_and_extra_are_named_and_equal_inputs_give_equal_bytes(tmp_path):

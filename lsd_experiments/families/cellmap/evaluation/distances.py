@@ -3,6 +3,8 @@
 Each is measured in the box around the two objects: the nearest voxel of either lies in it.
 """
 
+import contextlib
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +15,7 @@ from lsd_experiments.families.cellmap.evaluation.matching import Pairs
 from lsd_experiments.families.cellmap.evaluation.overlaps import Objects
 
 THREADS = 2
+LARGE = 2**25  # voxels; of larger boxes, one is in memory at a time
 
 
 def matched_distances(truth: Objects, prediction: Objects, pairs: Pairs, voxel_size: Sequence[float]) -> NDArray[np.float64]:
@@ -22,19 +25,21 @@ def matched_distances(truth: Objects, prediction: Objects, pairs: Pairs, voxel_s
     if not len(pairs[0]):
         return np.zeros(0)
     size = np.asarray(voxel_size, np.float64)
-    truth_ids, prediction_ids = truth.ids[pairs[0]], prediction.ids[pairs[1]]
-    truth_boxes = object_boxes(truth.labels, truth.highest)
-    prediction_boxes = object_boxes(prediction.labels, prediction.highest)
+    truth_boxes = object_boxes(truth.labels, truth.ids)[pairs[0]]
+    prediction_boxes = object_boxes(prediction.labels, prediction.ids)[pairs[1]]
+    one_at_a_time = threading.Lock()
 
-    def distance(pair: tuple[int, int]) -> float:
-        one, other = pair
-        a, b = truth_boxes[one], prediction_boxes[other]
-        box = tuple(slice(min(a[2 * axis], b[2 * axis]), max(a[2 * axis + 1], b[2 * axis + 1])) for axis in range(3))
-        return hausdorff(truth.labels[box], one, prediction.labels[box], other, size)
+    def distance(number: int) -> float:
+        a, b = truth_boxes[number], prediction_boxes[number]
+        begins, ends = np.minimum(a[0::2], b[0::2]), np.maximum(a[1::2], b[1::2])
+        box = tuple(slice(begin, end) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True))
+        is_large = np.prod(ends - begins, dtype=np.int64) > LARGE
+        with one_at_a_time if is_large else contextlib.nullcontext():
+            return hausdorff(truth.labels[box], int(truth.ids[pairs[0][number]]), prediction.labels[box],
+                             int(prediction.ids[pairs[1][number]]), size)
 
     with ThreadPoolExecutor(THREADS) as threads:
-        found = list(threads.map(distance, zip(truth_ids.tolist(), prediction_ids.tolist(), strict=True)))
-    return np.array(found, np.float64)
+        return np.array(list(threads.map(distance, range(len(pairs[0])))), np.float64)
 
 
 def hausdorff(first: NDArray[np.uint32], one: int, second: NDArray[np.uint32], other: int,

@@ -74,17 +74,23 @@ def envelope(values, result, centres, borders, n, size):  # type: ignore[no-unty
 
 
 @compiled
-def object_boxes(labels, n):  # type: ignore[no-untyped-def]
-    """[n + 1, 6] int32: of each id up to ``n``, first and end voxel along z, y, x; ends of 0 where there is none."""
-    boxes = np.zeros((n + 1, 6), np.int32)
+def object_boxes(labels, ids):  # type: ignore[no-untyped-def]
+    """[n, 6] int32: of each of ``ids`` (ascending), first and end voxel along z, y, x; other labels are left out."""
+    boxes = np.zeros((len(ids), 6), np.int32)
     boxes[:, 0::2] = 2**30
     depth, height, width = labels.shape
+    last, at = np.int64(0), -1
     for z in range(depth):
         for y in range(height):
             for x in range(width):
-                label = labels[z, y, x]
-                if label:
-                    box = boxes[label]
+                label = np.int64(labels[z, y, x])
+                if label != last:
+                    last = label
+                    at = np.searchsorted(ids, label)
+                    if at == len(ids) or ids[at] != label:
+                        at = -1
+                if at >= 0:
+                    box = boxes[at]
                     box[0], box[1] = min(box[0], z), max(box[1], z + 1)
                     box[2], box[3] = min(box[2], y), max(box[3], y + 1)
                     box[4], box[5] = min(box[4], x), max(box[5], x + 1)

@@ -42,24 +42,27 @@ def components(values: NDArray[Any]) -> Objects:
 
     if values.dtype.kind == "f":  # ids all the same; cc3d takes no halves
         found, inverse = np.unique(np.nan_to_num(values), return_inverse=True)
-        numbers = np.where(found == 0, 0, np.arange(1, len(found) + 1)).astype(np.uint32)
-        values = numbers[inverse].reshape(values.shape)
+        values = _numbers(found)[inverse].reshape(values.shape)
     values = np.ascontiguousarray(values.view(np.uint8) if values.dtype == bool else values)
     labels = cc3d.connected_components(values).astype(np.uint32, copy=False)
     return Objects(labels, *_counted(labels))
 
 
 def objects(values: NDArray[Any]) -> Objects:
-    """The ids of the truth as they are; those beyond 2^31 are numbered anew."""
+    """The ids of the truth as they are; negative ones, and those beyond 2^31, are numbered anew."""
     values = np.asarray(values)
     if values.dtype == bool:
         values = values.view(np.uint8)
-    if values.size and values.max() >= 2**31:
-        _, inverse = np.unique(np.concatenate([[values.dtype.type(0)], values.reshape(-1)]), return_inverse=True)
-        values = inverse[1:].reshape(values.shape)
+    if values.size and (values.max() >= 2**31 or values.min() < 0):
+        found, inverse = np.unique(values, return_inverse=True)
+        values = _numbers(found)[inverse].reshape(values.shape)
     labels = values.astype(np.uint32)
-    ids, sizes = _counted(labels)
-    return Objects(labels, ids, sizes)
+    return Objects(labels, *_counted(labels))
+
+
+def _numbers(found: NDArray[Any]) -> NDArray[np.uint32]:
+    """1 and up for the values ``found``, 0 for 0."""
+    return np.asarray(np.where(found == 0, 0, np.arange(1, len(found) + 1)), np.uint32)
 
 
 def _counted(labels: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

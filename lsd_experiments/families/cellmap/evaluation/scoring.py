@@ -22,7 +22,7 @@ from lsd_experiments.families.cellmap.aligning import load_aligned
 from lsd_experiments.families.cellmap.classes import INSTANCES
 from lsd_experiments.families.cellmap.evaluation import beside
 from lsd_experiments.families.cellmap.evaluation.instances import missing_instances, score_instances
-from lsd_experiments.families.cellmap.evaluation.overlaps import components, objects
+from lsd_experiments.families.cellmap.evaluation.overlaps import Objects, components, objects
 from lsd_experiments.families.cellmap.evaluation.pooling import pool
 from lsd_experiments.families.cellmap.evaluation.semantics import missing_semantic, score_semantic
 from lsd_experiments.families.cellmap.manifest import Target
@@ -110,11 +110,15 @@ def _score(said: Submission, true: Submission, target: Target, rules: Rules) -> 
         kept = mask[0][:]
         truth = truth * kept
         prediction = None if prediction is None else prediction * kept
+    missing = prediction is None
     if target.label in rules.instances:
-        scores, told = _instances(truth, prediction, target, rules)
+        true = objects(truth)
+        del truth  # large, like the next
+        found = None if prediction is None else components(prediction)
+        del prediction
+        scores, told = _instances(true, found, target, rules)
     else:
         scores, told = _semantic(truth, prediction, rules)
-    missing = prediction is None
     is_told = missing and (rules.name != "2025-09" or status != "missing")
     return {**scores, **about, "is_missing": missing, **({"status": status} if is_told else {})}, told
 
@@ -132,14 +136,12 @@ def _submitted(said: Submission, target: Target, parity: bool) -> list[Level]:
     return [] if parity and levels and levels[0].kind != "array" else levels
 
 
-def _instances(truth: NDArray[Any], prediction: NDArray[Any] | None, target: Target,
+def _instances(truth: Objects, prediction: Objects | None, target: Target,
                rules: Rules) -> tuple[dict[str, Any], dict[str, Any]]:
-    true = objects(truth)
     if prediction is None:
-        return missing_instances(true, rules.name), beside.of_missing(len(true.ids))
-    found = components(prediction)
-    scores, overlaps = score_instances(true, found, target.voxel_size, rules.name, rules.parity)
-    return scores, beside.of_instances(true, found, overlaps)
+        return missing_instances(truth, rules.name), beside.of_missing(len(truth.ids))
+    scores, found = score_instances(truth, prediction, target.voxel_size, rules.name, rules.parity)
+    return scores, beside.of_instances(truth, prediction, found)
 
 
 def _semantic(truth: NDArray[Any], prediction: NDArray[Any] | None, rules: Rules) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -29,7 +29,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Crop:
-    """An annotated crop. Paths are of containers, groups lie in them; ``classes`` in the order that was asked for."""
+    """An annotated crop. Paths of containers are absolute, groups lie in them; ``classes`` in the order that was asked for."""
 
     dataset: str
     name: str
@@ -84,7 +84,7 @@ def split_container(path: str) -> tuple[str, str]:
 
 def _groups(layout: Layout) -> list[tuple[str, str, Path]]:
     """Dataset, crop and directory of each crop on disk."""
-    pattern = layout.search_path.replace("{name}", layout.crop_name).removesuffix("/{label}")
+    pattern = str(Path(layout.search_path.replace("{name}", layout.crop_name).removesuffix("/{label}")).absolute())
     for field in ("dataset", "crop"):
         if f"{{{field}}}" not in pattern:
             raise UserError(f"{pattern}: has no {{{field}}}, so that crops are not found by it. Write it where their names "
@@ -108,7 +108,7 @@ def _groups(layout: Layout) -> list[tuple[str, str, Path]]:
 
 def _raw(layout: Layout, dataset: str) -> str | None:
     """The raw of a dataset, if need be beside it in N5."""
-    path = layout.search_path.replace("{name}", layout.raw_name).replace("{dataset}", dataset)
+    path = str(Path(layout.search_path.replace("{name}", layout.raw_name).replace("{dataset}", dataset)).absolute())
     return next((name for name in (path, path.replace(".zarr", ".n5", 1)) if Path(name).is_dir()), None)
 
 
