@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap.evaluation import RULES, Rules, evaluate
-from lsd_experiments.families.cellmap.evaluation.beside import intervals
+from lsd_experiments.families.cellmap.evaluation.beside import intervals, summary
 from lsd_experiments.families.cellmap.evaluation.distances import matched_distances
 from lsd_experiments.families.cellmap.evaluation.instances import largest_distance, normalized, score_instances
 from lsd_experiments.families.cellmap.evaluation.matching import match_all, match_overlapping
@@ -177,6 +177,20 @@ def test_intervals_are_seeded_and_widen_with_the_crops_differences():
     assert 0.2 <= low < 0.625 < high <= 1
     assert wide == intervals(crops(20, 100, 90, 40), "2026-06", ())
     assert intervals(crops(3), "2026-06", ()) == {}
+
+
+def test_what_is_told_beside_over_crops():
+    told = {"crop1": {"mito": {"tp": 3, "fp": 1, "fn": 0, "sum_iou": 2.5, "voi_split": 0.2},
+                      "nuc": {"tp": 0, "fp": 0, "fn": 0, "sum_iou": 0.0}},
+            "crop2": {"mito": {"tp": 1, "fp": 0, "fn": 3, "sum_iou": 0.9, "voi_split": 0.6}},
+            "crop3": {"mito": {"tp": 0, "fp": 0, "fn": 0, "sum_iou": 0.0}}}
+    found = summary(told)
+    assert found.values == {"panoptic_quality": {"mito": 3.4 / 6, "nuc": 1.0}, "voi_split": {"mito": pytest.approx(0.4)}}
+    low, high = found.intervals["panoptic_quality"]["mito"]
+    assert 0.9 / 2.5 <= low < 3.4 / 6 < high <= 1
+    assert found.intervals["voi_split"]["mito"] == pytest.approx([0.2, 0.6])
+    assert found.intervals["panoptic_quality"]["nuc"] == [1, 1]
+    assert summary({"crop1": told["crop1"]}).intervals == {}
 
 
 def test_numbers_that_are_none_are_null(tmp_path):

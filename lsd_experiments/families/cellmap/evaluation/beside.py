@@ -1,10 +1,11 @@
 """What is told beside the challenge's scores: panoptic quality, VOI and Rand, and how sure the scores are.
 
 Panoptic quality is the sum of the IoUs of pairs above 0.5 by tp + fp/2 + fn/2, all over crops; of a class that is not of
-instances, all its voxels are one object. VOI and Rand are of single crops, over voxels of the truth's objects.
+instances, all its voxels are one object. VOI and Rand are of single crops, over voxels of the truth's objects, and their means.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,14 +45,54 @@ def of_missing(objects: int) -> dict[str, Any]:
     return {"tp": 0, "fp": 0, "fn": objects, "sum_iou": 0.0}
 
 
-def panoptic_quality(told: Crops) -> dict[str, float]:
-    """Of each class, over crops; 1 where there is nothing to be found, and nothing was."""
-    sums: dict[str, NDArray[np.float64]] = {}
-    for scores in told.values():
-        for label, one in scores.items():
-            added = np.array([one["sum_iou"], one["tp"] + (one["fp"] + one["fn"]) / 2])
-            sums[label] = sums.get(label, 0) + added
-    return {label: float(part / whole) if whole else 1.0 for label, (part, whole) in sorted(sums.items())}
+@dataclass(frozen=True)
+class Summary:
+    """Over crops: of each score, and each class, its value, and where it lies in 95 of 100 draws of as many crops."""
+
+    values: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, list[float]]]
+
+
+def summary(told: Crops, seed: int = 0) -> Summary:
+    """``panoptic_quality`` of each class, and the means of VOI and Rand over the crops that have them.
+
+    Panoptic quality is 1 where there is nothing to be found, and nothing was.
+    """
+    crops = sorted(told)
+    times = np.concatenate([np.ones((1, len(crops)), int), draws(len(crops), seed)])
+    values: dict[str, dict[str, float]] = {}
+    intervals: dict[str, dict[str, list[float]]] = {}
+    for label in sorted({label for scores in told.values() for label in scores}):
+        rows = [told[crop].get(label, {}) for crop in crops]
+        for name, found in _over_crops(rows, times):
+            if np.isfinite(found[0]):
+                values.setdefault(name, {})[label] = float(found[0])
+                if len(crops) > 1:
+                    intervals.setdefault(name, {})[label] = _interval(found[1:])
+    return Summary(values, intervals)
+
+
+def _over_crops(rows: list[Mapping[str, Any]], times: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Each score of a class, for each row of ``times``: how often each crop counts; NaN where none has it."""
+    there = np.array([bool(row) for row in rows])
+    part = np.array([row.get("sum_iou", 0.0) for row in rows])
+    whole = np.array([row.get("tp", 0) + (row.get("fp", 0) + row.get("fn", 0)) / 2 for row in rows])
+    with np.errstate(invalid="ignore"):
+        quality = np.where(times @ whole > 0, times @ part / (times @ whole), 1.0)
+        yield "panoptic_quality", np.where(times @ there > 0, quality, np.nan)
+        for name in CLUSTERING:
+            has = np.array([name in row for row in rows])
+            yield name, times @ np.array([row.get(name, 0.0) for row in rows]) / (times @ has)
+
+
+def draws(number: int, seed: int = 0) -> NDArray[np.int64]:
+    """[draws, number]: how often each of ``number`` crops is drawn, with replacement."""
+    drawn = np.random.default_rng(seed).integers(0, number, (DRAWS, number))
+    return np.array([np.bincount(row, minlength=number) for row in drawn])
+
+
+def _interval(values: NDArray[Any]) -> list[float]:
+    return [float(value) for value in np.nanpercentile(values, INTERVAL)]
 
 
 def intervals(crops: Crops, rules: str, instances: Collection[str], seed: int = 0) -> dict[str, list[float]]:
@@ -62,10 +103,8 @@ def intervals(crops: Crops, rules: str, instances: Collection[str], seed: int = 
     if len(crops) < 2:
         return {}
     names = sorted(crops)
-    rng = np.random.default_rng(seed)
-    drawn = [_overall(crops, rules, instances, np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names)), names)
-             for _ in range(DRAWS)]
-    return {key: [float(value) for value in np.percentile([one[key] for one in drawn], INTERVAL)] for key in drawn[0]}
+    drawn = [_overall(crops, rules, instances, times, names) for times in draws(len(names), seed)]
+    return {key: _interval(np.array([one[key] for one in drawn])) for key in drawn[0]}
 
 
 def _overall(crops: Crops, rules: str, instances: Collection[str], times: NDArray[Any], names: list[str]) -> Mapping[str, float]:

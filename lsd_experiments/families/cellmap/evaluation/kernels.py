@@ -79,16 +79,16 @@ def object_boxes(labels, ids):  # type: ignore[no-untyped-def]
     boxes = np.zeros((len(ids), 6), np.int32)
     boxes[:, 0::2] = 2**30
     depth, height, width = labels.shape
-    last, at = np.int64(0), -1
+    last, at = np.int64(0), np.int64(-1)
     for z in range(depth):
         for y in range(height):
             for x in range(width):
                 label = np.int64(labels[z, y, x])
                 if label != last:
                     last = label
-                    at = np.searchsorted(ids, label)
+                    at = np.int64(np.searchsorted(ids, label))
                     if at == len(ids) or ids[at] != label:
-                        at = -1
+                        at = np.int64(-1)
                 if at >= 0:
                     box = boxes[at]
                     box[0], box[1] = min(box[0], z), max(box[1], z + 1)

@@ -112,11 +112,11 @@ def _score(said: Submission, true: Submission, target: Target, rules: Rules) -> 
         prediction = None if prediction is None else prediction * kept
     missing = prediction is None
     if target.label in rules.instances:
-        true = objects(truth)
+        there = objects(truth)
         del truth  # large, like the next
         found = None if prediction is None else components(prediction)
         del prediction
-        scores, told = _instances(true, found, target, rules)
+        scores, told = _instances(there, found, target, rules)
     else:
         scores, told = _semantic(truth, prediction, rules)
     is_told = missing and (rules.name != "2025-09" or status != "missing")
@@ -161,9 +161,9 @@ def _results(crops: dict[str, dict[str, Any]], told: dict[str, dict[str, Any]], 
     pooled = pool(crops, rules.name, rules.instances)
     about = {"total_evals": listed or done, "num_evals_done": done, "rules": rules.name, "parity": rules.parity,
              "version": lsd_experiments.__version__}
-    extended = {**crops, **pooled, **about, "beside": {
-        "panoptic_quality": beside.panoptic_quality(told), "crops": told,
-        "intervals": beside.intervals(crops, rules.name, rules.instances)}}
+    of_scores, of_told = beside.intervals(crops, rules.name, rules.instances), beside.summary(told)
+    extended = {**crops, **pooled, **about, "beside": {**of_told.values, "intervals": {**of_scores, **of_told.intervals},
+                                                       "crops": told}}
     if rules.name == "2025-09":
         return {**crops, **pooled, **about}, extended
     submitted = {label for scores in crops.values() for label, one in scores.items() if not one["is_missing"]}
