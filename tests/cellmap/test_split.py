@@ -1,7 +1,13 @@
 """Splits: stratified, seeded, never with an empty side, replaced whole."""
 
-import pytest
+import json
+import os
 
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from lsd_experiments.arrays import s3
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap.split import Crop, Layout, Row, divide, find_crops, read_split, shown, write_split
 from tests.cellmap.small import boxes
@@ -113,8 +119,52 @@ def test_crops_in_n5_beside_raw_in_n5_at_their_finest_scale(tmp_path):
     assert find_crops(layout, ("nuc",), scale=(8, 8, 8)) == []
 
 
+def test_a_field_twice_is_one_name(tmp_path):
+    for name in ("a_a", "a_b"):
+        for part in ("raw", "labels/crop1/nuc"):
+            (tmp_path / f"{name}.zarr" / part).mkdir(parents=True)
+            (tmp_path / f"{name}.zarr/raw/s0").mkdir(exist_ok=True)
+    layout = Layout(f"{tmp_path}/{{dataset}}_{{dataset}}.zarr/{{name}}", "raw", "labels/{crop}/{label}")
+    assert [(crop.dataset, crop.labels) for crop in find_crops(layout, ("nuc",))] == [("a", f"{tmp_path}/a_a.zarr")]
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """``s3://cosem`` with one crop, on a server of this machine."""
+    s3._filesystem.cache_clear()
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name="us-east-1", aws_access_key_id="a",
+                          aws_secret_access_key="b")
+    client.create_bucket(Bucket="cosem", ACL="public-read")
+    transforms = [{"type": "scale", "scale": [4, 4, 4]}, {"type": "translation", "translation": [0, 0, 0]}]
+    image = {"multiscales": [{"datasets": [{"path": "s0", "coordinateTransformations": transforms}]}]}
+    array = {"zarr_format": 2, "shape": [8, 8, 8], "chunks": [8, 8, 8], "dtype": "|u1", "fill_value": 0, "order": "C",
+             "compressor": None, "filters": None}
+    root = "jrc_b/jrc_b.zarr/recon-1"
+    for name, content in ((".zgroup", {"zarr_format": 2}), ("em/fibsem-uint8/s0/.zarray", array),
+                          ("labels/groundtruth/crop6/er/.zattrs", image), ("labels/groundtruth/crop6/er/s0/.zarray", array)):
+        place = f"{root}/{name}" if name != ".zgroup" else "jrc_b/jrc_b.zarr/.zgroup"
+        client.put_object(Bucket="cosem", Key=place, Body=json.dumps(content), ACL="public-read")
+    yield "s3://cosem/{dataset}/{dataset}.zarr/recon-1/{name}"
+    server.stop()
+    s3._filesystem.cache_clear()
+
+
+def test_crops_in_a_bucket(bucket, tmp_path):
+    found = find_crops(Layout(bucket), ("nuc", "er"), scale=(4, 4, 4))
+    container, group = "s3://cosem/jrc_b/jrc_b.zarr", "recon-1/labels/groundtruth/crop6"
+    assert found == [Crop("jrc_b", "crop6", container, "recon-1/em/fibsem-uint8", container, group, ("er",))]
+    write_split(tmp_path / "split.csv", [("train", found[0])])
+    assert read_split(tmp_path / "split.csv") == [Row("train", container, "recon-1/em/fibsem-uint8", container, group, ("er",))]
+    assert find_crops(Layout(bucket), ("er",), scale=(2, 2, 2)) == []
+    assert find_crops(Layout(bucket.replace("cosem", "none")), ("er",)) == []
+
+
 @pytest.mark.parametrize(("pattern", "message"), [("data/a.zarr/{name}", "has no {dataset}"),
-                                                  ("{dataset}.zarr/{label}/{name}", "{label} is not known")])
+                                                  ("{dataset}.zarr/{label}/{name}", "{label} is not known"),
+                                                  ("s3://{dataset}/{name}", "Write the bucket's name")])
 def test_patterns_that_are_none(pattern, message):
     with pytest.raises(UserError, match=message):
         find_crops(Layout(pattern), ("nuc",))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lsd_experiments.families.cellmap.split import Layout
 
 MANIFEST = "data/test_crop_manifest.csv"
+SEARCH_PATH = "data/{dataset}/{dataset}.zarr/recon-1/{name}"
+BUCKET = "s3://janelia-cosem-datasets/{dataset}/{dataset}.zarr/recon-1/{name}"
 RULES = ("2025-09", "2026-06", "latest")
 
 
@@ -28,8 +30,7 @@ def make_datasplit(options: argparse.Namespace) -> None:
 
     crops = find_crops(_layout(options), options.classes, _scale(options.scale), options.datasets, options.crops)
     if not crops:
-        raise UserError(f"{options.search_path}: no crop with raw has one of {', '.join(options.classes)}"
-                        + (" at that scale" if options.scale else "") + ". Correct the paths, or name other classes")
+        raise _nothing(options, " at that scale" if options.scale else "")
     divided = divide(crops, options.classes, options.validate_ratio, options.seed, options.force)
     write_split(options.csv_path, divided)
     print(shown([(side, crop.classes) for side, crop in divided], options.classes))
@@ -42,8 +43,7 @@ def get_counts(options: argparse.Namespace) -> None:
 
     found = counts(_layout(options), options.classes)
     if not found:
-        raise UserError(f"{options.search_path}: no crop with raw has one of {', '.join(options.classes)}. Correct the paths, or "
-                        "name other classes")
+        raise _nothing(options)
     for dataset, of_dataset in found.items():
         print(f"{dataset}: " + ", ".join(f"{label} {number}" for label, number in of_dataset.items()))
 
@@ -104,7 +104,14 @@ def version(options: argparse.Namespace) -> None:
 def _layout(options: argparse.Namespace) -> "Layout":
     from lsd_experiments.families.cellmap.split import Layout
 
-    return Layout(options.search_path, options.raw_name, options.crop_name)
+    if options.use_s3 and options.search_path:
+        raise UserError("--use-s3 names the challenge's bucket, --search-path another place. Leave one out")
+    return Layout(options.search_path or (BUCKET if options.use_s3 else SEARCH_PATH), options.raw_name, options.crop_name)
+
+
+def _nothing(options: argparse.Namespace, at: str = "") -> UserError:
+    return UserError(f"{_layout(options).search_path}: no crop with raw has one of {', '.join(options.classes)}{at}. Correct the "
+                     "paths, or name other classes")
 
 
 def _rules(options: argparse.Namespace) -> "Rules":
@@ -160,8 +167,8 @@ def _add_split(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     counting.set_defaults(command=get_counts)
     for one in (making, counting):
         one.add_argument("--classes", "-c", type=_names, default=["nuc", "er"], help="like nuc,er (default)")
-        one.add_argument("--search-path", "--search_path", "-sp", default="data/{dataset}/{dataset}.zarr/recon-1/{name}",
-                         help="where datasets lie (default: %(default)s)")
+        one.add_argument("--search-path", "--search_path", "-sp", help=f"where datasets lie (default: {SEARCH_PATH})")
+        one.add_argument("--use-s3", "--use_s3", "-s3", action="store_true", help=f"look in the challenge's bucket, {BUCKET}")
         one.add_argument("--raw-name", "--raw_name", "-rn", default="em/fibsem-uint8", help="default: %(default)s")
         one.add_argument("--crop-name", "--crop_name", "-cn", default="labels/groundtruth/{crop}/{label}",
                          help="default: %(default)s")

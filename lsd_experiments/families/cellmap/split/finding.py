@@ -1,4 +1,4 @@
-"""The annotated crops on disk: a class is annotated where its directory exists, even if it holds only zeros.
+"""The annotated crops on disk, or in a bucket: a class is annotated where its directory exists, even if it holds only zeros.
 
     data/{dataset}/{dataset}.zarr/recon-1/{name}      search path; {name} is one of the next two
     em/fibsem-uint8                                   raw
@@ -6,16 +6,18 @@
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from lsd_experiments.arrays.addresses import is_address
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap.sources import levels, open_tree
 
 CONTAINER = re.compile(r"(.*?\.(?:zarr|n5))(?:/|$)(.*)")
 FIELD = re.compile(r"\{(\w+)\}")
+ROOT = re.compile(r"(\w+://[^/]+|)/(.*)")  # a server and bucket, or nothing
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,11 @@ def find_crops(layout: Layout, classes: Sequence[str], scale: Sequence[float] | 
     for dataset, crop, path in sorted(_groups(layout), key=lambda one: (one[0], _number(one[1]), one[1])):
         if not any(fnmatchcase(dataset, pattern) for pattern in datasets) or not any(fnmatchcase(crop, name) for name in crops):
             continue
-        raw = _raw(layout, dataset)
-        there = tuple(label for label in classes if (path / label).is_dir() and (scale is None or _is_fine(path / label, scale)))
-        if raw is not None and there:
-            container, group = split_container(str(path))
+        annotated = set(directories(path))
+        there = tuple(label for label in classes if label in annotated and (scale is None or _is_fine(f"{path}/{label}", scale)))
+        raw = _raw(layout, dataset) if there else None
+        if raw is not None:
+            container, group = split_container(path)
             found.append(Crop(dataset, crop, *split_container(raw), container, group, there))
     return found
 
@@ -82,39 +85,72 @@ def split_container(path: str) -> tuple[str, str]:
     return match[1], match[2].strip("/")
 
 
-def _groups(layout: Layout) -> list[tuple[str, str, Path]]:
-    """Dataset, crop and directory of each crop on disk."""
-    pattern = str(Path(layout.search_path.replace("{name}", layout.crop_name).removesuffix("/{label}")).absolute())
+def _groups(layout: Layout) -> list[tuple[str, str, str]]:
+    """Dataset, crop and path of each crop."""
+    pattern = _absolute(layout.search_path.replace("{name}", layout.crop_name).removesuffix("/{label}"))
     for field in ("dataset", "crop"):
         if f"{{{field}}}" not in pattern:
             raise UserError(f"{pattern}: has no {{{field}}}, so that crops are not found by it. Write it where their names "
                             "differ")
     if unknown := {*FIELD.findall(pattern)} - {"dataset", "crop"}:
         raise UserError(f"{pattern}: {{{sorted(unknown)[0]}}} is not known. Write {{dataset}}, {{crop}}, and {{name}}")
-    seen: set[str] = set()
+    match = ROOT.match(pattern)
+    if match is None or FIELD.search(match[1]):
+        raise UserError(f"{pattern}: buckets are not looked for. Write the bucket's name")
+    root, rest = match.groups()
+    return [(names["dataset"], names["crop"], path) for names, path in _walk(root, rest.split("/"), {})]
 
-    def named(match: re.Match[str]) -> str:
-        if match[1] in seen:
-            return f"(?P={match[1]})"
-        seen.add(match[1])
-        return f"(?P<{match[1]}>[^/]+)"
 
-    parts = re.split(r"(\{\w+\})", str(Path(pattern)))
-    expression = re.compile("".join(FIELD.sub(named, part) if FIELD.fullmatch(part) else re.escape(part) for part in parts))
-    paths = Path(Path(pattern).anchor or ".").glob(FIELD.sub("*", str(Path(pattern).relative_to(Path(pattern).anchor))))
-    matches = ((expression.fullmatch(str(path)), path) for path in paths if path.is_dir())
-    return [(match["dataset"], match["crop"], path) for match, path in matches if match]
+def _walk(path: str, parts: Sequence[str], names: dict[str, str]) -> Iterator[tuple[dict[str, str], str]]:
+    """What the fields in ``parts`` are called below ``path``, and the path of each: only directories on the way are listed."""
+    if not parts:
+        yield names, path
+        return
+    part = FIELD.sub(lambda match: names.get(match[1], match[0]), parts[0])
+    if not FIELD.search(part):
+        yield from _walk(f"{path}/{part}", parts[1:], names)
+        return
+    pieces = re.split(r"(\{\w+\})", part)
+    expression = "".join(_as_expression(piece, again=piece in pieces[:number]) for number, piece in enumerate(pieces))
+    for name in directories(path or "/"):
+        match = re.fullmatch(expression, name)
+        if match:
+            yield from _walk(f"{path}/{name}", parts[1:], {**names, **match.groupdict()})
+
+
+def _as_expression(piece: str, again: bool) -> str:
+    """The regular expression of a field, which has been there before or not, or of other text."""
+    if not FIELD.fullmatch(piece):
+        return re.escape(piece)
+    return f"(?P={piece[1:-1]})" if again else f"(?P<{piece[1:-1]}>.+)"
 
 
 def _raw(layout: Layout, dataset: str) -> str | None:
     """The raw of a dataset, if need be beside it in N5."""
-    path = str(Path(layout.search_path.replace("{name}", layout.raw_name).replace("{dataset}", dataset)).absolute())
-    return next((name for name in (path, path.replace(".zarr", ".n5", 1)) if Path(name).is_dir()), None)
+    path = _absolute(layout.search_path.replace("{name}", layout.raw_name).replace("{dataset}", dataset))
+    return next((name for name in (path, path.replace(".zarr", ".n5", 1)) if directories(name)), None)
 
 
-def _is_fine(path: Path, scale: Sequence[float]) -> bool:
+def _absolute(pattern: str) -> str:
+    """``pattern`` from the root of the file system, or of a server, on."""
+    return pattern.rstrip("/") if is_address(pattern) else str(Path(pattern).absolute())
+
+
+def directories(path: str) -> list[str]:
+    """The names of the directories in ``path``, a directory or an ``s3://`` address; none if it is not there.
+
+    :raises UserError: if a server does not list what it has
+    """
+    if is_address(path):
+        from lsd_experiments.families.cellmap.split.bucket import directories_in_bucket
+
+        return directories_in_bucket(path)
+    return sorted(entry.name for entry in Path(path).iterdir() if entry.is_dir()) if Path(path).is_dir() else []
+
+
+def _is_fine(path: str, scale: Sequence[float]) -> bool:
     """Whether the finest level at ``path`` has voxels of ``scale`` (nm) at most."""
-    container, group = split_container(str(path))
+    container, group = split_container(path)
     sizes = [level.voxel_size for level in levels(open_tree(container), group) if level.voxel_size is not None]
     return bool(sizes) and all(size <= most for size, most in zip(min(sizes), scale, strict=True))
 
