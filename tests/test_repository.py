@@ -20,8 +20,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 EXPERIMENTS = sorted(path.parent.relative_to(ROOT / "02_train").as_posix() for path in (ROOT / "02_train").glob("*/*/mknet.py"))
 SCRIPTS = {
-    "01_data": {"add_labels_mask", "add_unlabeled_mask", "convert", "create_masks", "fetch_checkpoint", "fetch_cremi", "fetch_data",
-                "fetch_snemi3d", "make_synthetic", "view_data"},
+    "01_data": {"add_labels_mask", "add_unlabeled_mask", "convert", "create_masks", "fetch_checkpoint", "fetch_cremi",
+                "fetch_data", "fetch_snemi3d", "make_synthetic", "view_data"},
     "containers": {"download_images"},
     "02_train": {"export_checkpoint", "import_checkpoint", "inspect_checkpoint", "new", "plan", "status"},
     "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",

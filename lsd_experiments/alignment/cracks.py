@@ -1,8 +1,8 @@
 """Cracks and folds of a section: long thin lines of a grey that tissue does not have.
 
 A crack is brighter than tissue, where resin alone is left, and tissue on its two sides lies apart; a fold is darker, where tissue
-lies twice. Both are found by their grey, beside the extremes of most sections, and by their length. Whether tissue really lies apart
-is seen beside the neighbouring section (:func:`opened`): only that is closed.
+lies twice. Both are found by their grey, beside the extremes of most sections, and by their length. Whether tissue really lies
+apart is seen beside the neighbouring section (:func:`opened`): only that is closed.
 """
 
 import dataclasses

@@ -1,0 +1,1 @@
+"""The CellMap segmentation challenge: ``csc``, see docs/cellmap.md."""
