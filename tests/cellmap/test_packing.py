@@ -11,6 +11,7 @@ import zarr
 from lsd_experiments.arrays.creating import write_metadata
 from lsd_experiments.arrays.n5 import store
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.cellmap import aligning
 from lsd_experiments.families.cellmap.aligning import best_level, load_aligned
 from lsd_experiments.families.cellmap.manifest import Target
 from lsd_experiments.families.cellmap.packing import pack, packable, processed_levels
@@ -80,6 +81,16 @@ def test_levels_whose_translations_are_of_centres_begin_together(tmp_path):
     assert load_aligned(found, place).all()
     uncorrected = replace(found[1], begin=found[1].translation)
     assert not load_aligned([uncorrected], place)[0].any()  # a voxel later
+
+
+@pytest.mark.parametrize("scale", [(0.5, 0.5, 0.5), (2, 1.3, 0.7), (1, 1, 3)])
+def test_resampling_by_parts_gives_the_same(monkeypatch, scale):
+    labels, raw = boxes(), np.random.default_rng(0).random((12, 14, 16))
+    whole = aligning.nearest(labels, scale), aligning.linear(raw, scale)
+    monkeypatch.setattr(aligning, "SLAB", 3 * 14 * 16)
+    assert np.array_equal(aligning.nearest(labels, scale), whole[0])
+    np.testing.assert_allclose(aligning.linear(raw, scale), whole[1], atol=1e-9)
+    assert whole[0].shape == whole[1].shape == tuple(round(n * s) for n, s in zip(labels.shape, scale, strict=True))
 
 
 def test_processed_in_n5(tmp_path):

@@ -8,7 +8,7 @@ its voxels (14 of the 16 test crops), or where a float quotient falls below a wh
 what is moved beyond the end of the source. Else it is the nearest one.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from lsd_experiments.geometry import Voxels
 
 LARGEST_RATIO = 16**3  # voxels of a source, for each of the crop
 THRESHOLD = 0.5
+SLAB = 2**26  # voxels that are resampled at a time
 
 
 def load_aligned(levels: Sequence[Level], target: Target, instances: Collection[str] = INSTANCES,
@@ -36,7 +37,7 @@ def load_aligned(levels: Sequence[Level], target: Target, instances: Collection[
     image: Any
     if level.voxel_size is not None and not np.allclose(level.voxel_size, target.voxel_size):
         scale = np.divide(level.voxel_size, target.voxel_size)
-        image = nearest(level[:], scale) if target.label in instances else linear(level[:], scale) > THRESHOLD
+        image = nearest(level, scale) if target.label in instances else linear(level, scale) > THRESHOLD
     elif level.voxel_size is None and level.shape != target.shape:
         image = centred(level[:], target.shape)
     else:
@@ -68,32 +69,55 @@ def check_ratio(level: Level, target: Target) -> None:
                         "most. Write it at a voxel size nearer to the crop's")
 
 
-def nearest(image: NDArray[Any], scale: Sequence[float] | NDArray[Any]) -> NDArray[Any]:
-    """``image`` with ``scale`` times its voxels along each axis, each of the value of the voxel that its centre lies in."""
+def nearest(image: Any, scale: Sequence[float] | NDArray[Any]) -> NDArray[Any]:
+    """``image`` with ``scale`` times its voxels along each axis, each of the value of the voxel that its centre lies in.
+
+    :param image: [z, y, x], an array or a level, of which some sections are in memory at a time
+    """
     index = []
     for length, factor in zip(image.shape, scale, strict=True):
         new = resampled_length(length, factor)
         index.append(np.clip(np.floor((np.arange(new) + 0.5) * (length / new)), 0, length - 1).astype(int))
-    return np.asarray(image[np.ix_(*index)])
+    result = np.empty([len(along) for along in index], image.dtype)
+    for begin, end in _slabs(image.shape):
+        inside = slice(*np.searchsorted(index[0], (begin, end)))
+        result[inside] = image[begin:end][np.ix_(index[0][inside] - begin, *index[1:])]
+    return result
 
 
-def linear(image: NDArray[Any], scale: Sequence[float] | NDArray[Any]) -> NDArray[np.floating]:
+def linear(image: Any, scale: Sequence[float] | NDArray[Any]) -> NDArray[np.floating]:
     """``image`` with ``scale`` times its voxels along each axis, interpolated, smoothed before where that makes fewer voxels.
 
-    Beyond the border is 0. A NaN makes NaN of what is smoothed along with it.
+    Beyond the border is 0. As published, a NaN anywhere makes all NaN.
+
+    :param image: as of :func:`nearest`; each section is made smaller at once
     """
+    shape = [resampled_length(length, factor) for length, factor in zip(image.shape, scale, strict=True)]
+    sections, lows, highs = [], [], []
+    for begin, end in _slabs(image.shape):
+        values = image[begin:end]
+        lows.append(values.min())
+        highs.append(values.max())
+        sections.append(_interpolated(values, (len(values), *shape[1:])))
+    return np.asarray(np.clip(_interpolated(np.concatenate(sections), shape), np.min(lows), np.max(highs)))
+
+
+def _interpolated(values: NDArray[Any], shape: Sequence[int]) -> NDArray[np.floating]:
     from scipy import ndimage
 
-    shape = [resampled_length(length, factor) for length, factor in zip(image.shape, scale, strict=True)]
-    factors = np.divide(image.shape, shape)
-    low, high = image.min(), image.max()
-    values = image if image.dtype == np.float64 else image.astype(np.float32, copy=False)
-    if image.dtype.kind in "ui":
-        values = image.astype(np.float64)
+    factors = np.divide(values.shape, shape)
+    values = values.astype(np.float64 if values.dtype.kind in "ui" or values.dtype == np.float64 else np.float32, copy=False)
     if (factors > 1).any():
         values = ndimage.gaussian_filter(values, np.maximum(0, (factors - 1) / 2), mode="grid-constant", cval=0)
-    zoomed = ndimage.zoom(values, 1 / factors, order=1, mode="grid-constant", cval=0, grid_mode=True)
-    return np.asarray(np.clip(zoomed, low, high))
+    if tuple(shape) != values.shape:
+        values = ndimage.zoom(values, 1 / factors, order=1, mode="grid-constant", cval=0, grid_mode=True)
+    return values
+
+
+def _slabs(shape: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and end sections of parts of :data:`SLAB` voxels at most, or of one section."""
+    sections = max(1, SLAB // max(1, shape[1] * shape[2]))
+    yield from ((begin, min(begin + sections, shape[0])) for begin in range(0, shape[0], sections))
 
 
 def resampled_length(length: int, factor: float) -> int:

@@ -56,6 +56,8 @@ def evaluate(submission: str | Path, truth: str | Path, rules: Rules | None = No
     :param targets: where crops are scored (default: where the truth says that it lies)
     :raises UserError: if one of the two is no submission, or they have no crop in common
     """
+    from tqdm import tqdm
+
     rules = rules or Rules()
     said, true = open_submission(submission), open_submission(truth)
     if rules.parity and rules.name == "2025-09":
@@ -66,12 +68,11 @@ def evaluate(submission: str | Path, truth: str | Path, rules: Rules | None = No
     listed = {target.name: target for target in targets or ()}
     crops: dict[str, dict[str, Any]] = {}
     told: dict[str, dict[str, Any]] = {}
-    for crop in true.crops:
-        crops[crop], told[crop] = {}, {}
-        for label in scored_classes(true, crop, rules.parity):
-            target = listed.get(f"{crop}/{label}") or target_of(true, crop, label)
-            crops[crop][label], told[crop][label] = _score(said, true, target, rules)
-            logger.info("%s: %s", target.name, crops[crop][label])
+    scored = [(crop, label) for crop in true.crops for label in scored_classes(true, crop, rules.parity)]
+    for crop, label in tqdm(scored, desc="scoring", unit="class", leave=False, disable=None):
+        target = listed.get(f"{crop}/{label}") or target_of(true, crop, label)
+        scores, beside_it = _score(said, true, target, rules)
+        crops.setdefault(crop, {})[label], told.setdefault(crop, {})[label] = scores, beside_it
     return _results(crops, told, rules, len(listed))
 
 
