@@ -80,6 +80,10 @@ def test_from_the_split_to_a_checked_and_scored_submission(challenge, tmp_path, 
     assert {row.side for row in rows} == {"train", "validate"}
     assert all(Path(row.labels, row.group).is_dir() and row.raw.startswith("/") for row in rows)  # wherever training runs
     assert "mito_mem" in capsys.readouterr().out
+    csc("make-datasplit", "-c", "mito", "--scale", 15, "-cp", tmp_path / "none.csv", status=2)  # labels are of 16 nm and 13.92
+    csc("make-datasplit", "-c", "mito", "--scale", 16, "-cp", tmp_path / "fine.csv")
+    assert len(read_split(tmp_path / "fine.csv")) == 6
+    capsys.readouterr()
     csc("get-counts", "-c", "mito,mito_mem")
     assert capsys.readouterr().out == "made_a: mito 3, mito_mem 2\nmade_b: mito 3, mito_mem 2\n"
     # The truth as if it were processed.

@@ -25,7 +25,7 @@ def processed(root, crop="crop7", **classes):
     group = zarr.open_group(str(root / "made.zarr"), "a")
     axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
     for label, (values, voxel, begin) in classes.items():
-        group.create_dataset(f"{crop}/{label}/s0", data=values, chunks=(8, 8, 8))
+        group.create_dataset(f"{crop}/{label}/s0", data=values, chunks=8)
         transforms = [{"type": "scale", "scale": voxel}, {"type": "translation", "translation": begin}]
         group[f"{crop}/{label}"].attrs["multiscales"] = [
             {"version": "0.4", "axes": axes, "datasets": [{"path": "s0", "coordinateTransformations": transforms}]}]
@@ -121,6 +121,13 @@ def test_missing_and_extra_are_named_and_equal_inputs_give_equal_bytes(tmp_path)
         pack(where, tmp_path / "again.zarr", targets)
     pack(where, tmp_path / "again.zarr", targets, overwrite=True)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_channels_are_refused(tmp_path):
+    where = processed(tmp_path, mito=(np.stack([boxes()] * 2), (1.0, *VOXEL), (0.0, *BEGIN)))
+    with pytest.raises(UserError, match="4 axes"):
+        pack(where, tmp_path / "submission.zarr", [target("mito")])
+    assert [path.name for path in tmp_path.iterdir()] == ["made.zarr"]
 
 
 def test_nothing_to_pack_leaves_nothing(tmp_path):

@@ -136,10 +136,14 @@ def place(attrs: Mapping[str, Any], where: str) -> tuple[Nanometres | None, Nano
 
 def _level(tree: Hierarchy, path: str, array: Any, kind: str) -> Level:
     where = f"{tree.container}:{path}"
-    if len(array.shape) != 3:
-        raise UserError(f"{where} has {len(array.shape)} axes, not z, y, x. Write each class as an array of its own")
+    _check_axes(array, where)
     size, translation = tree.world(path) if isinstance(tree, N5) else place(tree.attrs(path), where)
     return Level(where, array, size, translation, translation, kind)
+
+
+def _check_axes(array: Any, where: str) -> None:
+    if len(array.shape) != 3:
+        raise UserError(f"{where} has {len(array.shape)} axes, not z, y, x. Write each class as an array of its own")
 
 
 def _ome_levels(tree: Hierarchy, path: str, attrs: dict[str, Any]) -> list[Level]:
@@ -149,7 +153,8 @@ def _ome_levels(tree: Hierarchy, path: str, attrs: dict[str, Any]) -> list[Level
     for dataset in ome.tables(images[0].get("datasets") if images else None, f"{where}: 'datasets' of its multiscales"):
         name = str(dataset.get("path"))
         array = tree.array(f"{path}/{name}") if ".." not in name else None
-        if array is not None and len(array.shape) == 3:
+        if array is not None:
+            _check_axes(array, f"{where}/{name}")
             found.append((f"{where}/{name}", array, *_transform(dataset, f"{where}/{name}")))
     translations = {translation for *_, translation in found}
     finest = min((size for *_, size, _ in found if size is not None), default=None)
