@@ -12,6 +12,7 @@ from lsd_experiments.families.pytc.samples.sources import Chunks
 from lsd_experiments.families.pytc.synthetic import write_snemi3d
 from tests.families.pytc.test_samples import tiles
 from tests.published import PUBLISHED, needs_published
+from tests.scripts import run_script
 
 pytestmark = needs_published
 
@@ -121,6 +122,13 @@ def test_files_by_name(tmp_path):
     assert find_files(str(tmp_path), "list.txt", False, "k") == [tmp_path / "x.h5", tmp_path / "y.h5"]
     with pytest.raises(UserError, match=r"k: 3 files in 2 folders"):
         find_files("a@b", "x@y@z", False, "k")
+
+
+def test_pytorch_is_imported_for_losses_and_batches_only():
+    modules = ("targets", "weights", "rejection", "samples.configured", "waterz", "scores", "synthetic", "fetching")
+    code = "; ".join(f"import lsd_experiments.families.pytc.{name}" for name in modules)
+    assert run_script("-c", code, without=["torch"]).returncode == 0
+    assert run_script("-c", "import lsd_experiments.families.pytc.losses", without=["torch"]).returncode != 0
 
 
 def test_volumes_and_chunks_are_dealt():
