@@ -26,7 +26,8 @@ def test_a_chunk_is_what_numcodecs_makes_of_it(stored) -> None:
 
 
 @pytest.mark.parametrize("stored", [b"", WHOLE[:10], WHOLE[:-1], WHOLE[:-9], HALVES[:-20], WHOLE[:200] + b"\x00" + WHOLE[201:],
-                                    WHOLE[:-8] + b"abcd" + WHOLE[-4:], WHOLE[:-4] + b"\xff\xff\xff\xff", WHOLE + b"more"], ids=range(9))
+                                    WHOLE[:-8] + b"abcd" + WHOLE[-4:], WHOLE[:-4] + b"\xff\xff\xff\xff", WHOLE + b"more"],
+                         ids=range(9))
 def test_a_damaged_chunk_is_refused(stored) -> None:
     with pytest.raises(Exception, match=r"."):
         CheckedGZip().decode(stored, np.zeros(len(VALUES), np.uint8))
