@@ -43,7 +43,11 @@ def run(options: argparse.Namespace) -> None:
     levels = [view] if kind in FILES else layout_of(view, kind, wanted).levels
     voxels = sum(math.prod(level.shape) for level in levels)
     with tqdm(total=voxels, desc="converting", unit="voxel", unit_scale=True, leave=False, disable=None) as bar:
-        convert(view, container, dataset, options.overwrite, bar.update, wanted)
+        def skip(voxels: int) -> None:
+            bar.n += voxels
+            bar.initial, bar.last_print_n = bar.initial + voxels, bar.n  # the rate is that of this run
+
+        convert(view, container, dataset, options.overwrite, bar.update, wanted, skip)
     shape = (*filter(None, [view.source.channels]), *view.shape)
     print(f"{name}: {show(shape)} {view.dtype}, {show(view.voxel_size)} nm each, from {show(view.offset)} nm"
           + (f", at {len(levels)} resolutions" if kind in SCALED else ""))

@@ -89,8 +89,11 @@ def convert(
     overwrite: bool = False,
     progress: Callable[[int], Any] = lambda voxels: None,
     options: Options = ANY,
+    skipped: Callable[[int], Any] = lambda voxels: None,
 ) -> None:
-    """Write ``view`` to ``container:dataset`` (None: TIFF, or the container itself); ``progress`` is told of voxels done.
+    """Write ``view`` to ``container:dataset`` (None: TIFF, or the container itself).
+
+    :param progress: is told of voxels that are done; ``skipped``: of those that an interrupted run did before
 
     :raises UserError: if it is there and not ``overwrite``, or cannot be there; if the source cannot be read.
     """
@@ -102,7 +105,7 @@ def convert(
     layout = layout_of(view, kind, options)
 
     def work(task: BlockTask, process: Callable[[], making.Process]) -> None:
-        making.work_here(task, process(), lambda box, was_done: progress(math.prod(box.shape)))
+        making.work_here(task, process(), lambda box, was_done: (skipped if was_done else progress)(math.prod(box.shape)))
 
     write_directory(view, layout, container, dataset, describe(view, record(layout)), work, overwrite)
 

@@ -38,6 +38,7 @@ def main(description: str | None) -> None:
         if options.link:
             exported = [*exported_names(options.config), *options.file]
             serve_links(lambda: linked_volumes(exported), options.bind_address, options.port, options.page)
+            return
         names = [*config_names(options.config), *options.file]
         if not names:
             raise UserError("nothing to show. Name a config, or containers with -f FILE")
