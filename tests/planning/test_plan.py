@@ -136,6 +136,14 @@ def test_what_is_warned_of(plan, container, capsys, name, function, warning):
     assert (load_dataset(directory).raw_range is not None) == warning.startswith("faint")
 
 
+def test_voxels_that_are_not_alike_in_a_section(plan, sections, capsys):
+    """Nothing exchanges y and x then."""
+    directory = plan("--raw", sections[0], "--labels", sections[1], "--voxel-size", 24, 9, 10, *SMALL)
+    assert "voxels of 24 x 9 x 10 nm are not alike along y and x" in capsys.readouterr().err
+    assert "partial(isotropic, control_point_spacing=(4, 36, 32), jitter_sigma=(0, 2, 2), transpose_only=())" in \
+        (directory / "mtlsd" / "train.py").read_text()
+
+
 def test_good_data_are_not_warned_of(plan, container, capsys):
     plan("--raw", container, "--labels", container, *SMALL)
     assert "warning" not in capsys.readouterr().err
