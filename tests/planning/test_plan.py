@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from lsd_experiments import networks
-from lsd_experiments.arrays import create_volume, has_dataset, open_volume
+from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.lsd.planning import design, limiting
 from lsd_experiments.families.lsd.planning.files import LABELS
 from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.training.data import open_sample
 from tests.planning.conftest import INSIDE, OFFSET, SHAPE, VOXEL_SIZE, ids
 from tests.scripts import ROOT, environment, run_script
 
@@ -51,7 +52,7 @@ def test_what_is_written(plan, container, values, capsys):
     assert (raw.place[1], raw.dataset, labels.dataset) == ("volumes/raw", "em/raw", "cells/ids")
     assert labels.offset == tuple(o + n * v for o, n, v in zip(OFFSET, INSIDE, VOXEL_SIZE, strict=True))
     np.testing.assert_array_equal(raw.read(), values[0])
-    assert has_dataset(volume, dataset.labels_mask)
+    assert open_sample(dataset, volume).labels_mask.dataset == "cells/mask"
     (kept,) = dataset.validation
     assert (kept.offset, kept.size) == ((120, 27, 90 + 9 * 66), (27 * 24, 65 * 9, 14 * 9))  # a fifth of 72 voxels along x
     assert open_volume(directory / "kept.json").read().tolist() == labels.read()[:, :, 58:].tolist()
@@ -65,6 +66,18 @@ def test_what_is_written(plan, container, values, capsys):
     assert "pooling           1 x 2 x 2, 1 x 2 x 2" in said.out
     assert f"{directory}/predict.toml" in said.out.splitlines()
     assert (directory / "plan.txt").read_text() in said.out
+
+
+def test_a_mask_counts_where_it_is_named(plan, container):
+    """Not one of the usual name that lies beside labels which were named without it."""
+    mask = create_volume(str(container), "volumes/labels/labels_mask", (27, 65, 72), VOXEL_SIZE, (120, 27, 162), np.uint8)
+    directory = plan("--raw", container, "em/raw", "--labels", container, "cells/ids", "--mask", container, "cells/mask", *SMALL)
+    path = directory / "volume.json"
+    assert open_sample(load_dataset(directory), str(path)).labels_mask.dataset == "cells/mask" != mask.dataset
+    stored = json.loads(path.read_text())
+    del stored["datasets"]["volumes/labels/labels_mask"]
+    path.write_text(json.dumps(stored))
+    assert open_sample(load_dataset(directory), str(path)).labels_mask is None
 
 
 def test_the_experiments(plan, container):
@@ -134,6 +147,14 @@ def test_what_is_warned_of(plan, container, capsys, name, function, warning):
     directory = plan("--raw", container, "em/raw", "--labels", container, "cells/ids", *SMALL)
     assert warning in capsys.readouterr().err
     assert (load_dataset(directory).raw_range is not None) == warning.startswith("faint")
+
+
+def test_voxels_that_are_not_alike_in_a_section(plan, sections, capsys):
+    """Nothing exchanges y and x then."""
+    directory = plan("--raw", sections[0], "--labels", sections[1], "--voxel-size", 24, 9, 10, *SMALL)
+    assert "voxels of 24 x 9 x 10 nm are not alike along y and x" in capsys.readouterr().err
+    assert "partial(isotropic, control_point_spacing=(4, 36, 32), jitter_sigma=(0, 2, 2), transpose_only=())" in \
+        (directory / "mtlsd" / "train.py").read_text()
 
 
 def test_good_data_are_not_warned_of(plan, container, capsys):

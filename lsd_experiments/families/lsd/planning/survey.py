@@ -83,6 +83,9 @@ def warnings(survey: Survey) -> list[str]:
              ("saturated (a fifth or more at the least or greatest value)", raw.saturated))
     found = [f"{survey.sample.raw.name}: {len(numbers)} of {raw.sections_seen} sections that were looked at are {what}: "
              f"{_listed(numbers)}" for what, numbers in kinds if numbers]
+    if abs(survey.voxel_size[1] - survey.voxel_size[2]) > 1e-3 * survey.voxel_size[1]:
+        found.append(f"{survey.sample.raw.name}: voxels of {by(survey.voxel_size)} nm are not alike along y and x, though "
+                     "samples are rotated about z, and sections lie along z: turn the axes, or resample it")
     if span := faint_range(survey):
         found.append(f"{survey.sample.raw.name}: faint, from {intensity.show(span)}: dataset.toml stretches it")
     if 0 < len(objects.sizes) <= 2:
