@@ -96,13 +96,13 @@ def undo_alignment(
 
     Beside it goes ``<dataset>_source_mask``, uint8, 1 where a voxel has a source. Into zarr it goes on where it was interrupted.
 
-    :param nearest: default: of integers but uint8, which are taken for labels; else values are interpolated
+    :param nearest: as labels need it; else values are interpolated (default: see :func:`is_labels`)
     :param fill: of voxels without a source (default: 0)
     :raises UserError: if it is not on the aligned grid, or ``out`` is there and holds something else
     """
     alignment = read_alignment(container)
     if nearest is None:
-        nearest = prediction.dtype.kind in "uib" and prediction.dtype != np.uint8
+        nearest = is_labels(prediction)
     make = unaligner(prediction, alignment, nearest, 0 if fill is None else fill)
     parameters = {"alignment": to_json(replace(alignment, stack="")), "nearest": nearest, "fill": fill}
     made = provenance("undo_alignment", parameters, {"prediction": describe_input(prediction)})
@@ -114,6 +114,11 @@ def undo_alignment(
         (dataset, str(prediction.dtype), prediction.channels), (dataset + MASK, "uint8", None))]
     write_blocks(artifacts[0], made, make, artifacts[1:], overwrite)
     return alignment
+
+
+def is_labels(prediction: Volume) -> bool:
+    """Whether it is taken for labels: integers, but for uint8, which probabilities are stored as."""
+    return prediction.dtype.kind in "uib" and prediction.dtype != np.uint8
 
 
 def write_blocks(first: VolumeArtifact, made: Mapping[str, Any], make: Callable[[Box], tuple[NDArray[Any], ...]],

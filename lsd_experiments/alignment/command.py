@@ -43,14 +43,15 @@ def _align(options: argparse.Namespace, stack: str, container: str) -> None:
 
 
 def _undo(options: argparse.Namespace, prediction: str, container: str, out: str) -> None:
-    from lsd_experiments.alignment.aligning import MASK, undo_alignment
+    from lsd_experiments.alignment.aligning import MASK, is_labels, undo_alignment
     from lsd_experiments.arrays import open_volume
 
     volume = open_volume(prediction, options.dataset)
     dataset = options.out_dataset or volume.dataset or "prediction"
-    nearest = {"nearest": True, "linear": False, None: None}[options.interpolation]
+    nearest = is_labels(volume) if options.interpolation is None else options.interpolation == "nearest"
     undo_alignment(volume, container, out, dataset, nearest, options.fill, options.overwrite)
-    print(f"{out}: {dataset}, {dataset}{MASK}")
+    how = "labels, by nearest neighbour" if nearest else "values, interpolated"
+    print(f"{out}: {dataset} ({how}), {dataset}{MASK}")
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

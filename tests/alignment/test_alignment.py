@@ -281,3 +281,15 @@ def test_only_shifts_are_shifts(tmp_path, straight):
     made = align_stack(raw, tmp_path / "a.zarr", model="shift")
     assert {tuple(one.matrix[:, :2].ravel()) for one in made.maps} == {(1.0, 0.0, 0.0, 1.0)}
     assert json.loads((tmp_path / "a.zarr" / "alignment.json").read_text())["model"] == "shift"
+
+
+def test_a_damaged_section_is_found_and_does_not_move_others(tmp_path, straight):
+    shifts = [SectionMap(translation(shift)) for shift in np.random.default_rng(1).integers(-5, 6, (9, 2))]
+    values = crooked(straight, shifts, 60)[:6]
+    values[2] = np.random.default_rng(0).integers(0, 256, values[2].shape)
+    [raw] = stored(tmp_path / "s.zarr", raw=values)
+    made = align_stack(raw, tmp_path / "a.zarr", model="shift", missing="remove")
+    assert (made.findings["damaged"], made.removed, made.place_of(2), made.place_of(3)) == ([2], [2], None, 2)
+    steps = [compose(inverse(made.maps[a].matrix), made.maps[b].matrix)[:, 2] for a, b in ((1, 3), (3, 4))]
+    wanted = [shifts[b].matrix[:, 2] - shifts[a].matrix[:, 2] for a, b in ((1, 3), (3, 4))]
+    assert np.abs(np.subtract(steps, wanted)).max() < 2

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
+from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.evaluation import volumes
 from lsd_experiments.evaluation.borders import near_border
 from lsd_experiments.evaluation.mask_distances import MaskVoxels, count_beyond, distance_statistics, distances
 from lsd_experiments.evaluation.mask_scores import best_row, score_masks, score_thresholds
 from lsd_experiments.evaluation.partners import score_partners
+from lsd_experiments.families.cremi.clefts import score_cleft_volumes
 from lsd_experiments.families.cremi.ids import BACKGROUND, UNKNOWN, cleft_masks, is_id
-from lsd_experiments.families.cremi.neurons import in_pixels, masked, score_neurons
+from lsd_experiments.families.cremi.neurons import in_pixels, masked, score_neuron_volumes, score_neurons
 from lsd_experiments.families.cremi.partners import voxels_at
 from tests.published import PUBLISHED, needs_published
 
@@ -182,3 +185,27 @@ def test_thresholds_in_one_pass_are_the_masks_one_by_one():
 def test_ids_go_by_their_bits(dtype, number, found):
     ids = np.full((2, 1), 1 if dtype == "bool" else np.iinfo(dtype).max if dtype != "int64" else -1, dtype)
     assert is_id(ids, number).all() == found
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+def test_volumes_block_by_block_are_scored_as_arrays(tmp_path, monkeypatch, dtype):
+    """With borders that reach over blocks, and a prediction that begins elsewhere."""
+    monkeypatch.setattr(volumes, "BLOCK_VOXELS", 300)
+    rng = np.random.default_rng(0)
+    truth = np.kron(rng.integers(0, 4, (4, 3, 3)), np.ones((1, 9, 11), int)).astype(dtype)
+    truth[1, :5] = np.uint64(BACKGROUND).astype(dtype)
+    prediction = np.zeros((5, 31, 36), np.uint64)
+    prediction[1:, 4:, 3:] = np.kron(rng.integers(0, 3, (4, 3, 3)), np.ones((1, 9, 11), int))
+    stored = []
+    for name, values, begin in (("t", truth, (80, 40, 20)), ("p", prediction, (40, 24, 8))):
+        volume = create_volume(tmp_path / "v.zarr", name, values.shape, VOXEL_SIZE, begin, values.dtype, chunks=(2, 8, 8))
+        volume.write(volume.box, values)
+        stored.append(open_volume(tmp_path / "v.zarr", name))
+    inner = prediction[1:, 4:, 3:]
+    found = score_neuron_volumes(stored[1], stored[0], border=10)
+    assert found == score_neurons(inner, truth.view(np.uint64), VOXEL_SIZE, 10)
+    assert found["ignored_voxels"] > 5 * 33, "the borders count"
+    clefts = score_cleft_volumes(stored[1], stored[0], 15)
+    masks = cleft_masks(inner, truth, 0, BACKGROUND)
+    assert clefts == score_masks(*map(MaskVoxels.of, masks), VOXEL_SIZE, 15)
+    assert clefts["false_positives"] + clefts["false_negatives"] > 0
