@@ -80,7 +80,7 @@ def batch_request(
     return request
 
 
-def _source(dataset: Dataset, sample: Sample, places: Location, parity: bool, counted: bool) -> gp.Pipeline:
+def _source(dataset: Dataset, sample: Sample, places: Location, parity: bool, counted: bool = False) -> gp.Pipeline:
     # To [0, 1] by the type's range; raw of another range comes in [0, 1].
     pipeline = sample_source(sample, world_units(dataset.voxel_size), parity, counted) + gp.Normalize(RAW)
     # 0 where there is no raw, and no label; where outputs may lie, ``places`` knows.
