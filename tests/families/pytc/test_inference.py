@@ -30,6 +30,7 @@ from lsd_experiments.families.pytc.inference.patches import make_patches  # noqa
 from lsd_experiments.families.pytc.inference.sweeping import gather, sweep  # noqa: E402
 from lsd_experiments.families.pytc.networks.building import build  # noqa: E402
 from lsd_experiments.geometry import Box  # noqa: E402
+from lsd_experiments.networks.protocols import Model  # noqa: E402
 from lsd_experiments.prediction.turning import Ensemble, Turn, head_sources  # noqa: E402
 
 FILES = PUBLISHED / "pytc_inference"
@@ -97,6 +98,10 @@ def test_the_complete_program(make_config, tmp_path):
              for part in command["options_after_the_published_SNEMI_base_and_SNEMI/SNEMI-Affinity-UNet.yaml"]]
     make_config(np.load(FILES / "toy_model_and_volume.npz")["raw_uint8"])
     config = load(OURS / "SNEMI-Affinity-UNet.yaml", OURS / "SNEMI-Base.yaml", pairs, inference=True)
+    saved = load(FILES / "end_to_end/config.yaml")
+    places = ("PATH", "OUTPUT_NAME")
+    assert {name: one.value for name, one in config.values.items() if not name.endswith(places)} == {
+        name: one.value for name, one in saved.values.items() if not name.endswith(places)}
     path, = infer(config, checkpoint("snemi_unet3d_se_bn"), parity=True)
     with h5py.File(path) as found, h5py.File(FILES / "end_to_end" / path.name) as expected:
         difference = np.abs(found["vol0"][:].astype(int) - expected["vol0"][:])
@@ -148,6 +153,7 @@ def test_blocks_are_the_whole(number, parity, make_config, tmp_path):
     config = make_config(random_raw(), INFERENCE__AUG_NUM=number)
     ensemble = ensemble_of(config, parity)
     model = PytcModel.read(config, trained(config, tmp_path))
+    assert isinstance(model, Model)
     patches = make_patches(config, open_images(config)[0], ensemble)
 
     def predict(raws):

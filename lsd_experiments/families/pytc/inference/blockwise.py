@@ -1,6 +1,7 @@
 """Volumes of any size: blocks of the output by workers, each from all patches that touch it, into zarr.
 
-What comes out is what one process makes of the whole (:mod:`.inferring`), bit for bit on the same machine with batches of one.
+What comes out is what one process makes of the whole (:mod:`.inferring`), bit for bit on the same machine
+with batches of one: libraries may add in another order where batches are others.
 """
 
 import math
@@ -97,7 +98,7 @@ def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
 
     def process(block: Block) -> None:
         box = block.write.intersect(volume.box)
-        outputs = gather(patches, predict, box.shift(patches.kept.begin))
+        outputs = gather(patches, predict, box.shift(patches.kept.begin), config.INFERENCE.SAMPLES_PER_BATCH)
         volume.write(box, np.concatenate([to_disk_range(outputs[name]) for name in channels]))
         note(box)
 
