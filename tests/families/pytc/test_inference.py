@@ -21,7 +21,7 @@ from tests.published import PUBLISHED, needs_published
 torch = pytest.importorskip("torch", reason="PyTorch, the extra 'torch', is not installed")
 
 from lsd_experiments.families.pytc.checkpoints import write  # noqa: E402
-from lsd_experiments.families.pytc.inference import blockwise  # noqa: E402
+from lsd_experiments.families.pytc.inference import blockwise, images  # noqa: E402
 from lsd_experiments.families.pytc.inference.blockwise import infer_blockwise  # noqa: E402
 from lsd_experiments.families.pytc.inference.heads import ensemble_of, heads_of  # noqa: E402
 from lsd_experiments.families.pytc.inference.images import Image, image_paths, mirrored, open_images  # noqa: E402
@@ -353,6 +353,10 @@ def test_workers_make_the_same(turned, make_config, tmp_path, monkeypatch):
     assert found.attrs["provenance"]["stage"] == "predict"
     patches = blockwise._patches(config, 0, parity=False)
     assert len(list(patches.kept.blocks(blockwise.write_shape(config, patches)))) > 3
+    task = blockwise.inference_stage(config, path, 0, out, 0, parity=False, allow_partial=False).task(Workers(num_workers=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "find_range", lambda volume: pytest.fail("a worker knows the range"))
+        blockwise.make_worker(json.loads(json.dumps(task.settings)))
     monkeypatch.setattr(blockwise, "run_blockwise", lambda task: pytest.fail("nothing is left to do"))
     assert infer_blockwise(config, path, Workers(num_workers=1)) == [out]
     other = make_config(**turned, INFERENCE__OUTPUT_NAME="blocks.zarr", INFERENCE__BLENDING="bump")

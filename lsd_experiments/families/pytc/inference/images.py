@@ -23,6 +23,7 @@ from lsd_experiments.geometry import Box, Voxels
 EPSILON = 1e-6  # of the published stretching, whose whole numbers so become one less
 UNIT = (1.0, 1.0, 1.0)
 Pads = tuple[tuple[int, int], ...]
+Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def open_images(config: Config, parity: bool = False) -> list[Image]:
     :param parity: values are stretched as published, which makes them one less
     :raises UserError: if one is not there, or of a type that is not read
     """
-    return [_open(config, path, parity) for path in image_paths(config)]
+    return [open_as_configured(config, path, parity) for path in image_paths(config)]
 
 
 def image_paths(config: Config) -> list[Path]:
@@ -168,7 +169,8 @@ def open_image(path: Path) -> Volume:
         return open_volume(path, default=default, voxel_size=UNIT)
 
 
-def _open(config: Config, path: Path, parity: bool) -> Image:
+def open_as_configured(config: Config, path: Path, parity: bool = False, known: Limits | None = None) -> Image:
+    """One of :func:`open_images`; ``known``: its least and greatest value, for which all of it is read otherwise."""
     volume = open_image(path)
     if volume.channels is not None:
         raise UserError(f"{volume.name}: has {volume.channels} channels. Give an image of one, [z, y, x]")
@@ -176,8 +178,8 @@ def _open(config: Config, path: Path, parity: bool) -> Image:
     if not dataset.NORMALIZE_RANGE and volume.dtype != np.uint8:
         raise UserError(f"{volume.name}: is {volume.dtype}, not uint8. Set DATASET.NORMALIZE_RANGE True")
     scale = dataset.IMAGE_SCALE or dataset.DATA_SCALE
-    return Image(volume, find_range(volume) if dataset.NORMALIZE_RANGE else None, pads_of(config), dataset.PAD_MODE, tuple(scale),
-                 dataset.MEAN, dataset.STD, parity)
+    low_high = known or find_range(volume) if dataset.NORMALIZE_RANGE else None
+    return Image(volume, low_high, pads_of(config), dataset.PAD_MODE, tuple(scale), dataset.MEAN, dataset.STD, parity)
 
 
 def _between(at: range | Sequence[int], size: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
