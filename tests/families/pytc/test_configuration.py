@@ -123,6 +123,48 @@ def test_the_files_of_the_challenge(variant, tmp_path):
     assert "&" not in (tmp_path / "config.yaml").read_text()
 
 
+LATER_BASE = """
+SYSTEM: {NUM_GPUS: 1, NUM_CPUS: 1}
+AUGMENTOR: {SMOOTH: False}
+MODEL:
+  INPUT_SIZE: [17, 257, 257]
+  OUTPUT_SIZE: [17, 257, 257]
+  IN_PLANES: 1
+  OUT_PLANES: 3
+  TARGET_OPT: ["2"]
+  LABEL_EROSION: 1
+  LOSS_OPTION: [["WeightedBCEWithLogitsLoss", "DiceLoss"]]
+  LOSS_WEIGHT: [[1.0, 0.5]]
+  WEIGHT_OPT: [["1", "0"]]
+  OUTPUT_ACT: [["none", "sigmoid"]]
+  FILTERS: [32, 64, 96, 128, 160]
+  NORM_MODE: gn
+DATASET:
+  IMAGE_NAME: image/train-input.tif
+  LABEL_NAME: seg/train-labels.tif
+  INPUT_PATH: datasets/SNEMI3D/
+  PAD_SIZE: [4, 64, 64]
+SOLVER: {LR_SCHEDULER_NAME: WarmupCosineLR, BASE_LR: 0.02, ITERATION_STEP: 1, ITERATION_SAVE: 10000, ITERATION_TOTAL: 150000}
+INFERENCE:
+  INPUT_SIZE: [17, 513, 513]
+  OUTPUT_SIZE: [17, 513, 513]
+  OUTPUT_ACT: ["sigmoid"]
+  IMAGE_NAME: test-input.tif
+  PAD_SIZE: [4, 32, 32]
+  AUG_MODE: min
+  AUG_NUM: None
+  STRIDE: [8, 256, 256]
+"""
+
+
+def test_the_base_of_version_1(tmp_path):
+    """Its values, as they are written there, below our variants' files."""
+    (tmp_path / "base.yaml").write_text(LATER_BASE)
+    config = load(OURS / "SNEMI-Affinity-UNet.yaml", tmp_path / "base.yaml", inference=True)
+    assert (config.MODEL.NORM_MODE, config.MODEL.INPUT_SIZE, config.INFERENCE.AUG_NUM) == ("gn", [17, 513, 513], None)
+    assert not config.AUGMENTOR.SMOOTH
+
+
 def test_the_challenge_has_its_files():
     assert {path.stem.rpartition("-")[2] for path in OURS.glob("*.yaml")} == {
         "Base", "UNet", "LR", "MER", "2x", "ResNet", "EffNet"}

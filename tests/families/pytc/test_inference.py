@@ -12,6 +12,7 @@ from lsd_experiments.arrays import open_volume
 from lsd_experiments.blockwise import Workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import load
+from lsd_experiments.families.pytc.samples import sources
 from lsd_experiments.prediction.tiling import starts_inside
 from tests.families.pytc.models import checkpoint, described
 from tests.families.pytc.test_configuration import OURS
@@ -20,7 +21,7 @@ from tests.published import PUBLISHED, needs_published
 torch = pytest.importorskip("torch", reason="PyTorch, the extra 'torch', is not installed")
 
 from lsd_experiments.families.pytc.checkpoints import write  # noqa: E402
-from lsd_experiments.families.pytc.inference import blockwise  # noqa: E402
+from lsd_experiments.families.pytc.inference import blockwise, images  # noqa: E402
 from lsd_experiments.families.pytc.inference.blockwise import infer_blockwise  # noqa: E402
 from lsd_experiments.families.pytc.inference.heads import ensemble_of, heads_of  # noqa: E402
 from lsd_experiments.families.pytc.inference.images import Image, image_paths, mirrored, open_images  # noqa: E402
@@ -30,6 +31,7 @@ from lsd_experiments.families.pytc.inference.patches import make_patches  # noqa
 from lsd_experiments.families.pytc.inference.sweeping import gather, sweep  # noqa: E402
 from lsd_experiments.families.pytc.networks.building import build  # noqa: E402
 from lsd_experiments.geometry import Box  # noqa: E402
+from lsd_experiments.networks.protocols import Model  # noqa: E402
 from lsd_experiments.prediction.turning import Ensemble, Turn, head_sources  # noqa: E402
 
 FILES = PUBLISHED / "pytc_inference"
@@ -97,6 +99,10 @@ def test_the_complete_program(make_config, tmp_path):
              for part in command["options_after_the_published_SNEMI_base_and_SNEMI/SNEMI-Affinity-UNet.yaml"]]
     make_config(np.load(FILES / "toy_model_and_volume.npz")["raw_uint8"])
     config = load(OURS / "SNEMI-Affinity-UNet.yaml", OURS / "SNEMI-Base.yaml", pairs, inference=True)
+    saved = load(FILES / "end_to_end/config.yaml")
+    places = ("PATH", "OUTPUT_NAME")
+    assert {name: one.value for name, one in config.values.items() if not name.endswith(places)} == {
+        name: one.value for name, one in saved.values.items() if not name.endswith(places)}
     path, = infer(config, checkpoint("snemi_unet3d_se_bn"), parity=True)
     with h5py.File(path) as found, h5py.File(FILES / "end_to_end" / path.name) as expected:
         difference = np.abs(found["vol0"][:].astype(int) - expected["vol0"][:])
@@ -148,6 +154,7 @@ def test_blocks_are_the_whole(number, parity, make_config, tmp_path):
     config = make_config(random_raw(), INFERENCE__AUG_NUM=number)
     ensemble = ensemble_of(config, parity)
     model = PytcModel.read(config, trained(config, tmp_path))
+    assert isinstance(model, Model)
     patches = make_patches(config, open_images(config)[0], ensemble)
 
     def predict(raws):
@@ -296,6 +303,20 @@ def test_several_images_and_names(make_config, tmp_path):
         assert file["vol0"].attrs["resolution"].tolist() == [1, 1, 1]
     singly = make_config(**names, INFERENCE__DO_SINGLY=True, INFERENCE__DO_SINGLY_START_INDEX=3, INFERENCE__AUG_NUM=4)
     assert [one.name for one in infer(singly, path, parity=True)] == ["result_3_xy.h5", "result_4_xy.h5"]
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "names.txt").write_text("tiles.json\nsections/*.tif\n")
+    (tmp_path / "sections").mkdir()
+    raw = random_raw((9, 17, 20))
+    for z, section in enumerate(raw):
+        tifffile.imwrite(tmp_path / "sections" / f"{z}.tif", section)
+        tifffile.imwrite(tmp_path / "tiles" / f"{z}_0_0.tif", section)
+    (tmp_path / "tiles.json").write_text(json.dumps({
+        "depth": 9, "height": 17, "width": 20, "tile_size": 32, "dtype": "uint8",
+        "image": [f"tiles/{z}_{{row}}_{{column}}.tif" for z in range(9)]}))
+    named = make_config(INFERENCE__IMAGE_NAME="names.txt", INFERENCE__PAD_SIZE=[0, 0, 0], INFERENCE__OUTPUT_NAME="named")
+    with h5py.File(infer(named, path)[0]) as file:
+        assert np.array_equal(file["vol0"][:], file["vol1"][:])
+        assert np.ptp(file["vol0"][:]) > 20
     absolute = make_config(INFERENCE__IMAGE_NAME=[str(tmp_path / "vol.h5")], INFERENCE__IS_ABSOLUTE_PATH=True)
     assert image_paths(absolute) == [tmp_path / "vol.h5"]
 
@@ -332,6 +353,10 @@ def test_workers_make_the_same(turned, make_config, tmp_path, monkeypatch):
     assert found.attrs["provenance"]["stage"] == "predict"
     patches = blockwise._patches(config, 0, parity=False)
     assert len(list(patches.kept.blocks(blockwise.write_shape(config, patches)))) > 3
+    task = blockwise.inference_stage(config, path, 0, out, 0, parity=False, allow_partial=False).task(Workers(num_workers=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "find_range", lambda volume: pytest.fail("a worker knows the range"))
+        blockwise.make_worker(json.loads(json.dumps(task.settings)))
     monkeypatch.setattr(blockwise, "run_blockwise", lambda task: pytest.fail("nothing is left to do"))
     assert infer_blockwise(config, path, Workers(num_workers=1)) == [out]
     other = make_config(**turned, INFERENCE__OUTPUT_NAME="blocks.zarr", INFERENCE__BLENDING="bump")
@@ -352,7 +377,7 @@ def test_sizes_and_offsets_of_voxels_are_kept(make_config, tmp_path):
     assert (wide.voxel_size, wide.offset) == ((30, 12, 12), (0, -30, -12))
 
 
-def test_what_is_refused(make_config, tmp_path):
+def test_what_is_refused(make_config, tmp_path, monkeypatch):
     config = make_config(random_raw())
     path = trained(config, tmp_path)
     infer(config, path)
@@ -369,10 +394,16 @@ def test_what_is_refused(make_config, tmp_path):
         ({"MODEL__ARCHITECTURE": "unetv0", "MODEL__FILTERS": [16] * 5, "INFERENCE__OUTPUT_ACT": ["none"]},
          "MODEL.INPUT_SIZE is .9, 17, 17.: the network does not take it"),
         ({"INFERENCE__OUTPUT_ACT": ["none"]}, "INFERENCE.OUTPUT_ACT: 'affs' is from"),
-        ({"INFERENCE__INPUT_PATH": f"{tmp_path}@{tmp_path}"}, "DATASET.INPUT_PATH names 2 directories for 1 images"),
+        ({"INFERENCE__INPUT_PATH": f"{tmp_path}@{tmp_path}"}, "DATASET.IMAGE_NAME: 1 files in 2 folders"),
     ):
         with pytest.raises(UserError, match=said):
             infer(make_config(**others), path, overwrite=True)
+    monkeypatch.setattr(sources, "SLAB", 30 * 33)
+    bad = random_raw().astype(np.float32)
+    bad[7, 3, 4] = np.nan
+    np.save(tmp_path / "bad.npy", bad)
+    with pytest.raises(UserError, match=r"bad\.npy: holds values that are not finite"):
+        open_images(make_config(INFERENCE__IMAGE_NAME="bad.npy"))
     tifffile.imwrite(tmp_path / "wide.tif", random_raw().astype(np.uint16))
     with pytest.raises(UserError, match=r"wide\.tif: is uint16, not uint8. Set DATASET.NORMALIZE_RANGE True"):
         open_images(make_config(INFERENCE__IMAGE_NAME="wide.tif", DATASET__NORMALIZE_RANGE=False))

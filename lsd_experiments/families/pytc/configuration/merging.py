@@ -21,6 +21,7 @@ REPLACING = {  # what takes the place of what in inference, unless it is None
 }
 ALWAYS = {"INFERENCE.IMAGE_NAME": "DATASET.IMAGE_NAME", "INFERENCE.OUTPUT_PATH": "DATASET.OUTPUT_PATH"}
 SUFFIX = ".h5"
+HALVING = ("unet_3d", "unet_plus_3d", "unet_2d", "fpn_3d")  # networks that strides halve
 Values = dict[str, Located]
 
 
@@ -53,7 +54,7 @@ def load(
 def advice(config: Config) -> list[str]:
     """What is likely not meant, a line each."""
     sizes, pooling = config.MODEL.INPUT_SIZE, config.MODEL.POOLING_LAYER
-    if any(size % 2 != int(not pooling) for size in sizes):
+    if config.MODEL.ARCHITECTURE in HALVING and any(size % 2 != int(not pooling) for size in sizes):
         wanted = "even numbers with MODEL.POOLING_LAYER" if pooling else "odd (2n+1) where strides halve them"
         return [f"{config.where('MODEL.INPUT_SIZE')}: MODEL.INPUT_SIZE {sizes} should be {wanted}, or features are upsampled to "
                 "where they were not"]

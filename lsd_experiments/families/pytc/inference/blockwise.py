@@ -1,6 +1,7 @@
 """Volumes of any size: blocks of the output by workers, each from all patches that touch it, into zarr.
 
-What comes out is what one process makes of the whole (:mod:`.inferring`), bit for bit on the same machine with batches of one.
+What comes out is what one process makes of the whole (:mod:`.inferring`), bit for bit on the same machine
+with batches of one: libraries may add in another order where batches are others.
 """
 
 import math
@@ -15,7 +16,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.families.pytc.configuration.kinds import Located
 from lsd_experiments.families.pytc.inference.heads import channel_slices, ensemble_of, heads_of
-from lsd_experiments.families.pytc.inference.images import open_images
+from lsd_experiments.families.pytc.inference.images import Limits, image_paths, open_as_configured
 from lsd_experiments.families.pytc.inference.model import PytcModel
 from lsd_experiments.families.pytc.inference.outputs import output_paths
 from lsd_experiments.families.pytc.inference.patches import Patches, make_patches, offset, voxel_size
@@ -54,7 +55,7 @@ def infer_blockwise(
         raise config.wrong("INFERENCE.OUTPUT_NAME", f"is {config.INFERENCE.OUTPUT_NAME}, but several workers write zarr alone. "
                            "Name it result.zarr, or leave the workers out")
     check_size(config)
-    files = output_paths(config, len(open_images(config)))
+    files = output_paths(config, len(image_paths(config)))
     for number, path in enumerate(files):
         stage = inference_stage(config, checkpoint, number, path, files[:number].count(path), parity, allow_partial)
         if _begin(stage, overwrite):
@@ -69,11 +70,13 @@ def inference_stage(
 ) -> Stage:
     """Number ``image`` of the configuration's, predicted into ``vol<place>`` of ``path``."""
     patches = _patches(config, image, parity)
+    limits = patches.image.low_high  # found once: for each worker to find it would be to read all
     container, dataset = str(path.absolute()), f"vol{place}"
     output = VolumeArtifact(container, dataset, patches.kept.shape, voxel_size(patches), offset(patches), "uint8",
                             write_shape(config, patches), config.MODEL.OUT_PLANES)
-    settings = {"values": {name: located.value for name, located in config.values.items()}, "image": image, "parity": parity,
-                "checkpoint": str(Path(checkpoint).absolute()), "allow_partial": allow_partial, "output": [container, dataset]}
+    settings = {"values": {name: located.value for name, located in config.values.items()}, "image": image, "limits": limits,
+                "parity": parity, "checkpoint": str(Path(checkpoint).absolute()), "allow_partial": allow_partial,
+                "output": [container, dataset]}
     memory = BASE_MEMORY + NETWORK_MEMORY + 2 * _bytes(config, output.write_shape)
     task = BlockTask(STAGE, Box.of_shape(patches.kept.shape), output.write_shape, f"{__name__}:make_worker", settings,
                      output.records, cpus=None, memory=memory)
@@ -86,7 +89,8 @@ def inference_stage(
 def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
     """What predicts one block; see :func:`inference_stage`."""
     config = Config({name: Located(value, "the run's configuration") for name, value in settings["values"].items()})
-    patches, ensemble = _patches(config, settings["image"], settings["parity"]), ensemble_of(config, settings["parity"])
+    limits = settings["limits"] and tuple(settings["limits"])
+    patches, ensemble = _patches(config, settings["image"], settings["parity"], limits), ensemble_of(config, settings["parity"])
     model = PytcModel.read(config, settings["checkpoint"], settings["allow_partial"])
     volume, note = open_output(*settings["output"])
     channels = channel_slices(heads_of(config))
@@ -97,7 +101,7 @@ def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
 
     def process(block: Block) -> None:
         box = block.write.intersect(volume.box)
-        outputs = gather(patches, predict, box.shift(patches.kept.begin))
+        outputs = gather(patches, predict, box.shift(patches.kept.begin), config.INFERENCE.SAMPLES_PER_BATCH)
         volume.write(box, np.concatenate([to_disk_range(outputs[name]) for name in channels]))
         note(box)
 
@@ -117,8 +121,9 @@ def write_shape(config: Config, patches: Patches) -> Voxels:
     return shape(number)
 
 
-def _patches(config: Config, image: int, parity: bool) -> Patches:
-    return make_patches(config, open_images(config, parity)[image], ensemble_of(config, parity))
+def _patches(config: Config, image: int, parity: bool, known: Limits | None = None) -> Patches:
+    opened = open_as_configured(config, image_paths(config)[image], parity, known)
+    return make_patches(config, opened, ensemble_of(config, parity))
 
 
 def _bytes(config: Config, shape: Voxels) -> int:

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from lsd_experiments.arrays import Volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
+from lsd_experiments.families.pytc.samples.configured import find_files
+from lsd_experiments.families.pytc.samples.sources import extremes, open_pattern, to_uint8
+from lsd_experiments.families.pytc.samples.tiles import is_tiling, open_tiles
 from lsd_experiments.geometry import Box, Voxels
 
 EPSILON = 1e-6  # of the published stretching, whose whole numbers so become one less
-SLAB = 2**26  # voxels that are read at a time to find the range
 UNIT = (1.0, 1.0, 1.0)
 Pads = tuple[tuple[int, int], ...]
+Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,10 @@ def looked_up(table: NDArray[Any], values: NDArray[np.uint8]) -> NDArray[Any]:
 
 def stretched(values: NDArray[Any], low: float, high: float, parity: bool) -> NDArray[np.uint8]:
     """``low`` as 0 and ``high`` as 255; what is outside is cut. ``parity``: as published."""
+    if not parity:
+        return to_uint8(values, low, high)
     above: NDArray[np.float64] = np.clip(values, low, high).astype(np.float64) - low
-    scaled = above / (high - low + EPSILON) * 255 if parity else np.rint(above * (255 / max(high - low, EPSILON)))
-    return scaled.astype(np.uint8)
+    return np.asarray(above / (high - low + EPSILON) * 255).astype(np.uint8)
 
 
 def mirrored(at: NDArray[np.int64], size: int, mode: str) -> NDArray[np.int64]:
@@ -117,21 +121,18 @@ def open_images(config: Config, parity: bool = False) -> list[Image]:
     :param parity: values are stretched as published, which makes them one less
     :raises UserError: if one is not there, or of a type that is not read
     """
-    return [_open(config, path, parity) for path in image_paths(config)]
+    return [open_as_configured(config, path, parity) for path in image_paths(config)]
 
 
 def image_paths(config: Config) -> list[Path]:
-    """Where the images are: names are below INPUT_PATH, several of them a list, or joined by ``@``."""
+    """Where the images are: names are below INPUT_PATH, several of them a list, joined by ``@``, or lines of a .txt file.
+
+    :raises UserError: if there is none, or they are not as many as directories
+    """
     dataset = config.DATASET
     if not dataset.IMAGE_NAME:
         raise config.wrong("DATASET.IMAGE_NAME", "names no image. Set INFERENCE.IMAGE_NAME")
-    names = _several(dataset.IMAGE_NAME)
-    if dataset.IS_ABSOLUTE_PATH:
-        return [Path(name) for name in names]
-    roots = _several(dataset.INPUT_PATH)
-    if len(roots) not in (1, len(names)):
-        raise config.wrong("DATASET.INPUT_PATH", f"names {len(roots)} directories for {len(names)} images. Name one, or as many")
-    return [Path(root) / name for root, name in zip(roots * (len(names) // len(roots)), names, strict=True)]
+    return find_files(dataset.INPUT_PATH, dataset.IMAGE_NAME, dataset.IS_ABSOLUTE_PATH, "DATASET.IMAGE_NAME")
 
 
 def pads_of(config: Config) -> Pads:
@@ -141,20 +142,25 @@ def pads_of(config: Config) -> Pads:
 
 
 def find_range(volume: Volume) -> tuple[float, float]:
-    """The least and the greatest value of a volume, which is read slab by slab."""
-    depth = max(1, SLAB // (volume.shape[1] * volume.shape[2]))
-    found = []
-    for begin in range(0, volume.shape[0], depth):
-        values = volume.read(Box((begin, 0, 0), (begin + depth, *volume.shape[1:])).intersect(volume.box))
-        found.append((float(values.min()), float(values.max())))
-    low, high = min(low for low, _ in found), max(high for _, high in found)
-    if not np.isfinite([low, high]).all():
+    """The least and the greatest value of a volume.
+
+    :raises UserError: if one is not finite
+    """
+    found = extremes(volume)
+    if not np.isfinite(found).all():
         raise UserError(f"{volume.name}: holds values that are not finite. Replace them first")
-    return low, high
+    return found
 
 
 def open_image(path: Path) -> Volume:
-    """The volume of an image file: of HDF5 the first dataset, as published; where no voxel size is stored, voxels of 1 nm."""
+    """The volume of an image file: of HDF5 the first dataset, as published; where no voxel size is stored, voxels of 1 nm.
+
+    Also of a JSON file of tiles, and of sections whose names fit a pattern.
+    """
+    if is_tiling(path):
+        return open_tiles(path)
+    if "*" in path.name:
+        return open_pattern(path)
     datasets = list_datasets(path) if path.exists() else []
     default = "main" if "main" in datasets or not datasets else datasets[0]
     try:
@@ -163,7 +169,8 @@ def open_image(path: Path) -> Volume:
         return open_volume(path, default=default, voxel_size=UNIT)
 
 
-def _open(config: Config, path: Path, parity: bool) -> Image:
+def open_as_configured(config: Config, path: Path, parity: bool = False, known: Limits | None = None) -> Image:
+    """One of :func:`open_images`; ``known``: its least and greatest value, for which all of it is read otherwise."""
     volume = open_image(path)
     if volume.channels is not None:
         raise UserError(f"{volume.name}: has {volume.channels} channels. Give an image of one, [z, y, x]")
@@ -171,12 +178,8 @@ def _open(config: Config, path: Path, parity: bool) -> Image:
     if not dataset.NORMALIZE_RANGE and volume.dtype != np.uint8:
         raise UserError(f"{volume.name}: is {volume.dtype}, not uint8. Set DATASET.NORMALIZE_RANGE True")
     scale = dataset.IMAGE_SCALE or dataset.DATA_SCALE
-    return Image(volume, find_range(volume) if dataset.NORMALIZE_RANGE else None, pads_of(config), dataset.PAD_MODE, tuple(scale),
-                 dataset.MEAN, dataset.STD, parity)
-
-
-def _several(names: Any) -> list[str]:
-    return [part for name in ([names] if isinstance(names, str) else names) for part in name.split("@")]
+    low_high = known or find_range(volume) if dataset.NORMALIZE_RANGE else None
+    return Image(volume, low_high, pads_of(config), dataset.PAD_MODE, tuple(scale), dataset.MEAN, dataset.STD, parity)
 
 
 def _between(at: range | Sequence[int], size: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

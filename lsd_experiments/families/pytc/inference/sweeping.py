@@ -40,15 +40,16 @@ def sweep(
             _move(array, following - top)
 
 
-def gather(patches: Patches, predict: Predict, asked: Box) -> Outputs:
+def gather(patches: Patches, predict: Predict, asked: Box, batch: int = 1) -> Outputs:
     """All heads in ``asked``, from all patches that touch it."""
     sums: Outputs = {}
     total = np.zeros(asked.shape, np.float32)
-    for (number,), images in _batches(patches, patches.touching(asked), 1):
-        output = patches.output(number)
-        part = output.intersect(asked)
-        here, there = part.shift([-b for b in asked.begin]), part.shift([-b for b in output.begin])
-        _add(sums, total, predict(images)[0], patches, here, there)
+    for several, images in _batches(patches, patches.touching(asked), batch):
+        for number, outputs in zip(several, predict(images), strict=True):
+            output = patches.output(number)
+            part = output.intersect(asked)
+            here, there = part.shift([-b for b in asked.begin]), part.shift([-b for b in output.begin])
+            _add(sums, total, outputs, patches, here, there)
     return _mean(sums, total, Box.of_shape(asked.shape))
 
 

@@ -208,7 +208,7 @@ def _open(path: str | Path, of_labels: bool = False) -> Volume:
     if is_tiling(path):
         return open_tiles(path, of_labels)
     if "*" in Path(path).name:
-        return _open_pattern(Path(path))
+        return open_pattern(Path(path))
     volume = open_volume(path, default="main", voxel_size=UNIT)
     if volume.channels is not None:
         raise UserError(f"{volume.name}: has {volume.channels} channels. Give a volume without, [z, y, x]")
@@ -220,14 +220,17 @@ def _open_labels(path: str | Path, vast: bool) -> Volume:
         volume = _open(path, True)
         check_labels(volume)
         return volume
-    volume = _open_pattern(Path(path)) if "*" in Path(path).name else open_volume(path, default="main", voxel_size=UNIT)
+    volume = open_pattern(Path(path)) if "*" in Path(path).name else open_volume(path, default="main", voxel_size=UNIT)
     if volume.channels != COLOURS:
         raise UserError(f"{volume.name}: has no red, green and blue. Set DATASET.LABEL_VAST to False")
     return volume
 
 
-def _open_pattern(pattern: Path) -> Volume:
-    """A directory of sections, all of which fit the pattern."""
+def open_pattern(pattern: Path) -> Volume:
+    """A directory of sections, all of which fit the pattern.
+
+    :raises UserError: if there are none, or other files beside them
+    """
     fitting = set(pattern.parent.glob(pattern.name))
     others = {file for file in pattern.parent.iterdir() if file.is_file()} - fitting if pattern.parent.is_dir() else set()
     if not fitting or others:
@@ -273,4 +276,4 @@ def extremes(volume: Volume) -> tuple[float, float]:
         box = Box((begin, 0, 0), volume.shape).intersect(Box((begin, 0, 0), (begin + depth, *volume.shape[1:])))
         values = volume.read(box)
         found.append((float(values.min()), float(values.max())))
-    return min(low for low, _ in found), max(high for _, high in found)
+    return float(np.min([low for low, _ in found])), float(np.max([high for _, high in found]))  # not a number, if one is none
