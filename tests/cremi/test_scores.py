@@ -8,12 +8,16 @@ from scipy.ndimage import distance_transform_edt
 
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation import volumes
+from lsd_experiments.evaluation import contingency, volumes
+from lsd_experiments.evaluation import scores as segmentation_scores
+from lsd_experiments.evaluation.adapted_rand import adapted_rand
 from lsd_experiments.evaluation.borders import near_border
+from lsd_experiments.evaluation.classes import class_scores, count_classes
 from lsd_experiments.evaluation.mask_distances import MaskVoxels, count_beyond, distance_statistics, distances
 from lsd_experiments.evaluation.mask_scores import best_row, score_masks, score_thresholds
 from lsd_experiments.evaluation.partners import score_partners
 from lsd_experiments.families.cremi.clefts import score_cleft_volumes
+from lsd_experiments.families.cremi.files import in_memory
 from lsd_experiments.families.cremi.ids import BACKGROUND, UNKNOWN, cleft_masks, is_id
 from lsd_experiments.families.cremi.neurons import in_pixels, masked, score_neuron_volumes, score_neurons
 from lsd_experiments.families.cremi.partners import voxels_at
@@ -209,3 +213,42 @@ def test_volumes_block_by_block_are_scored_as_arrays(tmp_path, monkeypatch, dtyp
     masks = cleft_masks(inner, truth, 0, BACKGROUND)
     assert clefts == score_masks(*map(MaskVoxels.of, masks), VOXEL_SIZE, 15)
     assert clefts["false_positives"] + clefts["false_negatives"] > 0
+
+
+@needs_published
+@pytest.mark.parametrize("case", [name for name in published("pytc_metrics_e29beadc") if not name.startswith("clefts/")])
+def test_neurons_as_pytorch_connectomics_has_them(case):
+    """Its functions take the truth as it is: id 0 is not labelled."""
+    want, arrays = published("pytc_metrics_e29beadc")[case], np.load(METRICS / "neuron_ids.npz")
+    table = contingency(arrays[f"{case}/seg"], arrays[f"{case}/gt"])
+    rand, found = adapted_rand(table, arrays[f"{case}/gt"].size), segmentation_scores(table)
+    assert [rand["error"], rand["precision"], rand["recall"]] == pytest.approx(
+        want["adapted_rand(seg,gt,all_stats=True)"], rel=1e-9, abs=1e-12)
+    assert [found["voi_split"], found["voi_merge"]] == pytest.approx(want["voi(seg,gt)"], rel=1e-9, abs=1e-12)
+
+
+@needs_published
+@pytest.mark.parametrize("case", [name for name in published("pytc_metrics_e29beadc") if name.startswith("clefts/")])
+def test_overlaps_as_pytorch_connectomics_has_them(case):
+    arrays = np.load(METRICS / "clefts.npz")
+    test, truth = (arrays[f"{case[7:]}/{side}"] != BACKGROUND for side in ("test", "truth"))
+    rows = published("pytc_metrics_e29beadc")[case]["get_binary_jaccard(pred 0.9/0, gt>0, thres [.5,.95])"]
+    for mask, row in zip((test, np.zeros_like(test)), rows, strict=True):
+        own, other = class_scores(count_classes(np.stack([mask, ~mask]), np.stack([truth, ~truth])))
+        iou = [np.nan if score["iou"] is None else score["iou"] for score in (own, other)]
+        found = [iou[0], np.mean(iou), *(np.nan if own[name] is None else own[name] for name in ("precision", "recall"))]
+        assert found == pytest.approx(row, rel=1e-6, nan_ok=True)
+
+
+def test_misuse_is_refused(tmp_path):
+    """As the published code refuses it; offsets, which that ignores, count."""
+    with pytest.raises(UserError, match="needs square pixels"):
+        in_pixels(25, (40.0, 4.0, 8.0))
+    ids = np.ones((3, 8, 9), np.uint64)
+    truth = in_memory(ids, VOXEL_SIZE, (80.0, 40.0, 20.0))
+    assert score_neuron_volumes(truth, truth)["adapted_rand_error"] == 0
+    for other, said in ((in_memory(ids[:, 1:], VOXEL_SIZE, truth.offset), "all of the truth is scored"),
+                        (in_memory(ids, (40.0, 8.0, 8.0), truth.offset), "voxels of"),
+                        (in_memory(ids, VOXEL_SIZE, (80.0, 44.0, 20.0)), "all of the truth is scored")):
+        with pytest.raises(UserError, match=said):
+            score_neuron_volumes(other, truth)
