@@ -102,10 +102,12 @@ def distance_statistics(found: Sequence[NDArray[np.float64]]) -> dict[str, float
     """``mean``, ``std``, ``max``, ``median`` (nm) and ``count`` of distances; None, but for the count, if one is not finite or
     there is none: no number is made up."""
     values = np.concatenate([*found, np.zeros(0)])
-    if not len(values) or not np.isfinite(values).all():
-        return {"mean": None, "std": None, "max": None, "count": len(values), "median": None}
-    return {"mean": float(values.mean()), "std": float(values.std()), "max": float(values.max()), "count": len(values),
-            "median": float(np.median(values))}
+    count, largest = len(values), float(values.max(initial=0))
+    if not count or largest == np.inf:
+        return {"mean": None, "std": None, "max": None, "count": count, "median": None}
+    mean, median = float(values.mean()), float(np.median(values, overwrite_input=True))
+    values -= mean  # in place: there may be a hundred million
+    return {"mean": mean, "std": float(np.sqrt(values @ values / count)), "max": largest, "count": count, "median": median}
 
 
 def count_beyond(found: Sequence[NDArray[np.float64]], tolerance: float) -> int:

@@ -15,7 +15,8 @@
 error, at any tolerance, and F1 is 0. Where both are, nothing is wrong: distances are 0 and F1 is 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from lsd_experiments.geometry import Nanometres
 TOLERANCE = 200.0  # nm, CREMI's
 EMPTY: dict[str, float | int | None] = {"mean": 0.0, "std": 0.0, "max": 0.0, "count": 0, "median": 0.0}
 Row = dict[str, Any]
+Make = Callable[[], MaskVoxels]
 Distances = Sequence[NDArray[np.float64]]
 
 
@@ -36,7 +38,7 @@ def score_masks(mask: MaskVoxels, truth: MaskVoxels, voxel_size: Nanometres, tol
     :param voxel_size: (z, y, x) in nm
     :param tolerance: nm
     """
-    found = _in_parallel([(mask, truth), (truth, mask)], voxel_size)
+    found = _in_parallel([(lambda: mask, lambda: truth), (lambda: truth, lambda: mask)], voxel_size)
     return _scores(found[0], found[1], tolerance)
 
 
@@ -49,8 +51,12 @@ def score_thresholds(
     :param found: the voxels above the lowest threshold
     :param values: of each section, [n] the values of these voxels
     """
-    masks = [found.select([value > threshold for value in values]) for threshold in thresholds]
-    to_truth, *to_masks = _in_parallel([(found, truth), *((truth, mask) for mask in masks)], voxel_size)
+    def mask(threshold: float) -> MaskVoxels:
+        return found.select(value > threshold for value in values)
+
+    pairs: list[tuple[Make, Make]] = [(lambda: found, lambda: truth)]
+    pairs += [(lambda: truth, partial(mask, threshold)) for threshold in thresholds]
+    to_truth, *to_masks = _in_parallel(pairs, voxel_size)
     rows = []
     for threshold, to_mask in zip(thresholds, to_masks, strict=True):
         own = [far[value > threshold] for far, value in zip(to_truth, values, strict=True)]
@@ -66,11 +72,12 @@ def best_row(rows: Sequence[Row]) -> int:
     return min(range(len(rows)), key=rank)
 
 
-def _in_parallel(pairs: Sequence[tuple[MaskVoxels, MaskVoxels]], voxel_size: Nanometres) -> list[list[NDArray[np.float64]]]:
+def _in_parallel(pairs: Sequence[tuple[Make, Make]], voxel_size: Nanometres) -> list[list[NDArray[np.float64]]]:
+    """The distances of each pair, whose masks are made when it is their turn."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(2) as threads:  # the loops let other threads run
-        return list(threads.map(lambda pair: distances(pair[0], pair[1], voxel_size), pairs))
+        return list(threads.map(lambda pair: distances(pair[0](), pair[1](), voxel_size), pairs))
 
 
 def _scores(to_truth: Distances, to_mask: Distances, tolerance: float) -> Row:
