@@ -2,9 +2,13 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
+
+if TYPE_CHECKING:
+    from lsd_experiments.arrays import Volume
 
 RAW, LABELS = "volumes/raw", ("volumes/labels/neuron_ids", "volumes/labels/clefts")
 
@@ -20,16 +24,24 @@ def run(options: argparse.Namespace) -> None:
     if len(places) != (3 if options.undo else 2):
         wanted = "PREDICTION ALIGNED.zarr OUT" if options.undo else "STACK ALIGNED.zarr"
         raise UserError(f"{len(places)} places are named: {' '.join(places)}. Name {wanted}")
-    (_undo if options.undo else _align)(options, *places)
+    (_undo if options.undo else _align)(options, *places[1:])
 
 
-def _align(options: argparse.Namespace, stack: str, container: str) -> None:
-    from lsd_experiments.alignment.aligning import align_stack
+def stack_of(options: argparse.Namespace) -> "tuple[Volume, list[Volume]]":
+    """Raw of the stack that is to be aligned, and the labels that it carries along."""
     from lsd_experiments.arrays import has_dataset, open_volume
 
+    stack = options.places[0]
     raw = open_volume(stack, options.dataset, default=RAW, voxel_size=options.voxel_size)
     names = [name for name in LABELS if has_dataset(stack, name)] if options.labels is None else options.labels
-    labels = [open_volume(stack, name, voxel_size=options.voxel_size) for name in names]
+    return raw, [open_volume(stack, name, voxel_size=options.voxel_size) for name in names]
+
+
+def _align(options: argparse.Namespace, container: str) -> None:
+    from lsd_experiments.alignment.aligning import align_stack
+    from lsd_experiments.arrays import open_volume
+
+    raw, labels = stack_of(options)
     made = align_stack(raw, container, labels, options.model, options.missing, not options.keep_cracks, options.overwrite)
     for kind, sections in made.findings.items():
         if sections:
@@ -42,11 +54,17 @@ def _align(options: argparse.Namespace, stack: str, container: str) -> None:
         print(options.picture)
 
 
-def _undo(options: argparse.Namespace, prediction: str, container: str, out: str) -> None:
-    from lsd_experiments.alignment.aligning import MASK, is_labels, undo_alignment
+def prediction_of(options: argparse.Namespace) -> "Volume":
+    """What is to be brought back."""
     from lsd_experiments.arrays import open_volume
 
-    volume = open_volume(prediction, options.dataset)
+    return open_volume(options.places[0], options.dataset)
+
+
+def _undo(options: argparse.Namespace, container: str, out: str) -> None:
+    from lsd_experiments.alignment.aligning import MASK, is_labels, undo_alignment
+
+    volume = prediction_of(options)
     dataset = options.out_dataset or volume.dataset or "prediction"
     nearest = is_labels(volume) if options.interpolation is None else options.interpolation == "nearest"
     undo_alignment(volume, container, out, dataset, nearest, options.fill, options.overwrite)

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lsd_experiments.alignment.command import prediction_of, stack_of
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.families.cremi.evaluate_command import volumes_of
+from lsd_experiments.families.cremi.sides_command import inputs as sides_inputs
+from lsd_experiments.families.cremi.submission_command import labels_of
 from lsd_experiments.fragments.blockwise import _open_mask
 from lsd_experiments.masks.command import make_task
 from lsd_experiments.networks import Head, Network
@@ -151,6 +155,34 @@ def submit(scene, container, dataset):
     return found(open_volume(out, "submission"))
 
 
+def align(scene, container, dataset, undo=False, labels=False):
+    named = [] if dataset is None else ["--dataset", dataset, *(["--labels", dataset] if labels else [])]
+    places = [container, "aligned.zarr", *(["out.hdf"] if undo else [])]
+    parsed = options("02_train/cremi/align.py", *(["--undo"] if undo else []), *named, "--", *places)
+    if undo:
+        return found(prediction_of(parsed))
+    raw, carried = stack_of(parsed)
+    return found(carried[0] if labels else raw)
+
+
+def evaluate_cremi(scene, container, dataset, of):
+    places = {"prediction": (scene.whole(), "other"), "truth": (scene.whole(), "other"), of: (container, dataset)}
+    named = [word for name, (_, dataset) in places.items() if dataset for word in (f"--{name}-dataset", dataset)]
+    parsed = options("02_train/cremi/evaluate.py", *(place for place, _ in places.values()), "--task", "clefts", *named)
+    return found(volumes_of(parsed)[of == "truth"])
+
+
+def partners(scene, container, dataset, number):
+    places = [(scene.whole(), "other")] * 3
+    places[number] = (container, dataset)
+    parsed = options("02_train/cremi/partners.py", *places[0], *places[1], "out.hdf", "--polarity", *places[2])
+    return found(sides_inputs(parsed)[number])
+
+
+def submit_cremi(scene, container, dataset):
+    return found(labels_of(options("02_train/cremi/submission.py", "make", container, dataset, "out.hdf")))
+
+
 def config(scene, file_key, dataset_key, container, dataset):
     """A configuration that names the place by these keys."""
     path = scene.directory / "config.toml"
@@ -213,6 +245,14 @@ CASES = {
     "evaluate_skeletons": Case(options_of("evaluate_skeletons.py", "segmentation_file", "segmentation_dataset"), "labels",
                                evaluate_skeletons, True),
     "submission": Case(options_of("submission.py", "make segmentation", "make dataset"), "labels", submit, voxel_size=ISOTROPIC),
+    "align": Case(options_of("align.py", "places", "dataset"), "raw", align, True),
+    "align: labels": Case(options_of("align.py", "labels"), "labels", partial(align, labels=True)),
+    "align: prediction": Case((), "labels", partial(align, undo=True), True),
+    **{f"cremi/evaluate: {name}": Case(options_of("evaluate.py", name, f"{name}_dataset"), "labels",
+                                       partial(evaluate_cremi, of=name), True) for name in ("prediction", "truth")},
+    **{f"partners: {name}": Case(options_of("partners.py", name, *more), "labels", partial(partners, number=number))
+       for number, (name, *more) in enumerate((("clefts", "clefts_dataset"), ("segments", "segments_dataset"), ("polarity",)))},
+    "cremi/submission": Case(options_of("submission.py", "make labels"), "labels", submit_cremi),
     "picture": Case(options_of("picture.py", *KINDS), "labels", picture),  # which are read alike
     "raw_file": Case(("raw_file", "raw_dataset"), "raw", raw_of_config, True),
     "lsds_file": Case(("predict.lsds_file", "predict.lsds_dataset"), "lsds", lsds_of_config, True),

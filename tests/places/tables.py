@@ -30,6 +30,7 @@ OTHER_FILES = {
     ("picture.py", "out"), ("submission.py", "make out"), ("scores.py", "add scores"), ("scores.py", "add db"),
     ("scores.py", "show db"), ("scores.py", "show csv"),
     ("export_graph.py", "directory"), ("import_graph.py", "directory"), ("train.py", "log_dir"),
+    ("align.py", "picture"), ("evaluate.py", "out"), ("partners.py", "out"),
     "dest", "evaluate.out_prefix", "evaluate.scores_db", "export.directory",
     # a submission as it is sent
     ("submission.py", "check submission"), ("evaluate_skeletons.py", "check_submission"),
@@ -50,6 +51,14 @@ NO_PLACE = {
     "replace_sections", "min_seed_distance", "foreground_threshold", "lsds_iteration", "merge_function", "thresholds_minmax",
     "thresholds_step", "threshold", "skeletons_scale", "best", "memory", "labels_offset", "no_picture", (SEGMENT, "minutes"),
     "levels", "reduce", "encoding", "shard", "link", "page",
+    ("align.py", "undo"), ("align.py", "model"), ("align.py", "missing"), ("align.py", "keep_cracks"),
+    ("align.py", "interpolation"), ("align.py", "fill"), ("evaluate.py", "task"), ("evaluate.py", "border_threshold"), ("evaluate.py", "background"),
+    ("evaluate.py", "truth_background"), ("evaluate.py", "tolerance"), ("evaluate.py", "curve"), ("submission.py", "make task"),
+    ("submission.py", "make background"), ("partners.py", "reach"), ("partners.py", "share"), ("fetch_cremi.py", "sample"),
+    ("fetch_cremi.py", "padded"), ("fetch_cremi.py", "source"), ("fetch_snemi3d.py", "test_labels"),
+    ("make_synthetic.py", "defects"),
+    # of what is made beside the stack
+    ("align.py", "out_dataset"),
     # names of results, or of datasets of the output of the same configuration
     "export.datasets",
     # names of the paper's datasets, not of ones in a container

@@ -52,8 +52,7 @@ def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
         dataset = options.truth_dataset or TRUTHS["partners"]
         row = partners.score_partner_files(options.prediction, options.truth, options.tolerance or pairs.TOLERANCE, dataset)
         return [row], {"prediction": options.prediction, "truth": options.truth}
-    truth = _open(options.truth, options.truth_dataset, options)
-    prediction = _open(options.prediction, options.prediction_dataset, options)
+    prediction, truth = volumes_of(options)
     inputs = {"prediction": prediction.name, "truth": truth.name}
     if options.task == "neurons":
         return [dict(neurons.score_neuron_volumes(prediction, truth, options.border_threshold))], inputs
@@ -80,10 +79,13 @@ def _check_task(options: argparse.Namespace) -> None:
             raise UserError(f"--threshold {threshold:g}: is not from 0 to 1. Give the probability above which there is a cleft")
 
 
-def _open(container: str, dataset: str | None, options: argparse.Namespace) -> "Volume":
+def volumes_of(options: argparse.Namespace) -> "tuple[Volume, Volume]":
+    """The prediction, and the truth."""
     from lsd_experiments.arrays import open_volume
 
-    return open_volume(container, dataset, default=TRUTHS[options.task], voxel_size=options.voxel_size)
+    places = ((options.prediction, options.prediction_dataset), (options.truth, options.truth_dataset))
+    prediction, truth = (open_volume(*place, default=TRUTHS[options.task], voxel_size=options.voxel_size) for place in places)
+    return prediction, truth
 
 
 def _width(name: str) -> int:

@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
+
+if TYPE_CHECKING:
+    from lsd_experiments.arrays import Volume
 
 
 def main(description: str | None) -> None:
@@ -13,19 +17,24 @@ def main(description: str | None) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Find the partners, and write them."""
-    from lsd_experiments.arrays import check_labels, open_volume
     from lsd_experiments.families.cremi.files import CremiFile, check_place, write_cremi
     from lsd_experiments.families.cremi.sides import find_partners
 
     check_place(options.out, options.overwrite)
+    found = find_partners(*inputs(options), options.reach, options.share)
+    write_cremi(options.out, CremiFile(annotations=found), options.overwrite)
+    print(f"{options.out}: {len(found.partners)} pairs")
+
+
+def inputs(options: argparse.Namespace) -> "tuple[Volume, Volume, Volume | None]":
+    """Clefts, segments, and the map of polarity if one is named."""
+    from lsd_experiments.arrays import check_labels, open_volume
+
     clefts = open_volume(options.clefts, options.clefts_dataset)
     segments = open_volume(options.segments, options.segments_dataset)
     check_labels(clefts)
     check_labels(segments)
-    polarity = None if options.polarity is None else open_volume(*options.polarity)
-    found = find_partners(clefts, segments, polarity, options.reach, options.share)
-    write_cremi(options.out, CremiFile(annotations=found), options.overwrite)
-    print(f"{options.out}: {len(found.partners)} pairs")
+    return clefts, segments, None if options.polarity is None else open_volume(*options.polarity)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
+
+if TYPE_CHECKING:
+    from lsd_experiments.arrays import Volume
 
 VOLUMES = ("cropped", "padded")
 
@@ -15,13 +19,19 @@ def main(description: str | None) -> None:
 
 def make(options: argparse.Namespace) -> int:
     """Make the submission, and check it."""
-    from lsd_experiments.arrays import open_volume
     from lsd_experiments.families.cremi.submission import make_submission
 
-    labels = open_volume(options.labels, options.dataset)
+    labels = labels_of(options)
     make_submission(labels, options.out, options.task, options.background, options.volume, overwrite=options.overwrite)
     print(options.out)
     return _print_faults(options.out, options.volume)
+
+
+def labels_of(options: argparse.Namespace) -> "Volume":
+    """What is submitted."""
+    from lsd_experiments.arrays import open_volume
+
+    return open_volume(options.labels, options.dataset)
 
 
 def check(options: argparse.Namespace) -> int:
