@@ -68,6 +68,9 @@ def _check(config: Config) -> None:
     """:raises UserError: if something is asked for that only inference has"""
     if config.MODEL.AUX_OUT:
         raise config.wrong("MODEL.AUX_OUT", "is for inference with weights that have it: it is not trained. Leave it out")
+    if config.MODEL.OUTPUT_SIZE != config.MODEL.INPUT_SIZE:
+        raise config.wrong("MODEL.OUTPUT_SIZE", f"is {config.MODEL.OUTPUT_SIZE}, but networks give the size they get, "
+                           f"{config.MODEL.INPUT_SIZE}. Make them equal")
     if config.MONITOR.VIS_OPT[0]:
         raise config.wrong("MONITOR.VIS_OPT", f"is {config.MONITOR.VIS_OPT}: consecutive sections alone, 0, are shown")
     if min(*config.MONITOR.ITERATION_NUM, config.MONITOR.VIS_OPT[1]) < 1:
