@@ -105,7 +105,8 @@ def assert_same(first, second, equal=torch.equal):
     for name, tensor in first.state.items():
         assert equal(tensor, second.state[name]), name
     for number, state in first.optimizer["state"].items():
-        assert equal(state["momentum_buffer"], second.optimizer["state"][number]["momentum_buffer"])
+        for name, tensor in state.items():
+            assert equal(tensor, second.optimizer["state"][number][name]), name
     assert first.lr_scheduler == second.lr_scheduler
 
 
@@ -148,6 +149,22 @@ def test_after_a_kill_it_goes_on_to_the_same_weights(whole, pairs_of, tmp_path, 
     assert any(not torch.equal(tensor, second.state[name]) for name, tensor in first.state.items())
     assert main(arguments, monkeypatch) == 0
     assert "has 6 iterations, of SOLVER.ITERATION_TOTAL 6: there is nothing to train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("others", [
+    {"SOLVER.NAME": "AdamW", "SOLVER.LR_SCHEDULER_NAME": "OneCycle"}, {"SOLVER.LR_SCHEDULER_NAME": "ReduceLROnPlateau"},
+    {"SOLVER.SWA.ENABLED": True, "SOLVER.SWA.START_ITER": 3, "SOLVER.SWA.MERGE_ITER": 1, "SOLVER.SWA.BN_UPDATE_ITER": 2},
+    VALIDATED, {"SOLVER.NAME": "Adam", "SOLVER.LR_SCHEDULER_NAME": "MultiStepLR", "SOLVER.STEPS": [1, 5]},
+], ids=str)
+def test_going_on_is_as_if_never_stopped(others, config_with, tmp_path):
+    """From the fourth iteration, in another directory."""
+    assert train(config_with("whole", **others)) == 0
+    assert train(config_with("on", **others), tmp_path / "whole/checkpoint_00004.pth.tar") == 0
+    assert_same(*(tmp_path / name / "checkpoint_00006.pth.tar" for name in ("whole", "on")))
+    for path in (tmp_path / "on").glob("checkpoint_[sb]*"):
+        whole, on = (checkpoints.read(tmp_path / name / path.name) for name in ("whole", "on"))
+        assert all(torch.equal(tensor, on.state[name]) for name, tensor in whole.state.items())
+        assert whole.more.get("best_loss") == on.more.get("best_loss")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -290,7 +307,7 @@ def test_the_tutorials_commands(whole, snemi3d, pairs_of, tmp_path, monkeypatch,
     ({"DATASET.LABEL_NAME": None}, "DATASET.LABEL_NAME: names no volume"),
     ({"DATASET.VAL_IMAGE_NAME": "none.h5", "DATASET.VAL_LABEL_NAME": "none.h5"}, "none.h5: no such file"),
     ({"SOLVER.BSE_LR": 0.1}, "SOLVER.BSE_LR is no key; did you mean 'SOLVER.BASE_LR'?"),
-    ({"MODEL.INPUT_SIZE": [5, 300, 300]}, "MODEL.INPUT_SIZE"),
+    ({"MODEL.INPUT_SIZE": [5, 301, 301], "MODEL.OUTPUT_SIZE": [5, 301, 301]}, ", 427) that MODEL.INPUT_SIZE with its augmentations needs"),
     ({"MODEL.OUTPUT_SIZE": [5, 9, 9]}, "networks give the size they get, [5, 17, 17]"),
     ({"DATASET.LOAD_2D": True}, "DATASET.LOAD_2D is not supported"),
     ({"MODEL.REGU_OPT": ["Bnary"], "MODEL.REGU_TARGET": [[0]], "MODEL.REGU_WEIGHT": [1.0]}, "MODEL.REGU_OPT: unknown 'Bnary'"),

@@ -17,7 +17,7 @@ class _Sum(torch.autograd.Function):
         return _added(values)
 
     @staticmethod
-    def backward(_: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(_: Any, gradient: Tensor) -> Tensor:
         return _added(gradient)
 
 

@@ -17,6 +17,7 @@ from lsd_experiments.families.pytc.samples.loader import Batch
 from lsd_experiments.training.tensorboard import Log
 
 Pixels = NDArray[np.uint8]
+Volume = NDArray[Any]
 SIZE = 256  # pixels of the pie
 COLOURS = ((66, 133, 244), (234, 67, 53), (251, 188, 4), (52, 168, 83), (171, 71, 188), (0, 172, 193), (255, 112, 67))
 
@@ -93,12 +94,13 @@ def pie(parts: Mapping[str, float]) -> Pixels:
 
 def _pictures(config: Config, batch: Batch, prediction: Tensor) -> dict[tuple[str, int], Pixels]:
     model, most = config.MODEL, config.MONITOR.VIS_OPT[1]
-    image = _volume(batch.image[0]) * config.DATASET.STD + config.DATASET.MEAN
+    image: Volume = _volume(batch.image[0]) * config.DATASET.STD + config.DATASET.MEAN
     found, first = {}, 0
     for index, (option, count) in enumerate(zip(model.TARGET_OPT, split(model.TARGET_OPT, model.OUT_PLANES, config.DATASET.DO_2D),
                                                 strict=True)):
         output, target = prediction[:1, first:first + count], batch.targets[index]
         first += count
+        shown: Volume
         classes = target.ndim < output.ndim  # numbers, of as many as there are channels
         if classes:
             shown = _volume(output[0].argmax(0, keepdim=True)) / max(count - 1, 1)
@@ -127,9 +129,9 @@ def montage(rows: list[NDArray[Any]], most: int) -> Pixels:
     return np.asarray(np.clip(np.nan_to_num(np.concatenate(made)), 0, 1) * 255, np.uint8)
 
 
-def _volume(values: Tensor) -> NDArray[np.float32]:
+def _volume(values: Tensor) -> Volume:
     """[c, z, y, x] on the CPU; of a section, [c, y, x], with one z."""
-    found = values.detach().float().cpu().numpy()
+    found: Volume = values.detach().float().cpu().numpy()
     return found[:, None] if found.ndim == 3 else found
 
 

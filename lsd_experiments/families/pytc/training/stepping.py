@@ -100,7 +100,8 @@ class Trainer:
         if self.averaging and self.averaging.begun(iteration):
             self.averaging.update(iteration)
             self.averaging.schedule.step()
-        elif iteration + 1 < self.config.SOLVER.ITERATION_TOTAL:  # OneCycle has no rate for what comes after
+        elif self.config.SOLVER.LR_SCHEDULER_NAME != "OneCycle" or iteration + 1 < self.config.SOLVER.ITERATION_TOTAL:
+            # OneCycle has no rate for what comes after the last iteration
             step_schedule(self.schedule, loss)
 
     def _means(self, tensors: Mapping[str, Tensor]) -> dict[str, float]:
