@@ -1,6 +1,7 @@
 """The command behind ``02_train/snemi3d/main.py``."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from lsd_experiments import cli
@@ -30,6 +31,8 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
                           "checkpoint, else 0)")
     inference.add_argument("--parity", action="store_true", help="do with turned images as published, which is wrong for "
                            "affinities")
+    inference.add_argument("--num-workers", type=cli.positive, metavar="N", help="processes that predict blocks of a .zarr, "
+                           "which goes on where it was interrupted (default: this one predicts, all at once)")
     inference.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="as SOLVER.BASE_LR 0.01: over both files")
     parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]  # pairs stand anywhere
@@ -51,11 +54,13 @@ def _check(options: argparse.Namespace) -> None:
     if options.config_file is None and options.config_base is None:
         raise UserError("--config-file: names no configuration. Name one, like configs/SNEMI-Affinity-UNet.yaml, with "
                         "--config-base configs/SNEMI-Base.yaml")
+    if options.inference and options.seed is not None:
+        raise UserError("--seed: is for training; nothing is drawn in an inference. Leave it out")
     if options.inference and options.distributed:
-        raise UserError("--distributed: is for training; an inference runs in one process. Leave it out")
-    for name in ("parity", "overwrite"):
+        raise UserError("--distributed: is for training; an inference takes --num-workers. Leave it out")
+    for name in ("parity", "overwrite", "num_workers"):
         if getattr(options, name) and not options.inference:
-            raise UserError(f"--{name}: is for --inference. Leave it out")
+            raise UserError(f"--{name.replace('_', '-')}: is for --inference. Leave it out")
 
 
 def _check_installed() -> None:
@@ -73,8 +78,25 @@ def _infer(options: argparse.Namespace, config: Config) -> int:
 
     if options.checkpoint is None:
         raise UserError("--inference: needs the weights of a training: --checkpoint outputs/.../checkpoint_100000.pth.tar")
+    if options.num_workers:
+        return _infer_blockwise(options, config)
     with tqdm(unit="patch", desc="inference", smoothing=0.05) as bar:
-        files = infer(config, options.checkpoint, options.parity, options.allow_partial, options.overwrite, bar.update)
+        files = infer(config, options.checkpoint, options.parity, options.allow_partial, options.overwrite, bar.update, bar.reset)
+    for file in files:
+        print(file)
+    return 0
+
+
+def _infer_blockwise(options: argparse.Namespace, config: Config) -> int:
+    from lsd_experiments.blockwise import BlocksFailedError, Workers
+    from lsd_experiments.families.pytc.inference.blockwise import infer_blockwise
+
+    workers = Workers(num_workers=options.num_workers)
+    try:
+        files = infer_blockwise(config, options.checkpoint, workers, options.parity, options.allow_partial, options.overwrite)
+    except BlocksFailedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     for file in files:
         print(file)
     return 0

@@ -354,6 +354,8 @@ def test_what_cannot_be_trained(change, message, pairs_of, tmp_path, monkeypatch
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--distributed"], "--distributed: RANK is not set, as torchrun does"), (["--inference"], "--inference: needs the weights"),
     (["--inference", "--distributed"], "--distributed: is for training"), (["--parity"], "--parity: is for --inference"),
+    (["--inference", "--seed", "0"], "--seed: is for training"), (["--num-workers", "2"], "--num-workers: is for --inference"),
+    (["--inference", "--num-workers", "2", "--checkpoint", "none"], "several workers write zarr alone"),
     (["--checkpoint", "none.pth.tar"], "none.pth.tar: no such file"), (["SOLVER.NAME"], "SOLVER.NAME: has no value"),
 ])
 def test_wrong_options(arguments, message, pairs_of, monkeypatch, capsys):
