@@ -27,16 +27,32 @@ class Log:
 
     def images(self, iteration: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """The middle section of each array ([z, y, x] or [c, z, y, x]): the first three channels as red, green and blue."""
+        self.pictures(iteration, {tag: middle_section(array) for tag, array in arrays.items()})
+
+    def pictures(self, iteration: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Pictures, [y, x, 3] each: red, green and blue."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         values = []
-        for tag, array in arrays.items():
-            section = middle_section(array)
+        for tag, picture in pictures.items():
             image = Summary.Image(
-                height=section.shape[0], width=section.shape[1], colorspace=3, encoded_image_string=_png(section)
+                height=picture.shape[0], width=picture.shape[1], colorspace=3, encoded_image_string=_png(picture)
             )
             values.append(Summary.Value(tag=tag, image=image))
         self._add(iteration, values)
+
+    def texts(self, texts: Mapping[str, str]) -> None:
+        """Texts in Markdown."""
+        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+
+        metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+        shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
+        values = [Summary.Value(tag=f"{tag}/text_summary", metadata=metadata,
+                                tensor=TensorProto(dtype="DT_STRING", string_val=[text.encode()], tensor_shape=shape))
+                  for tag, text in texts.items()]
+        self._add(0, values)
 
     def close(self) -> None:
         """Write what is not written yet."""

@@ -75,7 +75,7 @@ def _for_inference(values: Values) -> None:
 def _derived(values: Values) -> None:
     """What follows from targets and masks."""
     targets = values["MODEL.TARGET_OPT"]
-    if any(is_quantised(target) for target in targets.value):
+    if len(targets.value) == 1 and is_quantised(targets.value[0]):  # of several, OUT_PLANES says how many there are
         values["MODEL.OUT_PLANES"] = Located(QUANTISED, targets.where)
     mask = values["DATASET.VALID_MASK_NAME"]
     for key, one in (("NAME", "valid_mask"), ("TYPE", "mask")):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,12 @@ Progress = Callable[[int], Any]
 
 
 def infer(config: Config, checkpoint: str | Path, parity: bool = False, allow_partial: bool = False, overwrite: bool = False,
-          progress: Progress = lambda _: None) -> list[Path]:
+          progress: Progress = lambda _: None, expected: Progress = lambda _: None) -> list[Path]:
     """Predict the images of a configuration for inference; the files that were written.
 
     :param parity: as published: of turned images channels of affinities are neither exchanged nor shifted, and stretched values
         are one less
-    :param progress: is told of patches that are done
+    :param progress: is told of patches that are done, and ``expected`` of how many there are
     :raises UserError: if images, weights or sizes do not fit, or a file is there and not ``overwrite``
     """
     ensemble = ensemble_of(config, parity)
@@ -37,6 +38,7 @@ def infer(config: Config, checkpoint: str | Path, parity: bool = False, allow_pa
     check_size(config)
     model = PytcModel.read(config, checkpoint, allow_partial)
     files = output_paths(config, len(images))
+    expected(sum(math.prod(map(len, patches.starts)) for patches in several))
     note = {"checkpoint": str(checkpoint), "parity": parity, "configuration": json.dumps(config.tree)}
     for path, group in itertools.groupby(zip(files, several, strict=True), key=lambda pair: pair[0]):
         with writing(path, note, overwrite) as add:

@@ -3,11 +3,32 @@
 PyTorch's own ones need a GPU; those here work wherever processes can add tensors, and have the same weights.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; that of their gradients comes back."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        return _added(values)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _added(gradient)
+
+
+def _added(values: Tensor) -> Tensor:
+    values = values.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(values)
+    return values
+
+
+def _total(values: Tensor) -> Tensor:
+    return cast(Tensor, _Sum.apply(values))
 
 
 class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -22,10 +43,10 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
             return cast(Tensor, super().forward(input))
         axes, shape = [0, *range(2, input.ndim)], (1, -1, *(1 for _ in input.shape[2:]))
         number = input.numel() / input.shape[1]
-        sums = all_reduce(torch.cat([input.sum(axes), input.new_tensor([number])]))
+        sums = _total(torch.cat([input.sum(axes), input.new_tensor([number])]))
         total, mean = sums[-1], sums[:-1] / sums[-1]
         around = input - mean.view(shape)
-        variance = all_reduce((around * around).sum(axes)) / total
+        variance = _total((around * around).sum(axes)) / total
         self._remember(mean.detach(), (variance * total / (total - 1)).detach())
         normed = around * torch.rsqrt(variance + self.eps).view(shape)
         return normed * self.weight.view(shape) + self.bias.view(shape)

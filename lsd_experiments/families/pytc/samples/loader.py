@@ -1,5 +1,6 @@
 """Batches of samples for PyTorch, made by worker processes. This module imports PyTorch."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,14 @@ class Batch:
     targets: list[Tensor]
     weights: list[list[Tensor]]
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        return Batch(self.iteration, move(self.image), [move(target) for target in self.targets],
+                     [[move(weight) for weight in row] for row in self.weights])
+
     def pin_memory(self) -> "Batch":
         """What DataLoader calls where memory is to be pinned."""
         return Batch(self.iteration, self.image.pin_memory(), [target.pin_memory() for target in self.targets],
@@ -30,7 +39,7 @@ class Batch:
 
 def load_batches(sampler: Sampler, iterations: range, batch: int, rank: int = 0, ranks: int = 1, workers: int = 0,
                  pin_memory: bool = False) -> "Batches":
-    """The part of process ``rank`` of the batches of ``iterations``, in order.
+    """The part of process ``rank`` of the batches of ``iterations``, in order. ``sampler``: what has ``sample(iteration, slot)``.
 
     :param batch: samples of all processes together; each makes as many of them
     :param workers: processes that make samples; 0 is this one. How many there are changes nothing but the time it takes
@@ -41,7 +50,8 @@ def load_batches(sampler: Sampler, iterations: range, batch: int, rank: int = 0,
     share = batch // ranks
     slots = range(rank * share, (rank + 1) * share)
     return Batches(DataLoader(_Samples(sampler), batch_sampler=_Slots(iterations, slots), num_workers=workers,
-                              collate_fn=_collate, pin_memory=pin_memory, prefetch_factor=2 if workers else None))
+                              collate_fn=_collate, pin_memory=pin_memory, prefetch_factor=2 if workers else None,
+                              worker_init_fn=_leave_signals if workers else None))
 
 
 @dataclass
@@ -59,6 +69,12 @@ class Batches:
             if isinstance(made, UserError):
                 raise made
             yield made
+
+
+def _leave_signals(_: int) -> None:
+    """Ctrl-C and SIGTERM, which a terminal or a cluster sends to all processes, are the training's, which ends its workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Slots:

@@ -93,6 +93,14 @@ class Sampler:
         raise UserError(f"DATASET.REJECT_SAMPLING: {self.trials} samples in turn were rejected. Ask for fewer foreground voxels "
                         "(SIZE_THRES) or ids (DIVERSITY), lower P, or see to the valid masks")
 
+    def sample_at(self, which: int, begin: tuple[int, ...]) -> Sample:
+        """The sample of the source number ``which`` whose first voxel is at ``begin``; random effects are those of the seed."""
+        random, source = np.random.default_rng(self.seed), self.sources[which]
+        geometry, shape = self.augmentor.draw_geometry(random), self.augmentor.source_shape
+        mask = source.read_mask(begin, shape)
+        labels = geometry.labels(source.read_labels(begin, shape))
+        return self._make(source, (which, begin), geometry, labels, None if mask is None else geometry.labels(mask), random)
+
     def _draw_place(self, iteration: int, random: np.random.Generator) -> tuple[int, tuple[int, ...], Source]:
         """A source, each as probable as it has places, and the first voxel of a place in it."""
         sources = [source.at(iteration, self.seed) for source in self.sources]
