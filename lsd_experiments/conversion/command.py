@@ -44,8 +44,9 @@ def run(options: argparse.Namespace) -> None:
     voxels = sum(math.prod(level.shape) for level in levels)
     with tqdm(total=voxels, desc="converting", unit="voxel", unit_scale=True, leave=False, disable=None) as bar:
         def skip(voxels: int) -> None:
-            bar.n += voxels
-            bar.initial, bar.last_print_n = bar.initial + voxels, bar.n  # the rate is that of this run
+            if not bar.disable:  # as where stderr is no terminal: it has no rate then
+                bar.n += voxels
+                bar.initial, bar.last_print_n = bar.initial + voxels, bar.n  # the rate is that of this run
 
         convert(view, container, dataset, options.overwrite, bar.update, wanted, skip)
     shape = (*filter(None, [view.source.channels]), *view.shape)

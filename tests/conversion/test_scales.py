@@ -1,6 +1,7 @@
 """zarr 3, OME-Zarr and precomputed as convert.py writes them: each level, read again, against voxels counted one by one."""
 
 import json
+import sys
 from collections import Counter
 from fractions import Fraction
 
@@ -190,6 +191,26 @@ def test_an_interrupted_run_goes_on(write, tmp_path, monkeypatch, name, kind, da
     write_view(view, out, dataset, True, options=options)  # the control: what was begun of the other one does not get in
     np.testing.assert_array_equal(open_volume(out, dataset).read(), values)
     assert not [*tmp_path.rglob("*.partial")]
+
+
+@pytest.mark.parametrize("is_shown", [False, True])
+def test_the_command_goes_on(write, convert, tmp_path, monkeypatch, capsys, is_shown):
+    """Whether there is a terminal, on which a bar is shown, or not."""
+    monkeypatch.setattr(writing, "BLOCK_BYTES", 1)
+    values = np.random.default_rng(2).integers(0, 99, (3, 130, 65)).astype(np.uint16)
+    source, out = write("in.h5", values), str(tmp_path / "out")
+
+    def stop(voxels):
+        raise Stop
+
+    with pytest.raises(Stop):
+        write_view(View(open_volume(*source)), out, None, progress=stop, options=Options("zarr3"))
+    monkeypatch.setattr(making, "block_function", spied := spy(making.block_function))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_shown)
+    convert(*source, out, "-", "--format", "zarr3")
+    assert spied.blocks[0] == 6 - 1  # of 1 x 3 x 2
+    np.testing.assert_array_equal(open_volume(out).read(), values)
+    assert ("converting" in capsys.readouterr().err) == is_shown
 
 
 def test_one_run_at_a_time(write, values, tmp_path):
