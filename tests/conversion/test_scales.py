@@ -324,3 +324,25 @@ def test_every_chunk_is_stored(write, convert, tmp_path):
         convert(*source, out, "-", "--format", kind, *options, *(["--levels", 1] if kind == "precomputed" else []))
         chunks = [path for path in out.rglob("*") if path.is_file() and path.name not in ("zarr.json", "info", "provenance")]
         assert len(chunks) == count
+
+
+@pytest.mark.parametrize("dataset", ["volumes/labels/neuron_ids", "volumes/labels_mask", "segmentation"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_short_ids_are_not_averaged(write, convert, tmp_path, dtype, dataset):
+    """Neither by --resample, which the type alone would let pass, nor in coarser levels; unless it is said to be raw."""
+    values = np.where(np.arange(13) % 2, 8, 2).astype(dtype) * np.ones(SHAPE, dtype)  # 5 would be a third object
+    source, size = write("in.zarr", values, dataset), [*VOXEL_SIZE[:2], 2 * VOXEL_SIZE[2]]
+    for words, message in ((("out.zarr", "out", "--resample", *size), "labels or a mask, by its name, of which there is no mean"),
+                           (("out.precomputed", "-", "--reduce", "mean"), "a mean of ids would be another id"),
+                           (("out.precomputed", "-", "--encoding", "jpeg"), "jpeg gives back other values than were written")):
+        with pytest.raises(UserError, match=message):
+            convert(*source, tmp_path / words[0], *words[1:])
+        assert not (tmp_path / words[0]).exists()
+    convert(*source, tmp_path / "out.zarr", "nearest", "--resample", *size, "--nearest")
+    assert set(np.unique(open_volume(tmp_path / "out.zarr", "nearest").read())) <= {2, 8}
+    convert(*source, tmp_path / "out.zarr", "raw", "--resample", *size, "--kind", "raw")
+    assert (open_volume(tmp_path / "out.zarr", "raw").read() == 5).all()
+    convert(*source, tmp_path / "out.precomputed", "-", "--reduce", "mean", "--levels", 2, "--kind", "raw")
+    assert (open_volume(tmp_path / "out.precomputed").read() == values).all()
+    with pytest.raises(UserError, match="--kind is for ome-zarr and precomputed, and this is zarr"):
+        convert(*source, tmp_path / "out.zarr", "as", "--kind", "raw")
