@@ -157,6 +157,8 @@ def change(container, name, function):
     ("cells/ids", lambda labels: np.where(labels > 0, 1 + labels % 2, 0), "holds 2 id(s) beside 0. Is it a mask"),
     ("cells/ids", lambda labels: np.random.default_rng(0).integers(1, 99, labels.shape, np.uint64), "Is it raw, not labels?"),
     ("cells/ids", lambda labels: np.where(labels == 412, 322, labels), "1 object(s) are parts that do not touch: 322"),
+    ("cells/ids", lambda labels: np.where(labels == 412, 2**64 - 1, labels), "are 18446744073709551615, the greatest id of uint64, "
+     "which programs write for background, and training takes for an object. If it is none: convert.py --exclude 18446744073709551615"),
 ])
 def test_what_is_warned_of(plan, container, capsys, name, function, warning):
     change(container, name, function)
