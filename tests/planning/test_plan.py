@@ -216,6 +216,23 @@ def test_two_that_may_be_raw(plan, container):
         plan("--raw", container, "--labels", container)
 
 
+def test_two_at_once(plan, container, tmp_path, monkeypatch):
+    """The one that ends later does not write over what the other has written."""
+    words = ("--raw", container, "em/raw", "--labels", container, "cells/ids", *SMALL)
+    found = design.make_plan
+
+    def faster(*arguments):
+        monkeypatch.setattr(design, "make_plan", found)
+        plan(*words)
+        return found(*arguments)
+
+    monkeypatch.setattr(design, "make_plan", faster)
+    with pytest.raises(UserError, match=r"mylab: is there already"):
+        plan(*words, "--voxel-size", 12, 9, 9)
+    assert load_dataset(tmp_path / "mylab").voxel_size == VOXEL_SIZE
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] == "."] == []
+
+
 def test_others_may_read_what_is_written(plan, container, tmp_path):
     """As other new directories: a group works in one checkout."""
     (tmp_path / "like").mkdir()

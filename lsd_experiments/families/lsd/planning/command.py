@@ -52,6 +52,7 @@ def plan_experiments(options: argparse.Namespace, experiments: Path) -> None:
         files.write(plan, place, places)
         if not options.no_picture:
             _draw(plan, survey, place)
+        places.check(options.overwrite)  # another run may have been faster
         written = files.put(place, places)
     print("\n".join(map(str, written)))
     print(_next(plan, places), file=sys.stderr)
