@@ -29,7 +29,7 @@ def default_encoding(dtype: np.dtype[Any], is_labels: bool) -> str:
     return COMPRESSED if is_labels and dtype.name in ("uint32", "uint64") else "raw"
 
 
-def check(name: str, dtype: np.dtype[Any], channels: int | None, encoding: str) -> None:
+def check(name: str, dtype: np.dtype[Any], channels: int | None, encoding: str, is_labels: bool) -> None:
     """:raises UserError: if ``name``, a volume of this type, cannot be written so"""
     if dtype.name not in TYPES:
         better = {"b": "uint8", "i": "uint64 for ids, or int32", "f": "float32"}.get(dtype.kind, "float32")
@@ -37,6 +37,9 @@ def check(name: str, dtype: np.dtype[Any], channels: int | None, encoding: str) 
     if encoding == COMPRESSED and dtype.name not in ("uint32", "uint64"):
         raise UserError(f"{name} is of type {dtype}; {COMPRESSED} holds uint32 and uint64. Name --dtype uint64, or the "
                         "encoding raw")
+    if encoding == "jpeg" and is_labels:
+        raise UserError(f"{name}: labels or a mask, and jpeg gives back other values than were written. Name the encoding raw, or say "
+                        "that its kind is raw")
     if encoding == "jpeg" and (dtype != np.uint8 or channels not in (None, 1, 3)):
         raise UserError(f"{name} is {dtype} of {channels or 1} channels; jpeg holds uint8 of 1 or 3. Name the encoding raw")
 

@@ -33,8 +33,9 @@ def run(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     view, container, dataset = make_view(options), options.output, _dataset(options.output_dataset)
-    wanted = Options(options.format, options.kind, options.levels, options.reduce, options.shard, options.encoding)
     kind = check_output(container, dataset, options.format)
+    shown = options.kind if kind in SCALED or options.resample is None else None  # of other formats it is for --resample alone
+    wanted = Options(options.format, shown, options.levels, options.reduce, options.shard, options.encoding)
     wanted.check(kind)
     name = container if dataset is None else f"{container}:{dataset}"
     if not options.overwrite and is_converted(view, container, dataset, wanted):
@@ -44,8 +45,9 @@ def run(options: argparse.Namespace) -> None:
     voxels = sum(math.prod(level.shape) for level in levels)
     with tqdm(total=voxels, desc="converting", unit="voxel", unit_scale=True, leave=False, disable=None) as bar:
         def skip(voxels: int) -> None:
-            bar.n += voxels
-            bar.initial, bar.last_print_n = bar.initial + voxels, bar.n  # the rate is that of this run
+            if not bar.disable:  # as where stderr is no terminal: it has no rate then
+                bar.n += voxels
+                bar.initial, bar.last_print_n = bar.initial + voxels, bar.n  # the rate is that of this run
 
         convert(view, container, dataset, options.overwrite, bar.update, wanted, skip)
     shape = (*filter(None, [view.source.channels]), *view.shape)
@@ -71,7 +73,7 @@ def make_view(options: argparse.Namespace) -> View:
     keep = None if options.keep_labels is None else tuple(sorted({*options.keep_labels}))
     size = None if options.resample is None else tuple(options.resample)
     view = View(source, options.downsample, bool(options.transpose), keep, tuple(sorted({*options.exclude})), _cast(options),
-                size, options.nearest)
+                size, options.nearest, options.kind)
     view.check()
     return view
 
@@ -116,9 +118,10 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--format", choices=FORMATS, help="of the output (default: that which lies there, or its suffix says)")
     add("--levels", type=cli.positive, metavar="N", help="of OME-Zarr and precomputed: resolutions, at most (default: until one "
         "is a chunk)")  # fmt: skip
-    add("--kind", choices=KINDS, help="of these: what it is (default: told by the dataset's name and type)")
+    add("--kind", choices=KINDS, help="of these, and for --resample: what it is (default: told by the dataset's "
+        "name and type)")  # fmt: skip
     add("--reduce", choices=WAYS, help="of these: how a coarser level is made of the one before (default: labels by mode, raw by "
-        "mean)")  # fmt: skip
+        "mean, which labels have none of)")  # fmt: skip
     add("--encoding", choices=ENCODINGS, help="of precomputed (default: compressed_segmentation for ids of uint32 and "
         "uint64, else raw; jpeg loses)")  # fmt: skip
     add("--shard", action="store_true", help="of zarr 3 and OME-Zarr: 64 chunks in a file")

@@ -87,13 +87,16 @@ def layout_of(view: View, kind: str, options: Options) -> Layout:
     if kind not in SCALED:
         levels = plan_levels(view.shape, view.voxel_size, view.offset, most=1)
         return Layout(kind, levels, dtype, channels, is_sharded=options.sharded)
-    is_labels = (options.kind or _guessed(view)) == "labels"
+    is_labels = view.is_labels if options.kind is None else options.kind == "labels"
     how = options.reduce or ("mode" if is_labels else "mean")
+    if is_labels and how == "mean":
+        raise UserError(f"{name}: labels or a mask, and a mean of ids would be another id. Reduce it by mode or nearest, or say that "
+                        "its kind is raw")
     if kind == "ome-zarr":
         levels = plan_levels(view.shape, view.voxel_size, view.offset, most=options.levels)
         return Layout(kind, levels, dtype, channels, how, is_labels, options.sharded)
     encoding = options.encoding or precomputed_writing.default_encoding(dtype, is_labels and channels in (None, 1))
-    precomputed_writing.check(name, dtype, channels, encoding)
+    precomputed_writing.check(name, dtype, channels, encoding, is_labels)
     first = precomputed_writing.first_voxel(name, view.offset, view.voxel_size)
     levels = plan_levels(view.shape, view.voxel_size, view.offset, first, options.levels)
     is_segmentation = is_labels and channels in (None, 1)  # of more, such as masks of several classes, neuroglancer shows none
@@ -109,11 +112,3 @@ def record(layout: Layout) -> dict[str, Any]:
         said |= {"kind": "labels" if layout.is_labels else "raw", "levels": len(layout.levels), "reduce": layout.how}
     return {**said, "encoding": layout.encoding} if layout.encoding else said
 
-
-def _guessed(view: View) -> str:
-    """Whether it is labels or raw, as the viewers guess it; masks are labels."""
-    from lsd_experiments.viewing.layers import Kind, guess_kind
-
-    if view.keep is not None or view.exclude or view.nearest:
-        return "labels"
-    return "labels" if guess_kind(view.source) in (Kind.LABELS, Kind.MASK) else "raw"

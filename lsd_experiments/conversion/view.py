@@ -39,6 +39,7 @@ class View:
     :param exclude: ids of labels that become 0
     :param cast: to another type; None: it stays
     :param resample: (z, y, x) in nm of new voxels, see :mod:`lsd_experiments.arrays.resampling`; ``nearest``: as of labels, masks
+    :param kind: ``labels`` or ``raw``; None: as it looks
     """
 
     source: Volume
@@ -49,6 +50,7 @@ class View:
     cast: Cast | None = None
     resample: Nanometres | None = None
     nearest: bool = False
+    kind: str | None = None
 
     def check(self) -> None:
         """Whether that can be written.
@@ -74,10 +76,23 @@ class View:
         if self.stride > 1:
             raise UserError("--downsample and --resample: one of them says the voxels. Leave the other out")
         dtype = self.source.dtype
-        of_ids = self.keep is not None or self.exclude or (dtype.kind in "ui" and dtype.itemsize > RAW_BYTES)
-        if of_ids and not self.nearest:
+        if self.nearest:
+            return
+        if self.keep is not None or self.exclude or (dtype.kind in "ui" and dtype.itemsize > RAW_BYTES):
             raise UserError(f"{self.source.name} is of type {dtype}, as labels are, of which there is no mean. Add --nearest to "
                             "--resample; of raw, make it uint8 or uint16 first by --range")
+        if self.is_labels:
+            raise UserError(f"{self.source.name}: labels or a mask, by its name, of which there is no mean. Add --nearest to "
+                            "--resample, or --kind raw, if it is raw")
+
+    @property
+    def is_labels(self) -> bool:
+        """Whether it is labels, or a mask; as the viewers guess it, where :attr:`kind` does not tell."""
+        from lsd_experiments.viewing.layers import Kind, guess_kind
+
+        if self.kind is not None:
+            return self.kind == "labels"
+        return bool(self.keep is not None or self.exclude or self.nearest) or guess_kind(self.source) in (Kind.LABELS, Kind.MASK)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -53,7 +53,7 @@ def _linked(name: str) -> Linked:
     container, _, image = name.rpartition(":") if ":" in name and not Path(name).exists() else (name, "", "")
     directory = Path(container)
     kind = kind_of(directory) if directory.is_dir() else None
-    if kind is None and not directory.is_dir():
+    if not directory.exists():
         raise UserError(f"{container}: no such directory. --link is for precomputed and OME-Zarr volumes of this machine")
     if kind is not None:
         tree: Any = open_directory(Address(container, None, "file", container))

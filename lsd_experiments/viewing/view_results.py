@@ -95,20 +95,22 @@ def _rank(title: str) -> int:
 
 
 def exported_names(config: str | None) -> list[str]:
-    """What the [export] of a config wrote.
+    """What the [export] of a config wrote, in the format that it says now: others may lie beside it.
 
     :raises UserError: if it has none, or nothing was written yet
     """
     if config is None:
         return []
+    from lsd_experiments.conversion.settings import SUFFIXES
     from lsd_experiments.pipeline.settings import load_any
 
     settings = load_any(config)
     if settings.export is None:
         raise UserError(f"{config}: has no [export]. Add one, or name precomputed and OME-Zarr volumes with -f FILE")
-    found = sorted(str(path) for path in settings.export_directory.glob("[!.]*"))
+    suffix = SUFFIXES[settings.export.format]
+    found = sorted(str(path) for path in settings.export_directory.glob(f"[!.]*{suffix}"))
     if not found:
-        raise UserError(f"{settings.export_directory}: nothing is exported yet. Run export.py first")
+        raise UserError(f"{settings.export_directory}: no {suffix} is exported yet. Run export.py first")
     return found
 
 

@@ -1,6 +1,7 @@
 """zarr 3, OME-Zarr and precomputed as convert.py writes them: each level, read again, against voxels counted one by one."""
 
 import json
+import sys
 from collections import Counter
 from fractions import Fraction
 
@@ -192,6 +193,26 @@ def test_an_interrupted_run_goes_on(write, tmp_path, monkeypatch, name, kind, da
     assert not [*tmp_path.rglob("*.partial")]
 
 
+@pytest.mark.parametrize("is_shown", [False, True])
+def test_the_command_goes_on(write, convert, tmp_path, monkeypatch, capsys, is_shown):
+    """Whether there is a terminal, on which a bar is shown, or not."""
+    monkeypatch.setattr(writing, "BLOCK_BYTES", 1)
+    values = np.random.default_rng(2).integers(0, 99, (3, 130, 65)).astype(np.uint16)
+    source, out = write("in.h5", values), str(tmp_path / "out")
+
+    def stop(voxels):
+        raise Stop
+
+    with pytest.raises(Stop):
+        write_view(View(open_volume(*source)), out, None, progress=stop, options=Options("zarr3"))
+    monkeypatch.setattr(making, "block_function", spied := spy(making.block_function))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_shown)
+    convert(*source, out, "-", "--format", "zarr3")
+    assert spied.blocks[0] == 6 - 1  # of 1 x 3 x 2
+    np.testing.assert_array_equal(open_volume(out).read(), values)
+    assert ("converting" in capsys.readouterr().err) == is_shown
+
+
 def test_one_run_at_a_time(write, values, tmp_path):
     view, out = View(open_volume(*write("in.zarr", values))), str(tmp_path / "out")
 
@@ -303,3 +324,25 @@ def test_every_chunk_is_stored(write, convert, tmp_path):
         convert(*source, out, "-", "--format", kind, *options, *(["--levels", 1] if kind == "precomputed" else []))
         chunks = [path for path in out.rglob("*") if path.is_file() and path.name not in ("zarr.json", "info", "provenance")]
         assert len(chunks) == count
+
+
+@pytest.mark.parametrize("dataset", ["volumes/labels/neuron_ids", "volumes/labels_mask", "segmentation"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_short_ids_are_not_averaged(write, convert, tmp_path, dtype, dataset):
+    """Neither by --resample, which the type alone would let pass, nor in coarser levels; unless it is said to be raw."""
+    values = np.where(np.arange(13) % 2, 8, 2).astype(dtype) * np.ones(SHAPE, dtype)  # 5 would be a third object
+    source, size = write("in.zarr", values, dataset), [*VOXEL_SIZE[:2], 2 * VOXEL_SIZE[2]]
+    for words, message in ((("out.zarr", "out", "--resample", *size), "labels or a mask, by its name, of which there is no mean"),
+                           (("out.precomputed", "-", "--reduce", "mean"), "a mean of ids would be another id"),
+                           (("out.precomputed", "-", "--encoding", "jpeg"), "jpeg gives back other values than were written")):
+        with pytest.raises(UserError, match=message):
+            convert(*source, tmp_path / words[0], *words[1:])
+        assert not (tmp_path / words[0]).exists()
+    convert(*source, tmp_path / "out.zarr", "nearest", "--resample", *size, "--nearest")
+    assert set(np.unique(open_volume(tmp_path / "out.zarr", "nearest").read())) <= {2, 8}
+    convert(*source, tmp_path / "out.zarr", "raw", "--resample", *size, "--kind", "raw")
+    assert (open_volume(tmp_path / "out.zarr", "raw").read() == 5).all()
+    convert(*source, tmp_path / "out.precomputed", "-", "--reduce", "mean", "--levels", 2, "--kind", "raw")
+    assert (open_volume(tmp_path / "out.precomputed").read() == values).all()
+    with pytest.raises(UserError, match="--kind is for ome-zarr and precomputed, and this is zarr"):
+        convert(*source, tmp_path / "out.zarr", "as", "--kind", "raw")

@@ -13,6 +13,7 @@ from lsd_experiments.pipeline.overview import describe_plan, describe_status, pl
 from lsd_experiments.pipeline.plans import plan_stage, stage_names
 from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_any, with_num_workers
+from lsd_experiments.viewing.view_results import exported_names
 from tests.pipeline.conftest import EXTRACT, OFFSET, PREDICTED, SHAPE, VOXEL_SIZE, put
 from tests.pipeline.here import blocks_here
 
@@ -53,6 +54,16 @@ def test_the_segmentation_in_each_format(configured, kind):
     assert run(path) == f"up to date: {out}"
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == files
     assert not [*out.parent.rglob("*.partial")]
+
+
+def test_what_is_linked_is_of_the_format_that_is_said(configured):
+    """Not what was exported in another one before, which neuroglancer may not read."""
+    for kind in ("hdf5", "ome-zarr", "precomputed"):
+        path = configured(f'format = "{kind}"\ndirectory = "out"')
+        with pytest.raises(UserError, match=r"out: no \.\S+ is exported yet\. Run export\.py first"):
+            exported_names(str(path))
+        run(path)
+    assert exported_names(str(path)) == [str(path.parent / "out" / "segmentation.precomputed")]
 
 
 def test_levels_and_options(configured):

@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+import tifffile
 
 from lsd_experiments import networks
 from lsd_experiments.arrays import create_volume, open_volume
@@ -122,6 +123,21 @@ def test_labels_that_do_not_say_where_they_lie(plan, container, sections, tmp_pa
         plan(*raw, "--labels", labels, name=tmp_path / "turned")
 
 
+def test_labels_as_large_as_raw_at_another_place(plan, container, tmp_path, values, capsys):
+    """A stack that says its voxel size, but no offset, begins at 0, which may be in raw: that is said, unless it is asked for."""
+    labels = tmp_path / "labels.tif"
+    tifffile.imwrite(labels, values[1].astype(np.uint16), imagej=True, resolution=(1000 / 9, 1000 / 9),
+                     metadata={"spacing": 0.024, "unit": "um", "axes": "ZYX"})
+    words = ("--raw", container, "em/raw", "--labels", labels)
+    plan(*words, *SMALL)
+    said = (": as large as raw, and begins at (0, 0, 0) nm, raw at (48, -18, 90) nm. If they are the same place: "
+            "--labels-offset 48 -18 90\n")
+    assert said in capsys.readouterr().err
+    for given in ((48, -18, 90), (0, 0, 0)):
+        plan(*words, "--labels-offset", *given, *SMALL, "--overwrite")
+        assert "as large as raw" not in capsys.readouterr().err
+
+
 def test_another_voxel_size_than_the_stored_one_counts(plan, container, capsys):
     directory = plan("--raw", container, "em/raw", "--labels", container, "cells/ids", "--voxel-size", 12, 9, 9, *SMALL)
     assert "says that its voxels are (24, 9, 9) nm; --voxel-size counts" in capsys.readouterr().err
@@ -141,6 +157,8 @@ def change(container, name, function):
     ("cells/ids", lambda labels: np.where(labels > 0, 1 + labels % 2, 0), "holds 2 id(s) beside 0. Is it a mask"),
     ("cells/ids", lambda labels: np.random.default_rng(0).integers(1, 99, labels.shape, np.uint64), "Is it raw, not labels?"),
     ("cells/ids", lambda labels: np.where(labels == 412, 322, labels), "1 object(s) are parts that do not touch: 322"),
+    ("cells/ids", lambda labels: np.where(labels == 412, 2**64 - 1, labels), "are 18446744073709551615, the greatest id of uint64, "
+     "which programs write for background, and training takes for an object. If it is none: convert.py --exclude 18446744073709551615"),
 ])
 def test_what_is_warned_of(plan, container, capsys, name, function, warning):
     change(container, name, function)
@@ -196,6 +214,30 @@ def test_two_that_may_be_raw(plan, container):
         create_volume(str(container), name, SHAPE, VOXEL_SIZE, OFFSET, np.uint8)
     with pytest.raises(UserError, match=r"which of its datasets is raw\? .* Name it behind the container: --raw .* DATASET"):
         plan("--raw", container, "--labels", container)
+
+
+def test_two_at_once(plan, container, tmp_path, monkeypatch):
+    """The one that ends later does not write over what the other has written."""
+    words = ("--raw", container, "em/raw", "--labels", container, "cells/ids", *SMALL)
+    found = design.make_plan
+
+    def faster(*arguments):
+        monkeypatch.setattr(design, "make_plan", found)
+        plan(*words)
+        return found(*arguments)
+
+    monkeypatch.setattr(design, "make_plan", faster)
+    with pytest.raises(UserError, match=r"mylab: is there already"):
+        plan(*words, "--voxel-size", 12, 9, 9)
+    assert load_dataset(tmp_path / "mylab").voxel_size == VOXEL_SIZE
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] == "."] == []
+
+
+def test_others_may_read_what_is_written(plan, container, tmp_path):
+    """As other new directories: a group works in one checkout."""
+    (tmp_path / "like").mkdir()
+    directory = plan("--raw", container, "em/raw", "--labels", container, "cells/ids", *SMALL)
+    assert {path.stat().st_mode for path in (directory, *directory.rglob("*")) if path.is_dir()} == {(tmp_path / "like").stat().st_mode}
 
 
 def test_nothing_is_written_over_unless_asked(plan, container, tmp_path):

@@ -139,8 +139,10 @@ def test_what_the_link_says(exported, kind):
 
 def test_what_is_not_linked(container, exported, tmp_path):
     theirs = "neither precomputed nor an OME-Zarr"
+    (tmp_path / "file.h5").write_bytes(b"")
     for name, message in ((str(container), theirs), (f"{container}:volumes/raw", theirs),
-                          (str(tmp_path / "absent"), "no such directory"), ("s3://bucket/a", "no such directory")):
+                          (str(tmp_path / "file.h5"), theirs), (str(tmp_path / "absent"), "no such directory"),
+                          ("s3://bucket/a", "no such directory")):
         with pytest.raises(UserError, match=message):
             linked_volumes([name])
     with pytest.raises(UserError, match="nothing to link"):

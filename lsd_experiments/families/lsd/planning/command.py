@@ -52,6 +52,7 @@ def plan_experiments(options: argparse.Namespace, experiments: Path) -> None:
         files.write(plan, place, places)
         if not options.no_picture:
             _draw(plan, survey, place)
+        places.check(options.overwrite)  # another run may have been faster
         written = files.put(place, places)
     print("\n".join(map(str, written)))
     print(_next(plan, places), file=sys.stderr)
@@ -94,7 +95,8 @@ def _next(plan: "Plan", places: "Places") -> str:
     return (f"\nLook at {places.directory / PICTURE} first: raw and labels must fit. Then\n"
             f"  cd {places.directory / 'mtlsd'}\n  python train.py 400000 --validate-every 500\n"
             f"  cd {ROOT / '03_predict'}\n  python run.py {places.config}\n"
-            f"Networks for another memory than {plan.sized.training_gib:.2g} GiB in training: --memory GIB --overwrite")
+            f"Training is estimated to take {plan.sized.training_gib:.2g} GiB. For a device of another memory than {plan.memory:g} GiB: "
+            "--memory GIB --overwrite")
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -70,8 +70,10 @@ class Places:
 @contextmanager
 def beside(directory: Path) -> Iterator[Path]:
     """A new directory beside ``directory``, on its disk; what was made for it is gone in the end."""
-    with made(directory.parent), tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as place:
-        yield Path(place)
+    with made(directory.parent), tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as private:
+        place = Path(private) / directory.name  # which others may read where they may read new directories
+        place.mkdir()
+        yield place
 
 
 def volume_text(raw: Mapping[str, Any], labels: Mapping[str, Any], mask: Mapping[str, Any] | None) -> str:
@@ -126,10 +128,7 @@ def put(place: Path, places: Places) -> list[Path]:
 def _move(place: Path, directory: Path, names: Sequence[Path]) -> None:
     """What is called ``names`` from ``place`` to ``directory``: at once, if there is none yet."""
     if not directory.exists():
-        whole = place.with_name(f"{place.name}.whole")
-        place.rename(whole)
-        place.mkdir()  # which its owner removes
-        whole.replace(directory)
+        place.replace(directory)
         return
     for name in names:
         (directory / name).parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,8 @@ class Objects:
 
     ``sizes``: voxels of each object. ``labelled``: the share of voxels that are not 0. ``width``: at a typical labelled voxel,
     how long its object is along the axis along which it is shortest there. ``thin``: along each axis, how long the thinnest tenth
-    of the objects are at most. ``apart``: objects of several parts, of which one lies free in a block.
+    of the objects are at most. ``apart``: objects of several parts, of which one lies free in a block. ``greatest``: the share of
+    voxels whose id is the greatest that its type has.
     """
 
     sizes: NDArray[np.int64]
@@ -25,6 +26,7 @@ class Objects:
     width: float
     thin: tuple[float, float, float]
     apart: tuple[int, ...]
+    greatest: float
 
 
 def look_at(blocks: Iterable[NDArray[np.integer]], voxel_size: Sequence[float]) -> Objects:
@@ -33,9 +35,10 @@ def look_at(blocks: Iterable[NDArray[np.integer]], voxel_size: Sequence[float]) 
     apart: set[int] = set()
     shortest: list[NDArray[np.float64]] = []
     along: list[NDArray[np.float64]] = []
-    voxels = 0
+    voxels, last = 0, 0
     for labels in blocks:
         voxels += labels.size
+        last = int(np.iinfo(labels.dtype).max)
         ids, counts = np.unique(labels, return_counts=True)
         for identity, count in zip(ids.tolist(), counts.tolist(), strict=True):
             if identity:
@@ -52,6 +55,7 @@ def look_at(blocks: Iterable[NDArray[np.integer]], voxel_size: Sequence[float]) 
         float(np.median(np.concatenate(shortest))) if shortest else 0.0,
         (float(thin[0]), float(thin[1]), float(thin[2])),
         tuple(sorted(apart)),
+        sizes.get(last, 0) / max(1, voxels),
     )
 
 

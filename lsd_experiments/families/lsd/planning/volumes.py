@@ -16,6 +16,7 @@ from lsd_experiments.datasets.looking import find
 from lsd_experiments.errors import NotListed, NoVoxelSize, UserError
 from lsd_experiments.families.lsd.planning.limiting import cropped, part_of
 from lsd_experiments.fitting import check_axes
+from lsd_experiments.geometry import to_voxels
 
 Crop = dict[str, Any]
 USUAL = Dataset(name="usual", voxel_size=(1, 1, 1), directory=Path(), volumes=("*",))
@@ -138,6 +139,10 @@ def _place_labels(labels: Crop, raw: arrays.Volume, named: Named) -> arrays.Volu
     elif not is_placed and any(raw.offset):
         labels["begin"] = list(raw.offset)
         opened = replace(opened, offset=raw.offset)
+    elif opened.shape == raw.shape and to_voxels([a - b for a, b in zip(opened.offset, raw.offset, strict=True)],
+                                                 raw.voxel_size) != (0, 0, 0):
+        print(f"warning: {opened.name}: as large as raw, and begins at {show(opened.offset)} nm, raw at {show(raw.offset)} nm. If they "
+              f"are the same place: --labels-offset {' '.join(f'{value:.10g}' for value in raw.offset)}", file=sys.stderr)
     return opened
 
 
