@@ -20,7 +20,7 @@ def test_every_shipped_configuration_loads():
     assert names >= {"fib25", "zebrafinch", "xpress_validation", "xpress_test"}
     for name in names:
         config = load_pipeline(CONFIGS / f"{name}.toml")
-        assert Path(config.setup).parent.parent.name == "02_train"
+        assert name == "snemi3d" or Path(config.setup).parent.parent.name == "02_train"  # that one has affinities of main.py
         assert (config.extract.threshold == "best") == (config.evaluate is not None) == (name != "xpress_test")  # no ground truth
 
 
