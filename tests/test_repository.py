@@ -28,6 +28,7 @@ SCRIPTS = {
                    "evaluate_volumes", "evaluate_skeletons", "scores", "submission", "picture", "view", "status", "export_graph",
                    "import_graph", "threshold", "label_blocks", "join_blocks", "extract_components", "export"},
     "02_train/cremi": {"align", "evaluate", "partners", "submission"},
+    "02_train/snemi3d": {"main"},
     **{f"02_train/{name}": {"mknet", "train", "predict", "predict_scan", "view_batch"} for name in EXPERIMENTS},
 }
 STAGES = {"predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation", "threshold",
@@ -76,7 +77,8 @@ def test_a_script_runs_in_a_checkout_that_is_not_installed(script: str, tmp_path
     _check_help(python("-X", "importtime", str(ROOT / script), "--help"), script)
 
 
-@pytest.mark.parametrize("script", _scripts("03_predict", "02_train/cremi", "02_train/fib25/mtlsd", "02_train/fib25/malis"))
+@pytest.mark.parametrize("script", _scripts("03_predict", "02_train/cremi", "02_train/snemi3d", "02_train/fib25/mtlsd",
+                                            "02_train/fib25/malis"))
 def test_help_is_quick(script: str) -> None:
     command = [sys.executable, "-X", "importtime", ROOT / script, "--help"]
     _check_help(subprocess.run(command, env=environment(), capture_output=True, text=True), script)

@@ -141,7 +141,10 @@ def test_after_a_kill_it_goes_on_to_the_same_weights(whole, pairs_of, tmp_path, 
     died = subprocess.run([sys.executable, "-c", DIES, *arguments], cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert [path.name for path in (tmp_path / "out").glob("checkpoint*")] == ["checkpoint_00002.pth.tar"]
+    left = tmp_path / "out/.checkpoint_00004.pth.tar.12345"
+    left.write_bytes(b"a part")
     assert main(arguments, monkeypatch) == 0
+    assert not left.exists()
     assert "training until iteration 6, from " in (said := capsys.readouterr().err)
     assert "out/checkpoint_00002.pth.tar, on cpu" in said
     assert_same(whole, tmp_path / "out/checkpoint_00006.pth.tar")

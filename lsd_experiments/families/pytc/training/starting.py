@@ -7,6 +7,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.checkpoints import SUFFIX
 from lsd_experiments.families.pytc.configuration import Config
 
+UNFINISHED = re.compile(r"\.checkpoint_\w+" + re.escape(SUFFIX) + r"\.\d+")  # a process that was killed as it wrote leaves it
 NUMBERED = re.compile(r"checkpoint_(\d+)" + re.escape(SUFFIX))
 
 
@@ -35,3 +36,10 @@ def where_to_begin(config: Config, directory: Path, asked: Path | None) -> tuple
     if there is not None and not own:
         return there, True
     return asked, not restart
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove what a training that was killed left of the checkpoint that it was writing; none may be at work."""
+    for path in directory.iterdir():
+        if UNFINISHED.fullmatch(path.name):
+            path.unlink()

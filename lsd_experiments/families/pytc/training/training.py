@@ -27,7 +27,7 @@ from lsd_experiments.families.pytc.samples.configured import training_sampler
 from lsd_experiments.families.pytc.samples.loader import load_batches
 from lsd_experiments.families.pytc.training.processes import Processes, processes
 from lsd_experiments.families.pytc.training.showing import Board
-from lsd_experiments.families.pytc.training.starting import where_to_begin
+from lsd_experiments.families.pytc.training.starting import remove_unfinished, where_to_begin
 from lsd_experiments.families.pytc.training.stepping import Trainer
 from lsd_experiments.families.pytc.training.validating import Validation
 from lsd_experiments.locks import only_run
@@ -133,6 +133,7 @@ class Training:
 
     def _begin(self, whence: str) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(self.directory)
         self.config.save(self.directory / SAVED)
         group = self.trainer.processes
         several = f", {group.size} processes" if group.size > 1 else ""
