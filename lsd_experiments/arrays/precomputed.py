@@ -15,6 +15,7 @@ from lsd_experiments.arrays.remote_store import Server
 from lsd_experiments.arrays.tensor_arrays import TensorArray, check_metadata
 from lsd_experiments.errors import UserError
 
+TYPE, SEGMENTATION = "type", "segmentation"  # of info
 ORDER = [3, 2, 1, 0]  # stored are x, y, z, channel
 PACKED = {".gz": "gunzip -r", ".br": "brotli -d --rm", ".zstd": "zstd -d --rm"}  # chunks' names, as cloud-volume writes files
 LOOKED_AT = 1000  # names in a scale's directory, at most
@@ -48,8 +49,8 @@ class Precomputed:
                            stored[::-1], dtype, chunks[::-1])
 
     def attrs(self, path: str) -> dict[str, Any]:
-        """None: what is known of a scale is its place."""
-        return {}
+        """Whether it is a segmentation, or an image."""
+        return {TYPE: self.info[TYPE]} if TYPE in self.info else {}
 
     def children(self, path: str) -> list[str]:
         """The names of the scales."""

@@ -38,8 +38,8 @@ def check(name: str, dtype: np.dtype[Any], channels: int | None, encoding: str, 
         raise UserError(f"{name} is of type {dtype}; {COMPRESSED} holds uint32 and uint64. Name --dtype uint64, or the "
                         "encoding raw")
     if encoding == "jpeg" and is_labels:
-        raise UserError(f"{name}: labels or a mask, and jpeg gives back other values than were written. Name the encoding raw, or say "
-                        "that its kind is raw")
+        raise UserError(f"{name}: labels or a mask, and jpeg gives back other values than were written. Name the encoding raw, "
+                        "or say that its kind is raw")
     if encoding == "jpeg" and (dtype != np.uint8 or channels not in (None, 1, 3)):
         raise UserError(f"{name} is {dtype} of {channels or 1} channels; jpeg holds uint8 of 1 or 3. Name the encoding raw")
 

@@ -13,6 +13,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 
 TYPES = {"bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"}
+WHOLE_FILES = "was ignored by server"  # tensorstore, of a range of bytes that was asked for
 LONGEST = 2**31  # voxels along an axis, and bytes of a chunk
 
 
@@ -71,6 +72,11 @@ class TensorArray:
             _, (content,) = self._ask("read", box=box)
         except PermissionError as error:
             return self._read_what_is_there(box, error)
+        except ReadError as error:
+            if WHOLE_FILES not in str(error):
+                raise
+            raise UserError(f"{self.where}: its server gives no parts of files (Range), and shards are read in parts. Have it "
+                            "served by another program, or copy it here") from error
         values: NDArray[Any] = content.view(self.dtype).reshape(shape)
         return values
 

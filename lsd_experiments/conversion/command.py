@@ -11,7 +11,7 @@ from lsd_experiments.arrays.precomputed_writing import ENCODINGS
 from lsd_experiments.conversion.casting import DTYPES, Cast
 from lsd_experiments.conversion.channels import one_channel
 from lsd_experiments.conversion.formats import FILES, FORMATS, KINDS, Options, layout_of
-from lsd_experiments.conversion.layouts import SCALED
+from lsd_experiments.conversion.layouts import SCALED, Layout
 from lsd_experiments.conversion.reducing import WAYS
 from lsd_experiments.conversion.view import View
 from lsd_experiments.conversion.writing import check_output, convert, is_converted
@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> None:
     if not options.overwrite and is_converted(view, container, dataset, wanted):
         print(f"{name}: is there already, made like this")
         return
-    levels = [view] if kind in FILES else layout_of(view, kind, wanted).levels
-    voxels = sum(math.prod(level.shape) for level in levels)
+    layout = None if kind in FILES else layout_of(view, kind, wanted)
+    voxels = sum(math.prod(level.shape) for level in (layout.levels if layout else [view]))
     with tqdm(total=voxels, desc="converting", unit="voxel", unit_scale=True, leave=False, disable=None) as bar:
         def skip(voxels: int) -> None:
             if not bar.disable:  # as where stderr is no terminal: it has no rate then
@@ -52,11 +52,16 @@ def run(options: argparse.Namespace) -> None:
         convert(view, container, dataset, options.overwrite, bar.update, wanted, skip)
     shape = (*filter(None, [view.source.channels]), *view.shape)
     print(f"{name}: {show(shape)} {view.dtype}, {show(view.voxel_size)} nm each, from {show(view.offset)} nm"
-          + (f", at {len(levels)} resolutions" if kind in SCALED else ""))
+          + (_resolutions(layout) if layout and kind in SCALED else ""))
     if view.cast is not None and view.cast.limits is not None:
         low, high = view.cast.limits
         print(f"{low:g} to {high:g} became all of {view.dtype}; {view.cast.clipped} of {math.prod(shape)} values were outside, "
               "clipped")
+
+
+def _resolutions(layout: Layout) -> str:
+    """How many there are, and how they were made, which was guessed if nobody said it."""
+    return f", at {len(layout.levels)} resolutions, {'labels' if layout.is_labels else 'raw'} by {layout.how}"
 
 
 def make_view(options: argparse.Namespace) -> View:

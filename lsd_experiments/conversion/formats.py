@@ -90,8 +90,8 @@ def layout_of(view: View, kind: str, options: Options) -> Layout:
     is_labels = view.is_labels if options.kind is None else options.kind == "labels"
     how = options.reduce or ("mode" if is_labels else "mean")
     if is_labels and how == "mean":
-        raise UserError(f"{name}: labels or a mask, and a mean of ids would be another id. Reduce it by mode or nearest, or say that "
-                        "its kind is raw")
+        raise UserError(f"{name}: labels or a mask, and a mean of ids would be another id. Reduce it by mode or nearest, or say "
+                        "that its kind is raw")
     if kind == "ome-zarr":
         levels = plan_levels(view.shape, view.voxel_size, view.offset, most=options.levels)
         return Layout(kind, levels, dtype, channels, how, is_labels, options.sharded)

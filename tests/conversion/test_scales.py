@@ -88,6 +88,25 @@ def test_levels(write, values, labels, convert, tmp_path, kind, options, dataset
         assert found.dtype == stored.dtype
 
 
+@pytest.mark.parametrize(("name", "dtype", "is_labels"), [
+    ("stack.tif", np.uint64, True), ("stack.npy", np.uint32, True), ("labels.tif", np.uint16, True),
+    ("out.precomputed", np.uint8, True), ("stack.tif", np.uint16, False), ("raw.npy", np.uint32, False)])  # fmt: skip
+def test_what_has_no_dataset_to_say_what_it_is(write, convert, tmp_path, capsys, name, dtype, is_labels):
+    """Files, and precomputed volumes: ids are not averaged where the type, the file's name or its metadata say what they are."""
+    values = np.where(np.arange(13) % 2, 8, 2).astype(dtype) * np.ones(SHAPE, dtype)
+    source = (str(tmp_path / name), "-")
+    if name.endswith("npy"):
+        np.save(source[0], values)
+    elif name.endswith("tif"):
+        write(name, values)
+    else:
+        convert(*write("in.zarr", values, LABELS), *source)
+    words = [] if name.endswith("precomputed") else ["--voxel-size", *VOXEL_SIZE]
+    convert(*source, tmp_path / "out.ome.zarr", "-", "--levels", 2, *words)
+    assert f"2 resolutions, {'labels by mode' if is_labels else 'raw by mean'}" in capsys.readouterr().out
+    assert set(np.unique(open_volume(tmp_path / "out.ome.zarr", "s1").read())) == ({2} if is_labels else {2, 5})
+
+
 def test_which_axes_are_halved():
     sizes = [level.voxel_size for level in plan_levels((100, 900, 900), (40, 4, 4), (0, 0, 0))]
     assert sizes == [(40, 4, 4), (40, 8, 8), (40, 16, 16), (40, 32, 32), (80, 64, 64)]

@@ -123,6 +123,18 @@ def test_a_chunk_that_is_not_given_is_not_taken_for_absent(server, impatient, fa
     assert isinstance(raised.value, Passing) == (failure in (500, 429))
 
 
+@pytest.mark.parametrize("name", ["sharded3", "sharded", "zarr3"])
+def test_a_server_that_gives_whole_files_only(server, raw, monkeypatch, name) -> None:
+    """Like Python's http.server: what is not sharded is read all the same."""
+    monkeypatch.setattr(server, "_part", lambda wanted, length: None)
+    volume = open_volume(f"{server.url}/{name}", CHUNKS[name][0])
+    if name == "zarr3":
+        np.testing.assert_array_equal(volume.read(), raw)
+        return
+    with pytest.raises(UserError, match=r"its server gives no parts of files \(Range\), and shards are read in parts\. Have it"):
+        volume.read()
+
+
 def test_google_says_403_of_what_is_not_there(google, raw) -> None:
     """Where a bucket may not be listed; where it may, that is a refusal."""
     for is_listed, bucket in ((False, "sharded"), (True, "raw")):

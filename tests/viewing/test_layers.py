@@ -26,6 +26,7 @@ def memory(array, dataset="volumes/raw", channels=None) -> Volume:
     ("volumes/raw", np.float32, 1, Kind.RAW),
     ("raw/s0", np.uint16, None, Kind.RAW),
     ("", np.uint8, None, Kind.RAW),
+    ("", np.uint64, None, Kind.LABELS),
     ("volumes/pred_affinities", np.float32, 3, Affinities),
     ("volumes/affs", np.uint8, 12, Affinities),
     ("volumes/affs_gradient", np.float32, 3, Affinities),

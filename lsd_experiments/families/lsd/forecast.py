@@ -46,8 +46,8 @@ def shown(curve: Sequence[Validation]) -> list[str]:
     lines += [f"  {one.iteration:>9}  {one.seconds / 60:>19.1f}  {one.loss:.4f}" for one in curve]
     expected = forecast(curve)
     if expected is None:
-        return [*lines, f"  Too few validations to say what more time would bring: {FITTED} are needed. The same command with more "
-                "--minutes trains on."]
+        return [*lines, f"  Too few validations to say what more time would bring: {FITTED} are needed. The same command with "
+                "more --minutes trains on."]
     least, minutes = min(one.loss for one in curve), curve[-1].seconds / 60
     best = [one for one in curve if one.loss <= (1 + LEVEL) * least][-1]
     if best.iteration <= curve[-1].iteration / 2:

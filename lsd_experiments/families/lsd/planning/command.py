@@ -95,8 +95,8 @@ def _next(plan: "Plan", places: "Places") -> str:
     return (f"\nLook at {places.directory / PICTURE} first: raw and labels must fit. Then\n"
             f"  cd {places.directory / 'mtlsd'}\n  python train.py 400000 --validate-every 500\n"
             f"  cd {ROOT / '03_predict'}\n  python run.py {places.config}\n"
-            f"Training is estimated to take {plan.sized.training_gib:.2g} GiB. For a device of another memory than {plan.memory:g} GiB: "
-            "--memory GIB --overwrite")
+            f"Training is estimated to take {plan.sized.training_gib:.2g} GiB. For a device of another memory than "
+            f"{plan.memory:g} GiB: --memory GIB --overwrite")
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

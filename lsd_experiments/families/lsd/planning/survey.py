@@ -94,9 +94,9 @@ def warnings(survey: Survey) -> list[str]:
         found.append(f"{labels.name}: {1 - objects.labelled:.0%} are 0, background, which training takes for true. If it is not "
                      "labelled, name a mask that is 1 where labels count, by --mask")
     if objects.greatest and labels.dtype.itemsize > 1:
-        found.append(f"{labels.name}: {objects.greatest:.2%} are {np.iinfo(labels.dtype).max}, the greatest id of {labels.dtype}, which "
-                     "programs write for background, and training takes for an object. If it is none: convert.py --exclude "
-                     f"{np.iinfo(labels.dtype).max}")
+        last = np.iinfo(labels.dtype).max
+        found.append(f"{labels.name}: {objects.greatest:.2%} are {last}, the greatest id of {labels.dtype}, which programs write "
+                     f"for background, and training takes for an object. If it is none: convert.py --exclude {last}")
     if 0 < objects.width < THIN * min(labels.voxel_size):
         found.append(f"{labels.name}: its ids change from voxel to voxel. Is it raw, not labels?")
     if survey.sample.raw.dtype.itemsize == 8 and survey.sample.raw.dtype.kind in "ui":

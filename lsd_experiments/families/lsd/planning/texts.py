@@ -25,7 +25,7 @@ from lsd_experiments.cli import described
 from lsd_experiments.networks import Head, Network, write
 
 NETWORK = Network(
-    num_fmaps={fmaps}, fmap_inc_factor={growth}, num_fmaps_out={out},  # by what fits into {memory} GiB in training, and what raw there is
+    num_fmaps={fmaps}, fmap_inc_factor={growth}, num_fmaps_out={out},  # for {memory} GiB, and for as much raw as there is
     downsample_factors={factors},  # {why_factors}
     heads={heads},
 )

@@ -141,8 +141,8 @@ def _place_labels(labels: Crop, raw: arrays.Volume, named: Named) -> arrays.Volu
         opened = replace(opened, offset=raw.offset)
     elif opened.shape == raw.shape and to_voxels([a - b for a, b in zip(opened.offset, raw.offset, strict=True)],
                                                  raw.voxel_size) != (0, 0, 0):
-        print(f"warning: {opened.name}: as large as raw, and begins at {show(opened.offset)} nm, raw at {show(raw.offset)} nm. If they "
-              f"are the same place: --labels-offset {' '.join(f'{value:.10g}' for value in raw.offset)}", file=sys.stderr)
+        print(f"warning: {opened.name}: as large as raw, and begins at {show(opened.offset)} nm, raw at {show(raw.offset)} nm. "
+              f"If they are the same place: --labels-offset {' '.join(f'{value:.10g}' for value in raw.offset)}", file=sys.stderr)
     return opened
 
 
