@@ -28,7 +28,7 @@ SCRIPTS = {
                    "evaluate_volumes", "evaluate_skeletons", "scores", "submission", "picture", "view", "status", "export_graph",
                    "import_graph", "threshold", "label_blocks", "join_blocks", "extract_components", "export"},
     "02_train/cremi": {"align", "evaluate", "partners", "submission"},
-    "02_train/snemi3d": {"main"},
+    "02_train/snemi3d": {"main", "segment"},
     **{f"02_train/{name}": {"mknet", "train", "predict", "predict_scan", "view_batch"} for name in EXPERIMENTS},
 }
 STAGES = {"predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation", "threshold",

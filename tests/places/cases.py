@@ -16,6 +16,7 @@ from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.families.cremi.evaluate_command import volumes_of
 from lsd_experiments.families.cremi.sides_command import inputs as sides_inputs
 from lsd_experiments.families.cremi.submission_command import labels_of
+from lsd_experiments.families.pytc.segment_command import inputs as segment_inputs
 from lsd_experiments.fragments.blockwise import _open_mask
 from lsd_experiments.masks.command import make_task
 from lsd_experiments.networks import Head, Network
@@ -183,6 +184,15 @@ def submit_cremi(scene, container, dataset):
     return found(labels_of(options("02_train/cremi/submission.py", "make", container, dataset, "out.hdf")))
 
 
+def segment_pytc(scene, container, dataset, of):
+    shape = open_volume(container, dataset).shape if of == "labels" else SIZE
+    affs = create_volume(scene.directory / "direct.zarr", "vol0", shape, scene.voxel_size, scene.begin, "uint8", channels=3,
+                         overwrite=True)
+    named = [] if dataset is None else [{"affinities": "--dataset", "labels": "--labels-dataset"}[of], dataset]
+    places = [container] if of == "affinities" else [affs.container, "--labels", container]
+    return found(segment_inputs(options("02_train/snemi3d/segment.py", *places, "out.zarr", *named))[of == "labels"])
+
+
 def config(scene, file_key, dataset_key, container, dataset):
     """A configuration that names the place by these keys."""
     path = scene.directory / "config.toml"
@@ -253,6 +263,10 @@ CASES = {
     **{f"partners: {name}": Case(options_of("partners.py", name, *more), "labels", partial(partners, number=number))
        for number, (name, *more) in enumerate((("clefts", "clefts_dataset"), ("segments", "segments_dataset"), ("polarity",)))},
     "cremi/submission": Case(options_of("submission.py", "make labels"), "labels", submit_cremi),
+    "segment: affinities": Case(options_of("segment.py", "affinities", "dataset"), "affs",
+                                partial(segment_pytc, of="affinities"), True),
+    "segment: labels": Case(options_of("segment.py", "labels", "labels_dataset"), "labels",
+                            partial(segment_pytc, of="labels"), True),
     "picture": Case(options_of("picture.py", *KINDS), "labels", picture),  # which are read alike
     "raw_file": Case(("raw_file", "raw_dataset"), "raw", raw_of_config, True),
     "lsds_file": Case(("predict.lsds_file", "predict.lsds_dataset"), "lsds", lsds_of_config, True),

@@ -10,14 +10,14 @@ WRITTEN = {
     ("add_labels_mask.py", "fpath"), ("add_unlabeled_mask.py", "fpath"), ("add_unlabeled_mask.py", "output_ds_label"),
     ("convert.py", "output"), ("convert.py", "output_dataset"),
     ("create_masks.py", "mask_dataset"), ("create_masks.py", "unlabeled_dataset"), ("create_masks.py", "output"),
-    ("make_synthetic.py", "out"),
+    ("make_synthetic.py", "out"), ("segment.py", "out"),
     "out_file", "fragments.fragments_file", "fragments.fragments_dataset", "extract.out_dataset",
 }  # fmt: skip
 
 # Files of other kinds than containers: a name alone stands for every command that has it.
 OTHER_FILES = {
     # configurations, whose keys stand for themselves
-    "config", ("evaluate_skeletons.py", "graph"),
+    "config", ("main.py", "config_base"), ("main.py", "config_file"), ("main.py", "pairs"), ("evaluate_skeletons.py", "graph"),
     # checkpoints, setups and images
     "setup", "lsds_setup", "predict.lsds_setup", ("export_checkpoint.py", "source"), ("inspect_checkpoint.py", "path"),
     ("import_checkpoint.py", "setup"), ("import_checkpoint.py", "file"), ("download_images.py", "image"),
@@ -31,6 +31,7 @@ OTHER_FILES = {
     ("scores.py", "show db"), ("scores.py", "show csv"),
     ("export_graph.py", "directory"), ("import_graph.py", "directory"), ("train.py", "log_dir"),
     ("align.py", "picture"), ("evaluate.py", "out"), ("partners.py", "out"),
+    ("segment.py", "scores"),
     "dest", "evaluate.out_prefix", "evaluate.scores_db", "export.directory",
     # a submission as it is sent
     ("submission.py", "check submission"), ("evaluate_skeletons.py", "check_submission"),
@@ -58,6 +59,8 @@ NO_PLACE = {
     ("submission.py", "make background"), ("partners.py", "reach"), ("partners.py", "share"), ("fetch_cremi.py", "sample"),
     ("fetch_cremi.py", "padded"), ("fetch_cremi.py", "source"), ("fetch_snemi3d.py", "test_labels"),
     ("make_synthetic.py", "defects"),
+    ("segment.py", "fragments"), ("segment.py", "aff_threshold"), ("segment.py", "gt_border"), ("segment.py", "thresholds"),
+    ("main.py", "inference"), ("main.py", "local_rank"), ("main.py", "allow_partial"), ("main.py", "distributed"),
     # of what is made beside the stack
     ("align.py", "out_dataset"),
     # names of results, or of datasets of the output of the same configuration
