@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The one entry point for people and CI: makes .venv, installs into it, and runs the demo, the tests, the checks.
 set -euo pipefail
+FROM=$PWD   # where the user is: paths in arguments are of there
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 VENV=.venv
@@ -112,7 +113,8 @@ demo() {
 
 segment() {
     install_extras
-    $VENV/bin/python -m lsd_experiments.families.lsd.segment "$@"
+    local python=$PWD/$VENV/bin/python
+    (cd "$FROM" && "$python" -P -m lsd_experiments.families.lsd.segment "$@")
 }
 
 run_tests() {

@@ -215,3 +215,16 @@ def test_system_packages_that_cannot_be_installed_are_named(machine: Path) -> No
                             text=True)
     assert (result.returncode, result.stderr) == (0, "")
     assert "not root; tests that need these skip: chromium chromium-driver" in result.stdout
+
+
+def test_segment_takes_paths_of_where_the_user_is(clone: Path, machine: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    _program(machine / "python3.11", """
+case "$*" in
+    "-m venv --clear .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+    *lsd.segment*) echo "in $PWD: ${*:4}" ;;
+esac""")
+    done = subprocess.run(["bash", str(clone / "setup.sh"), "segment", "raw.zarr", "labels.npy"], cwd=elsewhere, text=True,
+                          env={**os.environ, "PATH": str(machine)}, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"in {elsewhere}: raw.zarr labels.npy"

@@ -65,10 +65,14 @@ def steps(monkeypatch):
     return taken
 
 
-def test_one_command_on_sections_that_say_nothing(sections, tmp_path, steps, capsys):
-    """A directory of sections, and labels in npy; the voxel size that is given serves to the end. The same again does nothing."""
-    words = [*map(str, sections), "--voxel-size", "24", "9", "9", "--minutes", "0.2", "--memory", "0.1", "--name",
-             str(tmp_path / "mine")]
+def test_one_command_on_sections_that_say_nothing(sections, tmp_path, steps, capsys, monkeypatch):
+    """A directory of sections, and labels in npy; the voxel size that is given serves to the end. The same again does nothing.
+
+    Paths are relative to where the user is.
+    """
+    monkeypatch.chdir(tmp_path)
+    here = [str(path.relative_to(tmp_path)) for path in sections]
+    words = [*here, "--voxel-size", "24", "9", "9", "--minutes", "0.2", "--memory", "0.1", "--name", "./mine"]
     assert segment.segment(segment.parser().parse_args(words)) == 0
     assert steps == ["plan.py", "train.py", "run.py", "picture.py"]
     said = capsys.readouterr().out

@@ -86,7 +86,9 @@ def segment(options: argparse.Namespace) -> int:
     if places.directory.exists():
         _check_same(places.directory / VOLUME, options, words)
     else:
-        step("what is in the data, and a plan", "02_train", "plan.py", name, "--raw", *map(_full, words[0]), "--labels",
+        in_one = places.config.parent == places.directory
+        named = str(places.directory) if in_one else name  # a relative path is of this directory, not of 02_train
+        step("what is in the data, and a plan", "02_train", "plan.py", named, "--raw", *map(_full, words[0]), "--labels",
              *map(_full, words[1]), *_where(options), "--memory", f"{_memory(options):g}")
     setup = places.directory / VARIANT
     train(setup, places.config, options.minutes, time.monotonic() - begun)
@@ -183,7 +185,7 @@ def _finish(directory: Path, config: Path, seconds: float) -> int:
           f"adapted Rand error {best['adapted_rand_error']:.3f}")
     print("\n".join(shown(validations(directory / VARIANT))))
     print(f"Picture: {picture}   ({seconds / 60:.1f} minutes)")
-    print(f"To look at it in neuroglancer:\n  .venv/bin/python 03_predict/view.py {config}")
+    print(f"To look at it in neuroglancer:\n  cd {ROOT}; .venv/bin/python 03_predict/view.py {config}")
     return 0
 
 
