@@ -12,6 +12,7 @@ from lsd_experiments.arrays.zarrs import Zarr
 from lsd_experiments.errors import UserError
 
 METADATA = "zarr.json"
+LABEL = "image-label"  # OME's mark of labels
 MOST = 2**27  # chunks in a shard, whose index holds 16 bytes of each
 
 
@@ -35,7 +36,14 @@ class Zarr3(Zarr):
                            meta["data_type"], chunks, _fill(meta))
 
     def attrs(self, path: str) -> dict[str, Any]:
-        """The attributes of the group or array at ``path``; those of OME's ``ome`` among them."""
+        """The attributes of the group or array at ``path``; those of OME's ``ome`` among them, and a level's mark of labels."""
+        attrs = self._own_attrs(path)
+        is_level = bool(path) and self._meta(path).get("node_type") == "array"
+        if is_level and LABEL in self._own_attrs(path.rpartition("/")[0]):
+            attrs = {LABEL: {}, **attrs}
+        return attrs
+
+    def _own_attrs(self, path: str) -> dict[str, Any]:
         attrs = self._meta(path).get("attributes") or {}
         if not isinstance(attrs, dict):
             raise UserError(f"{self.container}:{path}: its attributes are {str(attrs)[:80]}, no table. Correct its {METADATA}")

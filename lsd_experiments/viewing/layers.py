@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments import targets
-from lsd_experiments.arrays import Volume, check_ids, check_labels, has_dataset, open_volume, precomputed
+from lsd_experiments.arrays import Volume, check_ids, check_labels, has_dataset, open_volume, precomputed, zarr3
 from lsd_experiments.geometry import Box
 from lsd_experiments.viewing import shaders
 from lsd_experiments.viewing.lazy import dimensions, local_volume, voxel_offset
@@ -98,7 +98,7 @@ def layers(view: View | SkeletonView) -> Iterator[tuple[str, Any, bool]]:
 
 def guess_kind(volume: Volume) -> Kind | targets.Kind:
     """The kind by what it says, or the dataset's name (the container's, where that has none), or else by channels and type."""
-    if volume.attrs.get(precomputed.TYPE) == precomputed.SEGMENTATION:
+    if volume.attrs.get(precomputed.TYPE) == precomputed.SEGMENTATION or zarr3.LABEL in volume.attrs:
         return Kind.LABELS
     *groups, name = volume.dataset.split("/")
     if re.fullmatch(r"s?\d+|", name):  # a scale level, of an image that may be the container itself; a file

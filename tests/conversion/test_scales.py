@@ -90,7 +90,8 @@ def test_levels(write, values, labels, convert, tmp_path, kind, options, dataset
 
 @pytest.mark.parametrize(("name", "dtype", "is_labels"), [
     ("stack.tif", np.uint64, True), ("stack.npy", np.uint32, True), ("labels.tif", np.uint16, True),
-    ("out.precomputed", np.uint8, True), ("stack.tif", np.uint16, False), ("raw.npy", np.uint32, False)])  # fmt: skip
+    ("out.precomputed", np.uint8, True), ("in.ome.zarr", np.uint16, True),
+    ("stack.tif", np.uint16, False), ("raw.npy", np.uint32, False)])  # fmt: skip
 def test_what_has_no_dataset_to_say_what_it_is(write, convert, tmp_path, capsys, name, dtype, is_labels):
     """Files, and precomputed volumes: ids are not averaged where the type, the file's name or its metadata say what they are."""
     values = np.where(np.arange(13) % 2, 8, 2).astype(dtype) * np.ones(SHAPE, dtype)
@@ -101,7 +102,7 @@ def test_what_has_no_dataset_to_say_what_it_is(write, convert, tmp_path, capsys,
         write(name, values)
     else:
         convert(*write("in.zarr", values, LABELS), *source)
-    words = [] if name.endswith("precomputed") else ["--voxel-size", *VOXEL_SIZE]
+    words = [] if name.endswith(("precomputed", "ome.zarr")) else ["--voxel-size", *VOXEL_SIZE]
     convert(*source, tmp_path / "out.ome.zarr", "-", "--levels", 2, *words)
     assert f"2 resolutions, {'labels by mode' if is_labels else 'raw by mean'}" in capsys.readouterr().out
     assert set(np.unique(open_volume(tmp_path / "out.ome.zarr", "s1").read())) == ({2} if is_labels else {2, 5})
