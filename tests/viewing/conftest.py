@@ -1,9 +1,10 @@
 """A headless Chromium, and a small volume in which no two axes look alike."""
 
+import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -75,18 +76,33 @@ def volume(container) -> Callable[[str], Any]:
 
 @dataclass
 class Browser:
-    """A page with a viewer in one panel, ``xy``, ``yz`` or ``xz``."""
+    """A page with a viewer in one panel, ``xy``, ``yz`` or ``xz``.
+
+    A busy page may send back the state that it had before a change, and so undo it: what is not seen soon is changed again.
+    """
 
     driver: Any
     viewer: Any
+    changes: list[Callable[[Any], None]] = field(default_factory=list)
+
+    def change(self, change: Callable[[Any], None]) -> None:
+        """Have ``change`` done to the viewer's state."""
+        self.changes.append(change)
+        self._change()
+
+    def _change(self) -> None:
+        with self.viewer.txn() as state:
+            for change in self.changes:
+                change(state)
 
     def show(self, *names: str, **state: Any) -> None:
         """Make the layers ``names`` visible, and no other; set ``state``."""
-        with self.viewer.txn() as txn:
+        def change(txn: Any) -> None:
             for layer in txn.layers:
                 layer.visible = layer.name in names
             for key, value in state.items():
                 setattr(txn, key, value)
+        self.change(change)
 
     def colours(self, places: dict[Place, Any], patience: float = PATIENCE) -> dict[Place, tuple[int, ...]]:
         """What is at ``places`` (right, down), nm from the panel's middle, once the picture shows what they expect.
@@ -94,11 +110,14 @@ class Browser:
         A place's value is a colour that is expected, or a test of one; the last picture is given in any case.
         """
         end = time.monotonic() + patience
-        while True:
+        for look in itertools.count(1):
             seen = self._look(list(places))
             if all(_fits(seen[place], expected) for place, expected in places.items()) or time.monotonic() > end:
-                return seen
+                break
             time.sleep(0.5)
+            if look % 6 == 0:
+                self._change()
+        return seen
 
     def _look(self, places: list[Place]) -> dict[Place, tuple[int, ...]]:
         from PIL import Image

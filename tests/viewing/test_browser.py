@@ -30,6 +30,12 @@ def assert_seen(page, expected) -> None:
         assert max(abs(a - b) for a, b in zip(seen[place], colour, strict=True)) <= 4, f"{seen}, not {expected}"
 
 
+def select(state, segment) -> None:
+    """Only ``segment``, in magenta."""
+    state.layers["segmentation"].segments = [segment]
+    state.layers["segmentation"].segment_colors = {segment: "#ff00ff"}
+
+
 RAW_XY = {(-200, -170): GREY, (200, -170): GREY, (-200, 100): BRIGHT, (200, 100): DARK}
 
 
@@ -83,9 +89,7 @@ def test_ids_above_2_to_the_63_are_told_apart(page, ids) -> None:
     first, second = (-200, -100), (-200, 100)
     seen = page.colours(dict.fromkeys((first, second), lambda c: max(c) != min(c)))
     assert seen[first] != seen[second]
-    with page.viewer.txn() as state:
-        state.layers["segmentation"].segments = [ids[1]]
-        state.layers["segmentation"].segment_colors = {ids[1]: "#ff00ff"}
+    page.change(lambda state: select(state, ids[1]))
     seen = page.colours({second: lambda c: c[1] < 20 < c[0], first: lambda c: max(c) == min(c)})
     assert seen[second][0] > 100
     assert seen[second][1] < 20
@@ -99,10 +103,7 @@ def test_meshes(browse, volume, ids) -> None:
     array[2:10, 24:36, 10:50] = ids[1]
     array[2:10, 4:16, 10:50] = ids[0]
     page = browse(make_viewer([View("segmentation", replace(volume("segmentation"), array=array))], layout="3d"))
-    with page.viewer.txn() as state:
-        state.layers["segmentation"].segments = [ids[1]]
-        state.layers["segmentation"].segment_colors = {ids[1]: "#ff00ff"}
-        state.show_slices = False
+    page.change(lambda state: (select(state, ids[1]), setattr(state, "show_slices", False)))
     lower, upper = (0, 50), (0, -50)
     seen = page.colours({lower: lambda c: c[0] > 60})
     assert seen[lower][0] > 60
@@ -145,14 +146,10 @@ def test_skeletons_lie_over_the_volume(browse, volume) -> None:
     skeletons = Skeletons.of([(640, 300, 250), (640, 300, 550), (640, 150, 200), (640, 450, 200)], [(0, 1), (2, 3)])
     page = browse(make_viewer([View("raw", volume("raw")), SkeletonView("traced", skeletons)], layout="xy"))
     page.show("traced", position=(16, 30, 50))
-    with page.viewer.txn() as state:
-        state.layers["traced"].segment_colors = {1: "#ff0000", 2: "#00ff00"}
+    page.change(lambda state: setattr(state.layers["traced"], "segment_colors", {1: "#ff0000", 2: "#00ff00"}))
     along_x, along_y, beside = (0, 0), (-200, -60), (0, 60)
     seen = page.colours({along_x: lambda c: c[0] > 200 > c[1] + 100, along_y: lambda c: c[1] > 200 > c[0] + 100})
     assert seen[along_x][0] > 200 > seen[along_x][1] + 100
     assert seen[along_y][1] > 200 > seen[along_y][0] + 100
     assert page.colours({beside: NOTHING})[beside] not in (seen[along_x], seen[along_y])
-    with page.viewer.txn() as state:
-        state.layers["traced"].segments = [2]
-    assert page.colours({along_x: lambda c: c != seen[along_x]})[along_x] != seen[along_x]  # once it is drawn again
     assert page.errors() == []
