@@ -16,7 +16,7 @@ from lsd_experiments.arrays import Volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.families.pytc.samples.configured import find_files
-from lsd_experiments.families.pytc.samples.sources import extremes, open_pattern, to_uint8
+from lsd_experiments.families.pytc.samples.sources import extremes, mirror, open_pattern, to_uint8
 from lsd_experiments.families.pytc.samples.tiles import is_tiling, open_tiles
 from lsd_experiments.geometry import Box, Voxels
 
@@ -107,12 +107,7 @@ def stretched(values: NDArray[Any], low: float, high: float, parity: bool) -> ND
 
 def mirrored(at: NDArray[np.int64], size: int, mode: str) -> NDArray[np.int64]:
     """Which of ``size`` voxels is at each place, as numpy pads: ``reflect`` counts the outermost once, ``symmetric`` twice."""
-    if mode == "constant" or size == 1:
-        return np.clip(at, 0, size - 1)
-    twice = int(mode == "symmetric")
-    period = 2 * size - 2 + 2 * twice
-    at = np.mod(at, period)
-    return np.where(at < size, at, period - twice - at)
+    return np.clip(at, 0, size - 1) if mode == "constant" else mirror(at, size, mode == "symmetric")
 
 
 def open_images(config: Config, parity: bool = False) -> list[Image]:

@@ -36,7 +36,7 @@ class Backbone(nn.ModuleDict):
     """Parts that are applied one after the other; those called layer... are the features."""
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Features [b, c, z, y, x] of each stage, of ``x``."""
+        """Features [b, c, (z,) y, x] of each stage, of ``x``."""
         found = []
         for name, part in self.items():
             x = part(x)

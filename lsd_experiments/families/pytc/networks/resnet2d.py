@@ -5,6 +5,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from lsd_experiments.families.pytc.networks.backbones import Backbone
 from lsd_experiments.families.pytc.networks.layers import Style
 
 EXPANSION = 4
@@ -50,7 +51,7 @@ class Bottleneck(nn.Module):
         return cast(Tensor, self.relu(found + (x if self.downsample is None else self.downsample(x))))
 
 
-class ResNet(nn.ModuleDict):
+class ResNet(Backbone):
     """Features of the four stages, at a quarter of the size to a 32nd."""
 
     def __init__(self, style: Style, name: str, inputs: int) -> None:
@@ -69,12 +70,3 @@ class ResNet(nn.ModuleDict):
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Features [b, c, y, x] of each stage, of ``x``."""
-        found = []
-        for name, part in self.items():
-            x = part(x)
-            if name.startswith("layer"):
-                found.append(x)
-        return found

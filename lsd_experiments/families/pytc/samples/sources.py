@@ -149,7 +149,7 @@ def read_beyond(volume: Volume, box: Box, mode: str = "reflect") -> NDArray[Any]
     """``box`` of ``volume``, which may reach out of it: "reflect" and "symmetric" as in numpy.pad, "constant" is 0."""
     if mode == "constant" or volume.box.contains(box):
         return volume.read(box)
-    places = [_mirrored(np.arange(b, e), size, mode == "symmetric") for b, e, size in
+    places = [mirror(np.arange(b, e), size, mode == "symmetric") for b, e, size in
               zip(box.begin, box.end, volume.shape, strict=True)]
     inner = Box(tuple(int(at.min()) for at in places), tuple(int(at.max()) + 1 for at in places))
     values = volume.read(inner)
@@ -158,7 +158,7 @@ def read_beyond(volume: Volume, box: Box, mode: str = "reflect") -> NDArray[Any]
     return values
 
 
-def _mirrored(places: NDArray[np.int64], size: int, with_edge: bool) -> NDArray[np.int64]:
+def mirror(places: NDArray[np.int64], size: int, with_edge: bool) -> NDArray[np.int64]:
     """Which of ``size`` voxels is at each place, counted on outside as in mirrors at the ends (or at the outermost voxels)."""
     if size == 1:
         return np.zeros_like(places)
