@@ -8,9 +8,10 @@ from typing import Any
 
 from lsd_experiments import cli
 from lsd_experiments.checkpoints.adam import ADAM
+from lsd_experiments.checkpoints.finding import find_checkpoint
 from lsd_experiments.checkpoints.inspection import Contents, inspect
 from lsd_experiments.checkpoints.layout import INPUTS
-from lsd_experiments.checkpoints.torch_contents import Facts, TorchContents, inspect_torch, is_torch
+from lsd_experiments.checkpoints.torch_contents import Facts, TorchContents, find_torch, inspect_torch, is_torch
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Head
 
@@ -28,15 +29,25 @@ def main(description: str, experiments: Path, torch_facts: Callable[[Mapping[str
 
     def command(arguments: argparse.Namespace) -> None:
         path = Path(arguments.path)
-        if is_torch(path):
-            if arguments.checkpoint is not None:
-                raise UserError(f"{path}: is one file, so that there is none to choose. Leave out --checkpoint")
-            contents: Contents | TorchContents = inspect_torch(path, torch_facts)
-        else:
-            contents = inspect(path, experiments, arguments.checkpoint)
+        weights = _torch_file(path, arguments.checkpoint)
+        contents: Contents | TorchContents = (
+            inspect(path, experiments, arguments.checkpoint) if weights is None else inspect_torch(weights, torch_facts))
         print(json.dumps(contents.to_json(), indent=2) if arguments.json else describe(contents))
 
     cli.run(command, parser)
+
+
+def _torch_file(path: Path, iteration: int | str | None) -> Path | None:
+    """``path``, or that of ``iteration`` in it, if it is PyTorch's; of a directory with checkpoints of ours, too, these count.
+
+    :raises UserError: if one is named, or found, that is not there
+    """
+    if is_torch(path):
+        if iteration is not None:
+            raise UserError(f"{path}: is one file, so that there is none to choose. Leave out --checkpoint")
+        return path
+    ours = not path.is_dir() or find_checkpoint(path) is not None
+    return None if ours else find_torch(path, iteration)
 
 
 def describe(contents: Contents | TorchContents) -> str:

@@ -1,13 +1,18 @@
 """What a file of PyTorch's holds, whoever wrote it: tensors, the state of an optimizer, and how far a training was."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lsd_experiments.checkpoints.torch_weights import read_values, state_in
+from lsd_experiments.cli import BEST
+from lsd_experiments.errors import UserError
 
 ENDINGS = (".pth", ".pth.tar", ".pt")
+NUMBERED = re.compile(r"[^.].*?_(?P<iteration>\d+)(?:\.pth\.tar|\.pth|\.pt)")  # checkpoint_00100.pth.tar
+NAMED_BEST = "checkpoint_best.pth.tar"
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "_tmp_running_mean", "_tmp_running_var", "_running_iter")
 SLOTS = {"momentum_buffer": "SGD", "exp_avg": "Adam"}  # what an optimizer of each kind remembers
 Facts = dict[str, Any]
@@ -34,6 +39,26 @@ class TorchContents:
 def is_torch(path: Path) -> bool:
     """Whether the name of a file is that of PyTorch's."""
     return path.is_file() and path.name.endswith(ENDINGS)
+
+
+def find_torch(directory: Path, iteration: int | str | None = None) -> Path | None:
+    """PyTorch's file of ``iteration``, or the ``"best"``, in a directory (default: the newest); None if it has none at all.
+
+    :raises UserError: if it has others; they are named
+    """
+    found = {int(match["iteration"]): path for path in directory.iterdir()
+             if (match := NUMBERED.fullmatch(path.name)) and path.is_file()}
+    best = directory / NAMED_BEST
+    if iteration == BEST and best.is_file():
+        return best
+    if not found:
+        return None
+    chosen = max(found) if iteration is None else iteration
+    if chosen not in found:
+        there = ", ".join(map(str, sorted(found)))
+        wanted = "no best checkpoint" if chosen == BEST else f"no checkpoint of iteration {chosen}"
+        raise UserError(f"{directory}: {wanted} (found: {there}). Name one that exists")
+    return found[int(chosen)]
 
 
 def inspect_torch(path: Path, describe: Callable[[Mapping[str, Any]], Facts] | None = None) -> TorchContents:

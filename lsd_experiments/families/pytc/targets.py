@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc import distances, regions
 from lsd_experiments.families.pytc.affinities import DIRECT, affinities
+from lsd_experiments.families.pytc.configuration.options import QUANTISED, configured_channels
 from lsd_experiments.families.pytc.flows import flows
 from lsd_experiments.families.pytc.label_edits import dilate, widen_boundaries
 
@@ -36,7 +37,6 @@ Target = NDArray[np.float32] | NDArray[np.int64]
 
 TUTORIAL, LATEST = "e29beadc", "v1.0.0"
 REVISIONS = (TUTORIAL, LATEST)
-CLASSES = distances.LEVELS + 1
 LATER_DISTANCE = ("2d", "0", "0", "5.0", "0")  # what "5" alone means at LATEST
 SIGNED_DISTANCE = ("2d", "8", "50")
 MODES = ("2d", "3d")
@@ -92,11 +92,10 @@ def channels_of(option: str, revision: str = TUTORIAL, flat: bool = False) -> in
     if family not in FAMILIES:
         raise UserError(f"MODEL.TARGET_OPT: no target '{option}': it must begin with one of {', '.join(FAMILIES)}")
     if family == "9":
-        return _numbers(fields, 1, option)[0]
-    if family == "5":
-        quantized = _later_distance(fields, option)[2] if revision == LATEST else True
-        return CLASSES if quantized else 1
-    return {"1": 3, "2": 2 if flat else 3, "7": 2}.get(family, 1)
+        _numbers(fields, 1, option)
+    if family == "5" and revision == LATEST:  # where "5" alone is no classes
+        return QUANTISED if _later_distance(fields, option)[2] else 1
+    return configured_channels(option, flat) or 1
 
 
 def _foreground(labels: Labels, fields: Sequence[str], option: str, revision: str) -> Target:

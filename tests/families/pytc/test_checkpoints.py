@@ -194,3 +194,31 @@ def test_inspected_of_other_networks(tmp_path):
     (tmp_path / "c.pth").write_bytes(b"no")
     with pytest.raises(UserError, match=r"c\.pth: is no file of weights"):
         inspect_torch(tmp_path / "c.pth")
+
+
+def test_inspected_of_a_directory(tmp_path, capsys, monkeypatch):
+    """The newest, the one that is named, or the best; what else lies there, and what is half written, does not count."""
+    network = build(described(FILTERS=[4, 5], ISOTROPY=[False, True]))
+    for name, iteration in (("checkpoint_00020.pth.tar", 20), ("checkpoint_00100.pth.tar", 100), ("checkpoint_best.pth.tar", 20)):
+        write(tmp_path / name, network, iteration)
+    for name in ("checkpoint_swa.pth.tar", ".checkpoint_00200.pth.tar.7", "checkpoint_00300.txt"):
+        (tmp_path / name).write_bytes(b"no")
+
+    def told(*arguments):
+        monkeypatch.setattr("sys.argv", ["inspect_checkpoint.py", str(tmp_path), *arguments])
+        with pytest.raises(SystemExit) as ended:
+            inspect_command.main("", tmp_path, describe)
+        return ended.value.code, capsys.readouterr()
+
+    for arguments, name, iteration in (((), "00100", 100), (("--checkpoint", "20"), "00020", 20),
+                                       (("--checkpoint", "best"), "best", 20)):
+        status, said = told(*arguments)
+        assert (status, said.out.splitlines()[0]) == (0, str(tmp_path / f"checkpoint_{name}.pth.tar"))
+        assert f"iteration          {iteration}\n" in said.out
+        assert "unet_3d, residual" in said.out
+    status, said = told("--checkpoint", "21")
+    assert (status, said.err) == (2, f"error: {tmp_path}: no checkpoint of iteration 21 (found: 20, 100). Name one that exists\n")
+    for path in tmp_path.glob("*.tar"):
+        path.unlink()
+    status, said = told()
+    assert (status, "no checkpoint (found: none)" in said.err) == (2, True)

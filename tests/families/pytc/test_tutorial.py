@@ -22,7 +22,8 @@ NARROW = {"SYSTEM.NUM_CPUS": 0, "MODEL.FILTERS": "[4,5]", "MODEL.ISOTROPY": "[Fa
           "MODEL.OUTPUT_SIZE": SIZE, "DATASET.PAD_SIZE": "[2,8,8]", "SOLVER.ITERATION_TOTAL": 2,
           "INFERENCE.INPUT_SIZE": WIDE, "INFERENCE.OUTPUT_SIZE": WIDE, "INFERENCE.STRIDE": "[4,32,32]",
           "INFERENCE.PAD_SIZE": "[1,4,4]"}  # what the published sizes are, so that it takes seconds
-TRAINED = "DATASET.INPUT_PATH ../../01_data/snemi3d DATASET.IMAGE_NAME image/train-input.tif DATASET.LABEL_NAME seg/train-labels.tif"
+TRAINED = ("DATASET.INPUT_PATH ../../01_data/snemi3d DATASET.IMAGE_NAME image/train-input.tif "
+           "DATASET.LABEL_NAME seg/train-labels.tif")
 TESTED = "INFERENCE.INPUT_PATH ../../01_data/snemi3d INFERENCE.IMAGE_NAME image/test-input.tif"
 TRUTH = "../../01_data/snemi3d/seg/test-labels.h5"
 
@@ -52,8 +53,8 @@ def test_from_a_challenge_to_scores(run, tmp_path, monkeypatch):
     predict = [*CONFIGURATION, "--inference", "--checkpoint", "outputs/SNEMI_UNet/checkpoint_00002.pth.tar", *pairs]
     assert run(lambda: command.main(""), *predict).strip() == "outputs/SNEMI_UNet/test/result_xy.h5"
     run(lambda: command.main(""), *predict, "INFERENCE.OUTPUT_NAME", "result.zarr", "INFERENCE.AUG_NUM", 0)
-    said = run(lambda: segment_command.main(""), "outputs/SNEMI_UNet/test/result_xy.h5", "segmentation.zarr", "--voxel-size", 30, 6, 6,
-               "--labels", TRUTH, "--scores", "scores")
+    said = run(lambda: segment_command.main(""), "outputs/SNEMI_UNet/test/result_xy.h5", "segmentation.zarr", "--voxel-size",
+               30, 6, 6, "--labels", TRUTH, "--scores", "scores")
     assert "best by snemi3d_rand_error: segmentation.zarr:segmentation_" in said
     assert len(list(csv.DictReader((place / "scores.csv").open()))) == 3
     blocks = _blockwise(run, tmp_path)

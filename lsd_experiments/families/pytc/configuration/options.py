@@ -10,7 +10,7 @@ def is_quantised(target: str) -> bool:
     return parts[0] == "5" and (len(parts) < 5 or parts[3] != "0")
 
 
-def channels_of(target: str, do_2d: bool = False) -> int | None:
+def configured_channels(target: str, do_2d: bool = False) -> int | None:
     """How many channels a target has; None for ``all``, the channels that are left; a ValueError if it is no target."""
     family, _, rest = target.partition("-")
     if target == "all":
@@ -31,7 +31,7 @@ def split(targets: list[str], channels: int, do_2d: bool = False) -> list[int]:
 
     :raises ValueError: if they are not as many
     """
-    numbers = [channels_of(target, do_2d) for target in targets]
+    numbers = [configured_channels(target, do_2d) for target in targets]
     if None in numbers[:-1]:
         raise ValueError("only the last target can be 'all'")
     known = sum(number for number in numbers if number is not None)
