@@ -51,10 +51,15 @@ class Image:
 
     def read(self, box: Box) -> NDArray[np.float32]:
         """``box``, of which all lies in :attr:`shape`, as the network gets it."""
-        grays = np.arange(256, dtype=np.float32) / np.float32(255)
-        return looked_up((grays - np.float32(self.mean)) / np.float32(self.std), self._padded(box))
+        return self.in_range(self.grays(box))
 
-    def _padded(self, box: Box) -> NDArray[np.uint8]:
+    def in_range(self, grays: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Gray values as the network gets them."""
+        all_grays = np.arange(256, dtype=np.float32) / np.float32(255)
+        return looked_up((all_grays - np.float32(self.mean)) / np.float32(self.std), grays)
+
+    def grays(self, box: Box) -> NDArray[np.uint8]:
+        """``box``, of which all lies in :attr:`shape`, stretched to 0 to 255, scaled and padded."""
         where = [np.arange(begin, end) - before for begin, end, (before, _) in zip(box.begin, box.end, self.pads, strict=True)]
         places = [mirrored(at, size, self.mode) for at, size in zip(where, self.inner_shape, strict=True)]
         inner = Box(tuple(int(at.min()) for at in places), tuple(int(at.max()) + 1 for at in places))

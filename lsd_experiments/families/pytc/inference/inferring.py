@@ -17,6 +17,7 @@ from lsd_experiments.families.pytc.inference.outputs import Write, output_paths,
 from lsd_experiments.families.pytc.inference.patches import Patches, make_patches, offset, voxel_size
 from lsd_experiments.families.pytc.inference.sweeping import sweep
 from lsd_experiments.families.pytc.networks.building import check_size
+from lsd_experiments.geometry import Box
 from lsd_experiments.prediction.block import to_disk_range
 from lsd_experiments.prediction.turning import Ensemble
 
@@ -55,8 +56,12 @@ def _one(config: Config, model: PytcModel, ensemble: Ensemble, patches: Patches,
         several = [{"raw": raw} for raw in raws]
         return [patches.resized(made) for made in ensemble.predict_all(model.predict_all, several, patches.core)]
 
-    first = [-b for b in patches.kept.begin]
+    slab, first = np.empty(0, np.uint8), [-b for b in patches.kept.begin]
     for box, outputs in sweep(patches, predict, config.INFERENCE.SAMPLES_PER_BATCH, progress):
-        together = np.concatenate([to_disk_range(outputs[name]) for name in channels])
-        write(box.shift(first), together)
-
+        rows = box.shift(first)
+        sections = Box((rows.begin[0], 0, 0), (rows.end[0], *patches.kept.shape[1:]))
+        if rows.begin[1] == 0:
+            slab = np.empty((config.MODEL.OUT_PLANES, *sections.shape), np.uint8)
+        slab[:, :, rows.slices[1]] = np.concatenate([to_disk_range(outputs[name]) for name in channels])
+        if rows.end[1] == patches.kept.shape[1]:
+            write(sections, slab)  # whole sections: chunks are compressed once

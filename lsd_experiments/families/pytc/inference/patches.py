@@ -52,11 +52,11 @@ class Patches:
         """What a patch gives."""
         return Box.of_shape(self.window, [starts[one] for starts, one in zip(self.starts, number, strict=True)])
 
-    def read(self, numbers: Sequence[Voxels]) -> list[NDArray[np.float32]]:
-        """The images of patches, read as one box: sections that are stored compressed are decoded once."""
+    def read(self, numbers: Sequence[Voxels]) -> list[NDArray[np.uint8]]:
+        """The gray values of patches, read as one box: sections that are stored compressed are decoded once."""
         boxes = [Box.of_shape(self.patch, [at[one] for at, one in zip(self.origins, number, strict=True)]) for number in numbers]
         first = tuple(min(box.begin[axis] for box in boxes) for axis in range(3))
-        values = self.image.read(Box(first, tuple(max(box.end[axis] for box in boxes) for axis in range(3))))
+        values = self.image.grays(Box(first, tuple(max(box.end[axis] for box in boxes) for axis in range(3))))
         return [values[box.shift([-b for b in first]).slices] for box in boxes]
 
     def resized(self, outputs: Outputs) -> Outputs:
