@@ -13,6 +13,10 @@ def describe(state: Mapping[str, Any]) -> Facts:
         return _unet(shapes)
     if "backbone.layer0.0.weight" in shapes or any(name.startswith("latlayers.") for name in shapes):
         return _pyramid(shapes)
+    for name, first in (("unetr", "vit.patch_embedding.position_embeddings"), ("swinunetr", "swinViT.patch_embed.proj.weight")):
+        if first in shapes and "out.conv.conv.weight" in shapes:
+            inputs, (outputs, width) = shapes["encoder1.layer.conv1.conv.weight"][1], shapes["out.conv.conv.weight"][:2]
+            return _facts(name, inputs, outputs, [width], _norm(shapes, "encoder1.layer.norm1"))
     if "fconv.0.1.weight" in shapes:
         filters = [shapes[f"layer{level}_E.0.projector.0.1.weight"][0] for level in range(1, 5)
                    if f"layer{level}_E.0.projector.0.1.weight" in shapes]

@@ -1,22 +1,27 @@
 """Networks: with published weights they give the published outputs; at full width they are of the published size."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.pytc import recognising
 from lsd_experiments.families.pytc.checkpoints import for_inference, load, read
 from tests.families.pytc.models import MODELS, NAMES, arrays, checkpoint, config_of, described, facts, network_range
 from tests.published import PUBLISHED, needs_published
 
 torch = pytest.importorskip("torch", reason="PyTorch, the extra 'torch', is not installed")
 
-from lsd_experiments.families.pytc.networks.building import build  # noqa: E402
+from lsd_experiments.families.pytc.networks.building import build, check_size  # noqa: E402
 from lsd_experiments.families.pytc.networks.layers import count  # noqa: E402
 from lsd_experiments.families.pytc.networks.repvgg import fuse, is_fused  # noqa: E402
 
 PYRAMID = {"ARCHITECTURE": "fpn_3d", "FILTERS": [32, 64, 96, 128, 160]}
+SWIN = {"ARCHITECTURE": "swinunetr", "INPUT_SIZE": [32, 32, 64], "SWIN_UNETR_FEATURE_SIZE": 12}
+UNETR = {"ARCHITECTURE": "unetr", "INPUT_SIZE": [8, 32, 48], "HIDDEN_SIZE": 24, "UNETR_NUM_HEADS": 4, "MLP_DIM": 32,
+         "UNETR_FEATURE_SIZE": 4}
 PLUS = {"ARCHITECTURE": "unet_plus_3d", "BLOCK_TYPE": "residual_se"}
 WIDE = {  # what the published files say of networks at full width
     "snemi": {"BLOCK_TYPE": "residual_se"}, "snemi_lr": {"BLOCK_TYPE": "residual_se"}, "snemi_mer": {"BLOCK_TYPE": "residual_se"},
@@ -205,8 +210,40 @@ def test_deeplab_is_on_the_residual_network_that_all_know():
     assert set(network.train()(torch.empty(2, 3, 65, 65, device="meta"))) == {"out", "aux"}
 
 
+def test_without_monai(monkeypatch):
+    monkeypatch.setitem(sys.modules, "monai", None)
+    with pytest.raises(UserError, match=r"unetr is put together of MONAI's parts, which cannot be imported .*pip install 'monai"):
+        build(described(**UNETR))
+
+
+@pytest.mark.parametrize("model", [SWIN, UNETR, {**UNETR, "INPUT_SIZE": [16, 32, 48], "POS_EMBED": "conv"}], ids=str)
+def test_transformers(model, tmp_path):
+    """They give the size they get, all of them learns, and their checkpoints are known. Needs MONAI, which no extra brings."""
+    pytest.importorskip("monai", reason="MONAI is not installed")
+    config = described(outputs=3, **model)
+    check_size(config)
+    torch.manual_seed(0)
+    network = build(config)
+    raw = torch.randn(1, 1, *config.MODEL.INPUT_SIZE)
+    found = network(raw)
+    assert found.shape == (1, 3, *config.MODEL.INPUT_SIZE)
+    (found ** 2).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    assert recognising.describe(network.state_dict())["network"] == model["ARCHITECTURE"]
+    torch.manual_seed(1)
+    other = build(config).eval()
+    assert not torch.equal(other(raw), network.eval()(raw))
+    other.load_state_dict(network.state_dict())
+    assert torch.equal(other(raw), network(raw))
+
+
 @pytest.mark.parametrize(("model", "said"), [
-    ({"ARCHITECTURE": "swinunetr"}, "MODEL.ARCHITECTURE swinunetr is not built here"),
+    ({"ARCHITECTURE": "swinunetr"}, "MODEL.INPUT_SIZE is .17, 257, 257., but swinunetr takes multiples of .32, 32, 32."),
+    ({"ARCHITECTURE": "unetr", "INPUT_SIZE": [6, 32, 32]}, "but unetr takes multiples of .4, 16, 16., not 2n . 1"),
+    ({**SWIN, "SWIN_UNETR_FEATURE_SIZE": 18}, "MODEL.SWIN_UNETR_FEATURE_SIZE is 18, but must be a multiple of 12"),
+    ({**SWIN, "SWIN_UNETR_NUM_HEADS": [3, 6, 12, 25]}, "MODEL.SWIN_UNETR_NUM_HEADS is .3, 6, 12, 25., which do not divide"),
+    ({**SWIN, "DOWNSAMPLE": "max"}, "MODEL.DOWNSAMPLE is max, but must be merging or mergingv2"),
+    ({**UNETR, "UNETR_NUM_HEADS": 5}, "MODEL.HIDDEN_SIZE is 24, but must be a multiple of 5"),
     ({"ARCHITECTURE": "unet_2d", "BLOCK_TYPE": "residual_pa"}, "MODEL.BLOCK_TYPE is residual_pa, but unet_2d has residual, "),
     ({**PYRAMID, "BACKBONE": "resnet50"}, "MODEL.BACKBONE is resnet50, but fpn_3d has resnet, repvgg, efficientnet"),
     ({"ARCHITECTURE": "deeplabv3a"}, "MODEL.BACKBONE .by default. is resnet, but deeplabv3a has resnet50"),

@@ -12,6 +12,7 @@ from lsd_experiments.families.pytc.networks.fpn import FeaturePyramid
 from lsd_experiments.families.pytc.networks.layers import Style
 from lsd_experiments.families.pytc.networks.residual import BLOCKS
 from lsd_experiments.families.pytc.networks.resnet2d import RESNETS
+from lsd_experiments.families.pytc.networks.transformers import TRANSFORMERS
 from lsd_experiments.families.pytc.networks.unet import UNet, UNetPlus
 from lsd_experiments.families.pytc.networks.unetv0 import DEPTH, UNetV0
 
@@ -42,8 +43,7 @@ def build(config: Config, fused: bool = False) -> nn.Module:
         if model.BACKBONE not in RESNETS:
             raise config.wrong("MODEL.BACKBONE", f"is {model.BACKBONE}, but {name} has {', '.join(RESNETS)}")
         return DeepLab(style, name[-1], model.BACKBONE, *channels, auxiliary=model.AUX_OUT)
-    raise config.wrong("MODEL.ARCHITECTURE", f"{name} is not built here: PyTorch Connectomics took MONAI's. Take unet_3d, "
-                       "unet_plus_3d or fpn_3d")
+    return TRANSFORMERS[name].build(config)
 
 
 def check_size(config: Config) -> None:
@@ -51,6 +51,9 @@ def check_size(config: Config) -> None:
 
     :raises UserError: if it does not take it, or gives another size
     """
+    if config.MODEL.ARCHITECTURE in TRANSFORMERS:  # which MONAI does not build without data
+        TRANSFORMERS[config.MODEL.ARCHITECTURE].check(config)
+        return
     shape = tuple(config.MODEL.INPUT_SIZE[1:] if is_flat(config) else config.MODEL.INPUT_SIZE)
     with torch.device("meta"):
         network = build(config).eval()
