@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -172,6 +173,23 @@ def test_blocks_are_the_whole(number, parity, make_config, tmp_path):
     for begin, shape in (((0, 0, 0), (3, 7, 5)), ((4, 11, 20), (7, 19, 13)), ((9, 0, 1), (2, 30, 32))):
         asked = Box.of_shape(shape, [b + k for b, k in zip(begin, patches.kept.begin, strict=True)])
         assert np.array_equal(gather(patches, predict, asked)["affs"], first[(slice(None), *asked.slices)])
+
+
+def test_sums_are_of_what_is_not_done(make_config):
+    """Of sections that two layers share all rows are held, of others those of a patch: not of a patch's whole depth."""
+    config = make_config(random_raw((25, 192, 192)), INFERENCE__INPUT_SIZE=[9, 33, 33], INFERENCE__OUTPUT_SIZE=[9, 33, 33],
+                         INFERENCE__STRIDE=[4, 16, 16], INFERENCE__PAD_SIZE=[0, 0, 0])
+    patches = make_patches(config, open_images(config)[0], ensemble_of(config, False))
+    outputs = {"affs": np.full((3, *patches.patch), 0.5, np.float32)}
+    tracemalloc.start()
+    try:
+        boxes = [box for box, made in sweep(patches, lambda raws: [outputs] * len(raws), 1) if np.all(made["affs"] == 0.5)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(np.prod(box.shape) for box in boxes) == 25 * 192 * 192
+    sums = 4 * 3 * 192 * (5 * 192 + 4 * (33 + 16))
+    assert sums < peak < 1.7 * sums < 4 * 4 * 192 * 192 * 9, "which is what a patch's depth takes"
 
 
 class Ideal(torch.nn.Module):
