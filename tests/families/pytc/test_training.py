@@ -342,6 +342,8 @@ def test_the_tutorials_commands(whole, snemi3d, pairs_of, tmp_path, monkeypatch,
     ({"MODEL.OUTPUT_SIZE": [5, 9, 9]}, "networks give the size they get, [5, 17, 17]"),
     ({"DATASET.LOAD_2D": True}, "DATASET.LOAD_2D is not supported"),
     ({"MODEL.REGU_OPT": ["Bnary"], "MODEL.REGU_TARGET": [[0]], "MODEL.REGU_WEIGHT": [1.0]}, "MODEL.REGU_OPT: unknown 'Bnary'"),
+    ({"MODEL.LOSS_OPTION": [["DiceLoss", "WeightedBCE"]], "MODEL.OUTPUT_ACT": [["none", "none"]]},
+     "WeightedBCE is a loss of probabilities. Give it sigmoid, or take WeightedBCEWithLogitsLoss"),
     ({"MONITOR.VIS_OPT": [1, 16]}, "MONITOR.VIS_OPT is [1, 16]"), ({"MONITOR.ITERATION_NUM": [0, 1]}, "must be above 0"),
 ])
 def test_what_cannot_be_trained(change, message, pairs_of, tmp_path, monkeypatch, capsys):

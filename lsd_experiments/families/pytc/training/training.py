@@ -36,6 +36,7 @@ from lsd_experiments.writing import check_writable
 
 logger = logging.getLogger(__name__)
 SAVED = "config.yaml"
+PROBABILITIES, ENDS_WITH_SIGMOID = "WeightedBCE", "unetv0"
 WORK = "another training is at work in this directory"
 SEED, BEST_LOSS, CONFIGURATION = "seed", "best_loss", "configuration"  # of a checkpoint, beside what the published program reads
 
@@ -71,6 +72,10 @@ def _check(config: Config) -> None:
     if config.MODEL.OUTPUT_SIZE != config.MODEL.INPUT_SIZE:
         raise config.wrong("MODEL.OUTPUT_SIZE", f"is {config.MODEL.OUTPUT_SIZE}, but networks give the size they get, "
                            f"{config.MODEL.INPUT_SIZE}. Make them equal")
+    for losses, activations in zip(config.MODEL.LOSS_OPTION, config.MODEL.OUTPUT_ACT, strict=False):
+        if config.MODEL.ARCHITECTURE != ENDS_WITH_SIGMOID and (PROBABILITIES, "none") in zip(losses, activations, strict=False):
+            raise config.wrong("MODEL.OUTPUT_ACT", f"is {config.MODEL.OUTPUT_ACT}, but {PROBABILITIES} is a loss of "
+                               f"probabilities. Give it sigmoid, or take {PROBABILITIES}WithLogitsLoss")
     if config.MONITOR.VIS_OPT[0]:
         raise config.wrong("MONITOR.VIS_OPT", f"is {config.MONITOR.VIS_OPT}: consecutive sections alone, 0, are shown")
     if min(*config.MONITOR.ITERATION_NUM, config.MONITOR.VIS_OPT[1]) < 1:
