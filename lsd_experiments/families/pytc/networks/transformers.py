@@ -5,6 +5,7 @@ MONAI is imported here alone, when one of them is built: it takes seconds.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from torch import Tensor, nn
@@ -130,14 +131,12 @@ def _monai(config: Config) -> Any:
     :raises UserError: if it is not installed
     """
     try:
-        import einops  # noqa: F401  (without it, MONAI fails later)
-        import monai.networks.blocks
-        import monai.networks.nets
+        import_module("einops")  # without it, MONAI fails later
+        networks = import_module("monai.networks")
     except ImportError as error:
         raise UserError(f"MODEL.ARCHITECTURE: {config.MODEL.ARCHITECTURE} is put together of MONAI's parts, which cannot be "
                         f"imported ({error}). {INSTALL}") from error
-    return monai.networks
-
+    return networks
 
 
 @dataclass(frozen=True)
