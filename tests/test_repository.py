@@ -27,7 +27,7 @@ SCRIPTS = {
     "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",
                    "evaluate_volumes", "evaluate_skeletons", "scores", "submission", "picture", "view", "status", "export_graph",
                    "import_graph", "threshold", "label_blocks", "join_blocks", "extract_components", "export"},
-    "02_train/cremi": {"align", "evaluate", "partners", "submission"},
+    "02_train/cremi": {"align", "evaluate", "main", "partners", "submission", "test", "train"},
     "02_train/snemi3d": {"main", "segment"},
     **{f"02_train/{name}": {"mknet", "train", "predict", "predict_scan", "view_batch"} for name in EXPERIMENTS},
 }

@@ -17,6 +17,8 @@ WRITTEN = {
 # Files of other kinds than containers: a name alone stands for every command that has it.
 OTHER_FILES = {
     # configurations, whose keys stand for themselves
+    *((name, option) for name in ("train.py", "test.py") for option in ("train", "img_name", "output", "pre_model", "pairs")),
+    ("train.py", "seg_name"),  # these stand for keys of
     "config", ("main.py", "config_base"), ("main.py", "config_file"), ("main.py", "pairs"), ("evaluate_skeletons.py", "graph"),
     # checkpoints, setups and images
     "setup", "lsds_setup", "predict.lsds_setup", ("export_checkpoint.py", "source"), ("inspect_checkpoint.py", "path"),
@@ -61,6 +63,9 @@ NO_PLACE = {
     ("make_synthetic.py", "defects"),
     ("segment.py", "fragments"), ("segment.py", "aff_threshold"), ("segment.py", "gt_border"), ("segment.py", "thresholds"),
     ("main.py", "inference"), ("main.py", "local_rank"), ("main.py", "allow_partial"), ("main.py", "distributed"),
+    *((name, option) for name in ("train.py", "test.py") for option in (
+        "model_input", "architecture", "load_model", "num_gpu", "num_cpu", "task")),
+    *(("train.py", option) for option in ("lr", "loss", "finetune", "iteration_total", "iteration_save")),
     # of what is made beside the stack
     ("align.py", "out_dataset"),
     # names of results, or of datasets of the output of the same configuration

@@ -42,7 +42,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     _check(options)
     config = load(options.config_file, options.config_base, options.pairs, options.inference, options.distributed)
-    _check_installed()
+    check_installed()
     if options.inference:
         return _infer(options, config)
     from lsd_experiments.families.pytc.training.training import train
@@ -63,7 +63,8 @@ def _check(options: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')}: is for --inference. Leave it out")
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """:raises UserError: if PyTorch is not installed"""
     try:
         import torch  # noqa: F401
     except ImportError as error:
@@ -72,16 +73,22 @@ def _check_installed() -> None:
 
 
 def _infer(options: argparse.Namespace, config: Config) -> int:
-    from tqdm import tqdm
-
-    from lsd_experiments.families.pytc.inference.inferring import infer
-
     if options.checkpoint is None:
         raise UserError("--inference: needs the weights of a training: --checkpoint outputs/.../checkpoint_100000.pth.tar")
     if options.num_workers:
         return _infer_blockwise(options, config)
-    with tqdm(unit="patch", desc="inference", smoothing=0.05) as bar:
-        files = infer(config, options.checkpoint, options.parity, options.allow_partial, options.overwrite, bar.update, bar.reset)
+    return infer_whole(config, options.checkpoint, options.parity, options.allow_partial, options.overwrite)
+
+
+def infer_whole(config: Config, checkpoint: Path, parity: bool = False, allow_partial: bool = False,
+                overwrite: bool = False) -> int:
+    """Predict in this process, with a bar, and print the files; the exit status. See :func:`~.inference.inferring.infer`."""
+    from tqdm import tqdm
+
+    from lsd_experiments.families.pytc.inference.inferring import infer
+
+    with tqdm(unit="patch", desc="inference", smoothing=0.05, delay=1) as bar:  # not before a mistake that is found at once
+        files = infer(config, checkpoint, parity, allow_partial, overwrite, bar.update, bar.reset)
     for file in files:
         print(file)
     return 0

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lsd_experiments.errors import UserError, nearest
-from lsd_experiments.families.pytc.losses import ACTIVATIONS, LOSSES, REGULARISERS
+from lsd_experiments.families.pytc.losses import ACTIVATIONS, LOSSES, REGULARISERS, UNWEIGHTED
 from lsd_experiments.families.pytc.targets import TUTORIAL, channels_of
 
 Options = Sequence[Sequence[str]]
@@ -65,7 +65,7 @@ class Criterion:
 
         :param targets: of each, [b, c, z, y, x], or [b, z, y, x] for classes
         :param weights: of each target and loss; None, or tensors of one number each, for none
-        :param mask: of regularisers
+        :param mask: [b, 1, z, y, x], 1 where it is known what is there: the rest counts in no loss; None: everywhere
         """
         outputs = self.split(prediction)
         parts: dict[str, Tensor] = {}
@@ -73,7 +73,8 @@ class Criterion:
             for number, name in enumerate(self.losses[index]):
                 arguments = self.arguments[index][number] if self.arguments else {}
                 activated = ACTIVATIONS[self.activations[index][number]](output)
-                loss = LOSSES[name](activated, target, _weight(weights[index][number], target), **arguments)
+                weight = _weight(weights[index][number], target)
+                loss = LOSSES[name](*_of_known(name, activated, target, weight, mask), **arguments)
                 parts[f"{option}_{name}_{index}"] = self.loss_weights[index][number] * loss
         for name, which, weight in zip(self.regularisers, self.regularised, self.regulariser_weights, strict=True):
             part = REGULARISERS[name][0](*(outputs[output] for output in which), mask=mask)
@@ -116,6 +117,18 @@ def _arguments(names: str | Sequence[str] | None, values: Any) -> dict[str, Any]
 def _weight(weight: Tensor | None, target: Tensor) -> Tensor | None:
     """None for what stands for no weight: one number, of each sample."""
     return None if weight is None or weight.ndim < target.ndim - 1 else weight
+
+
+def _of_known(name: str, output: Tensor, target: Tensor, weight: Tensor | None,
+              mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """What a loss gets, without what lies outside of ``mask``: of losses that take no weights, both are 0 there."""
+    if mask is None:
+        return output, target, weight
+    if name in UNWEIGHTED:
+        return output * mask, target * mask, weight
+    if weight is None:
+        return output, target, mask
+    return output, target, weight * (mask if weight.ndim == mask.ndim else mask[:, 0])
 
 
 def _check_known(key: str, name: str, known: Mapping[str, Any]) -> None:

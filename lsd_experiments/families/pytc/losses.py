@@ -116,6 +116,7 @@ LOSSES: Mapping[str, Loss] = {
     "WeightedBCEWithLogitsLoss": bce_with_logits, "WeightedBCE": bce, "DiceLoss": dice, "WSDiceLoss": weighted_soft_dice,
     "WeightedMSE": squared_error, "WeightedMAE": absolute_error, "WeightedBCEFocalLoss": focal, "WeightedCE": cross_entropy,
 }
+UNWEIGHTED = ("DiceLoss", "WSDiceLoss")  # take no weights
 REGULARISERS: Mapping[str, tuple[Loss, int]] = {  # and of how many outputs they are
     "Binary": (binary, 1), "FgDT": (foreground_and_distance, 2), "ContourDT": (contour_and_distance, 2),
     "FgContour": (foreground_and_contour, 2),

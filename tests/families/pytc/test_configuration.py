@@ -4,30 +4,30 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import load
 from lsd_experiments.families.pytc.configuration.checks import REFUSED
 from lsd_experiments.families.pytc.configuration.defaults import KNOWN, LATER, PUBLISHED, flat
-from lsd_experiments.families.pytc.configuration.reading import as_tree
 from tests.published import PUBLISHED as FIXTURES
 from tests.published import needs_published
 
 FILES = FIXTURES / "pytc_inference"
-OURS = Path(__file__).parents[3] / "02_train/snemi3d/configs"
+TRAIN = Path(__file__).parents[3] / "02_train"
+OURS = TRAIN / "snemi3d/configs"
 MERGES = json.loads((FILES / "config_merges.json").read_text()) if FILES.is_dir() else {}
 HONOURED = {"MODEL.MIXED_PRECESION"}  # the published program takes it back without --distributed
 
 
 def merged(name, **others):
-    """What we make of the case ``name`` of the fixture; files of CREMI, which we have not, by what they say."""
+    """What we make of the case ``name`` of the fixture."""
     pairs = MERGES[name].get("pairs", [])
     flags = {"inference": name.endswith("--inference"), "distributed": name.endswith("--distributed")}
     if name.startswith("own"):
         base = None if "file only" in name else FILES / "own_base.yaml"
         return load(FILES / "own_file.yaml", base, pairs, **flags)
-    files = [OURS / Path(part).name for part in name.removeprefix("published ").removesuffix(" --inference").split(" + ")]
+    folder = TRAIN / ("cremi" if "CREMI" in name else "snemi3d") / "configs"
+    files = [folder / Path(part).name for part in name.removeprefix("published ").removesuffix(" --inference").split(" + ")]
     return load(files[1], files[0], pairs, **flags)
 
 
@@ -38,23 +38,13 @@ def test_the_defaults_are_the_published_ones():
 
 
 @needs_published
-@pytest.mark.parametrize("name", [name for name in MERGES if "config" in MERGES[name] and "CREMI" not in name])
+@pytest.mark.parametrize("name", [name for name in MERGES if "config" in MERGES[name]])
 def test_merged_as_published(name, caplog):
     config = merged(name)
     found = {key: located.value for key, located in config.values.items() if key not in LATER}
     expected = flat(MERGES[name]["config"])
     assert {key for key, value in expected.items() if found[key] != value} <= (HONOURED if "mixed" in name else set())
     assert len(caplog.records) == len(MERGES[name]["warnings"])
-
-
-@needs_published
-@pytest.mark.parametrize("name", [name for name in MERGES if "CREMI" in name])
-def test_merged_as_published_of_cremi(name, tmp_path):
-    plain = flat(MERGES[name.removesuffix(" --inference")]["config"])
-    file = tmp_path / "cremi.yaml"
-    file.write_text(yaml.safe_dump(as_tree({key: value for key, value in plain.items() if value != PUBLISHED[key]})))
-    found = load(file, inference=name.endswith("--inference"))
-    assert {key: found.values[key].value for key in PUBLISHED} == flat(MERGES[name]["config"])
 
 
 @needs_published

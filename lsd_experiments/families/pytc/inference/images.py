@@ -16,7 +16,7 @@ from lsd_experiments.arrays import Volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.families.pytc.samples.configured import find_files
-from lsd_experiments.families.pytc.samples.sources import extremes, mirror, open_pattern, to_uint8
+from lsd_experiments.families.pytc.samples.sources import RAW, extremes, mirror, open_pattern, place_of, to_uint8
 from lsd_experiments.families.pytc.samples.tiles import is_tiling, open_tiles
 from lsd_experiments.geometry import Box, Voxels
 
@@ -153,7 +153,8 @@ def find_range(volume: Volume) -> tuple[float, float]:
 
 
 def open_image(path: Path) -> Volume:
-    """The volume of an image file: of HDF5 the first dataset, as published; where no voxel size is stored, voxels of 1 nm.
+    """The volume of an image file: of HDF5 ``main``, ``volumes/raw`` or the first dataset, as published, or what the path names;
+    where no voxel size is stored, voxels of 1 nm.
 
     Also of a JSON file of tiles, and of sections whose names fit a pattern.
     """
@@ -161,12 +162,13 @@ def open_image(path: Path) -> Volume:
         return open_tiles(path)
     if "*" in path.name:
         return open_pattern(path)
+    path, dataset = place_of(path)
     datasets = list_datasets(path) if path.exists() else []
-    default = "main" if "main" in datasets or not datasets else datasets[0]
+    default = next((name for name in RAW if name in datasets), datasets[0] if datasets else RAW[0])
     try:
-        return open_volume(path, default=default)
+        return open_volume(path, dataset, default=default)
     except UserError:
-        return open_volume(path, default=default, voxel_size=UNIT)
+        return open_volume(path, dataset, default=default, voxel_size=UNIT)
 
 
 def open_as_configured(config: Config, path: Path, parity: bool = False, known: Limits | None = None) -> Image:

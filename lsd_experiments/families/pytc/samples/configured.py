@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.rejection import Rejection
@@ -13,6 +13,7 @@ from lsd_experiments.families.pytc.samples.sources import MEMORY, UNIT, Chunks, 
 from lsd_experiments.families.pytc.targets import TUTORIAL
 
 Tree = Mapping[str, Any]
+T = TypeVar("T")
 
 PUBLISHED_TRIALS = 50  # NUM_TRIAL by default: so few that trainings on sparse labels would end in an error; taken for not said
 
@@ -26,9 +27,8 @@ def training_sampler(tree: Tree, seed: int = 0, rank: int = 0, ranks: int = 1, r
     :raises UserError: if volumes are not there or do not fit
     """
     dataset = tree["DATASET"]
-    sources = _open(tree, "", dataset["PAD_SIZE"], _chunks(dataset, rank, ranks), memory)
-    if dataset["DISTRIBUTED"]:
-        sources = dealt(sources, rank, ranks)
+    share = (rank, ranks) if dataset["DISTRIBUTED"] else (0, 1)
+    sources = _open(tree, "", dataset["PAD_SIZE"], _chunks(dataset, rank, ranks), memory, share)
     rejection = dataset["REJECT_SAMPLING"]
     augmentor = Augmentor(tuple(tree["MODEL"]["INPUT_SIZE"]), tree["AUGMENTOR"], bool(dataset["DO_2D"]))
     trials = rejection.get("NUM_TRIAL", PUBLISHED_TRIALS)
@@ -52,7 +52,9 @@ def _sampler(tree: Tree, sources: Sequence[Source], augmentor: Augmentor, seed: 
                    valid_ratio=dataset["VALID_RATIO"], mean=dataset["MEAN"], std=dataset["STD"], seed=seed, revision=revision)
 
 
-def _open(tree: Tree, before: str, pad: Sequence[int], chunks: Chunks | None, memory: int) -> list[Source]:
+def _open(tree: Tree, before: str, pad: Sequence[int], chunks: Chunks | None, memory: int,
+          share: tuple[int, int] = (0, 1)) -> list[Source]:
+    """``share``: the process, and of how many that volumes are dealt to; of others' nothing is opened."""
     dataset = tree["DATASET"]
     if dataset["LABEL_MAG"]:
         raise UserError("DATASET.LABEL_MAG: labels that are divided are no ids. Leave it 0, and convert the labels")
@@ -60,6 +62,8 @@ def _open(tree: Tree, before: str, pad: Sequence[int], chunks: Chunks | None, me
     if not images or not labels:
         missing = "LABEL_NAME" if images else "IMAGE_NAME"
         raise UserError(f"DATASET.{before}{missing}: names no volume, which training needs. Set it")
+    if len(images) == len(labels) == len(masks or images):  # else it is said by what opens them
+        images, labels, masks = dealt(images, *share), dealt(labels, *share), None if masks is None else dealt(masks, *share)
     scale = [dataset["DATA_SCALE"], *(dataset.get(f"{name}_SCALE") for name in ("IMAGE", "LABEL", "VALID_MASK"))]
     scales = {tuple(map(float, factors)) for factors in scale if factors is not None} - {UNIT}
     if len(scales) > 1:
@@ -118,6 +122,6 @@ def _chunks(dataset: Tree, rank: int, ranks: int) -> Chunks | None:
                         "like [0, 2]") from None
 
 
-def dealt(sources: Sequence[Source], rank: int, ranks: int) -> list[Source]:
+def dealt(sources: Sequence[T], rank: int, ranks: int) -> list[T]:
     """The volumes of a process, dealt in turn; where there are more processes than volumes, they begin again."""
     return list(sources[rank::ranks]) or [sources[rank % len(sources)]]

@@ -22,6 +22,7 @@ class Batch:
     image: Tensor
     targets: list[Tensor]
     weights: list[list[Tensor]]
+    known: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same on a device."""
@@ -29,12 +30,13 @@ class Batch:
             return tensor.to(device, non_blocking=True)
 
         return Batch(self.iteration, move(self.image), [move(target) for target in self.targets],
-                     [[move(weight) for weight in row] for row in self.weights])
+                     [[move(weight) for weight in row] for row in self.weights], None if self.known is None else move(self.known))
 
     def pin_memory(self) -> "Batch":
         """What DataLoader calls where memory is to be pinned."""
         return Batch(self.iteration, self.image.pin_memory(), [target.pin_memory() for target in self.targets],
-                     [[weight.pin_memory() for weight in row] for row in self.weights])
+                     [[weight.pin_memory() for weight in row] for row in self.weights],
+                     None if self.known is None else self.known.pin_memory())
 
 
 def load_batches(sampler: Sampler, iterations: range, batch: int, rank: int = 0, ranks: int = 1, workers: int = 0,
@@ -110,7 +112,15 @@ def _collate(made: Sequence[tuple[int, Sample | UserError]]) -> Batch | UserErro
     targets = [_stack([sample.targets[index] for sample in samples]) for index in range(len(samples[0].targets))]
     weights = [[_stack([sample.weights[index][number] for sample in samples]) for number in range(len(row))]
                for index, row in enumerate(samples[0].weights)]
-    return Batch(made[0][0], _stack([sample.image for sample in samples]), targets, weights)
+    return Batch(made[0][0], _stack([sample.image for sample in samples]), targets, weights, _known(samples))
+
+
+def _known(samples: Sequence[Sample]) -> Tensor | None:
+    """[b, 1, z, y, x] float32: where it is known what is there; None if it is everywhere in all samples."""
+    if all(sample.known is None for sample in samples):
+        return None
+    return _stack([np.ones(sample.image.shape, np.float32) if sample.known is None else sample.known.astype(np.float32)
+                   for sample in samples])
 
 
 def _stack(arrays: Sequence[Any]) -> Tensor:

@@ -31,6 +31,7 @@ class Sample:
     :param weights: of each target and loss; an array of one number is none
     :param labels: [z, y, x] before erosion
     :param place: the source, and where in it the sample was
+    :param known: [1, z, y, x], 1 where it is known what is there, else 0; None: everywhere
     """
 
     image: Floats
@@ -38,11 +39,14 @@ class Sample:
     weights: list[list[Weights]]
     labels: NDArray[Any]
     place: tuple[int, tuple[int, ...]]
+    known: NDArray[np.uint8] | None = None
 
     def flattened(self) -> "Sample":
         """The same of one section, without its z axis."""
         weights = [[weight if weight.ndim == 1 else weight[..., 0, :, :] for weight in row] for row in self.weights]
-        return Sample(self.image[:, 0], [target[..., 0, :, :] for target in self.targets], weights, self.labels[0], self.place)
+        known = None if self.known is None else self.known[:, 0]
+        return Sample(self.image[:, 0], [target[..., 0, :, :] for target in self.targets], weights, self.labels[0], self.place,
+                      known)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ class Sampler:
         labels = labels.astype(np.int64) if keeps_ids(self.targets) else relabel(labels)
         image = geometry.image(source.read_image(place[1], self.augmentor.source_shape), self.augmentor.draw_values(random))
         mask = None if mask is None else geometry.swapped(mask)
+        known = source.read_known(place[1], self.augmentor.source_shape)
+        known = None if known is None else geometry.swapped(geometry.labels(known))
         if random.random() < self.augmentor.probability("COPYPASTE"):
             copy_paste(image, labels, self.augmentor.options["COPYPASTE"]["AUG_THRES"])  # type: ignore[index]
         self.augmentor.spoil(image, random)
@@ -127,5 +133,5 @@ class Sampler:
         if self.augmentor.flat:  # without the affinities along z
             targets = [target[int(option.startswith("2")):] for target, option in zip(targets, self.targets, strict=True)]
         weights = make_weights(targets, self.weights, labels, mask, self.revision)
-        sample = Sample(image[None], targets, weights, labels, place)
+        sample = Sample(image[None], targets, weights, labels, place, None if known is None else known[None])
         return sample.flattened() if self.augmentor.flat else sample

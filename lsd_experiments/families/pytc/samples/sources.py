@@ -1,5 +1,8 @@
 """Volumes that samples are drawn from: image, labels and valid mask, of the same voxels.
 
+Of HDF5 and zarr it is the dataset ``main``, or those of CREMI's files, ``volumes/raw`` and ``volumes/labels/clefts``, unless a
+path goes on behind the file: ``sample_A.hdf/volumes/labels/neuron_ids``.
+
 Those that fit into ``memory`` are read as a whole, once; the others box by box, as samples need them, or (DO_CHUNK_TITLE) chunk
 by chunk: each of DATA_CHUNK_ITER iterations in turn draws from one chunk, which is held until the next one's turn, in an order
 that is drawn by the seed alone.
@@ -14,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.arrays import Volume, as_mask, check_labels, open_volume
+from lsd_experiments.arrays import Volume, as_mask, check_labels, has_dataset, open_volume
 from lsd_experiments.arrays.advice import exclude_command
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.pytc.samples.meanings import with_meanings
 from lsd_experiments.families.pytc.samples.tiles import chunk_box, colour_ids, is_tiling, open_tiles
 from lsd_experiments.geometry import Box
 
@@ -25,6 +29,7 @@ logger = logging.getLogger(__name__)
 MEMORY = 8 * 2**30  # bytes
 SLAB = 2**26  # voxels looked at together
 UNIT = (1.0, 1.0, 1.0)  # voxel sizes do not count
+RAW, LABELS = ("main", "volumes/raw"), ("main", "volumes/labels/clefts")  # datasets, the first one that is there
 COLOURS = 3  # channels of labels as VAST writes them
 CHUNK_STREAM = 0x636875  # apart from the samples' random streams
 Numbers = tuple[int, int, int]
@@ -66,6 +71,7 @@ class Source:
     :param region: the voxels that samples are drawn from, and ``pad`` on each side
     :param pad_mode: what lies outside of the volume: "reflect", "symmetric", or "constant", 0
     :param binary: whether labels are 0 and 1 only
+    :param known: 1 where it is known what is there, as ids of the labels say; None: everywhere
     """
 
     image: Volume
@@ -78,6 +84,7 @@ class Source:
     binary: bool = False
     chunks: Chunks | None = None
     region: Box | None = None
+    known: Volume | None = None
     _held: dict[int, "Source"] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -117,9 +124,9 @@ class Source:
         """``box`` and what it is padded with, in memory."""
         wide = box.grow(self.pad).intersect(self.image.box)
         image, labels = (_in_memory(volume, volume.read(wide)) for volume in (self.image, self.labels))
-        mask = None if self.mask is None else _in_memory(self.mask, self.mask.read(wide))
+        mask, known = (None if volume is None else _in_memory(volume, volume.read(wide)) for volume in (self.mask, self.known))
         region = box.shift(tuple(-b for b in wide.begin))
-        return replace(self, image=image, labels=labels, mask=mask, chunks=None, region=region, _held={})
+        return replace(self, image=image, labels=labels, mask=mask, chunks=None, region=region, known=known, _held={})
 
     def read_image(self, begin: Sequence[int], shape: Sequence[int]) -> NDArray[np.uint8]:
         """The box of ``shape`` whose first voxel is at ``begin``, counted from the first one of the padding."""
@@ -137,8 +144,16 @@ class Source:
         return (labels > 0).astype(np.uint8) if self.binary else labels
 
     def read_mask(self, begin: Sequence[int], shape: Sequence[int]) -> NDArray[np.uint8] | None:
-        """Where the labels of the same box are valid; None if they are everywhere."""
-        return None if self.mask is None else as_mask(self._read(self.mask, begin, shape)).astype(np.uint8)
+        """Where the labels of the same box are valid, and known; None if they are everywhere."""
+        known = self.read_known(begin, shape)
+        if self.mask is None:
+            return known
+        mask = as_mask(self._read(self.mask, begin, shape)).astype(np.uint8)
+        return mask if known is None else mask * known
+
+    def read_known(self, begin: Sequence[int], shape: Sequence[int]) -> NDArray[np.uint8] | None:
+        """Where it is known what is in the same box; None if it is everywhere."""
+        return None if self.known is None else self._read(self.known, begin, shape)
 
     def _read(self, volume: Volume, begin: Sequence[int], shape: Sequence[int]) -> NDArray[Any]:
         origin = tuple(b - p + r for b, p, r in zip(begin, self.pad, self._region.begin, strict=True))
@@ -192,8 +207,8 @@ def open_sources(images: Sequence[str | Path], labels: Sequence[str | Path], mas
     if len(masks or images) != len(images) or len(labels) != len(images):
         raise UserError(f"DATASET: {len(images)} images have {len(labels)} labels"
                         f"{'' if masks is None else f' and {len(masks)} masks'}. Name one for each")
-    opened = [Source(_open(image), _open_labels(label, vast), None if masks is None else _open(masks[index], True),
-                     tuple(pad), pad_mode, binary=binary, chunks=chunks)  # type: ignore[arg-type]
+    opened = [_with_meanings(Source(_open(image), _open_labels(label, vast), None if masks is None else _open(masks[index], True),
+                                    tuple(pad), pad_mode, binary=binary, chunks=chunks))  # type: ignore[arg-type]
               for index, (image, label) in enumerate(zip(images, labels, strict=True))]
     size = sum(int(np.prod(volume.shape)) * volume.dtype.itemsize for source in opened
                for volume in (source.image, source.labels, source.mask) if volume is not None)
@@ -204,12 +219,19 @@ def open_sources(images: Sequence[str | Path], labels: Sequence[str | Path], mas
     return [_prepare(source, normalize, scale, held) for source in opened]
 
 
-def _open(path: str | Path, of_labels: bool = False) -> Volume:
+def _with_meanings(source: Source) -> Source:
+    """``source`` with ids that mean nothing or nobody knows, like those of CREMI, made 0; and where they are known."""
+    labels, known = (source.labels, None) if is_tiling(source.labels.container) else with_meanings(source.labels)
+    return replace(source, labels=labels, known=known)
+
+
+def _open(path: str | Path, of_labels: bool = False, datasets: Sequence[str] | None = None) -> Volume:
     if is_tiling(path):
         return open_tiles(path, of_labels)
     if "*" in Path(path).name:
         return open_pattern(Path(path))
-    volume = open_volume(path, default="main", voxel_size=UNIT)
+    place, dataset = place_of(path)
+    volume = open_volume(place, dataset, default=dataset_of(place, datasets or RAW[:1] if of_labels else RAW), voxel_size=UNIT)
     if volume.channels is not None:
         raise UserError(f"{volume.name}: has {volume.channels} channels. Give a volume without, [z, y, x]")
     return volume
@@ -217,13 +239,26 @@ def _open(path: str | Path, of_labels: bool = False) -> Volume:
 
 def _open_labels(path: str | Path, vast: bool) -> Volume:
     if is_tiling(path) or not vast:
-        volume = _open(path, True)
+        volume = _open(path, True, LABELS)
         check_labels(volume)
         return volume
     volume = open_pattern(Path(path)) if "*" in Path(path).name else open_volume(path, default="main", voxel_size=UNIT)
     if volume.channels != COLOURS:
         raise UserError(f"{volume.name}: has no red, green and blue. Set DATASET.LABEL_VAST to False")
     return volume
+
+
+def place_of(path: str | Path) -> tuple[Path, str | None]:
+    """The file, and the dataset in it that a path names which goes on behind a file; None if it does not."""
+    path = Path(path)
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    return (path, None) if file is None else (file, path.relative_to(file).as_posix())
+
+
+def dataset_of(container: Path, datasets: Sequence[str]) -> str:
+    """The first of ``datasets`` that is in ``container``; the first of all if none is."""
+    there = (name for name in datasets if container.exists() and has_dataset(container, name))
+    return next(there, datasets[0])
 
 
 def open_pattern(pattern: Path) -> Volume:
@@ -251,9 +286,10 @@ def _prepare(source: Source, normalize: bool, scale: Sequence[float], held: bool
     values = image.read()
     low, high = (float(values.min()), float(values.max())) if normalize else (0.0, 255.0)
     labels = colour_ids(source.labels.read()) if source.labels.channels else source.labels.read()
-    mask = None if source.mask is None else _in_memory(source.mask, _scaled(source.mask.read(), scale, 0))
+    mask, known = (None if volume is None else _in_memory(volume, _scaled(volume.read(), scale, 0))
+                   for volume in (source.mask, source.known))
     return replace(source, image=_in_memory(image, _scaled(to_uint8(values, low, high), scale, 1)),
-                   labels=_in_memory(source.labels, _scaled(labels, scale, 0)), mask=mask)
+                   labels=_in_memory(source.labels, _scaled(labels, scale, 0)), mask=mask, known=known)
 
 
 def _scaled(values: NDArray[Any], scale: Sequence[float], order: int) -> NDArray[Any]:

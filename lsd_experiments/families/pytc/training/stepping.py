@@ -73,7 +73,7 @@ class Trainer:
         with torch.autocast(self.processes.device.type, torch.float16, enabled=self.reduced):
             prediction = self.network(batch.image)
         prediction = prediction.float()
-        loss, parts = self.criterion(prediction, batch.targets, batch.weights)
+        loss, parts = self.criterion(prediction, batch.targets, batch.weights, batch.known)
         return prediction, loss, parts
 
     def step(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:

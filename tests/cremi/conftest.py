@@ -1,0 +1,1 @@
+from tests.families.pytc.conftest import one_thread  # noqa: F401
