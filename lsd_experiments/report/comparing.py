@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lsd_experiments.evaluation import best
 from lsd_experiments.evaluation.deciding import deciding_metric
+from lsd_experiments.provenance import identity
 from lsd_experiments.report.results import Result
 
 SEED = re.compile(r"[_-]?s(eed)?[_-]?\d+$")  # at the end of a directory's name
@@ -134,7 +136,7 @@ def _comparable(result: Result) -> dict[str, Any]:
     """What must be equal for two results to be compared."""
     made = result.provenance
     inputs, parameters = made.get("inputs", {}), made.get("parameters", {})
-    return {"truth": inputs.get(result.kind, result.source), "kind": result.kind,
+    return {"truth": identity(inputs.get(result.kind, result.source)), "kind": result.kind,
             "region": [parameters.get("roi_offset"), parameters.get("roi_shape")], "parity": parameters.get("parity", False),
             "merge_function": inputs.get("luts", {}).get("name"), "thresholds": [row.get("threshold") for row in result.rows],
             "voxels": None if result.kind == "skeletons" else result.rows[0].get("voxels")}
@@ -151,12 +153,12 @@ def _comparison(results: list[Result], choose: Callable[[Result], Chosen]) -> Co
     metric = deciding_metric(results[0].rows)
     sign = 1 if metric == "voi_sum" else -1
     variants.sort(key=lambda variant: (sign * (variant.mean(metric) or 0.0), variant.name))
-    return Comparison(_said(what), str(what["kind"]), str(what["merge_function"] or "-"),
+    return Comparison(_said(results[0], what), str(what["kind"]), str(what["merge_function"] or "-"),
                       tuple(t for t in what["thresholds"] if t is not None), metric, variants, _differences(variants))
 
 
-def _said(what: Mapping[str, Any]) -> str:
-    truth = what["truth"]
+def _said(result: Result, what: Mapping[str, Any]) -> str:
+    truth = result.provenance.get("inputs", {}).get(result.kind, Path(result.source).name)
     name = f"{truth['name']} ({str(truth['fingerprint']).removeprefix('sha256:')[:8]})" if isinstance(truth, Mapping) else str(truth)
     offset, shape = what["region"]
     where = f", {_numbers(offset)} + {_numbers(shape)} nm" if offset is not None else ""

@@ -13,8 +13,10 @@ from typing import Any
 
 from lsd_experiments.networks.layers import gflop, parameters
 from lsd_experiments.networks.network import Network
+from lsd_experiments.prediction.autocontext import LSDS
 from lsd_experiments.report.results import Result
 
+PLAIN = {"input_shape", "iteration", "keras_backend", "precision", "roi_offset", "roi_shape", "variant"}  # one run makes a block
 SHARE = re.compile(r"the networks ran (\d+) times, ([\d.]+) s of")  # in a worker's log
 
 
@@ -88,17 +90,20 @@ def _prediction(result: Result) -> float | None:
     """Seconds by the clock per 10^6 voxels, of the last start of each worker whose log is there; None if blocks were left out."""
     if result.config is None:
         return None
-    predicted = result.made.get("predict", {}).get("parameters", {})
-    shape, iteration = predicted.get("input_shape"), result.training and result.training.checkpoint
-    if not shape or not iteration:
+    made = result.made.get("predict", {})
+    predicted, checkpoint = made.get("parameters", {}), result.training and result.training.checkpoint
+    shape = predicted.get("input_shape")
+    if not shape or not checkpoint or predicted.keys() - PLAIN:  # several runs make a block
         return None
+    if result.training and result.training.first and LSDS not in made.get("inputs", {}):
+        return None  # two networks ran
     ran, seconds = 0, 0.0
     for log in Path(result.config.out_file).glob(".blockwise/predict/logs/**/*.err"):
         for times, taken in _starts(log.read_text(errors="replace")):
             ran, seconds = ran + times, seconds + taken
     if not ran:
         return None
-    return seconds / ran / math.prod(iteration.network.output_shape(tuple(shape))) * 1e6
+    return seconds / ran / math.prod(checkpoint.network.output_shape(tuple(shape))) * 1e6
 
 
 def _starts(text: str) -> list[tuple[int, float]]:

@@ -1,8 +1,7 @@
 """Where the worst split and the worst merge of a segmentation are.
 
 The worst split is in the label that costs most of the VOI split, between its two largest segments; the worst merge in the segment
-that costs most of the VOI merge, between the two largest labels in it. Shown is the section in which most of the smaller of both is beside the
-larger: looked for in the block that has most of both.
+that costs most of the VOI merge, between the two largest labels in it. Shown is where both meet: looked for in the block that has most of the smaller one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,8 +54,13 @@ def worst(counted: Counted, kind: Kind) -> Place | None:
     whole, cost = found
     largest = np.argsort(-table.counts * (wholes == whole), kind="stable")[:2]
     pair = int(parts[largest[0]]), int(parts[largest[1]])
-    block = max(range(len(counted.boxes)), key=lambda index: _both(counted.tables[index], kind, whole, pair))
-    return Place(kind, _middle(counted, counted.boxes[block], kind, whole, pair), cost, whole, pair)
+    of_blocks = np.array([[_voxels(one, kind, whole, part) for part in pair] for one in counted.tables])
+    smaller = of_blocks.min(axis=1)
+    if smaller.any():
+        at = _meeting(counted, counted.boxes[int(np.argmax(smaller))], kind, whole, pair)
+    else:
+        at = _between(counted, of_blocks, kind, whole, pair)
+    return Place(kind, at, cost, whole, pair)
 
 
 def _sides(table: Contingency, kind: Kind) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -74,22 +78,57 @@ def _costliest(wholes: NDArray[np.uint64], counts: NDArray[np.int64]) -> tuple[i
     return (int(ids[at]), float(costs[at])) if costs[at] > 0 else None
 
 
-def _both(table: Contingency, kind: Kind, whole: int, pair: tuple[int, int]) -> tuple[int, int]:
-    """Voxels of the smaller and of the larger part of ``whole`` in a block."""
+def _voxels(table: Contingency, kind: Kind, whole: int, part: int) -> int:
+    """Those of a part of ``whole`` in a block."""
     wholes, parts = _sides(table, kind)
-    counts = [int(table.counts[(wholes == whole) & (parts == part)].sum()) for part in pair]
-    return min(counts), max(counts)
+    return int(table.counts[(wholes == whole) & (parts == part)].sum())
 
 
-def _middle(counted: Counted, box: Box, kind: Kind, whole: int, pair: tuple[int, int]) -> Voxels:
-    """Where both parts are, or, if they share no section of the block, one of them."""
+def _masks(counted: Counted, box: Box, kind: Kind, whole: int, pair: tuple[int, int]) -> list[NDArray[np.bool_]]:
+    """[z, y, x] where each part of ``whole`` is in a box."""
     found, truth = counted.segments_in(box), read_ids(counted.labels, box)
     one, other = (found, truth) if kind == "merge" else (truth, found)
-    masks = [(one == whole) & (other == part) for part in pair]
-    counts = np.stack([mask.sum(axis=(1, 2)) for mask in masks])
-    z = int(np.argmax(counts.min(axis=0) * counts.sum() + counts.max(axis=0)))
-    ys, xs = np.nonzero(masks[0][z] | masks[1][z])
-    return (box.begin[0] + z, box.begin[1] + round(float(ys.mean())), box.begin[2] + round(float(xs.mean())))
+    return [(one == whole) & (other == part) for part in pair]
+
+
+def _meeting(counted: Counted, box: Box, kind: Kind, whole: int, pair: tuple[int, int]) -> Voxels:
+    """Where both parts meet in a section that has most of the smaller one; or where one is nearest to the other along z."""
+    first, second = _masks(counted, box, kind, whole, pair)
+    sizes = np.stack([part.sum(axis=(1, 2)) for part in (first, second)])
+    if sizes.min(axis=0).any():
+        z = int(np.argmax(sizes.min(axis=0)))
+        y, x = _nearest(first[z], second[z], counted.labels.voxel_size[1:])
+    else:
+        z = _section(*(np.flatnonzero(of_part) for of_part in sizes))
+        y, x = (round(float(np.mean(places))) for places in np.nonzero((first | second)[z]))
+    return (box.begin[0] + z, box.begin[1] + y, box.begin[2] + x)
+
+
+def _between(counted: Counted, of_blocks: NDArray[np.integer[Any]], kind: Kind, whole: int, pair: tuple[int, int]) -> Voxels:
+    """Of parts that share no block: the voxel of the one that is nearest to the other's block, of the two blocks that are nearest to each other."""
+    scale = np.array(counted.labels.voxel_size)
+    middles = np.array([[(b + e) / 2 for b, e in zip(box.begin, box.end, strict=True)] for box in counted.boxes]) * scale
+    first, second = (np.flatnonzero(of_blocks[:, part]) for part in (0, 1))
+    apart = ((middles[first][:, None] - middles[second]) ** 2).sum(axis=2)
+    i, j = np.unravel_index(int(np.argmin(apart)), apart.shape)
+    box = counted.boxes[int(first[i])]
+    places = np.argwhere(_masks(counted, box, kind, whole, pair)[0]) + box.begin
+    z, y, x = places[np.argmin(((places * scale - middles[second[j]]) ** 2).sum(axis=1))].tolist()
+    return (z, y, x)
+
+
+def _nearest(first: NDArray[np.bool_], second: NDArray[np.bool_], voxel_size: Sequence[float]) -> tuple[int, int]:
+    """(y, x) in ``first``, the nearest one to ``second``."""
+    from scipy.ndimage import distance_transform_edt
+
+    distances = np.where(first, distance_transform_edt(~second, sampling=voxel_size), np.inf)
+    y, x = np.unravel_index(int(np.argmin(distances)), first.shape)
+    return int(y), int(x)
+
+
+def _section(first: NDArray[np.intp], second: NDArray[np.intp]) -> int:
+    """That of ``first``, sections in ascending order, that is nearest to one of ``second``."""
+    return int(first[np.argmin(np.abs(first[:, None] - second).min(axis=1))])
 
 
 def window(at: Sequence[int], box: Box, size: Sequence[int]) -> Box:
