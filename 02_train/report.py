@@ -3,8 +3,9 @@
     python report.py ../03_predict/fib25_*.toml --out report/
     python report.py test/ --validation validation/ --out report/ --measure
 
-RESULTS are configurations of 03_predict whose segmentations were evaluated, or directories with such. Trainings that differ in their seed are one
-variant; how sure its rank is is asked of blocks of the volume, drawn anew. What is not there is a dash. docs/results.md has more.
+RESULTS are configurations of 03_predict whose segmentations were evaluated, or directories with such. Trainings that differ in
+their seed are one variant; how sure its rank is is asked of blocks of the volume, drawn anew. What is not there is a dash.
+docs/results.md has more.
 """
 
 import sys

@@ -68,8 +68,8 @@ def draw(images: Sequence[Panel], path: Path, title: str, voxel_size: Sequence[f
     for axes, panel in zip(grid, images, strict=False):
         axes.imshow(panel.image, aspect=aspect, interpolation="nearest")
         axes.set_title(panel.title, fontsize=9)
-        for colour, thick in (("black", 3.0), ("white", 1.2)) if mark is not None else ():
-            axes.plot(mark[1], mark[0], "o", markersize=22, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=thick)
+        if mark is not None:
+            _ring(axes, mark)
     _scale_bar(grid[0], width, voxel_size[2])
     if title:
         figure.suptitle(title, fontsize=10)
@@ -80,6 +80,12 @@ def draw(images: Sequence[Panel], path: Path, title: str, voxel_size: Sequence[f
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _ring(axes: "Axes", at: tuple[float, float]) -> None:
+    """A ring around (y, x), in pixels, that is seen on light and on dark."""
+    for colour, thick in (("black", 3.0), ("white", 1.2)):
+        axes.plot(at[1], at[0], "o", markersize=22, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=thick)
 
 
 def _scale_bar(axes: "Axes", width: int, voxel: float) -> None:

@@ -1,7 +1,7 @@
 """Contingency tables block by block: what the bootstrap draws from, and where errors are looked for.
 
-All results of a comparison are counted in the same blocks of the ground truth's grid. Volumes are read by chunks; memory holds the
-tables, not voxels.
+All results of a comparison are counted in the same blocks of the ground truth's grid. Volumes are read by chunks; memory holds
+the tables, not voxels.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,8 @@ class Counted:
         shift = [f - t for f, t in zip(inside.begin, whole.begin, strict=True)]
         fragments = read_ids(self.fragments, box.shift(shift))
         ids, inverse = np.unique(fragments, return_inverse=True)
-        return part_of(self.lut, ids)[1][inverse].reshape(fragments.shape)
+        segments: NDArray[np.uint64] = part_of(self.lut, ids)[1][inverse].reshape(fragments.shape)
+        return segments
 
 
 def count(result: Result, chosen: Chosen, about: int = BLOCKS) -> Counted | None:
@@ -61,8 +62,10 @@ def count(result: Result, chosen: Chosen, about: int = BLOCKS) -> Counted | None
         return None
     found = scores(sum(counted.tables[1:], counted.tables[0]))
     if any(abs(found[key] - chosen.row[key]) > TOLERANCE for key in ("voi_split", "voi_merge")):
-        result.lacks.append(f"no blocks, no pictures: the volumes give a VOI sum of {found['voi_sum']:.4f}, the scores say "
-                            f"{chosen.row['voi_sum']:.4f}")
+        result.lacks.append(
+            f"no blocks, no pictures: the volumes give a VOI sum of {found['voi_sum']:.4f}, the scores say "
+            f"{chosen.row['voi_sum']:.4f}"
+        )
         return None
     return counted
 
@@ -81,8 +84,10 @@ def _count(result: Result, threshold: float, about: int) -> Counted:
     kept = [index for index, table in enumerate(tables) if len(table.counts)]
     if not kept:
         raise UserError(f"{truth.volume.name}: no voxel of the region is labelled")
-    lut = part_of(read_lut(lut_path(fragments.container, evaluation.merge_function, threshold)),
-                  np.concatenate([tables[index].segments for index in kept]))
+    lut = part_of(
+        read_lut(lut_path(fragments.container, evaluation.merge_function, threshold)),
+        np.concatenate([tables[index].segments for index in kept]),
+    )
     return Counted(fragments, truth.volume, lut, [boxes[index] for index in kept], [tables[index].relabel(lut) for index in kept])
 
 

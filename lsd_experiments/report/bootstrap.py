@@ -1,10 +1,10 @@
 """How sure a difference is: a paired bootstrap over blocks, and over seeds where there are several.
 
 A resample draws as many blocks as there are, with replacement, the same ones for all; the score of a segmentation is that of its
-contingency table with each block counted as often as it was drawn, so that an object that is in many blocks stays one. For each variant as many of its
-trainings are drawn as there are, and their mean counts. Thresholds stay. The share of the resamples in which one variant is better
-than another one, ties counted by halves, says how sure it is for such volumes: not for other tissue, nor for other trainings where
-there is one seed.
+contingency table with each block counted as often as it was drawn, so that an object that is in many blocks stays one. For each
+variant as many of its trainings are drawn as there are, and their mean counts. Thresholds stay. The share of the resamples in
+which one variant is better than another one, ties counted by halves, says how sure it is for such volumes: not for other
+tissue, nor for other trainings where there is one seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,9 @@ def percent(share: float) -> str:
     return f"{int(100 * share + 1e-9)} %"
 
 
-def bootstrap(tables: Mapping[str, Sequence[Sequence[Contingency]]], resamples: int = RESAMPLES, seed: int = 0) -> Bootstrap | None:
+def bootstrap(
+    tables: Mapping[str, Sequence[Sequence[Contingency]]], resamples: int = RESAMPLES, seed: int = 0
+) -> Bootstrap | None:
     """The bootstrap of variants: for each its trainings, and for each of these its blocks' tables; None with too few blocks."""
     blocks = {len(one) for trainings in tables.values() for one in trainings}
     assert len(blocks) == 1, f"blocks of several numbers: {blocks}"
@@ -98,16 +100,18 @@ def resampled_sums(tables: Sequence[Contingency], weights: NDArray[np.integer[An
     pairs, p_of = np.unique(s_of * np.int64(len(labels)) + t_of, return_inverse=True)
     matrices = by(p_of, len(pairs)), by(s_of, len(segments)), by(t_of, len(labels))
     step = max(1, SLAB // len(pairs))
-    return np.concatenate([_sums(matrices, weights[at:at + step]) for at in range(0, len(weights), step)])
+    return np.concatenate([_sums(matrices, weights[at : at + step]) for at in range(0, len(weights), step)])
 
 
 def _sums(matrices: tuple[Any, Any, Any], weights: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """H(s given t) + H(t given s) = 2 H(s, t) - H(s) - H(t)."""
     both, s, t = (_entropies(np.asarray(matrix.T @ weights.T).T) for matrix in matrices)
     total = np.asarray(matrices[2].T @ weights.T).sum(axis=0)
-    return np.maximum(0.0, (s + t - 2 * both) / total)
+    sums: NDArray[np.float64] = np.maximum(0.0, (s + t - 2 * both) / total)
+    return sums
 
 
 def _entropies(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """[n] the sum of c log2 c over the columns of [n, m]."""
-    return (counts * np.log2(counts, out=np.zeros_like(counts), where=counts > 0)).sum(axis=1)
+    logs = np.log2(counts, out=np.zeros_like(counts), where=counts > 0)
+    return np.asarray((counts * logs).sum(axis=1), np.float64)

@@ -19,13 +19,26 @@ PAGE = "index.html"
 def main(description: str | None) -> None:
     """Run the command."""
     parser = cli.parser(description)
-    parser.add_argument("results", nargs="+", metavar="RESULTS", help="configurations of 03_predict, directories with some, or .json of "
-                        "evaluate.py; NAME=RESULTS names the variant")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIRECTORY", help="of the report; an earlier one there is replaced")
-    parser.add_argument("--validation", nargs="+", default=[], metavar="RESULTS",
-                        help="of the same networks on another volume: their best thresholds are taken")
+    parser.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULTS",
+        help="configurations of 03_predict, directories with some, or .json of evaluate.py; NAME=RESULTS names the variant",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIRECTORY", help="of the report; an earlier one there is replaced"
+    )
+    parser.add_argument(
+        "--validation",
+        nargs="+",
+        default=[],
+        metavar="RESULTS",
+        help="of the same networks on another volume: their best thresholds are taken",
+    )
     parser.add_argument("--measure", action="store_true", help="predict a block with each network here, and measure it")
-    parser.add_argument("--resamples", type=cli.positive, default=2000, metavar="N", help="of the bootstrap (default: %(default)s)")
+    parser.add_argument(
+        "--resamples", type=cli.positive, default=2000, metavar="N", help="of the bootstrap (default: %(default)s)"
+    )
     parser.add_argument("--title", default="Report", help="of the page (default: %(default)s)")
     cli.run(command, parser)
 
@@ -97,11 +110,24 @@ def _measured(results: Sequence) -> dict[str, Mapping[str, float]]:  # type: ign
 
 def _all_scores(comparisons: Sequence) -> str:  # type: ignore[type-arg]
     """Every row of every result, with all digits, and whether it is the one that counts."""
-    rows = [{"group": index, "truth": comparison.truth, "kind": comparison.kind, "merge_function": comparison.merge_function,
-             "variant": variant.name, "seed": seed, "iteration": result.iteration, "scores": Path(result.source).name,
-             "counts": int(row is chosen.row), **row}
-            for index, comparison in enumerate(comparisons, 1) for variant in comparison.variants
-            for seed, result, chosen in zip(variant.seeds, variant.results, variant.chosen, strict=True) for row in result.rows]
+    rows = [
+        {
+            "group": index,
+            "truth": comparison.truth,
+            "kind": comparison.kind,
+            "merge_function": comparison.merge_function,
+            "variant": variant.name,
+            "seed": seed,
+            "iteration": result.iteration,
+            "scores": Path(result.source).name,
+            "counts": int(row is chosen.row),
+            **row,
+        }
+        for index, comparison in enumerate(comparisons, 1)
+        for variant in comparison.variants
+        for seed, result, chosen in zip(variant.seeds, variant.results, variant.chosen, strict=True)
+        for row in result.rows
+    ]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     writer.writeheader()

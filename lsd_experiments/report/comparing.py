@@ -1,8 +1,8 @@
 """Which results may be compared, and which are trainings of one variant that differ in their seed alone.
 
-Results are compared within one ground truth, region, merge function and set of thresholds, and nowhere else. Within a comparison, a
-variant is a network's directory, its iteration and all parameters of training, prediction and segmentation but the seed; names say
-in what variants of one name differ.
+Results are compared within one ground truth, region, merge function and set of thresholds, and nowhere else. Within a
+comparison, a variant is a network's directory, its iteration and all parameters of training, prediction and segmentation but
+the seed; names say in what variants of one name differ.
 """
 
 import json
@@ -21,8 +21,22 @@ from lsd_experiments.provenance import identity
 from lsd_experiments.report.results import Result
 
 SEED = re.compile(r"[_-]?s(eed)?[_-]?\d+$")  # at the end of a directory's name
-OF_PLACES = {"seed", "data", "log_dir", "lsds_setup", "num_workers", "save_every", "snapshot_every", "variant", "iterations", "minutes",
-             "validate_every", "validate_segmentation", "roi_offset", "roi_shape"}  # parameters that make no other variant
+OF_PLACES = {
+    "seed",
+    "data",
+    "log_dir",
+    "lsds_setup",
+    "num_workers",
+    "save_every",
+    "snapshot_every",
+    "variant",
+    "iterations",
+    "minutes",
+    "validate_every",
+    "validate_segmentation",
+    "roi_offset",
+    "roi_shape",
+}  # parameters that make no other variant
 
 
 @dataclass(frozen=True)
@@ -136,10 +150,15 @@ def _comparable(result: Result) -> dict[str, Any]:
     """What must be equal for two results to be compared."""
     made = result.provenance
     inputs, parameters = made.get("inputs", {}), made.get("parameters", {})
-    return {"truth": identity(inputs.get(result.kind, result.source)), "kind": result.kind,
-            "region": [parameters.get("roi_offset"), parameters.get("roi_shape")], "parity": parameters.get("parity", False),
-            "merge_function": inputs.get("luts", {}).get("name"), "thresholds": [row.get("threshold") for row in result.rows],
-            "voxels": None if result.kind == "skeletons" else result.rows[0].get("voxels")}
+    return {
+        "truth": identity(inputs.get(result.kind, result.source)),
+        "kind": result.kind,
+        "region": [parameters.get("roi_offset"), parameters.get("roi_shape")],
+        "parity": parameters.get("parity", False),
+        "merge_function": inputs.get("luts", {}).get("name"),
+        "thresholds": [row.get("threshold") for row in result.rows],
+        "voxels": None if result.kind == "skeletons" else result.rows[0].get("voxels"),
+    }
 
 
 def _comparison(results: list[Result], choose: Callable[[Result], Chosen]) -> Comparison:
@@ -148,18 +167,32 @@ def _comparison(results: list[Result], choose: Callable[[Result], Chosen]) -> Co
     for result in results:
         key = "" if result.given else json.dumps(parameters_of(result), sort_keys=True, default=str)
         by_name.setdefault(variant_name(result), {}).setdefault(key, []).append(result)
-    variants = [Variant(_told_apart(name, group, groups), sorted(group, key=lambda one: (seed_of(one) is None, seed_of(one) or 0)), choose)
-                for name, groups in by_name.items() for group in groups.values()]
+    variants = [
+        Variant(
+            _told_apart(name, group, groups), sorted(group, key=lambda one: (seed_of(one) is None, seed_of(one) or 0)), choose
+        )
+        for name, groups in by_name.items()
+        for group in groups.values()
+    ]
     metric = deciding_metric(results[0].rows)
     sign = 1 if metric == "voi_sum" else -1
     variants.sort(key=lambda variant: (sign * (variant.mean(metric) or 0.0), variant.name))
-    return Comparison(_said(results[0], what), str(what["kind"]), str(what["merge_function"] or "-"),
-                      tuple(t for t in what["thresholds"] if t is not None), metric, variants, _differences(variants))
+    return Comparison(
+        _said(results[0], what),
+        str(what["kind"]),
+        str(what["merge_function"] or "-"),
+        tuple(t for t in what["thresholds"] if t is not None),
+        metric,
+        variants,
+        _differences(variants),
+    )
 
 
 def _said(result: Result, what: Mapping[str, Any]) -> str:
     truth = result.provenance.get("inputs", {}).get(result.kind, Path(result.source).name)
-    name = f"{truth['name']} ({str(truth['fingerprint']).removeprefix('sha256:')[:8]})" if isinstance(truth, Mapping) else str(truth)
+    name = (
+        f"{truth['name']} ({str(truth['fingerprint']).removeprefix('sha256:')[:8]})" if isinstance(truth, Mapping) else str(truth)
+    )
     offset, shape = what["region"]
     where = f", {_numbers(offset)} + {_numbers(shape)} nm" if offset is not None else ""
     return f"{name}{where}{', parity' if what['parity'] else ''}"
@@ -186,8 +219,11 @@ def _told_apart(name: str, group: list[Result], groups: Mapping[str, list[Result
         return name
     all_of_them = [parameters_of(others[0]) for others in groups.values()]
     own = parameters_of(group[0])
-    differing = [key for key in dict.fromkeys(key for one in all_of_them for key in one)
-                 if len({json.dumps(one.get(key), default=str) for one in all_of_them}) > 1]
+    differing = [
+        key
+        for key in dict.fromkeys(key for one in all_of_them for key in one)
+        if len({json.dumps(one.get(key), default=str) for one in all_of_them}) > 1
+    ]
     said = [f"{key.rpartition('.')[2]} {_short(own.get(key))}" for key in differing[:3]]
     return f"{name} ({', '.join(said)})"
 
@@ -197,8 +233,12 @@ def _differences(variants: Sequence[Variant]) -> dict[str, list[str]]:
     every = [[parameters_of(result) for result in variant.results] for variant in variants]
     keys = dict.fromkeys(key for group in every for one in group for key in one)
     values = {key: [", ".join(dict.fromkeys(_short(one.get(key)) for one in group)) for group in every] for key in keys}
-    return {key: found for key, found in values.items() if len(set(found)) > 1 or any(", " in one and len(set(
-        _short(p.get(key)) for p in group)) > 1 for one, group in zip(found, every, strict=True))}
+    return {
+        key: found
+        for key, found in values.items()
+        if len(set(found)) > 1
+        or any(", " in one and len({_short(p.get(key)) for p in group}) > 1 for one, group in zip(found, every, strict=True))
+    }
 
 
 def _chosen(result: Result, validation: Result | None) -> Chosen:

@@ -1,7 +1,7 @@
 """What a network costs: counted from its layers, and measured where somebody did.
 
-Operations are those of the convolutions as they are defined, two for each multiply-add, per voxel of output, at the input shape that predicted: those
-of an auto-context network include those of the one before it.
+Operations are those of the convolutions as they are defined, two for each multiply-add, per voxel of output, at the input shape
+that predicted: those of an auto-context network include those of the one before it.
 """
 
 import math
@@ -54,8 +54,11 @@ def cost_of(result: Result, measured: Mapping[str, float] | None = None) -> Cost
     training = result.training
     said: dict[str, Any] = {"iterations": result.iteration, "prediction": _prediction(result)}
     if training is not None:
-        said |= {"training": training.cost.get("cpu_seconds"), "iteration": training.seconds_per_iteration,
-                 "memory": training.cost.get("peak_gib")}
+        said |= {
+            "training": training.cost.get("cpu_seconds"),
+            "iteration": training.seconds_per_iteration,
+            "memory": training.cost.get("peak_gib"),
+        }
         if training.checkpoint is not None:
             said |= _counted(result, training.checkpoint.network, training.first.network if training.first else None)
     if measured:
@@ -65,9 +68,8 @@ def cost_of(result: Result, measured: Mapping[str, float] | None = None) -> Cost
 
 def _counted(result: Result, network: Network, first: Network | None) -> dict[str, Any]:
     """Parameters and operations; of an auto-context network whose first one is not known, none."""
-    if len(network.inputs) > 1 or network.inputs[0].name != "raw":
-        if first is None:
-            return {}
+    if (len(network.inputs) > 1 or network.inputs[0].name != "raw") and first is None:
+        return {}
     networks = [network, *([first] if first is not None else [])]
     if not all(isinstance(one, Network) for one in networks):
         return {}
@@ -76,8 +78,11 @@ def _counted(result: Result, network: Network, first: Network | None) -> dict[st
     step = None
     if trained_at:
         step = 3 * gflop(network, trained_at) + (gflop(first, first.input_shape_for(trained_at)) if first else 0)
-    return {"parameters": sum(parameters(one) for one in networks), "operations": sum(_per_voxel(one, shape, first) for one in networks),
-            "step": step and step / 1e3}
+    return {
+        "parameters": sum(parameters(one) for one in networks),
+        "operations": sum(_per_voxel(one, shape, first) for one in networks),
+        "step": step and step / 1e3,
+    }
 
 
 def _per_voxel(network: Network, shape: Sequence[int], first: Network | None) -> float:

@@ -21,6 +21,7 @@ Line = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def plot_curves(comparison: Comparison, path: Path) -> None:
     """VOI split against merge on the left, the score that decides over thresholds on the right."""
+
     def both(left: Any, right: Any) -> None:
         for index, variant in enumerate(comparison.variants):
             colour = f"C{index % 10}"
@@ -74,7 +75,9 @@ def _smooth(curve: NDArray[np.float64]) -> Line:
 
 
 def _of(rows: Sequence[Any], x: str, y: str) -> Line:
-    found = np.array([(row[x], row[y]) for row in rows if row.get(x) is not None and row.get(y) is not None], float).reshape(-1, 2)
+    found = np.array([(row[x], row[y]) for row in rows if row.get(x) is not None and row.get(y) is not None], float).reshape(
+        -1, 2
+    )
     order = np.argsort(found[:, 0], kind="stable")
     return found[order, 0], found[order, 1]
 

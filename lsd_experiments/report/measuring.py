@@ -14,10 +14,11 @@ Arguments = tuple[str, int | None, tuple[int, ...], str]  # setup, iteration, in
 
 
 def measure(result: Result) -> Mapping[str, float] | None:
-    """``cpu``: CPU seconds per 10^6 voxels of output, and ``memory``: the greater peak of its processes in GiB; None without a network.
+    """``cpu``: CPU seconds per 10^6 voxels of output, and ``memory``: the greater peak of its processes in GiB; None without a
+    network.
 
-    The block has the input shape and the precision of the prediction, and is measured when it is predicted for the second time. What the
-    network before an auto-context one takes for as many voxels is added.
+    The block has the input shape and the precision of the prediction, and is measured when it is predicted for the second time.
+    What the network before an auto-context one takes for as many voxels is added.
     """
     said = result.made.get("predict", {}).get("parameters", {})
     training = result.training
@@ -36,7 +37,9 @@ def measure(result: Result) -> Mapping[str, float] | None:
 
 
 def _apart(arguments: Arguments) -> Mapping[str, float] | None:
-    """What :func:`_measure` finds, in a new process, whose peak memory is its own; None if it fails, and says why on the error stream."""
+    """What :func:`_measure` finds, in a new process, whose peak memory is its own; None if it fails, and says why on the
+    error stream.
+    """
     context = multiprocessing.get_context("spawn")
     parent, child = context.Pipe()
     process = context.Process(target=_measure, args=(child, arguments))
@@ -57,8 +60,10 @@ def _measure(pipe: Any, arguments: Arguments) -> None:
     setup, iteration, shape, precision = arguments
     trained = find_trained(setup, iteration, shape)  # type: ignore[arg-type]
     random = np.random.default_rng(0)
-    inputs = {one.name: random.random(shape if one.channels == 1 else (one.channels, *shape), np.float32)
-              for one in trained.network.inputs}
+    inputs = {
+        one.name: random.random(shape if one.channels == 1 else (one.channels, *shape), np.float32)
+        for one in trained.network.inputs
+    }
     model = trained.model(trained.input_shape, precision)
     model.predict(inputs)
     begin = time.process_time()

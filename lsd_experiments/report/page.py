@@ -89,8 +89,10 @@ class Document:
         """One page; its images lie beside it."""
         parts = "\n".join(_html(element) for element in self.elements)
         return without_passwords(
-            f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MARK}\n<link rel="icon" href="data:,">\n<title>{_escaped(self.title)}'
-            f"</title>\n<style>\n{STYLE}\n</style>\n</head>\n<body>\n<h1>{_escaped(self.title)}</h1>\n{parts}\n</body>\n</html>\n")
+            f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MARK}\n<link rel="icon" '
+            f'href="data:,">\n<title>{_escaped(self.title)}'
+            f"</title>\n<style>\n{STYLE}\n</style>\n</head>\n<body>\n<h1>{_escaped(self.title)}</h1>\n{parts}\n</body>\n</html>\n"
+        )
 
     def markdown(self) -> str:
         """The same as Markdown."""
@@ -131,7 +133,9 @@ def _html(element: Element) -> str:
             body = "\n".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
             return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
         case Image(file, text):
-            return f'<figure><img src="{_escaped(file)}" alt="{_escaped(text)}"><figcaption>{_escaped(text)}</figcaption></figure>'
+            return (
+                f'<figure><img src="{_escaped(file)}" alt="{_escaped(text)}"><figcaption>{_escaped(text)}</figcaption></figure>'
+            )
 
 
 def _cell(cell: str) -> str:
@@ -148,8 +152,10 @@ def _markdown(element: Element) -> str:
         case Points(lines):
             return "\n".join(f"- {line}" for line in lines)
         case Table(_, header, rows):
-            return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-                             for row in (header, ["---"] * len(header), *rows))
+            return "\n".join(
+                "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+                for row in (header, ["---"] * len(header), *rows)
+            )
         case Image(file, text):
             return f"![{text}]({file})"
 

@@ -20,8 +20,10 @@ COLUMNS, WIDTH = 5, 2.2  # of panels; inches
 def draw_place(path: Path, place: Place, counted: Mapping[str, Counted], raw: Volume | None) -> None:
     """Write the picture of a place in all segmentations, by their names, to ``path``."""
     first = next(iter(counted.values()))
-    whole = Box(tuple(min(box.begin[axis] for box in first.boxes) for axis in range(3)),
-                tuple(max(box.end[axis] for box in first.boxes) for axis in range(3)))
+    whole = Box(
+        tuple(min(box.begin[axis] for box in first.boxes) for axis in range(3)),
+        tuple(max(box.end[axis] for box in first.boxes) for axis in range(3)),
+    )
     voxel = first.labels.voxel_size
     side = min(SIZE, *(voxel[axis] * whole.shape[axis] for axis in (1, 2)))
     box = window(place.at, whole, [max(FEWEST, round(side / voxel[axis])) for axis in (1, 2)])

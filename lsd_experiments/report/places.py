@@ -1,7 +1,8 @@
 """Where the worst split and the worst merge of a segmentation are.
 
 The worst split is in the label that costs most of the VOI split, between its two largest segments; the worst merge in the segment
-that costs most of the VOI merge, between the two largest labels in it. Shown is where both meet: looked for in the block that has most of the smaller one.
+that costs most of the VOI merge, between the two largest labels in it. Shown is where both meet: looked for in the block that
+has most of the smaller one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.report.blocks import Counted
 
 Kind = Literal["split", "merge"]
+KINDS: tuple[Kind, ...] = ("split", "merge")
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def _meeting(counted: Counted, box: Box, kind: Kind, whole: int, pair: tuple[int
 
 
 def _between(counted: Counted, of_blocks: NDArray[np.integer[Any]], kind: Kind, whole: int, pair: tuple[int, int]) -> Voxels:
-    """Of parts that share no block: the voxel of the one that is nearest to the other's block, of the two blocks that are nearest to each other."""
+    """Of parts that share no block: the voxel of the one that is nearest to the other's block, of the two blocks that are
+    nearest to each other.
+    """
     scale = np.array(counted.labels.voxel_size)
     middles = np.array([[(b + e) / 2 for b, e in zip(box.begin, box.end, strict=True)] for box in counted.boxes]) * scale
     first, second = (np.flatnonzero(of_blocks[:, part]) for part in (0, 1))

@@ -1,7 +1,7 @@
 """Results as 03_predict leaves them: a configuration, the scores that it names, and where these come from.
 
-A result is the scores of one network's segmentation over all thresholds, against one ground truth. What a result does not have, or what
-does not fit it any more, is None, and a line in ``lacks`` says so.
+A result is the scores of one network's segmentation over all thresholds, against one ground truth. What a result does not have,
+or what does not fit it any more, is None, and a line in ``lacks`` says so.
 """
 
 import json
@@ -99,11 +99,15 @@ def read_results(places: Sequence[str]) -> list[Result]:
     for place in places:
         given, path = _named(place)
         if not path.exists():
-            raise UserError(f"{path}: no such file or directory. Name configurations of 03_predict, directories that hold some, or "
-                            "the .json that evaluate.py wrote")
+            raise UserError(
+                f"{path}: no such file or directory. Name configurations of 03_predict, directories that hold some, or "
+                "the .json that evaluate.py wrote"
+            )
         results = [result for file in _files(path) for result in _read(file, given)]
         if not results:
-            raise UserError(f"{path}: holds no scores. Name the configuration of an evaluated segmentation, or run evaluate.py first")
+            raise UserError(
+                f"{path}: holds no scores. Name the configuration of an evaluated segmentation, or run evaluate.py first"
+            )
         found |= {f"{result.provenance.get('key', result.source)} {result.kind}": result for result in results}
     return list(found.values())
 
@@ -170,8 +174,10 @@ def _results(path: Path, given: str | None, config: PipelineSettings | None) -> 
         for name, rows in curves.items():
             if not rows or not all({"voi_split", "voi_merge", "voi_sum"} <= row.keys() for row in rows):
                 raise KeyError(f"VOI in every row of {name}")
-        kinds = made.get("curves") or {name: "labels" for name in curves}
-        return [Result(str(path), given, kind, sorted(curves[name], key=lambda row: row.get("threshold", 0.0)), made, config)
-                for name, kind in kinds.items()]
+        kinds = made.get("curves") or dict.fromkeys(curves, "labels")
+        return [
+            Result(str(path), given, kind, sorted(curves[name], key=lambda row: row.get("threshold", 0.0)), made, config)
+            for name, kind in kinds.items()
+        ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: not what evaluate.py writes ({type(error).__name__}: {error}). Name its .json") from error

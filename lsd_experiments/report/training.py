@@ -1,7 +1,7 @@
 """What is known of a network's training: its checkpoint's record, and the curves and costs beside it.
 
-Beside a checkpoint lie TensorBoard's files (``log``, the loss of each iteration), ``validation.csv`` and, where whoever ran the training wrote it,
-``cost.json``: ``{"train": {"cpu_seconds": 123.4, "iterations": 600, "peak_gib": 1.2}}``.
+Beside a checkpoint lie TensorBoard's files (``log``, the loss of each iteration), ``validation.csv`` and, where whoever ran the
+training wrote it, ``cost.json``: ``{"train": {"cpu_seconds": 123.4, "iterations": 600, "peak_gib": 1.2}}``.
 """
 
 import json
@@ -21,6 +21,7 @@ from lsd_experiments.prediction.autocontext import LSDS, find_lsd_network
 from lsd_experiments.training.curve import ITERATION, read_curve
 
 COST = "cost.json"
+QUEUE = "queue.json"  # of a queue of trainings, in the directory of its outputs: CPU seconds by job
 LENGTH = struct.Struct("<QI")  # of a record, and its checksum
 CHECKSUM = 4  # bytes, behind a record
 PAUSE = 600.0  # seconds between two iterations that are taken for a stop of the training
@@ -80,13 +81,15 @@ class Training:
 
     @cached_property
     def cost(self) -> Mapping[str, Any]:
-        """What ``cost.json`` says of the training; nothing, if there is none."""
+        """What ``cost.json``, or the queue that ran it, says of the training; nothing, if there is neither."""
         try:
             found = json.loads((self.directory / COST).read_text())["train"]
         except FileNotFoundError:
-            return {}
+            return _queued(self.directory.resolve(), self.checkpoint.iteration if self.checkpoint else 0)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.directory / COST}: holds no costs ({type(error).__name__}: {error}). Correct it, or move it away") from error
+            raise UserError(
+                f"{self.directory / COST}: holds no costs ({type(error).__name__}: {error}). Correct it, or move it away"
+            ) from error
         return found if isinstance(found, Mapping) else {}
 
     @cached_property
@@ -113,8 +116,29 @@ def read_training(setup: Path, iteration: int | None) -> Training:
         return Training(setup, checkpoint, None, [str(error)])
 
 
+def _queued(directory: Path, iteration: int) -> dict[str, float]:
+    """CPU seconds of the training in ``directory`` until ``iteration``, if a queue above it recorded all of it.
+
+    Its jobs are called ``<directory>/<n>``, by the iteration that they train to.
+    """
+    for above in directory.parents:
+        try:
+            jobs = json.loads((above / QUEUE).read_text())
+        except (OSError, ValueError):
+            continue
+        prefix = f"{directory.relative_to(above).as_posix()}/"
+        steps = {name.removeprefix(prefix): job for name, job in jobs.items() if name.startswith(prefix)}
+        seconds = {int(name): float(job["seconds"]) for name, job in steps.items() if name.isdecimal()}
+        if iteration not in seconds:
+            return {}
+        return {"cpu_seconds": sum(value for until, value in seconds.items() if until <= iteration)}
+    return {}
+
+
 def read_losses(directory: Path) -> list[tuple[int, float, float]]:
-    """Iteration, time and loss of each training step that TensorBoard's files in ``directory`` tell of, ascending; none if there are none."""
+    """Iteration, time and loss of each training step that TensorBoard's files in ``directory`` tell of, ascending; none if
+    there are none.
+    """
     files = sorted(directory.glob("events.out.tfevents.*")) if directory.is_dir() else []
     found: dict[int, tuple[float, float]] = {}
     for file in files:
@@ -129,7 +153,9 @@ def _events(file: Path) -> Iterator[tuple[int, float, float]]:
 
     for record in _records(file.read_bytes()):
         event = Event.FromString(record)
-        yield from ((event.step, event.wall_time, float(value.simple_value)) for value in event.summary.value if value.tag == "loss")
+        yield from (
+            (event.step, event.wall_time, float(value.simple_value)) for value in event.summary.value if value.tag == "loss"
+        )
 
 
 def _records(data: bytes) -> Iterator[bytes]:
@@ -140,4 +166,4 @@ def _records(data: bytes) -> Iterator[bytes]:
         begin = at + LENGTH.size
         at = begin + length + CHECKSUM
         if at <= len(data):
-            yield data[begin:begin + length]
+            yield data[begin : begin + length]

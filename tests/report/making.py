@@ -1,8 +1,8 @@
 """Results of four small experiments: two variants, two seeds each, with errors at known places; networks are random.
 
-Neurites are columns of 10 x 10 voxels along z, three voxels of boundary apart, numbered ``1 + 10 * row + column``. Affinities are those of what a network
-is made to believe: ``baseline`` takes labels 1 and 2 for one, which touch (at y below 10, x from 10 to 12);
-``mtlsd`` cuts label 12 at sections 15 and 16, and with seed 1 label 1 at sections 8 and 9, too.
+Neurites are columns of 10 x 10 voxels along z, three voxels of boundary apart, numbered ``1 + 10 * row + column``. Affinities
+are those of what a network is made to believe: ``baseline`` takes labels 1 and 2 for one, which touch (at y below 10, x from 10
+to 12); ``mtlsd`` cuts label 12 at sections 15 and 16, and with seed 1 label 1 at sections 8 and 9, too.
 """
 
 import json
@@ -25,8 +25,10 @@ from lsd_experiments.training.tensorboard import Log
 from tests.pipeline.here import run_here
 
 SHAPE, VOXEL_SIZE, OFFSET, PERIOD = (26, 39, 39), (20, 9, 9), (200, 90, -45), 13
-NETWORKS = {"baseline": Network(2, 1, ((1, 2, 2),), (Head("affs", 3),)),
-            "mtlsd": Network(2, 1, ((1, 2, 2),), (Head("lsds", 10), Head("affs", 3)))}
+NETWORKS = {
+    "baseline": Network(2, 1, ((1, 2, 2),), (Head("affs", 3),)),
+    "mtlsd": Network(2, 1, ((1, 2, 2),), (Head("lsds", 10), Head("affs", 3))),
+}
 SEEDS = (0, 1)
 LAST = 4  # iterations
 MERGED, TOUCHING = (1, 2), (slice(None), slice(0, 10), slice(10, 13))
@@ -54,7 +56,9 @@ def make_results(directory):
     labels = make_labels()
     put(directory / "volume.zarr", "volumes/labels/neuron_ids", labels)
     put(directory / "volume.zarr", "volumes/raw", np.where(labels > 0, 200, 30).astype(np.uint8))
-    (directory / "skeletons.csv").write_text("id,z,y,x,parent\n1,260,135,0,-1\n2,420,135,0,1\n3,600,135,0,2\n4,260,135,117,-1\n5,600,135,117,4\n")
+    (directory / "skeletons.csv").write_text(
+        "id,z,y,x,parent\n1,260,135,0,-1\n2,420,135,0,1\n3,600,135,0,2\n4,260,135,117,-1\n5,600,135,117,4\n"
+    )
     for seed in SEEDS:
         for variant in NETWORKS:
             make_network(directory / "networks" / f"seed{seed}" / variant, variant, seed)
@@ -67,7 +71,7 @@ def make_labels():
     labels = np.zeros(SHAPE, np.uint64)
     for row in range(3):
         for column in range(3):
-            labels[:, row * PERIOD:row * PERIOD + 10, column * PERIOD:column * PERIOD + 10] = 1 + 10 * row + column
+            labels[:, row * PERIOD : row * PERIOD + 10, column * PERIOD : column * PERIOD + 10] = 1 + 10 * row + column
     return labels
 
 
@@ -77,9 +81,9 @@ def believed(labels, variant, seed):
     if variant == "baseline":
         found[labels == MERGED[1]] = MERGED[0]
         found[TOUCHING] = MERGED[0]
-    for label, section in [(12, 15), (1, 8)][:0 if variant == "baseline" else seed + 1]:
+    for label, section in [(12, 15), (1, 8)][: 0 if variant == "baseline" else seed + 1]:
         found[section:][labels[section:] == label] = 50 + label
-        found[section:section + 2][labels[section:section + 2] == label] = 0
+        found[section : section + 2][labels[section : section + 2] == label] = 0
     return found
 
 
@@ -95,9 +99,17 @@ def affinities(labels):
 def make_network(setup, variant, seed):
     """A checkpoint of a random network, with what its training leaves beside it."""
     import_keras()
-    network, setup_made = NETWORKS[variant], provenance("train", TrainingOptions(LAST, seed=seed).record(), {"dataset": "made", "data": []})
+    network, setup_made = (
+        NETWORKS[variant],
+        provenance("train", TrainingOptions(LAST, seed=seed).record(), {"dataset": "made", "data": []}),
+    )
     setup.mkdir(parents=True)
-    record = {"seed": seed, "input_shape": list(network.smallest_input_shape), "voxel_size": list(VOXEL_SIZE), "provenance": setup_made}
+    record = {
+        "seed": seed,
+        "input_shape": list(network.smallest_input_shape),
+        "voxel_size": list(VOXEL_SIZE),
+        "provenance": setup_made,
+    }
     save_checkpoint(network.build(network.smallest_input_shape), setup, network, LAST, record)
     from lsd_experiments.networks import write
 
@@ -117,9 +129,19 @@ def make_result(directory, variant, seed, affs):
     """The stages of 03_predict on ``affs``, which say that the network predicted them."""
     name = f"{variant}_{seed}"
     network = NETWORKS[variant]
-    made = provenance("predict", {"variant": f"seed{seed}/{variant}", "iteration": LAST, "precision": "float32",
-                                  "input_shape": list(network.smallest_input_shape)}, {"sha256_of_checkpoint": f"{seed}" * 64})
-    output = VolumeArtifact(str(directory / f"{name}.zarr"), "volumes/affs", SHAPE, VOXEL_SIZE, OFFSET, "uint8", (13, 20, 20), channels=3)
+    made = provenance(
+        "predict",
+        {
+            "variant": f"seed{seed}/{variant}",
+            "iteration": LAST,
+            "precision": "float32",
+            "input_shape": list(network.smallest_input_shape),
+        },
+        {"sha256_of_checkpoint": f"{seed}" * 64},
+    )
+    output = VolumeArtifact(
+        str(directory / f"{name}.zarr"), "volumes/affs", SHAPE, VOXEL_SIZE, OFFSET, "uint8", (13, 20, 20), channels=3
+    )
     output.prepare(made)
     volume, note = open_output(output.container, output.dataset)
     for box in volume.box.blocks(output.write_shape):
@@ -129,8 +151,10 @@ def make_result(directory, variant, seed, affs):
     output.finish()
     logs = directory / f"{name}.zarr/.blockwise/predict/logs/predict"
     logs.mkdir(parents=True)
-    (logs / "worker_0.err").write_text("INFO: the networks ran 1 times, 0.5 s of 0.6 s\nINFO: the networks ran 3 times, 1.5 s of 1.9 s\n"
-                                       "INFO: the networks ran 1 times, 0.5 s of 0.6 s\n")
+    (logs / "worker_0.err").write_text(
+        "INFO: the networks ran 1 times, 0.5 s of 0.6 s\nINFO: the networks ran 3 times, 1.5 s of 1.9 s\n"
+        "INFO: the networks ran 1 times, 0.5 s of 0.6 s\n"
+    )
     path = directory / f"{name}.toml"
     path.write_text(CONFIG.format(name=name, variant=variant, seed=seed))
     run_here_stages(path, 1)

@@ -8,7 +8,9 @@ from lsd_experiments.report.bootstrap import bootstrap, percent, resampled_sums
 
 
 def blocks_of(error, number=12, seed=0):
-    """Tables of ``number`` blocks of 200 voxels, of which a share ``error`` is in segments of its own; one object is in all blocks."""
+    """Tables of ``number`` blocks of 200 voxels, of which a share ``error`` is in segments of its own; one object is in all
+    blocks.
+    """
     random = np.random.default_rng(seed)
     tables = []
     for block in range(number):
@@ -34,8 +36,11 @@ def test_blocks_without_errors_give_zero():
 
 
 def test_a_clear_difference_and_none():
-    tables = {"good": [blocks_of(0.05, seed=1), blocks_of(0.05, seed=2)], "bad": [blocks_of(0.4, seed=3), blocks_of(0.4, seed=4)],
-              "as good": [blocks_of(0.05, seed=2), blocks_of(0.05, seed=1)]}
+    tables = {
+        "good": [blocks_of(0.05, seed=1), blocks_of(0.05, seed=2)],
+        "bad": [blocks_of(0.4, seed=3), blocks_of(0.4, seed=4)],
+        "as good": [blocks_of(0.05, seed=2), blocks_of(0.05, seed=1)],
+    }
     found = bootstrap(tables, 300)
     assert found.sentence("bad", "good") == "good beats bad in 100 % of resamples"
     assert "not distinguishable" in found.sentence("good", "as good")

@@ -41,8 +41,19 @@ class Page(HTMLParser):
 
 
 def report(out, *places, **more):
-    command(Namespace(**{"results": [str(place) for place in places], "out": out, "validation": [], "measure": False, "resamples": 50,
-                         "title": "A <report>", **more}))
+    command(
+        Namespace(
+            **{
+                "results": [str(place) for place in places],
+                "out": out,
+                "validation": [],
+                "measure": False,
+                "resamples": 50,
+                "title": "A <report>",
+                **more,
+            }
+        )
+    )
     return out
 
 
@@ -68,8 +79,10 @@ def test_the_page_needs_nothing_but_what_lies_beside_it(whole):
 
 def test_markdown_and_tables_say_the_same(whole):
     tables, text = Page((whole / "index.html").read_text()).tables, (whole / "report.md").read_text()
-    assert tables == [[[cell.replace("\\|", "|") for cell in line[2:-2].split(" | ")] for line in block.splitlines() if "---" not in line]
-                      for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)]
+    assert tables == [
+        [[cell.replace("\\|", "|") for cell in line[2:-2].split(" | ")] for line in block.splitlines() if "---" not in line]
+        for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    ]
     summary = rows(whole / "summary_1.csv")
     assert [list(row.values()) for row in summary] == [[("" if cell == "–" else cell) for cell in row] for row in tables[0][1:]]
 
@@ -81,14 +94,21 @@ def test_numbers_are_those_of_the_scores(whole, results):
     mean, difference = sum(row["voi_split"] for row in best) / 2, abs(best[0]["voi_split"] - best[1]["voi_split"])
     assert summary["mtlsd"]["VOI split"] == f"{mean:.3f} ± {difference / 2**0.5:.3f}"
     assert (summary["mtlsd"]["seeds"], summary["baseline"]["seeds"]) == ("0, 1", "0, 1")
-    every = [row for row in rows(whole / "scores.csv") if row["variant"] == "mtlsd" and row["seed"] == "1" and row["kind"] == "labels"]
+    every = [
+        row for row in rows(whole / "scores.csv") if row["variant"] == "mtlsd" and row["seed"] == "1" and row["kind"] == "labels"
+    ]
     assert [float(row["voi_sum"]) for row in every] == [row["voi_sum"] for row in scored["mtlsd_1"]["hist_quant_50"]]
     assert [row["counts"] for row in every] == ["0", "1", "0", "0"]
     provenance = rows(whole / "provenance.csv")
     assert {row["key of scores"] for row in provenance} == {
-        json.loads(path.read_text())["provenance"]["key"] for path in results.glob("*_hist_quant_50.json")}
+        json.loads(path.read_text())["provenance"]["key"] for path in results.glob("*_hist_quant_50.json")
+    }
     cost = {row["variant"]: row for row in rows(whole / "cost.csv")}
-    assert (cost["mtlsd"]["iterations"], cost["mtlsd"]["training, CPU s"], cost["mtlsd"]["prediction, CPU s per Mvoxel"]) == (str(LAST), "100", "")
+    assert (cost["mtlsd"]["iterations"], cost["mtlsd"]["training, CPU s"], cost["mtlsd"]["prediction, CPU s per Mvoxel"]) == (
+        str(LAST),
+        "100",
+        "",
+    )
 
 
 def test_how_sure_the_ranks_are(whole):
@@ -113,7 +133,9 @@ def test_what_is_missing_is_a_dash(copied, tmp_path):
     (copied / "volume.zarr/volumes/labels/neuron_ids/.zarray").unlink()
     out = report(tmp_path / "report", copied / "mtlsd_0.toml", copied / "baseline_1_hist_quant_50.json")
     summary = {row["variant"]: row for row in rows(out / "summary_1.csv")}
-    assert {(row["seeds"], row["95 % interval"], "±" in row["VOI sum"]) for row in summary.values()} == {("1 of unknown seed", "", False)}
+    assert {(row["seeds"], row["95 % interval"], "±" in row["VOI sum"]) for row in summary.values()} == {
+        ("1 of unknown seed", "", False)
+    }
     cost = {row["variant"]: row for row in rows(out / "cost.csv")}
     assert {cost["mtlsd"][key] for key in ("parameters", "TFLOP per Mvoxel", "TFLOP per step", "memory, GiB")} == {""}
     assert {cost["baseline"][key] for key in cost["baseline"] if key not in ("variant", "iterations")} == {""}
@@ -157,7 +179,9 @@ def test_the_command(results, tmp_path):
     done = run_script(ROOT / "02_train" / "report.py", str(results / "nothing"), "--out", str(tmp_path / "out"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert not list(tmp_path.iterdir())
-    done = run_script(ROOT / "02_train" / "report.py", str(results / "mtlsd_0_hist_quant_50.json"), "--out", str(tmp_path / "out"))
+    done = run_script(
+        ROOT / "02_train" / "report.py", str(results / "mtlsd_0_hist_quant_50.json"), "--out", str(tmp_path / "out")
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].endswith("out/index.html")
 

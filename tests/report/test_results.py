@@ -21,10 +21,17 @@ def by_name(results):
 
 def test_configurations_of_a_directory(results):
     found = by_name(read(results))
-    assert sorted(found) == sorted((f"seed{seed}/{name}", kind) for seed in (0, 1) for name in NETWORKS for kind in ("labels", "skeletons"))
+    assert sorted(found) == sorted(
+        (f"seed{seed}/{name}", kind) for seed in (0, 1) for name in NETWORKS for kind in ("labels", "skeletons")
+    )
     one = found["seed1/mtlsd", "labels"]
     assert [row["threshold"] for row in one.rows] == [0, 0.25, 0.5, 0.75]
-    assert (one.iteration, one.training.seed, [*one.made], one.lacks) == (LAST, 1, ["evaluate", "extract_fragments", "predict"], [])
+    assert (one.iteration, one.training.seed, [*one.made], one.lacks) == (
+        LAST,
+        1,
+        ["evaluate", "extract_fragments", "predict"],
+        [],
+    )
     scored = json.loads((results / "mtlsd_1_hist_quant_50.json").read_text())
     assert one.rows == scored["curves"]["hist_quant_50"]
 
@@ -56,23 +63,42 @@ def test_costs(results):
     assert first.step == pytest.approx(3 * first.operations * voxels * 1e-6)
 
 
+def test_costs_of_a_queue(copied):
+    """Of all jobs of this directory until the checkpoint's iteration; the training's own file comes first."""
+    jobs = {"networks/seed1/mtlsd/2": 10.0, "networks/seed1/mtlsd/4": 20.5, "networks/seed1/mtlsd/6": 99.0,
+            "networks/seed1/mtlsd/4/test": 7.0, "networks/seed0/mtlsd/4": 1.0}
+    (copied / "queue.json").write_text(json.dumps({name: {"seconds": seconds} for name, seconds in jobs.items()}))
+    found = by_name(read(copied / "mtlsd_0.toml", copied / "mtlsd_1.toml", copied / "baseline_1.toml"))
+    costs = {network: cost_of(result).training for (network, kind), result in found.items() if kind == "labels"}
+    assert costs == {"seed0/mtlsd": 100, "seed1/mtlsd": 30.5, "seed1/baseline": None}
+
+
 def test_scores_without_a_configuration(copied):
     (labels, skeletons) = read(copied / "mtlsd_0_hist_quant_50.json")
-    assert (labels.kind, skeletons.kind, labels.network, labels.training, labels.has_volumes) == ("labels", "skeletons", "seed0/mtlsd", None, False)
+    assert (labels.kind, skeletons.kind, labels.network, labels.training, labels.has_volumes) == (
+        "labels",
+        "skeletons",
+        "seed0/mtlsd",
+        None,
+        False,
+    )
 
 
 def test_the_same_scores_twice_are_one_result(results):
     assert len(read(results, results / "mtlsd_0.toml", results / "mtlsd_0_hist_quant_50.json")) == len(read(results))
 
 
-@pytest.mark.parametrize(("place", "said"), [
-    ("nowhere", "no such file or directory"),
-    ("networks", "holds no scores"),
-    ("skeletons.csv", "'skeletons.csv' is no|skeletons.csv"),
-    ("bad.json", "not what evaluate.py writes"),
-    ("new.toml", "was not evaluated"),
-    ("without.toml", r"has no \[evaluate\]"),
-])
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nowhere", "no such file or directory"),
+        ("networks", "holds no scores"),
+        ("skeletons.csv", "'skeletons.csv' is no|skeletons.csv"),
+        ("bad.json", "not what evaluate.py writes"),
+        ("new.toml", "was not evaluated"),
+        ("without.toml", r"has no \[evaluate\]"),
+    ],
+)
 def test_what_is_refused(copied, place, said):
     (copied / "bad.json").write_text('{"scores": {}}')
     text = (copied / "mtlsd_0.toml").read_text()
