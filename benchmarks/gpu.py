@@ -57,9 +57,9 @@ class Part:
 def plan(backends: Sequence[str]) -> list[Part]:
     """All parts, the most wanted first; the last one takes what is left."""
     first, others = backends[:1], backends[1:]
-    parts = [Part("machine", 30), Part("forward", 45, "PyTorch"), *(Part("forward", 75, name) for name in first)]
-    parts += [Part("step", 50, "PyTorch")]
-    parts += [Part(part, seconds, name) for name in first for part, seconds in (("step", 90), ("wait", 60), ("workers", 75))]
+    parts = [Part("machine", 25), Part("forward", 45, "PyTorch"), *(Part("forward", 70, name) for name in first)]
+    parts += [Part("step", 40, "PyTorch")]
+    parts += [Part(part, seconds, name) for name in first for part, seconds in (("step", 80), ("wait", 55), ("workers", 65))]
     parts += [Part(name, 45, other) for other in others for name in ("forward", "step")]
     return [*parts, *(Part("train", 600, name) for name in first)]
 
@@ -163,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("gpu"), help="the files' name, without .json and .md (default: gpu)")
     parser.add_argument("--minutes", type=float, default=8, help="for all parts (default: 8)")
-    parser.add_argument("--backends", nargs="+", choices=BACKENDS, help="of Keras, the most wanted first (default: the installed)")
+    parser.add_argument("--backends", nargs="+", choices=BACKENDS, help="of Keras, best first (default: the installed)")
     parser.add_argument("--only", nargs="+", metavar="PART", help="these parts")
     parser.add_argument("--data", type=Path, help="container with volumes/raw and volumes/labels/neuron_ids of 8 nm, to train on "
                         "(default: the FIB-25 sample beside the repository, or a synthetic volume)")
