@@ -44,16 +44,22 @@ def check_suffix(path: str | Path) -> None:
         raise UserError(f"{path}: pictures are {', '.join(SUFFIXES)}. Name one of these")
 
 
-def draw(images: Sequence[Panel], path: Path, title: str, voxel_size: Sequence[float]) -> None:
-    """Write ``images`` beside each other to ``path``, with a scale bar in the first; ``voxel_size``: (z, y, x) in nm."""
+def draw(images: Sequence[Panel], path: Path, title: str, voxel_size: Sequence[float], columns: int = COLUMNS,
+         panel_width: float = PANEL, mark: tuple[float, float] | None = None) -> None:
+    """Write ``images`` beside each other to ``path``, with a scale bar in the first.
+
+    :param voxel_size: (z, y, x) in nm
+    :param panel_width: inches
+    :param mark: (y, x) in pixels of a place that gets a ring in all of them
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(COLUMNS, len(images))
+    columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     height, width = images[0].image.shape[:2]
     aspect = voxel_size[1] / voxel_size[2]
-    size = (PANEL * columns, rows * (PANEL * height * aspect / width + 0.35) + (0.4 if title else 0))
+    size = (panel_width * columns, rows * (panel_width * height * aspect / width + 0.35) + (0.4 if title else 0))
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -62,6 +68,8 @@ def draw(images: Sequence[Panel], path: Path, title: str, voxel_size: Sequence[f
     for axes, panel in zip(grid, images, strict=False):
         axes.imshow(panel.image, aspect=aspect, interpolation="nearest")
         axes.set_title(panel.title, fontsize=9)
+        if mark is not None:
+            _ring(axes, mark)
     _scale_bar(grid[0], width, voxel_size[2])
     if title:
         figure.suptitle(title, fontsize=10)
@@ -72,6 +80,12 @@ def draw(images: Sequence[Panel], path: Path, title: str, voxel_size: Sequence[f
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _ring(axes: "Axes", at: tuple[float, float]) -> None:
+    """A ring around (y, x), in pixels, that is seen on light and on dark."""
+    for colour, thick in (("black", 3.0), ("white", 1.2)):
+        axes.plot(at[1], at[0], "o", markersize=22, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=thick)
 
 
 def _scale_bar(axes: "Axes", width: int, voxel: float) -> None:
