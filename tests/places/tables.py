@@ -51,7 +51,7 @@ NO_PLACE = {
     "one_per_checkpoint", "versions", "block_size", "context", "fragments_in_xy", "epsilon_agglomerate", "filter_fragments",
     "replace_sections", "min_seed_distance", "foreground_threshold", "lsds_iteration", "merge_function", "thresholds_minmax",
     "thresholds_step", "threshold", "skeletons_scale", "best", "memory", "labels_offset", "no_picture", (SEGMENT, "minutes"),
-    "levels", "reduce", "encoding", "shard", "link", "page",
+    "level", "levels", "reduce", "encoding", "shard", "link", "page",
     ("align.py", "undo"), ("align.py", "model"), ("align.py", "missing"), ("align.py", "keep_cracks"),
     ("align.py", "interpolation"), ("align.py", "fill"),
     ("evaluate.py", "task"), ("evaluate.py", "border_threshold"), ("evaluate.py", "background"),
