@@ -1,8 +1,8 @@
 """A queue as a TOML file: jobs, each a list of commands in a directory, with ``$names`` that stand for values.
 
 ``$out`` is the directory of the queue's outputs, ``$root`` that of the repository. Others are of ``each``, for which there is one job
-for each combination, the last one varying fastest; of ``values``; and of the top level's ``[values]``. A value may contain names that
-stand before it. An argument that is nothing but the name of a list stands for the list's elements.
+for each combination, the last one varying fastest; of ``values``; and of the top level's ``[values]``. Values may contain names, too. An
+argument that is nothing but the name of a list stands for the list's elements.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any
@@ -92,11 +92,13 @@ class Job:
     setup: dict[str, Any] | None
     files: dict[str, str]
     steps: tuple[tuple[str, ...], ...]
+    out: str
 
     @property
     def digest(self) -> str:
-        """Of all that the job does: another one is not done because this one was."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        """Of all that the job does, wherever its outputs and the repository are: another one is not done because this one was."""
+        text = json.dumps(asdict(self), sort_keys=True).replace(self.out, "$out").replace(str(ROOT), "$root")
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def iterations(self) -> int | None:
@@ -139,23 +141,36 @@ def _job(settings: JobSettings, names: "_Names", out: Path) -> Job:
     files = {names.text(file.name): names.with_values(file.values).text(file.text) for file in settings.files}
     setup = None if settings.setup is None else names.all_of(settings.setup.model_dump(mode="json"))
     return Job(names.text(settings.name), tuple(map(names.text, settings.needs)),
-               str((out / names.text(settings.directory)).resolve()), setup, files, tuple(map(names.arguments, settings.steps)))
+               str((out / names.text(settings.directory)).resolve()), setup, files, tuple(map(names.arguments, settings.steps)),
+               str(out))
 
 
 @dataclass(frozen=True)
-class _Names:
+class _Names(Mapping[str, Value]):
+    """What names stand for, in which names may stand again. ``within``: those that are being replaced."""
+
     source: str
-    values: Mapping[str, Value]
+    values: dict[str, Value]
+    within: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Value:
+        value = self.values[name]
+        if name in self.within:
+            raise UserError(f"{self.source}: ${name} stands for itself, by {' and '.join(f'${n}' for n in self.within)}")
+        return replace(self, within=(*self.within, name)).text(value) if isinstance(value, str) else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
 
     def with_values(self, more: Mapping[str, Value]) -> "_Names":
-        known = dict(self.values)
-        for name, value in more.items():
-            known[name] = _Names(self.source, known).text(value) if isinstance(value, str) else value
-        return _Names(self.source, known)
+        return replace(self, values=self.values | dict(more))
 
     def text(self, text: str) -> str:
         try:
-            return Template(text).substitute(self.values)
+            return Template(text).substitute(self)
         except KeyError as error:
             name = error.args[0]
             raise UserError(f"{self.source}: ${name} stands for nothing{nearest(name, self.values)}") from error
