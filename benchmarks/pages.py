@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from common import machine, memory, run_apart
 from networks_common import NETWORKS
 
+from lsd_experiments import frameworks
 from lsd_experiments.pages import keep_freed_pages
 
 
@@ -29,7 +30,8 @@ def steps(kept: bool, fmaps: int, size: int, count: int) -> Callable[[], dict[st
     """Ready to measure: user s, system s, page faults per step, peak GiB, and the last loss."""
     if kept:
         keep_freed_pages()
-    import keras  # noqa: F401  # not by frameworks.import_keras, which keeps them
+    with frameworks.silence():  # not frameworks.import_keras, which keeps them
+        import keras  # noqa: F401
 
     from lsd_experiments.targets import Affinities, SquaredError
     from lsd_experiments.training import Adam

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 # Of malloc.h: how much free memory at the top makes it give some back; how many arrays may be mapped by themselves; arenas.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
-SETTINGS = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_ARENA_MAX: 1}
+SETTINGS = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1, M_ARENA_MAX: 1}  # -1: never
 THEIR_OWN = "MALLOC_"  # environment variables of the allocator begin so
 
 

@@ -23,7 +23,7 @@ SCRIPTS = {
     "01_data": {"add_labels_mask", "add_unlabeled_mask", "convert", "create_masks", "fetch_checkpoint", "fetch_cremi",
                 "fetch_data", "fetch_snemi3d", "make_synthetic", "view_data"},
     "containers": {"download_images"},
-    "02_train": {"export_checkpoint", "import_checkpoint", "inspect_checkpoint", "new", "plan", "status"},
+    "02_train": {"export_checkpoint", "import_checkpoint", "inspect_checkpoint", "new", "plan", "status", "trainings"},
     "03_predict": {"predict", "extract_fragments", "agglomerate", "find_segments", "extract_segmentation", "evaluate", "run",
                    "evaluate_volumes", "evaluate_skeletons", "scores", "submission", "picture", "view", "status", "export_graph",
                    "import_graph", "threshold", "label_blocks", "join_blocks", "extract_components", "export"},

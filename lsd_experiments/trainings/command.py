@@ -3,6 +3,7 @@
 import argparse
 import fcntl
 import os
+import signal
 from pathlib import Path
 
 from lsd_experiments import cli
@@ -55,7 +56,7 @@ def _is(job: Job, state: State) -> str:
         return "left"
     if done.status == 0:
         return "left, changed"
-    return "stopped" if done.status > 128 else f"failed ({done.status})"
+    return "stopped" if done.status - 128 in (signal.SIGINT, signal.SIGTERM) else f"failed ({done.status})"
 
 
 def _iterations(job: Job) -> str:

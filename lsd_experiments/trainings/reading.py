@@ -138,7 +138,10 @@ def _jobs(path: Path, queue: QueueSettings, values: dict[str, Any], number: int,
 
 
 def _job(settings: JobSettings, names: "_Names", out: Path) -> Job:
-    files = {names.text(file.name): names.with_values(file.values).text(file.text) for file in settings.files}
+    files = {}
+    for file in settings.files:
+        own = names.with_values(file.values)
+        files[own.text(file.name)] = own.text(file.text)
     setup = None if settings.setup is None else names.all_of(settings.setup.model_dump(mode="json"))
     return Job(names.text(settings.name), tuple(map(names.text, settings.needs)),
                str((out / names.text(settings.directory)).resolve()), setup, files, tuple(map(names.arguments, settings.steps)),
@@ -156,7 +159,8 @@ class _Names(Mapping[str, Value]):
     def __getitem__(self, name: str) -> Value:
         value = self.values[name]
         if name in self.within:
-            raise UserError(f"{self.source}: ${name} stands for itself, by {' and '.join(f'${n}' for n in self.within)}")
+            circle = self.within[self.within.index(name):]
+            raise UserError(f"{self.source}: ${name} stands for itself, by {' and '.join(f'${n}' for n in circle)}")
         return replace(self, within=(*self.within, name)).text(value) if isinstance(value, str) else value
 
     def __iter__(self) -> Iterator[str]:

@@ -20,6 +20,7 @@ from lsd_experiments.trainings.state import State
 from lsd_experiments.training.training import stop_requests
 from lsd_experiments.writing import put_text
 
+STOPPED = 128 + signal.SIGTERM
 PAUSE = 0.1  # seconds from look to look
 # Of OpenMP, BLAS, numba, and TensorFlow's own.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -139,8 +140,10 @@ def _is_over(one: Running, state: State) -> bool:
     status = one.ended()
     if status is None or (status == 0 and not one.told and one.next_step()):
         return False
+    if status < 0:  # a signal's own end: as a shell says it
+        status = 128 - status
     if status == 0 and one.told and one.step < len(one.job.steps) - 1:
-        status = 128 + signal.SIGTERM  # its step came to an end, the job did not
+        status = STOPPED  # its step came to an end, the job did not
     one.log.close()
     state.ran(one.job, status, one.seconds)
     failed = f"failed with status {status}, see {log_of(one.job, state.out)}"
