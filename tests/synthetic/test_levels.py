@@ -33,16 +33,15 @@ PLAIN = ["5e4cc2773399", "6aaf849f07f0"]
 
 
 def thickness(volume, voxel_size):
-    """Of the profiles of neurites in sections, by area: the median and the thinnest tenth, nm, as diameters of circles."""
+    """The median over profiles of neurites in sections, as the diameter in nm of a circle of equal area."""
     areas = np.concatenate([np.bincount(section.ravel().astype(int))[1:] for section in volume.labels])
-    areas = areas[areas > 20] * voxel_size[1] * voxel_size[2]
-    return 2 * np.sqrt(np.quantile(areas, [0.5, 0.1]) / np.pi)
+    return 2 * np.sqrt(np.median(areas[areas > 20]) * voxel_size[1] * voxel_size[2] / np.pi)
 
 
 def test_neurites_get_thinner(volumes):
-    sizes = np.array([thickness(volumes[level], LEVELS[level or 1].voxel_size) for level in volumes])
-    assert (np.diff(sizes, axis=0) < 0).all()
-    assert sizes[-1, 1] / 9 < 11 < sizes[0, 1] / 9  # voxels across, membranes of 26 nm included
+    found = [thickness(volumes[level], LEVELS[level or 1].voxel_size) for level in volumes]
+    assert max(found[1:]) < 0.8 * found[0]
+    assert min(found) == found[-1] > 9 * 9
 
 
 def contrast(volume):
