@@ -135,14 +135,14 @@ check() {
     say "all checks passed"
 }
 
-# growth, blockwise, kills and skeletons take longer.
+# growth, blockwise, kills, skeletons and pages take longer.
 BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline pytc_samples)
 
 bench() {
     [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"
     local name
     for name in "$@"; do
-        [ -f "benchmarks/$name.py" ] || fail "no benchmark '$name'; there are: ${BENCHMARKS[*]} growth blockwise kills skeletons" 2
+        [ -f "benchmarks/$name.py" ] || fail "no benchmark '$name'; there are: ${BENCHMARKS[*]} growth blockwise kills skeletons pages" 2
     done
     install_extras test
     for name in "$@"; do

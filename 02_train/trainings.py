@@ -3,8 +3,8 @@
     python trainings.py QUEUE.toml OUT               # until all is done; Ctrl-C stops, the same command goes on
     python trainings.py QUEUE.toml OUT --status
 
-QUEUE.toml says what the jobs are: docs/trainings.md. All that they make is in OUT, what they print in OUT/logs. Ctrl-C and SIGTERM
-let a training save a checkpoint first. A job whose command is changed, to more iterations, say, is run again, and goes on.
+QUEUE.toml says what the jobs are: docs/trainings.md. All that they make is in OUT, what they print in OUT/logs. Ctrl-C and
+SIGTERM let a training save a checkpoint first. A job that is changed, to more iterations, say, is run again, and goes on.
 """
 
 import sys

@@ -3,8 +3,8 @@
     python benchmarks/pages.py                            # some minutes
     python benchmarks/pages.py --fmaps 12 --input 196 --steps 2
 
-Fib25's MTLSD network with fewer feature maps: forward, losses, backward and Adam, then predictions of as large a block. Page faults
-and CPU time, of the kernel and of the program, are per step, without the first one.
+Fib25's MTLSD network with fewer feature maps: forward, losses, backward and Adam, then predictions of as large a block. Page
+faults and CPU time, of the kernel and of the program, are per step, without the first one.
 """
 
 import argparse
@@ -73,13 +73,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="that each computes with (default: 1)")
     options = parser.parse_args()
     print(f"{machine()}; fib25 mtlsd, {options.fmaps} feature maps, {options.input} cubed, {options.threads} threads\n"
-          "| what | freed memory is | user s | system s | page faults | peak GiB | loss |\n|---|---|---|---|---|---|---|", flush=True)
+          "| what | freed memory is | user s | system s | page faults | peak GiB | loss |\n|---|---|---|---|---|---|---|",
+          flush=True)
     for _ in range(options.repeat):
         for kept in (False, True):
             run = run_apart(steps, kept, options.fmaps, options.input, options.steps, threads=options.threads)
             for what, (user, system, faults, peak, loss) in run.result.items():
-                print(f"| {what} | {'kept' if kept else 'given back'} | {user:.2f} | {system:.2f} | {faults:,.0f} | {peak:.2f} "
-                      f"| {loss:.7f} |", flush=True)
+                how = 'kept' if kept else 'given back'
+                print(f"| {what} | {how} | {user:.2f} | {system:.2f} | {faults:,.0f} | {peak:.2f} | {loss:.7f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Memory that is freed stays with the process, ready to be used again.
 
 The C library's allocator gives large arrays back to the system as soon as they are freed, and asks for new ones: the kernel then
-empties each page of them, at its first use. A network's step frees and takes gigabytes so. Linux with glibc only; elsewhere nothing
-changes. Values do not change anywhere.
+empties each page of them, at its first use. A network's step frees and takes gigabytes so. Linux with glibc only; elsewhere
+nothing changes. Values do not change anywhere.
 """
 
 import ctypes
@@ -20,11 +20,12 @@ THEIR_OWN = "MALLOC_"  # environment variables of the allocator begin so
 
 
 def keep_freed_pages() -> bool:
-    """Let this process keep what it frees; whether it does. Whoever has set the allocator's variables keeps their own settings."""
+    """Let this process keep what it frees; whether it does. Whoever has set the allocator's variables keeps their settings."""
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return False
     if any(name.startswith(THEIR_OWN) for name in os.environ) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         logger.debug("freed memory: as the environment says")
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return all([mallopt(ctypes.c_int(what), ctypes.c_int(value)) == 1 for what, value in SETTINGS.items()])
+    taken = [mallopt(ctypes.c_int(what), ctypes.c_int(value)) for what, value in SETTINGS.items()]
+    return all(taken)

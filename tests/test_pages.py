@@ -1,4 +1,4 @@
-"""Freed memory that stays with the process: fewer page faults where it is asked for, and nothing where it is not ours to change."""
+"""Freed memory that stays with the process: fewer page faults where it is asked for, and nothing where it is not ours."""
 
 import json
 import platform

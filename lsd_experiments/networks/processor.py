@@ -27,5 +27,5 @@ def warn_if_slow(precision: str) -> None:
 
         if tf.config.list_physical_devices("GPU"):
             return
-    logger.warning("bfloat16: this processor does not compute with it (it has neither AVX512_BF16 nor AMX), and is slower than in "
-                   "float32. Leave the precision out")
+    logger.warning("bfloat16: this processor does not compute with it (it has neither AVX512_BF16 nor AMX), and is slower than "
+                   "in float32. Leave the precision out")

@@ -1,8 +1,8 @@
 """A queue as a TOML file: jobs, each a list of commands in a directory, with ``$names`` that stand for values.
 
-``$out`` is the directory of the queue's outputs, ``$root`` that of the repository. Others are of ``each``, for which there is one job
-for each combination, the last one varying fastest; of ``values``; and of the top level's ``[values]``. Values may contain names, too. An
-argument that is nothing but the name of a list stands for the list's elements.
+``$out`` is the directory of the queue's outputs, ``$root`` that of the repository. Others are of ``each``, for which there is one
+job for each combination, the last one varying fastest; of ``values``; and of the top level's ``[values]``. Values may contain
+names, too. An argument that is nothing but the name of a list stands for the list's elements.
 """
 
 import hashlib
@@ -35,10 +35,10 @@ class SetupSettings(Settings):
     """
 
     like: str
-    network: dict[str, Any] = {}
+    network: dict[str, Any] = Field(default_factory=dict)
     train_net: tuple[int, int, int] | None = None
     config: tuple[int, int, int] | None = None
-    dataset: dict[str, Any] = {}
+    dataset: dict[str, Any] = Field(default_factory=dict)
 
 
 class FileSettings(Settings):
@@ -46,7 +46,7 @@ class FileSettings(Settings):
 
     name: Name
     text: str
-    values: dict[str, Value] = {}
+    values: dict[str, Value] = Field(default_factory=dict)
 
 
 class JobSettings(Settings):
@@ -59,12 +59,12 @@ class JobSettings(Settings):
 
     template: str | None = None
     name: Name
-    each: dict[str, list[Value]] = {}
-    values: dict[str, Value] = {}
-    needs: list[Name] = []
+    each: dict[str, list[Value]] = Field(default_factory=dict)
+    values: dict[str, Value] = Field(default_factory=dict)
+    needs: list[Name] = Field(default_factory=list)
     directory: str = "."
     setup: SetupSettings | None = None
-    files: list[FileSettings] = []
+    files: list[FileSettings] = Field(default_factory=list)
     steps: Annotated[list[Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
 
 
@@ -77,8 +77,8 @@ class QueueSettings(Settings):
     nice: Annotated[int, Field(ge=0, le=19)] = 10
     threads: Annotated[int, Field(ge=1)] = 1
     parallel: Annotated[int, Field(ge=1)] = 1
-    values: dict[str, Value] = {}
-    templates: dict[str, dict[str, Any]] = {}
+    values: dict[str, Value] = Field(default_factory=dict)
+    templates: dict[str, dict[str, Any]] = Field(default_factory=dict)
     job: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
@@ -128,7 +128,8 @@ def read_queue(path: Path, out: Path) -> tuple[QueueSettings, list[Job]]:
 def _jobs(path: Path, queue: QueueSettings, values: dict[str, Any], number: int, out: Path) -> Iterator[Job]:
     template = values.get("template")
     if template is not None and template not in queue.templates:
-        raise UserError(f"{path}: job {number} has the template {template!r}, which [templates] lacks{nearest(template, queue.templates)}")
+        raise UserError(f"{path}: job {number} has the template {template!r}, which [templates] lacks"
+                        f"{nearest(template, queue.templates)}")
     merged = {**queue.templates.get(template, {}), **values} if template else values
     settings = parse_settings(merged, JobSettings, source=f"{path}, job {number}")
     for combination in itertools.product(*settings.each.values()):

@@ -14,10 +14,10 @@ from typing import IO
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.scenario import environment
+from lsd_experiments.training.training import stop_requests
 from lsd_experiments.trainings.reading import Job
 from lsd_experiments.trainings.setups import make_setup
 from lsd_experiments.trainings.state import State
-from lsd_experiments.training.training import stop_requests
 from lsd_experiments.writing import put_text
 
 STOPPED = 128 + signal.SIGTERM

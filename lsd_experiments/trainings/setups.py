@@ -22,14 +22,14 @@ FILES = ("train_net", "config")
 
 
 def make_setup(directory: Path, setup: dict[str, Any]) -> None:
-    """Make ``directory`` as :class:`~lsd_experiments.trainings.reading.SetupSettings` says; one that was made so is left as it is.
+    """Make ``directory`` as :class:`~lsd_experiments.trainings.reading.SetupSettings` says; one that was made so is left.
 
     :raises UserError: if it is there and was made otherwise, or there is no such experiment, field or shape
     """
     made = directory / MADE
     if directory.exists():
         if not made.is_file() or json.loads(made.read_text()) != setup:
-            raise UserError(f"{directory}: is there, and was not made with this [job.setup]. Remove it, or name another directory")
+            raise UserError(f"{directory}: is there, and was not made with this [job.setup]. Remove it, or name another one")
         return
     source = ROOT / "02_train" / setup["like"]
     if not (source / "mknet.py").is_file():

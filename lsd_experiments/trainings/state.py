@@ -41,7 +41,7 @@ class State:
         try:
             return cls(out, {name: Done(**values) for name, values in json.loads(file.read_text()).items()})
         except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(f"{file}: not the record of a queue. Remove it: jobs that are done are then run, and found done, again") from error
+            raise UserError(f"{file}: not the record of a queue. Remove it: what is done is then found done again") from error
 
     def of(self, job: Job) -> Done:
         """What has been done of ``job``."""

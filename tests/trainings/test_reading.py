@@ -22,7 +22,8 @@ name = "$variant/$seed/$iterations"
 directory = "$variant"
 each = {seed = [0, 1], variant = ["baseline", "mtlsd"], iterations = [20]}
 values = {level = 2}
-files = [{name = "$volume.toml", text = "$text", values = {volume = "a"}}, {name = "b.toml", text = "$text", values = {volume = "b"}}]
+files = [{name = "$volume.toml", text = "$text", values = {volume = "a"}},
+         {name = "b.toml", text = "$text", values = {volume = "b"}}]
 steps = [["train.py", "$iterations", "$options", "$more"], ["$root/x.py", "cost: 5 $$"]]
 
 [[job]]
@@ -53,7 +54,8 @@ def read(tmp_path, text):
 def test_there_is_a_job_for_each_combination_and_names_are_replaced(tmp_path, out):
     queue, jobs = read(tmp_path, QUEUE)
     assert (queue.nice, queue.parallel) == (3, 1)
-    assert [job.name for job in jobs] == ["data", "baseline/0/20", "mtlsd/0/20", "baseline/1/20", "mtlsd/1/20", "lsd/7/20", "lsd/7/30"]
+    assert [job.name for job in jobs] == ["data", "baseline/0/20", "mtlsd/0/20", "baseline/1/20", "mtlsd/1/20",
+                                          "lsd/7/20", "lsd/7/30"]
     first, last = jobs[1], jobs[-1]
     assert (first.needs, last.needs) == (("data",), ())
     assert first.directory == str(out / "baseline")
@@ -81,7 +83,8 @@ def test_a_job_is_the_same_wherever_its_outputs_are_and_another_with_another_com
     ('needs = ["data"]', 'needs = ["date"]', "'baseline/0/20' needs 'date', which no job before it is called.*'data'"),
     ("[20, 30]", "[20, 20]", "two jobs are called 'lsd/7/20'"),
     ('name = "data"', 'nam = "data"', "job 1: unknown key 'nam'"),
-    ('template = "train"\nneeds', 'template = "trian"\nneeds', r"job 2 has the template 'trian', which \[templates\] lacks.*'train'"),
+    ('template = "train"\nneeds', 'template = "trian"\nneeds',
+     r"job 2 has the template 'trian', which \[templates\] lacks.*'train'"),
     ("nice = 3", "nice = 30", "'nice'"),
     ('steps = [["make.py"]]', "steps = []", "job 1: 'steps'"),
     ('steps = [["make.py"]]', "steps = [[]]", "job 1: 'steps.0'"),
@@ -100,4 +103,5 @@ def test_the_queues_of_the_repository_can_be_read(tmp_path):
         for job in jobs:
             assert job.setup is None or (Path(ROOT) / "02_train" / job.setup["like"] / "train.py").is_file()
     variants = {job.setup["like"] for job in found["neuropil"] if job.setup}
-    assert variants == {f"zebrafinch/{name}" for name in ("baseline", "long_range", "malis", "lsd", "mtlsd", "mtlsd_malis", "aclsd", "acrlsd")}
+    names = ("baseline", "long_range", "malis", "lsd", "mtlsd", "mtlsd_malis", "aclsd", "acrlsd")
+    assert variants == {f"zebrafinch/{name}" for name in names}

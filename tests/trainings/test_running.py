@@ -95,7 +95,8 @@ def test_what_needs_a_job_that_failed_is_left_and_tried_again(place, capsys):
     assert error.splitlines()[-1] == "error: 3 of 4 jobs failed, or need one that did: a, b, c"
     assert f"note.py {place}/notes a 3" in (place / "out/logs/a.log").read_text()
     shown = table(queue(place, text), State.read(place / "out"))
-    assert [line.split()[:2] for line in shown.splitlines()[1:5]] == [["a", "failed"], ["b", "left"], ["c", "left"], ["d", "done"]]
+    words = [line.split()[:2] for line in shown.splitlines()[1:5]]
+    assert words == [["a", "failed"], ["b", "left"], ["c", "left"], ["d", "done"]]
     assert "3 of 4 jobs are left" in shown
     mended = job("a") + job("b", needs=["a"]) + job("c", needs=["b"]) + job("d")
     assert run(place, queue(place, mended)) == 0
@@ -116,7 +117,8 @@ def test_some_at_a_time(place):
 def test_files_are_written_and_cpu_time_is_that_of_all_processes(place):
     (place / "busy.py").write_text("import subprocess, sys\nsubprocess.run([sys.executable, '-S', '-c', 'sum(range(10**7))'])\n"
                                    "assert open('in.toml').read() == 'x = 1'")
-    jobs = queue(place, '[[job]]\nname = "a"\ndirectory = "sub"\nfiles = [{name = "in.toml", text = "x = $x", values = {x = 1}}]\n'
+    jobs = queue(place, '[[job]]\nname = "a"\ndirectory = "sub"\n'
+                        'files = [{name = "in.toml", text = "x = $x", values = {x = 1}}]\n'
                         'steps = [["$here/busy.py"]]\n')
     assert run(place, jobs) == 0
     assert (place / "out/sub/in.toml").read_text() == "x = 1"
@@ -125,7 +127,8 @@ def test_files_are_written_and_cpu_time_is_that_of_all_processes(place):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_at_work_saves_when_the_queue_is_stopped(place, number):
-    queue(place, '[[job]]\nname = "long"\nsteps = [["$here/saves.py"], ["$here/note.py", "$here/notes", "after", "0"]]\n' + job("b"))
+    queue(place, '[[job]]\nname = "long"\n'
+                 'steps = [["$here/saves.py"], ["$here/note.py", "$here/notes", "after", "0"]]\n' + job("b"))
     command = [sys.executable, COMMAND, place / "queue.toml", place / "out"]
     process = subprocess.Popen(command, env=environment(), text=True, stderr=subprocess.PIPE)
     _wait_for(place / "out/begun")

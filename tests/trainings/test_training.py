@@ -24,8 +24,8 @@ QUEUE = """
 [[job]]
 name = "baseline"
 directory = "seed3/baseline"
-steps = [["train.py", "@", "--data", "$out/../v.zarr", "--num-fmaps", "1", "--fmap-inc-factor", "1", "--seed", "3", "--num-workers", "0",
-          "--save-every", "1"]]
+steps = [["train.py", "@", "--data", "$out/../v.zarr", "--num-fmaps", "1", "--fmap-inc-factor", "1", "--seed", "3",
+          "--num-workers", "0", "--save-every", "1"]]
 [job.setup]
 like = "zebrafinch/baseline"
 network = {downsample_factors = [[1, 2, 2]]}
