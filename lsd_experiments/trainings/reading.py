@@ -154,31 +154,31 @@ class _Names(Mapping[str, Value]):
     """What names stand for, in which names may stand again. ``within``: those that are being replaced."""
 
     source: str
-    values: dict[str, Value]
+    known: dict[str, Value]
     within: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Value:
-        value = self.values[name]
+        value = self.known[name]
         if name in self.within:
             circle = self.within[self.within.index(name):]
             raise UserError(f"{self.source}: ${name} stands for itself, by {' and '.join(f'${n}' for n in circle)}")
         return replace(self, within=(*self.within, name)).text(value) if isinstance(value, str) else value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self.known)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.known)
 
     def with_values(self, more: Mapping[str, Value]) -> "_Names":
-        return replace(self, values=self.values | dict(more))
+        return replace(self, known=self.known | dict(more))
 
     def text(self, text: str) -> str:
         try:
             return Template(text).substitute(self)
         except KeyError as error:
             name = error.args[0]
-            raise UserError(f"{self.source}: ${name} stands for nothing{nearest(name, self.values)}") from error
+            raise UserError(f"{self.source}: ${name} stands for nothing{nearest(name, self.known)}") from error
         except ValueError as error:
             raise UserError(f"{self.source}: {text!r} has a $ that no name follows. Write $$ for one") from error
 
@@ -186,7 +186,7 @@ class _Names(Mapping[str, Value]):
         found: list[str] = []
         for argument in step:
             alone = re.fullmatch(r"\$(\w+)", argument)
-            value = self.values.get(alone[1]) if alone else None
+            value = self.known.get(alone[1]) if alone else None
             found += [self.text(part) for part in value] if isinstance(value, list) else [self.text(argument)]
         return tuple(found)
 
