@@ -135,14 +135,14 @@ check() {
     say "all checks passed"
 }
 
-# growth, blockwise, kills and skeletons take longer, and gpu needs a GPU.
+# growth, blockwise, kills, skeletons and pages take longer, and gpu needs a GPU.
 BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline pytc_samples pytc)
 
 bench() {
     [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"
     local name
     for name in "$@"; do
-        [ -f "benchmarks/$name.py" ] || fail "no benchmark '$name'; there are: ${BENCHMARKS[*]} growth blockwise kills skeletons gpu" 2
+        [ -f "benchmarks/$name.py" ] || fail "no benchmark '$name'; there are: ${BENCHMARKS[*]} growth blockwise kills skeletons pages gpu" 2
     done
     install_extras test
     for name in "$@"; do

@@ -1,12 +1,14 @@
 """Make a synthetic volume whose true segmentation is known: neuropil as in EM, or axons as in x-ray tomography; or a challenge.
 
     python make_synthetic.py OUT.zarr --shape 100 400 400
+    python make_synthetic.py OUT.zarr --level 2
     python make_synthetic.py OUT.zarr --kind axons
     python make_synthetic.py OUT --kind snemi3d
     python make_synthetic.py OUT.zarr --kind clefts
     python make_synthetic.py OUT --kind cellmap
 
-Neuropil: writes volumes/raw, volumes/labels/neuron_ids and volumes/labels/labels_mask.
+Neuropil: writes volumes/raw, volumes/labels/neuron_ids and volumes/labels/labels_mask. --level makes it harder
+to segment: thinner neurites, coarser sections, weak and missing membranes, noise, missing sections.
 
 Axons: a challenge in the layout of XPRESS, in voxels of 33 nm. Writes volumes/{training,validation,test}_raw and sparse
 volumes/training_gt_labels, the truth of each volume as volumes/{training,validation,test}_labels, and beside the container
@@ -40,11 +42,13 @@ from lsd_experiments.families.cremi.synthetic import write_clefts
 from lsd_experiments.families.pytc.synthetic import write_snemi3d
 from lsd_experiments.families.xpress.synthetic import evaluation_roi, write_challenge
 from lsd_experiments.synthetic import write_synthetic
+from lsd_experiments.synthetic.levels import LEVELS
 
 # Of each kind: how it is written, and its options with their defaults. What a kind does not have, it decides itself.
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "neuropil": (write_synthetic,
-                 {"shape": (100, 400, 400), "density": 6.0, "voxel_size": (20, 9, 9), "offset": (400, 900, 1800)}),
+                 {"shape": (100, 400, 400), "density": 6.0, "voxel_size": (20, 9, 9), "offset": (400, 900, 1800),
+                  "level": None}),
     "axons": (write_challenge, {"shape": (240, 240, 240), "density": 0.35, "labeled": 0.4}),
     "snemi3d": (write_snemi3d, {"shape": (40, 320, 320), "density": 6.0}),
     "clefts": (write_clefts, {"shape": (50, 512, 512), "density": 6.0, "voxel_size": (40, 4, 4), "offset": (0, 0, 0),
@@ -61,6 +65,8 @@ def main(options: argparse.Namespace) -> None:
     for name, value in given.items():
         if value is not None and name not in defaults:
             raise UserError(f"{OPTIONS.get(name, '--' + name.replace('_', '-'))}: not with --kind {options.kind}. Leave it out")
+    if options.level:
+        defaults = defaults | {"density": LEVELS[options.level].density, "voxel_size": LEVELS[options.level].voxel_size}
     arguments = {name: default if given[name] is None else given[name] for name, default in defaults.items()}
     made = write(options.out, seed=options.seed, **arguments)
     print(options.out if made else f"{options.out} is there already, made with these options")
@@ -87,6 +93,9 @@ if __name__ == "__main__":
                         help=f"nm, 0.5 to 150 ({of_kinds('voxel_size')})")
     parser.add_argument("--density", type=float,
                         help=f"neurites per cubic micrometre that are tried; where space is short, fewer ({of_kinds('density')})")
+    parser.add_argument("--level", type=int, choices=LEVELS,
+                        help="neuropil that is so much harder to segment, of a density and voxel size of its own unless they are "
+                             "given (default: the plain one)")
     parser.add_argument("--seed", type=int, default=0,
                         help="equal seeds and options give the same volume, bit for bit (default: 0)")
     parser.add_argument("--offset", type=float, nargs=3, metavar=("Z", "Y", "X"),

@@ -14,11 +14,17 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from lsd_experiments.pages import keep_freed_pages
+
 UNUSED_BY_GUNPOWDER = ("tensorflow", "torch", "jax")
 
 
 def import_keras() -> None:
-    """Import Keras and its backend, in silence unless that fails or the package logs in detail (``--debug``)."""
+    """Import Keras and its backend, in silence unless that fails or the package logs in detail (``--debug``).
+
+    From here on the process keeps the memory that it frees: who imports Keras so trains or predicts.
+    """
+    keep_freed_pages()
     _import_silently("keras")
 
 

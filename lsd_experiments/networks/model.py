@@ -11,6 +11,7 @@ from keras import layers
 
 from lsd_experiments.networks.layers import entry_up
 from lsd_experiments.networks.network import CONVOLUTIONS, KERNEL, Network, Shape
+from lsd_experiments.networks.processor import warn_if_slow
 from lsd_experiments.winograd.layer import WinogradConv3D, pays
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -20,6 +21,7 @@ def build_model(network: Network, input_shape: Sequence[int], precision: str = "
     """See :meth:`Network.build`."""
     network.check_input_shape(input_shape)
     policy = POLICIES[precision]
+    warn_if_slow(precision)
     inputs = {i.name: keras.Input((*input_shape, i.channels), name=i.name) for i in network.inputs}
     x = _concatenate(list(inputs.values()), "inputs")
     _, exits = network.level_sizes(input_shape)

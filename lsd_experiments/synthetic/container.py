@@ -16,20 +16,22 @@ LOGGER = logging.getLogger(__name__)
 
 
 def write_synthetic(path: str | Path, shape: Sequence[int], voxel_size: Sequence[float] = (20, 9, 9),
-                    density: float = 6.0, seed: int = 0, offset: Sequence[float] = (400, 900, 1800)) -> bool:
+                    density: float = 6.0, seed: int = 0, offset: Sequence[float] = (400, 900, 1800),
+                    level: int | None = None) -> bool:
     """Write a synthetic volume to the zarr container ``path``; its first voxel is at ``offset`` (nm).
 
     The container appears when it is whole. One that was made with these arguments is left as it is.
 
+    :param level: as of :func:`~lsd_experiments.synthetic.volume.synthesize`
     :returns: whether it was made
     :raises UserError: if the arguments describe no volume, or ``path`` holds something else
     """
     path = Path(path)
-    shape, voxel_size = check_arguments(shape, voxel_size, density, seed)
+    shape, voxel_size = check_arguments(shape, voxel_size, density, seed, level)
     if len(offset) != 3 or not np.isfinite(offset).all():
         raise UserError(f"offset {tuple(offset)}: give three numbers in nm, z y x")
     parameters = {"shape": list(shape), "voxel_size": list(voxel_size), "density": float(density), "seed": seed,
-                  "offset": [float(o) for o in offset]}
+                  "offset": [float(o) for o in offset]} | ({"level": level} if level else {})
     if made_before(path, parameters):
         return False
     with appearing(path) as partial:
@@ -41,7 +43,8 @@ def _write(path: Path, parameters: dict[str, Any]) -> None:
     from lsd_experiments.arrays import create_volume
     from lsd_experiments.geometry import Box
 
-    made = synthesize(parameters["shape"], parameters["voxel_size"], parameters["density"], parameters["seed"])
+    made = synthesize(parameters["shape"], parameters["voxel_size"], parameters["density"], parameters["seed"],
+                      parameters.get("level"))
     attrs = {"provenance": provenance(STAGE, parameters, inputs={})}
     for dataset, values in (("volumes/raw", made.raw), ("volumes/labels/neuron_ids", made.labels),
                             ("volumes/labels/labels_mask", (made.labels > 0).astype(np.uint8))):

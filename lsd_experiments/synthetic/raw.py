@@ -5,6 +5,7 @@ Grey values are in [0, 1] until the end, lengths in nm. All of them are chosen b
 
 import numpy as np
 
+from lsd_experiments.synthetic.levels import PLAIN, Look
 from lsd_experiments.synthetic.neurites import Neurites
 from lsd_experiments.synthetic.noise import smooth_noise
 
@@ -15,13 +16,14 @@ VESICLE = 20.0  # radius
 
 
 def render(label: np.ndarray, gap: np.ndarray, warp: np.ndarray, neurites: Neurites, voxel_size: tuple[float, ...],
-           rng: np.random.Generator, thickened: np.ndarray | None = None) -> np.ndarray:
+           rng: np.random.Generator, thickened: np.ndarray | None = None, look: Look = PLAIN) -> np.ndarray:
     """Draw the volume.
 
     :param label: [z, y, x] int32, the neurite at each voxel
     :param gap: [z, y, x] float32, how much farther the next neurite is (nm)
     :param warp: [3, z, y, x] float32, where voxels lie in the neurites' space, in nm from their own place
     :param thickened: [z, y, x] float32, from 0 to 1, where membranes are as at a synapse (default: in places by chance)
+    :param look: what is shown worse
     :returns: [z, y, x] uint8
     """
     shape = label.shape
@@ -39,8 +41,11 @@ def render(label: np.ndarray, gap: np.ndarray, warp: np.ndarray, neurites: Neuri
     thick = smooth_step((noise(260) - 1.6) / 0.1) if thickened is None else thickened
     half = max(MEMBRANE, 1.1 * voxel_size[-1]) + (SYNAPSE - MEMBRANE) * thick
     membrane = smooth_step((half - depth) / 3.5) * (0.88 + 0.12 * np.tanh(noise(150)))
+    membrane *= look.membranes(noise)
     values += membrane * (0.16 + 0.03 * noise(30) - values)
-    return _expose(values, rng)
+    raw = _expose(values, rng, look.noise)
+    look.lose_sections(raw, rng)
+    return raw
 
 
 def smooth_step(x: np.ndarray) -> np.ndarray:
@@ -109,7 +114,7 @@ def _draw_mitochondria(values: np.ndarray, distance: np.ndarray, noise: np.ndarr
     values -= 0.2 * np.exp(-((distance / 8) ** 2))
 
 
-def _expose(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _expose(values: np.ndarray, rng: np.random.Generator, noise: float) -> np.ndarray:
     """Blur, section-wise contrast and brightness, noise; to uint8."""
     from scipy.ndimage import gaussian_filter
 
@@ -118,5 +123,5 @@ def _expose(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     blurred -= 0.55
     blurred *= 1 + 0.06 * rng.standard_normal(sections, dtype=np.float32)
     blurred += 0.55 + 0.02 * rng.standard_normal(sections, dtype=np.float32)
-    blurred += 0.055 * rng.standard_normal(values.shape, dtype=np.float32)
+    blurred += noise * rng.standard_normal(values.shape, dtype=np.float32)
     return np.asarray(np.clip(blurred * 255, 0, 255), np.uint8)

@@ -7,6 +7,7 @@ import numpy as np
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Nanometres, Voxels
+from lsd_experiments.synthetic.levels import level_of
 from lsd_experiments.synthetic.memory import check_memory
 from lsd_experiments.synthetic.neurites import NEUROPIL, Neurites, grow_neurites
 from lsd_experiments.synthetic.noise import smooth_noise
@@ -28,26 +29,28 @@ class SyntheticVolume:
 
 
 def synthesize(shape: Sequence[int], voxel_size: Sequence[float] = (20, 9, 9), density: float = 6.0,
-               seed: int = 0) -> SyntheticVolume:
+               seed: int = 0, level: int | None = None) -> SyntheticVolume:
     """Make a volume of ``shape`` (z, y, x) voxels of ``voxel_size`` nm.
 
     :param density: neurites per cubic micrometre that are tried; where space is short, fewer
     :param seed: equal seeds and arguments give equal volumes
+    :param level: one of :data:`~lsd_experiments.synthetic.levels.LEVELS`, harder to segment (default: the plain volume)
     :raises UserError: if the arguments describe no volume
     """
-    shape, voxel_size = check_arguments(shape, voxel_size, density, seed)
+    shape, voxel_size = check_arguments(shape, voxel_size, density, seed, level)
+    tissue, look = level_of(level)
     rng = np.random.default_rng(seed)
-    neurites = grow_neurites(tuple(n * v for n, v in zip(shape, voxel_size, strict=True)), density, rng)
+    neurites = grow_neurites(tuple(n * v for n, v in zip(shape, voxel_size, strict=True)), density, rng, tissue)
     if not len(neurites.radii):
         raise UserError(f"density {density}: no neurite found a place in {shape} voxels. Raise the density")
     warp = warp_of(shape, voxel_size, rng, SLIP)
     label, gap = assign(neurites, warp, shape, voxel_size)
-    raw = render(label, gap, warp, neurites, voxel_size, rng)
+    raw = render(label, gap, warp, neurites, voxel_size, rng, look=look)
     return SyntheticVolume(raw, connected(label + 1))
 
 
 def check_arguments(shape: Sequence[int], voxel_size: Sequence[float], density: float,
-                    seed: int) -> tuple[Voxels, Nanometres]:
+                    seed: int, level: int | None = None) -> tuple[Voxels, Nanometres]:
     """``shape`` and ``voxel_size`` as tuples.
 
     :raises UserError: if the arguments describe no volume
@@ -57,8 +60,9 @@ def check_arguments(shape: Sequence[int], voxel_size: Sequence[float], density: 
     check_memory(shape, BYTES)
     if len(voxel_size) != 3 or any(not VOXEL[0] <= v <= VOXEL[1] for v in voxel_size):
         raise UserError(f"voxel size {tuple(voxel_size)}: give three sizes from {VOXEL[0]:g} to {VOXEL[1]:g} nm, z y x")
-    if not 0 < density <= NEUROPIL.densest:
-        raise UserError(f"density {density}: give neurites per cubic micrometre, above 0 and at most {NEUROPIL.densest:.0f}")
+    tissue, _ = level_of(level)
+    if not 0 < density <= tissue.densest:
+        raise UserError(f"density {density}: give neurites per cubic micrometre, above 0 and at most {tissue.densest:.0f}")
     if seed < 0:
         raise UserError(f"seed {seed}: give 0 or a positive number")
     return tuple(map(int, shape)), tuple(map(float, voxel_size))

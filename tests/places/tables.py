@@ -23,7 +23,8 @@ OTHER_FILES = {
     # checkpoints, setups and images
     "setup", "lsds_setup", "predict.lsds_setup", ("export_checkpoint.py", "source"), ("inspect_checkpoint.py", "path"),
     ("import_checkpoint.py", "setup"), ("import_checkpoint.py", "file"), ("download_images.py", "image"),
-    ("new.py", "experiment"), ("new.py", "like"), ("plan.py", "name"), (SEGMENT, "name"),
+    ("trainings.py", "queue"), ("trainings.py", "out"), ("new.py", "experiment"), ("new.py", "like"), ("plan.py", "name"),
+    (SEGMENT, "name"),
     # skeletons
     ("evaluate_skeletons.py", "skeletons"), ("evaluate_skeletons.py", "skeleton_file"), ("view_data.py", "graphs"),
     "evaluate.skeletons_file",
@@ -53,7 +54,7 @@ NO_PLACE = {
     "one_per_checkpoint", "versions", "block_size", "context", "fragments_in_xy", "epsilon_agglomerate", "filter_fragments",
     "replace_sections", "min_seed_distance", "foreground_threshold", "lsds_iteration", "merge_function", "thresholds_minmax",
     "thresholds_step", "threshold", "skeletons_scale", "best", "memory", "labels_offset", "no_picture", (SEGMENT, "minutes"),
-    "levels", "reduce", "encoding", "shard", "link", "page",
+    "level", "levels", "reduce", "encoding", "shard", "link", "page", ("trainings.py", "status"), ("trainings.py", "parallel"),
     ("align.py", "undo"), ("align.py", "model"), ("align.py", "missing"), ("align.py", "keep_cracks"),
     ("align.py", "interpolation"), ("align.py", "fill"),
     ("evaluate.py", "task"), ("evaluate.py", "border_threshold"), ("evaluate.py", "background"),
