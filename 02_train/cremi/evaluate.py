@@ -5,7 +5,7 @@
     python evaluate.py prediction.hdf sample_A.hdf --task partners
 
 Volumes are compared where the truth is, by their resolution and offset. docs/cremi.md has the definitions. Prints a table; --out
-writes JSON and CSV.
+writes JSON, CSV and a plot of a curve.
 """
 
 import sys

@@ -9,21 +9,24 @@ Of window w, between sections k and k + 1, the flow is measured: how far its con
 - g[k] is 1, or more where sections between the two are missing.
 
 So what jumps is the section's, what goes on is the tissue's. What is the same all over the section **and** goes on cannot be told
-apart by looking; of that, as much is kept as is to be expected of tissue: the variance of the mean slope of a section, as the
-slopes of its parts tell it, beside what is seen. A stack that is straight so keeps its slope, and one that was shifted farther
-loses it.
+apart by looking. It is divided by what is likely: the tissue's mean slope has the variance that the slopes of its parts tell,
+and runs on over some sections; sections lie beside their places, or beside the one before, each by itself. A stack that is
+straight so keeps its slope, and one that was shifted loses what jumps.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.alignment.maps import Matrix, apply, compose, translation
+from lsd_experiments.alignment.maps import Matrix, apply, compose, inverse, rotation, translation
 from lsd_experiments.alignment.registration import Flow, Model, fit
 
 SMOOTH = 2.0  # sections, sigma of the smoothing of slopes
-DRIFT = 4.0  # sections, sigma over which the mean of steps is taken
+DRIFT = 6.0  # sections over which the tissue's mean slope runs on
+ALONE = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0)  # pixels that a section may lie beside its place, standard deviations
+ALONG = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # and beside the one before; the least is what is measured wrongly
 PART = 128.0  # pixels along each axis: parts of a section whose structures run as they like
 ROUNDS = 15
 
@@ -48,17 +51,40 @@ def separate(flows: Sequence[Flow], gaps: Sequence[int], model: Model) -> tuple[
 
 
 def kept_drift(steps: Sequence[Matrix], slopes: NDArray[np.float64], places: NDArray[np.float64], gaps: Sequence[int],
-               centre: Sequence[float]) -> NDArray[np.float64]:
-    """[pairs, 2] how much of each step is taken for the tissue's own slope (see the module), pixels.
+               centre: Sequence[float], scale: int = 1) -> list[Matrix]:
+    """How much of each step is taken for the tissue's own slope and twist (see the module).
 
-    :param slopes: [pairs, windows, 2] pixels per section, at ``places`` [windows, 2]
+    :param slopes: [pairs, windows, 2] pixels per section, at ``places`` [windows, 2] of every ``scale`` pixels
     """
-    g = np.asarray(gaps, np.float64)[:, None]
     middle = np.asarray(centre, np.float64)
-    moves = np.stack([apply(step, middle) - middle for step in steps]) / g
-    slow = _nearness(np.cumsum([0, *gaps[:-1]]), DRIFT) @ moves
-    seen, expected = (slow**2).mean(), _variance_of_mean(slopes, places)
-    kept: NDArray[np.float64] = slow * min(1.0, expected / max(seen, 1e-9)) * g
+    shifts = np.stack([apply(step, middle) - middle for step in steps])
+    turns = np.array([[np.arctan2(step[1, 0] - step[0, 1], step[0, 0] + step[1, 1])] for step in steps])
+    variance, reach = _variance_of_mean(slopes, places), float(places.var(0).sum()) * scale**2 or 1.0
+    kept = _tissue(shifts, gaps, variance, 1.0), _tissue(turns, gaps, variance / reach, reach**-0.5)
+    return [rotation(float(np.rad2deg(turn[0])), middle, shift) for shift, turn in zip(*kept, strict=True)]
+
+
+def _tissue(steps: NDArray[np.float64], gaps: Sequence[int], variance: float, unit: float) -> NDArray[np.float64]:
+    """[pairs, n] what of each of ``steps`` [pairs, n] the tissue did, that runs on for :data:`DRIFT` sections.
+
+    The rest is what sections did: each lies by itself somewhere beside its place, or beside the one before. How far, nobody
+    knows: it is averaged over what may be, by how likely the steps then are.
+
+    :param variance: of the tissue's slope, per section
+    :param unit: what is one pixel
+    """
+    g = np.asarray(gaps, np.float64)
+    at = np.cumsum([0, *gaps[:-1]])
+    tissue = variance * np.exp(-np.abs(at[:, None] - at) / DRIFT) * g * g[:, None]
+    beside = 2 * np.eye(len(g)) - np.eye(len(g), k=1) - np.eye(len(g), k=-1)
+    likely, found = [], []
+    for alone, along in itertools.product(ALONE, ALONG):
+        whole = tissue + unit**2 * (alone**2 * beside + along**2 * np.diag(g))
+        solved = np.linalg.solve(whole, steps)
+        likely.append(-0.5 * float((steps * solved).sum() + steps.shape[1] * np.linalg.slogdet(whole)[1]))
+        found.append(tissue @ solved)
+    weights = np.exp(np.array(likely) - max(likely))
+    kept: NDArray[np.float64] = np.average(np.stack(found), axis=0, weights=weights)
     return kept
 
 
@@ -70,12 +96,12 @@ def _variance_of_mean(slopes: NDArray[np.float64], places: NDArray[np.float64]) 
     return float(means.var(1).mean() / means.shape[1])
 
 
-def chain(steps: Sequence[Matrix], drift: NDArray[np.float64], centre: Sequence[float]) -> list[Matrix]:
+def chain(steps: Sequence[Matrix], drift: Sequence[Matrix], centre: Sequence[float]) -> list[Matrix]:
     """The map of each section, the first one's included, such that the middle one's stays where it is, but for turns."""
     maps = [translation((0, 0))]
     for step, kept in zip(steps, drift, strict=True):
         # A step takes the moving section onto the fixed one; what is kept is put back.
-        maps.append(compose(maps[-1], compose(translation(-kept), step)))
+        maps.append(compose(maps[-1], compose(inverse(kept), step)))
     middle = np.asarray(centre, np.float64)
     moves = np.stack([apply(matrix, middle) - middle for matrix in maps])
     return [compose(translation(-np.median(moves, axis=0)), matrix) for matrix in maps]

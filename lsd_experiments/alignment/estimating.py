@@ -16,6 +16,7 @@ from lsd_experiments.errors import UserError
 
 LOGGER = logging.getLogger(__name__)
 LEAST_SCORE = 0.5  # of the usual one: a section that fits less is damaged
+FITS = 2  # how often all windows are measured to fit sections to each other
 STILL = 0.1  # pixels at the corners: a section that would move less stays where it is
 
 
@@ -86,7 +87,7 @@ def _pairs(looked: _Looked, usable: Sequence[int], model: Model) -> tuple[list[i
     scores: dict[int, float] = {}
     waiting: list[int] = []
     for z in tqdm(usable[1:], "comparing", leave=False, disable=None):
-        found = register(looked(good[-1]), looked(z), model)
+        found = register(looked(good[-1]), looked(z), model, z - good[-1])
         usual = float(np.median([*scores.values()])) if scores else found.score
         if found.score < LEAST_SCORE * usual and len(waiting) < 2:
             waiting.append(z)  # damaged, unless the next ones do not fit either
@@ -128,21 +129,29 @@ def _flow_back(fixed: Prepared, moving: Prepared, to_first: Matrix, moving_to_fi
 
 
 def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], model: Model) -> list[Matrix]:
+    step, shape = looked(good[0]).fine_step, looked(good[0]).fine.shape
+    gaps, centre = np.diff(good).tolist(), [(n * step - 1) / 2 for n in shape]
+    maps = list(rough)
+    for _ in range(FITS):
+        flows = _flows(looked, good, maps)
+        steps, slopes = separate(flows, gaps, model)
+        relative = [compose(inverse(maps[k]), compose(rescaled(steps[k], step, 1), maps[k + 1])) for k in range(len(steps))]
+        maps = chain(relative, [IDENTITY] * len(steps), centre)
+    drift = kept_drift(relative, slopes * step, flows[0].places, gaps, centre, step)
+    return chain(relative, drift, centre)
+
+
+def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix]) -> list[Flow]:
+    """How the windows of neighbours lie beside each other, once all are brought over by ``maps``."""
     from tqdm import tqdm
 
-    step = looked(good[0]).fine_step
-    shape = looked(good[0]).fine.shape
-    begins, flows = grid(shape), []
+    step, begins = looked(good[0]).fine_step, grid(looked(good[0]).fine.shape)
+    flows = []
     for k in tqdm(range(len(good) - 1), "fitting", leave=False, disable=None):
+        own, other = (rescaled(matrix, 1, step) for matrix in (maps[k], maps[k + 1]))
         fixed, moving = looked(good[k]), looked(good[k + 1])
-        own, other = (rescaled(matrix, 1, step) for matrix in (rough[k], rough[k + 1]))
-        flows.append(measure(fixed, moving, compose(inverse(own), other), begins, own))
-    gaps = np.diff(good).tolist()
-    steps, slopes = separate(flows, gaps, model)
-    relative = [compose(inverse(rough[k]), compose(rescaled(steps[k], step, 1), rough[k + 1])) for k in range(len(steps))]
-    centre = [(n * step - 1) / 2 for n in shape]
-    drift = kept_drift(relative, slopes * step, flows[0].places, gaps, centre)
-    return chain(relative, drift, centre)
+        flows.append(measure(fixed, moving, compose(inverse(own), other), begins, own, good[k + 1] - good[k]))
+    return flows
 
 
 @dataclass

@@ -19,7 +19,8 @@ MODELS = ("shift", "rigid", "affine")
 COARSE, FINE = 256, 1024  # pixels that sections have at most along an axis when they are compared
 FARTHEST, NEAR = 0.3, 0.1  # shares of a section: the best shift within either is looked at closely
 ANGLES = np.arange(-7.0, 7.1, 1.0)  # of one section to the next: each may be turned by 3
-WINDOW, STEPS = 48, 2  # pixels of a window, at most; how often the fine fit is repeated
+WINDOW, STEPS = 48, 12  # pixels of a window, at most; how often the fine fit is repeated, at most
+CONVERGED = 0.1  # pixels that a corner moves by one more fit
 AGREED = 3.0  # pixels of the coarse images that windows which say the same are apart
 LEAST = 0.15  # correlation of a window that has a say
 
@@ -51,13 +52,13 @@ def prepare(section: NDArray[np.generic], valid: NDArray[np.bool_] | None = None
     return Prepared(coarse, fine, *steps)
 
 
-def register(fixed: Prepared, moving: Prepared, model: Model = "rigid") -> Registered:
-    """How ``moving`` lies on ``fixed``."""
+def register(fixed: Prepared, moving: Prepared, model: Model = "rigid", gap: int = 1) -> Registered:
+    """How ``moving`` lies on ``fixed``, ``gap`` sections before."""
     begins = grid(fixed.fine.shape)
     matrix = rescaled(_coarse(fixed.coarse, moving.coarse, model), moving.coarse_step, moving.fine_step)
-    score = 0.0
+    corners, score = np.outer(fixed.fine.shape, (0.0, 1.0)), 0.0
     for _ in range(STEPS):
-        flow = measure(fixed, moving, matrix, begins)
+        flow = measure(fixed, moving, matrix, begins, gap=gap)
         good = flow.weights > 0
         if not good.any():
             break
@@ -65,6 +66,8 @@ def register(fixed: Prepared, moving: Prepared, model: Model = "rigid") -> Regis
         step = fit(flow.places[good], flow.places[good] + flow.found[good], flow.weights[good], model)
         matrix = compose(step, matrix)
         score = float(flow.weights[good].mean())
+        if np.abs(apply(step, corners) - corners).max() < CONVERGED:
+            break
     return Registered(rescaled(matrix, moving.fine_step, 1), score)
 
 
@@ -84,27 +87,55 @@ def grid(shape: tuple[int, ...]) -> NDArray[np.int64]:
     return np.stack(np.meshgrid(*begins, indexing="ij"), -1).reshape(-1, 2)
 
 
-def measure(fixed: Prepared, moving: Prepared, matrix: Matrix, begins: NDArray[np.int64], turned: Matrix = IDENTITY) -> Flow:
+def measure(fixed: Prepared, moving: Prepared, matrix: Matrix, begins: NDArray[np.int64], turned: Matrix = IDENTITY,
+            gap: int = 1) -> Flow:
     """How windows of ``moving``, brought over by ``matrix``, lie beside those of ``fixed``, both of fine pixels.
 
     :param turned: both are brought over by this, too, before they are compared
+    :param gap: sections from one to the other: the more, the farther a window is searched
     """
     shape = fixed.fine.shape
     a = fixed.fine if np.array_equal(turned, IDENTITY) else moved(fixed.fine, turned, shape)
     b = moved(moving.fine, compose(turned, matrix), shape)
-    return _compare(a, b, begins)
+    return _recentred(a, b, _compare(a, b, begins, 2 if gap > 1 else 4), begins)
 
 
-def _compare(a: Image, b: Image, begins: NDArray[np.int64]) -> Flow:
+def _compare(a: Image, b: Image, begins: NDArray[np.int64], part_searched: int = 4) -> Flow:
     size = _window(a.shape)
     found, weights = np.zeros((len(begins), 2)), np.zeros(len(begins))
-    for number, (y, x) in enumerate(begins):
-        part = np.s_[y:y + size[0], x:x + size[1]]
-        if np.count_nonzero(b[part]) < 0.7 * b[part].size or np.count_nonzero(a[part]) < 0.7 * a[part].size:
+    for number, begin in enumerate(begins):
+        parts = _part(a, begin, size), _part(b, begin, size)
+        if min(map(_filled, parts)) < 0.7:
             continue
-        found[number], score = correlate(a[part], b[part], [s // 4 for s in size])
+        found[number], score = correlate(*parts, [s // part_searched for s in size])
         weights[number] = score if score >= LEAST else 0
     return Flow(begins + (np.asarray(size) - 1) / 2, found, weights)
+
+
+def _recentred(a: Image, b: Image, flow: Flow, begins: NDArray[np.int64]) -> Flow:
+    """``flow``, measured again between windows that are moved towards each other by what was found.
+
+    Of windows at one place, less and less is seen of what moved farther and farther: they say that it moved less than it did.
+    """
+    size, found, weights = _window(a.shape), flow.found.copy(), flow.weights.copy()
+    for number in np.flatnonzero((weights > 0) & (np.abs(found).max(1) >= 0.5)):
+        whole = np.rint(found[number]).astype(np.int64)
+        begin = begins[number] + whole // 2
+        parts = _part(a, begin, size), _part(b, begin - whole, size)
+        if any(part.shape != tuple(size) for part in parts) or min(map(_filled, parts)) < 0.7:
+            continue  # at the edge of the section
+        rest, score = correlate(*parts, [max(2, s // 12) for s in size])
+        found[number], weights[number] = whole + rest, score if score >= LEAST else 0
+    return Flow(flow.places, found, weights)
+
+
+def _part(image: Image, begin: NDArray[np.int64], size: list[int]) -> Image:
+    y, x = begin.tolist()
+    return image[max(0, y):y + size[0], max(0, x):x + size[1]]
+
+
+def _filled(part: Image) -> float:
+    return np.count_nonzero(part) / max(1, part.size)
 
 
 def _window(shape: tuple[int, ...]) -> list[int]:

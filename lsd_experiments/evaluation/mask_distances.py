@@ -11,7 +11,6 @@ every distance is that of ``scipy.ndimage.distance_transform_edt`` on the whole 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,29 +44,22 @@ class MaskVoxels:
 
 
 class MaskCollector:
-    """The voxels of masks of a volume of ``shape`` (z, y, x), block by block; and a value of each, if there are values."""
+    """The voxels of a mask of a volume of ``shape`` (z, y, x), block by block."""
 
     def __init__(self, shape: Voxels) -> None:
         self._plane = shape[1], shape[2]
         self._voxels: list[list[NDArray[np.int32]]] = [[] for _ in range(shape[0])]
-        self._values: list[list[NDArray[Any]]] = [[] for _ in range(shape[0])]
 
-    def add(self, box: Box, mask: NDArray[np.bool_], values: NDArray[Any] | None = None) -> None:
-        """The voxels of ``box`` where ``mask`` [z, y, x] is, and what ``values`` [z, y, x] are there."""
+    def add(self, box: Box, mask: NDArray[np.bool_]) -> None:
+        """The voxels of ``box`` where ``mask`` [z, y, x] is."""
         for z, section in enumerate(mask, start=box.begin[0]):
             y, x = np.nonzero(section)
             if len(y):
                 self._voxels[z].append(((y + box.begin[1]) * self._plane[1] + x + box.begin[2]).astype(np.int32))
-                if values is not None:
-                    self._values[z].append(values[z - box.begin[0]][y, x])
 
     def voxels(self) -> MaskVoxels:
         """All that were added."""
         return MaskVoxels(self._plane, tuple(np.concatenate([*parts, np.zeros(0, np.int32)]) for parts in self._voxels))
-
-    def values(self) -> list[NDArray[Any]]:
-        """Of each section, [n] the values of its voxels, in the order of :meth:`voxels`."""
-        return [np.concatenate(parts) if parts else np.zeros(0) for parts in self._values]
 
 
 def distances(sources: MaskVoxels, targets: MaskVoxels, voxel_size: Nanometres) -> list[NDArray[np.float64]]:

@@ -15,21 +15,21 @@
 error, at any tolerance, and F1 is 0. Where both are, nothing is wrong: distances are 0 and F1 is 1.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lsd_experiments.evaluation.mask_distances import MaskVoxels, count_beyond, distance_statistics, distances
 from lsd_experiments.geometry import Nanometres
 
+if TYPE_CHECKING:
+    from lsd_experiments.evaluation.mask_curves import Levels
+
 TOLERANCE = 200.0  # nm, CREMI's
 EMPTY: dict[str, float | int | None] = {"mean": 0.0, "std": 0.0, "max": 0.0, "count": 0, "median": 0.0}
 Row = dict[str, Any]
-Make = Callable[[], MaskVoxels]
-Distances = Sequence[NDArray[np.float64]]
+Found = tuple[dict[str, float | int | None], int]
 
 
 def score_masks(mask: MaskVoxels, truth: MaskVoxels, voxel_size: Nanometres, tolerance: float = TOLERANCE) -> Row:
@@ -38,30 +38,30 @@ def score_masks(mask: MaskVoxels, truth: MaskVoxels, voxel_size: Nanometres, tol
     :param voxel_size: (z, y, x) in nm
     :param tolerance: nm
     """
-    found = _in_parallel([(lambda: mask, lambda: truth), (lambda: truth, lambda: mask)], voxel_size)
-    return _scores(found[0], found[1], tolerance)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as threads:  # the loops let other threads run
+        both = threads.map(lambda pair: distances(*pair, voxel_size), [(mask, truth), (truth, mask)])
+        to_truth, to_mask = ((distance_statistics(found), count_beyond(found, tolerance)) for found in both)
+    return _row(to_truth, to_mask)
 
 
-def score_thresholds(
-    found: MaskVoxels, values: Sequence[NDArray[Any]], truth: MaskVoxels, voxel_size: Nanometres, thresholds: Sequence[float],
-    tolerance: float = TOLERANCE,
-) -> list[Row]:
-    """The scores of the masks ``values > threshold``, a row for each of ``thresholds``, in one pass over the volume.
+def score_thresholds(levels: "Levels", thresholds: Sequence[float], truth: MaskVoxels, voxel_size: Nanometres,
+                     tolerance: float = TOLERANCE) -> list[Row]:
+    """The scores of the masks of ``thresholds``, a row for each, in one pass over the volume.
 
-    :param found: the voxels above the lowest threshold
-    :param values: of each section, [n] the values of these voxels
+    :param levels: of the volume, at these thresholds, ascending
     """
-    def mask(threshold: float) -> MaskVoxels:
-        return found.select(value > threshold for value in values)
+    from concurrent.futures import ThreadPoolExecutor
 
-    pairs: list[tuple[Make, Make]] = [(lambda: found, lambda: truth)]
-    pairs += [(lambda: truth, partial(mask, threshold)) for threshold in thresholds]
-    to_truth, *to_masks = _in_parallel(pairs, voxel_size)
-    rows = []
-    for threshold, to_mask in zip(thresholds, to_masks, strict=True):
-        own = [far[value > threshold] for far, value in zip(to_truth, values, strict=True)]
-        rows.append({"threshold": float(threshold), **_scores(own, to_mask, tolerance)})
-    return rows
+    from lsd_experiments.evaluation.mask_curves import distances_to_levels, statistics_of_levels
+
+    with ThreadPoolExecutor(1) as thread:  # the loops let other threads run
+        of_masks = thread.submit(statistics_of_levels, levels, truth, voxel_size, tolerance)
+        of_truth = [(distance_statistics(found), count_beyond(found, tolerance))
+                    for found in distances_to_levels(truth, levels, voxel_size)]
+        pairs = zip(thresholds, of_masks.result(), reversed(of_truth), strict=True)
+        return [{"threshold": float(threshold), **_row(own, other)} for threshold, own, other in pairs]
 
 
 def best_row(rows: Sequence[Row]) -> int:
@@ -72,26 +72,18 @@ def best_row(rows: Sequence[Row]) -> int:
     return min(range(len(rows)), key=rank)
 
 
-def _in_parallel(pairs: Sequence[tuple[Make, Make]], voxel_size: Nanometres) -> list[list[NDArray[np.float64]]]:
-    """The distances of each pair, whose masks are made when it is their turn."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(2) as threads:  # the loops let other threads run
-        return list(threads.map(lambda pair: distances(pair[0](), pair[1](), voxel_size), pairs))
-
-
-def _scores(to_truth: Distances, to_mask: Distances, tolerance: float) -> Row:
-    of_mask, of_truth = distance_statistics(to_truth), distance_statistics(to_mask)
-    if not of_mask["count"] and not of_truth["count"]:
-        of_mask = of_truth = EMPTY
-    extra, missed = count_beyond(to_truth, tolerance), count_beyond(to_mask, tolerance)
-    precision, recall = _share(of_mask["count"], extra), _share(of_truth["count"], missed)
-    adgt, adf = of_mask["mean"], of_truth["mean"]
+def _row(of_mask: Found, of_truth: Found) -> Row:
+    """The scores, from the statistics of the distances of both sides, and how many are beyond the tolerance."""
+    (to_truth, extra), (to_mask, missed) = of_mask, of_truth
+    if not to_truth["count"] and not to_mask["count"]:
+        to_truth = to_mask = EMPTY
+    precision, recall = _share(to_truth["count"], extra), _share(to_mask["count"], missed)
+    adgt, adf = to_truth["mean"], to_mask["mean"]
     return {
         "f1": _f1(precision, recall), "precision": precision, "recall": recall, "false_positives": extra,
         "false_negatives": missed, "adgt": adgt, "adf": adf,
         "mean_distance": None if adgt is None or adf is None else (adgt + adf) / 2,
-        "to_truth": dict(of_mask), "to_mask": dict(of_truth),
+        "to_truth": dict(to_truth), "to_mask": dict(to_mask),
     }
 
 

@@ -38,6 +38,29 @@ def plot_scores(curves: Curves, path: str | Path, metric: str | None = None) -> 
     figure.savefig(path, metadata={"Software": None} if str(path).endswith("png") else None)
 
 
+def plot_thresholds(rows: Sequence[Mapping[str, Any]], panels: Mapping[str, Sequence[str]], chosen: int,
+                    path: str | Path) -> None:
+    """Write the plot of scores over the thresholds of ``rows`` to ``path``: panels by the name of their axis, a line for each
+    score; a dotted one is at the row ``chosen``. Where a row has no score, there is a gap."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5 * len(panels), 4), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    thresholds = [row["threshold"] for row in rows]
+    for axes, (name, scores) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for score in scores:
+            values = [float("nan") if row[score] is None else row[score] for row in rows]
+            axes.plot(thresholds, values, ".-", linewidth=1, markersize=4, label=score)
+        axes.axvline(thresholds[chosen], color="grey", linestyle=":", linewidth=1)
+        axes.set_xlabel("threshold")
+        axes.set_ylabel(name)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, fontsize="small")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Software": None} if str(path).endswith("png") else None)
+
+
 def _plot_voi(axes: Any, curves: Curves, metric: str | None) -> None:
     for name, rows in curves.items():
         chosen = rows[best(rows, metric)]

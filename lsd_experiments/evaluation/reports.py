@@ -106,6 +106,11 @@ def write_rows(rows: Mapping[str, Mapping[str, Any]], prefix: Path, provenance: 
     _replace(prefix.with_name(f"{prefix.name}.csv"), lambda path: path.write_text(stream.getvalue()))
 
 
+def write_plot(prefix: Path, write: Callable[[Path], object]) -> None:
+    """What ``write`` writes to a path, as ``prefix``.png, when it is whole."""
+    _replace(prefix.with_name(f"{prefix.name}.png"), write)
+
+
 def rows_table(rows: Mapping[str, Mapping[str, Any]], scores: Sequence[str]) -> str:
     """A table of ``scores`` with a line for each of ``rows``; ``-`` where one has none."""
     width = max(map(len, rows)) + 2

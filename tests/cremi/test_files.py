@@ -200,6 +200,7 @@ def evaluate(volumes, *arguments):
 def test_clefts_are_scored_where_the_truth_is(volumes, capsys):
     assert evaluate(volumes, "--task", "clefts", "--prediction-dataset", "components", "--tolerance", "11") == 0
     row = json.loads((volumes / "scores.json").read_text())["scores"]["clefts"]
+    assert not (volumes / "scores.png").exists(), "one score is no curve"
     assert (row["false_positives"], row["false_negatives"], row["precision"]) == (0, 3, 1)
     assert row["adf"] == pytest.approx(3 * (4 + 8 + 12) / 48)
     assert evaluate(volumes, "--task", "clefts", "--prediction-dataset", "probabilities", "--curve") == 0
@@ -207,6 +208,7 @@ def test_clefts_are_scored_where_the_truth_is(volumes, capsys):
     assert (len(rows), rows["threshold 0.3"]["mean_distance"], rows["threshold 0.9"]["f1"]) == (19, 0, 0)
     assert rows["threshold 0.5"]["adf"] == row["adf"]
     assert "<- best F1" in capsys.readouterr().out
+    assert (volumes / "scores.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_neurons_and_partners_are_scored(volumes):

@@ -1,18 +1,20 @@
 """CREMI's scores, against what the published package gave (fixtures), SciPy, and by hand."""
 
+import itertools
 import json
 
 import numpy as np
 import pytest
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation import contingency, volumes
+from lsd_experiments.evaluation import contingency, mask_curves, volumes
 from lsd_experiments.evaluation import scores as segmentation_scores
 from lsd_experiments.evaluation.adapted_rand import adapted_rand
 from lsd_experiments.evaluation.borders import near_border
 from lsd_experiments.evaluation.classes import class_scores, count_classes
+from lsd_experiments.evaluation.mask_curves import Levels
 from lsd_experiments.evaluation.mask_distances import MaskVoxels, count_beyond, distance_statistics, distances
 from lsd_experiments.evaluation.mask_scores import best_row, score_masks, score_thresholds
 from lsd_experiments.evaluation.partners import score_partners
@@ -21,6 +23,7 @@ from lsd_experiments.families.cremi.files import in_memory
 from lsd_experiments.families.cremi.ids import BACKGROUND, UNKNOWN, cleft_masks, is_id
 from lsd_experiments.families.cremi.neurons import in_pixels, masked, score_neuron_volumes, score_neurons
 from lsd_experiments.families.cremi.partners import voxels_at
+from lsd_experiments.geometry import Box
 from tests.published import PUBLISHED, needs_published
 
 METRICS = PUBLISHED / "cremi_metrics"
@@ -168,18 +171,49 @@ def test_one_rule_for_empty_sides():
     assert score_partners(pair, pair, ids[1], ids[1])["fscore"] == 1
 
 
-def test_thresholds_in_one_pass_are_the_masks_one_by_one():
+def levels_of(probabilities, limits, known=True):
+    levels = Levels(probabilities.shape, limits)
+    for block in Box.of_shape(probabilities.shape).blocks((2, 23, 16)):
+        box = block.intersect(Box.of_shape(probabilities.shape))
+        levels.add(box, probabilities[box.slices], np.broadcast_to(known, box.shape))
+    return levels
+
+
+def flat(row):
+    """Its numbers; -1 where there is none."""
+    every = {**row, **{f"{name}/{key}": value for name in ("to_truth", "to_mask") for key, value in row[name].items()}}
+    return {key: -1 if value is None else value for key, value in every.items() if not isinstance(value, dict)}
+
+
+@pytest.mark.parametrize("steps", [0, 8])
+@pytest.mark.parametrize(("voxel_size", "dtype"), [((40.0, 4.0, 4.0), "uint8"), ((50.0, 4.6, 4.6), "float32"),
+                                                   ((3.0, 0.5, 0.2), "uint8")])
+def test_thresholds_in_one_pass_are_the_masks_one_by_one(monkeypatch, voxel_size, dtype, steps):
+    """With sections without any voxel, noise, thresholds that nothing exceeds, and either way to look for the nearest voxels."""
+    monkeypatch.setattr(mask_curves, "STEPS", steps)
     rng = np.random.default_rng(0)
-    probabilities, truth = rng.integers(0, 256, (5, 40, 30)).astype(np.uint8), np.zeros((5, 40, 30), bool)
-    truth[2, 10:12, 5:20] = True
-    lowest = MaskVoxels.of(probabilities > 239)
-    values = [section.reshape(-1)[voxels] for section, voxels in zip(probabilities, lowest.sections, strict=True)]
-    rows = score_thresholds(lowest, values, MaskVoxels.of(truth), VOXEL_SIZE, [239, 249, 254], tolerance=50)
-    for row, threshold in zip(rows, (239, 249, 254), strict=True):
-        alone = score_masks(MaskVoxels.of(probabilities > threshold), MaskVoxels.of(truth), VOXEL_SIZE, 50)
-        assert row == {"threshold": threshold, **alone}
-    assert len({row["adgt"] for row in rows}) == 3
-    assert best_row(rows) == max(range(3), key=lambda i: rows[i]["f1"])
+    noise = gaussian_filter(rng.random((6, 40, 33)), (0, 2, 2)) - 0.02 * rng.random((6, 40, 33))
+    probabilities = (np.clip(np.interp(noise, (0.4, 0.62), (0, 1)), 0, 1) * (255 if dtype == "uint8" else 1)).astype(dtype)
+    probabilities[3] = 0
+    truth, scale = np.zeros((6, 40, 33), bool), 255 if dtype == "uint8" else 1
+    truth[2:4, 10:12, 5:20] = truth[5, 30:, 25:] = True
+    limits = [scale * part for part in (0.0, 0.05, 0.5, 0.55, 0.8, 0.999, 1.0)]
+    rows = score_thresholds(levels_of(probabilities, limits), limits, MaskVoxels.of(truth), voxel_size, 50)
+    for row, limit in zip(rows, limits, strict=True):
+        alone = score_masks(MaskVoxels.of(probabilities > limit), MaskVoxels.of(truth), voxel_size, 50)
+        assert flat(row) == pytest.approx({**flat(alone), "threshold": limit}, rel=1e-12)
+    assert len({row["adgt"] for row in rows}) >= 6
+    assert rows[-1]["adgt"] is None, "nothing is above 1"
+    assert best_row(rows) == max(range(len(rows)), key=lambda i: (rows[i]["f1"], -(rows[i]["mean_distance"] or 1e9)))
+
+
+def test_thresholds_of_empty_sides():
+    full, none = np.full((3, 4, 5), 200, np.uint8), np.zeros((3, 4, 5), np.uint8)
+    for values, truth in itertools.product((full, none), (full > 0, none > 0)):
+        [row] = score_thresholds(levels_of(values, [100]), [100], MaskVoxels.of(truth), VOXEL_SIZE, 200)
+        assert row == {"threshold": 100.0, **score_masks(MaskVoxels.of(values > 100), MaskVoxels.of(truth), VOXEL_SIZE, 200)}
+    [row] = score_thresholds(levels_of(full, [100], known=False), [100], MaskVoxels.of(full > 0), VOXEL_SIZE)
+    assert row["to_truth"]["count"] == 0, "what is not known is not scored"
 
 
 @pytest.mark.parametrize(("dtype", "number", "found"), [

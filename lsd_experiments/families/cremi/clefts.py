@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.evaluation.mask_curves import MOST, Levels
 from lsd_experiments.evaluation.mask_distances import MaskCollector
 from lsd_experiments.evaluation.mask_scores import TOLERANCE, Row, score_masks, score_thresholds
 from lsd_experiments.evaluation.volumes import blocks_of
-from lsd_experiments.families.cremi.ids import BACKGROUND, cleft_masks, is_id
+from lsd_experiments.families.cremi.ids import BACKGROUND, UNKNOWN, cleft_masks, is_id
 from lsd_experiments.families.cremi.neurons import covering, read_true_ids
 
 if TYPE_CHECKING:
@@ -62,17 +63,19 @@ def score_probability_volumes(
         raise UserError(f"{prediction.name} has {prediction.channels or 1} channels, counted from 0: there is no {channel}")
     if true_background is None:
         true_background = background_of(truth)
-    shift, limits = covering(prediction, truth), [limit_of(prediction, threshold) for threshold in thresholds]
-    mine, theirs = MaskCollector(truth.shape), MaskCollector(truth.shape)
+    chosen = sorted({*thresholds})
+    if len(chosen) > MOST:
+        raise UserError(f"{len(chosen)} thresholds: at most {MOST} are scored in one pass. Name fewer")
+    shift, theirs = covering(prediction, truth), MaskCollector(truth.shape)
+    levels = Levels(truth.shape, [limit_of(prediction, threshold) for threshold in chosen])
     for block in blocks_of(truth, truth.box):
         values, ids = prediction.read(block.shift(shift)), truth.read(block)
         values = values[channel] if values.ndim == 4 else values
         _check_range(prediction, values)
-        found, true = cleft_masks(np.asarray(values > min(limits)).view(np.uint8), ids, 0, true_background)
-        mine.add(block, found, values)
-        theirs.add(block, true)
-    rows = score_thresholds(mine.voxels(), mine.values(), theirs.voxels(), truth.voxel_size, limits, tolerance)
-    return [{**row, "threshold": float(threshold)} for row, threshold in zip(rows, thresholds, strict=True)]
+        levels.add(block, values, ~is_id(ids, UNKNOWN))
+        theirs.add(block, cleft_masks(ids, ids, true_background, true_background)[1])
+    rows = dict(zip(chosen, score_thresholds(levels, chosen, theirs.voxels(), truth.voxel_size, tolerance), strict=True))
+    return [rows[threshold] for threshold in thresholds]
 
 
 def limit_of(probabilities: "Volume", threshold: float) -> float:

@@ -17,6 +17,7 @@ COLUMNS = {
     "neurons": ("voi_split", "voi_merge", "voi_sum", "adapted_rand_error", "ignored_voxels"),
     "partners": ("fscore", "precision", "recall", "false_positives", "false_negatives"),
 }
+PANELS = {"share": ("f1", "precision", "recall"), "nm": ("adgt", "adf", "mean_distance")}  # of the plot of a curve
 Row = dict[str, Any]
 
 
@@ -40,7 +41,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         cells = "  ".join(_cell(row[name]).rjust(_width(name)) for name in columns)
         print(cells + ("  <- best F1" if number == chosen else ""))
     if options.out is not None:
-        _write(rows, options, inputs)
+        _write(rows, chosen, options, inputs)
 
 
 def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
@@ -96,13 +97,16 @@ def _cell(value: Any) -> str:
     return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.4f}"
 
 
-def _write(rows: list[Row], options: argparse.Namespace, inputs: dict[str, str]) -> None:
-    from lsd_experiments.evaluation.reports import write_rows
+def _write(rows: list[Row], chosen: int | None, options: argparse.Namespace, inputs: dict[str, str]) -> None:
+    from lsd_experiments.evaluation.plots import plot_thresholds
+    from lsd_experiments.evaluation.reports import write_plot, write_rows
     from lsd_experiments.provenance import provenance
 
     parameters = {key: value for key, value in vars(options).items() if key not in ("prediction", "truth", "out", "debug")}
     named = {f"threshold {row['threshold']:g}" if "threshold" in row else options.task: row for row in rows}
     write_rows(named, Path(options.out), provenance("evaluate_cremi", parameters, inputs))
+    if chosen is not None:
+        write_plot(Path(options.out), lambda path: plot_thresholds(rows, PANELS, chosen, path))
 
 
 def _parser(description: str | None) -> argparse.ArgumentParser:
@@ -123,5 +127,5 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--background", type=cli.not_negative, metavar="ID",
         help="clefts: what is none in the prediction (default: 2^64 - 1 if that is there, else 0)")
     add("--truth-background", type=cli.not_negative, metavar="ID", help="clefts: the same of the truth")
-    add("--out", metavar="PREFIX", help="write PREFIX.json and PREFIX.csv")
+    add("--out", metavar="PREFIX", help="write PREFIX.json and PREFIX.csv, and of several thresholds PREFIX.png")
     return parser
