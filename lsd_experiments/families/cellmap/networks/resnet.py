@@ -1,9 +1,10 @@
 """The challenge's ResNets: residual blocks at a quarter of the size, instance norms, linear.
 
-Sides that are no multiples of 4 give larger outputs, which are cut; with ``padding_type="valid"`` outputs are smaller than inputs.
+Sides that are no multiples of 4 give larger outputs, which are cut; with ``padding_type="valid"`` outputs are smaller.
 Names of modules are the published ones, so that weights load.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,7 @@ class ResnetBlock(nn.Module):
         self.conv_block = nn.Sequential(*layers, *parts.full(channels, channels, 3, parts.bias), parts.norm(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         found: Tensor = self.conv_block(x)
         return _middle(x, found) + found
 
@@ -59,9 +61,9 @@ class ResNet(nn.Module):
     :param ngf: feature maps at full size
     """
 
-    def __init__(self, ndims: int, input_nc: int = 1, output_nc: int | None = None, ngf: int = 64, norm_layer: Layer | None = None,
-                 use_dropout: bool = False, n_blocks: int = 6, padding_type: str = "reflect", activation: Layer = nn.ReLU,
-                 n_downsampling: int = 2) -> None:
+    def __init__(self, ndims: int, input_nc: int = 1, output_nc: int | None = None, ngf: int = 64,
+                 norm_layer: Layer | None = None, use_dropout: bool = False, n_blocks: int = 6,
+                 padding_type: str = "reflect", activation: Layer = nn.ReLU, n_downsampling: int = 2) -> None:
         super().__init__()
         if ndims not in (2, 3):
             raise ValueError(f"ndims is {ndims}, not 2 or 3")
@@ -70,16 +72,17 @@ class ResNet(nn.Module):
         self.smaller = parts.padding == "valid"
         widths = [ngf * 2**level for level in range(n_downsampling + 1)]
         layers = [*parts.full(input_nc, ngf, 7, parts.bias), parts.norm(ngf), activation()]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += [parts.convolution(before, after, 3, stride=2, padding=parts.between, bias=parts.bias), parts.norm(after),
                        activation()]
         layers += [ResnetBlock(parts, widths[-1], use_dropout) for _ in range(n_blocks)]
-        for before, after in zip(widths[::-1], widths[-2::-1], strict=False):
+        for before, after in itertools.pairwise(widths[::-1]):
             layers += [parts.up(before, after, 3, stride=2, padding=parts.between, output_padding=parts.between, bias=parts.bias),
                        parts.norm(after), activation()]
         self.model = nn.Sequential(*layers, *parts.full(ngf, ngf if output_nc is None else output_nc, 7, True))
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         found: Tensor = self.model(x)
         return found if self.smaller else found[(..., *(slice(0, size) for size in x.shape[2:]))]
 

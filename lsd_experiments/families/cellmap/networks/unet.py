@@ -28,6 +28,7 @@ class DoubleConvolution(nn.Module):
         self.double_conv = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         found: Tensor = self.double_conv(x)
         return found
 
@@ -40,6 +41,7 @@ class Down(nn.Module):
         self.maxpool_conv = nn.Sequential(KINDS[dims]["pool"](2), DoubleConvolution(dims, inputs, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         found: Tensor = self.maxpool_conv(x)
         return found
 
@@ -56,6 +58,7 @@ class Up(nn.Module):
         self.conv = DoubleConvolution(dims, inputs, outputs, inputs // 2 if linear else None)
 
     def forward(self, x: Tensor, beside: Tensor) -> Tensor:
+        """See the class."""
         x = self.up(x)
         missing = [there - here for there, here in zip(beside.shape[2:], x.shape[2:], strict=True)]
         pads = [side for lack in reversed(missing) for side in (lack // 2, lack - lack // 2)]
@@ -69,6 +72,7 @@ class _Last(nn.Module):
         self.conv = KINDS[dims]["convolution"](inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         found: Tensor = self.conv(x)
         return found
 
@@ -93,6 +97,7 @@ class UNet(nn.Module):
         self.outc = _Last(dims, width, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         levels = [self.inc(x)]
         for level in range(1, LEVELS + 1):
             levels.append(getattr(self, f"down{level}")(levels[-1]))
@@ -103,11 +108,11 @@ class UNet(nn.Module):
         return last
 
 
-class UNet_2D(UNet):  # noqa: N801  # its published name
+class UNet_2D(UNet):
     """Of sections, [b, c, y, x]."""
 
     dims = 2
 
 
-class UNet_3D(UNet):  # noqa: N801
+class UNet_3D(UNet):
     """Of volumes, [b, c, z, y, x]."""

@@ -48,6 +48,7 @@ class Attention(nn.Module):
         self.dropped = plan.attention_dropout_rate
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         query, key, value = (part(x).unflatten(-1, (self.heads, self.each)).transpose(1, 2)
                              for part in (self.query, self.key, self.value))
         share = torch.softmax(query @ key.transpose(-1, -2) / math.sqrt(self.each), dim=-1)
@@ -68,6 +69,7 @@ class Perceptron(nn.Module):
             nn.init.normal_(layer.bias, std=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         found: Tensor = self.dropout(self.fc2(self.dropout(nn.functional.gelu(self.fc1(x)))))
         return found
 
@@ -82,6 +84,7 @@ class Block(nn.Module):
         self.ffn, self.attn = Perceptron(plan), Attention(plan)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         x = x + self.attn(self.attention_norm(x))
         found: Tensor = x + self.ffn(self.ffn_norm(x))
         return found
@@ -96,6 +99,7 @@ class Way(nn.Module):
                                          nn.Conv3d(outputs, outputs, 3, padding=1), nn.ReLU(inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         found: Tensor = self.double_conv(x)
         return found
 
@@ -108,6 +112,7 @@ class Halving(nn.Module):
         self.maxpool_conv = nn.Sequential(nn.MaxPool3d(2), Way(inputs, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         found: Tensor = self.maxpool_conv(x)
         return found
 
@@ -121,6 +126,7 @@ class Encoder(nn.Module):
         self.inc, self.down1, self.down2 = Way(plan.input_channels, first), Halving(first, second), Halving(second, third)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """See the class."""
         found = [self.inc(x)]
         found.append(self.down1(found[-1]))
         found.append(self.down2(found[-1]))
@@ -141,6 +147,7 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(plan.dropout_rate)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """See the class."""
         features = self.hybrid_model(x)
         patches = self.patch_embeddings(features[POOLED]).flatten(2).transpose(1, 2)
         return self.dropout(patches + self.position_embeddings), features
@@ -155,6 +162,7 @@ class Layers(nn.Module):
         self.encoder_norm = nn.LayerNorm(plan.hidden_size, eps=EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         for block in self.layer:
             x = block(x)
         found: Tensor = self.encoder_norm(x)
@@ -169,6 +177,7 @@ class Transformer(nn.Module):
         self.embeddings, self.encoder = Embeddings(plan, grid), Layers(plan)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """See the class."""
         patches, features = self.embeddings(x)
         return self.encoder(patches), features
 
@@ -181,6 +190,7 @@ class Doubling(nn.Module):
         self.conv1, self.conv2 = _convolved(inputs + beside, outputs), _convolved(outputs, outputs)
 
     def forward(self, x: Tensor, beside: Tensor) -> Tensor:
+        """See the class."""
         x = nn.functional.interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
         found: Tensor = self.conv2(self.conv1(torch.cat([x, beside], dim=1)))
         return found
@@ -198,6 +208,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(map(Doubling, inputs, (third, third, third, second, first), plan.decoder_channels))
 
     def forward(self, patches: Tensor, features: list[Tensor]) -> Tensor:
+        """See the class."""
         x: Tensor = self.conv_more(patches.transpose(1, 2).unflatten(2, self.grid))
         for block, beside in zip(self.blocks, features, strict=True):
             x = block(x, beside)
@@ -227,6 +238,7 @@ class ViTVNet(nn.Module):
         nn.init.zeros_(self.reg_head[0].bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         patches, features = self.transformer(x)
         found: Tensor = self.reg_head(self.decoder(patches, features))
         return found
