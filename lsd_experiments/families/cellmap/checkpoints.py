@@ -4,8 +4,8 @@
     checkpoints/{model_name}_stopped.pth       of a training that was asked to stop within an epoch
     checkpoints/{model_name}_record.json       validation of each epoch, the best one, the newest one
 
-A file holds ``state_dict``, ``epoch``, ``iteration``, ``seed``, ``settings``, ``preprocessing``; the newest and the best one
-``optimizer`` and ``scheduler``, too, to go on from. Files of the published toolbox are a bare state_dict; they are read, and
+A file holds ``state_dict``, ``epoch``, ``iteration``, ``seed``, ``settings``, ``preprocessing``, ``record``; the newest and the
+best one ``optimizer`` and ``scheduler``, too, to go on from. Files of the published toolbox are a bare state_dict; they are read, and
 written on demand. Nothing but tensors and plain values is ever read.
 """
 
@@ -58,6 +58,18 @@ class Record:
     validation: dict[int, float] = field(default_factory=dict)
     smoothed: dict[int, float] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Record":
+        """That which :meth:`described` is of."""
+        tables = [{int(epoch): float(value) for epoch, value in values[key].items()} for key in ("validation", "smoothed")]
+        best = values["best"]
+        return cls(int(values["latest"]), None if best is None else int(best), *tables)
+
+    def described(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"latest": self.latest, "best": self.best, **{key: {str(epoch): value for epoch, value in table.items()} for
+                key, table in (("validation", self.validation), ("smoothed", self.smoothed))}}
+
     def add(self, epoch: int, value: float | None, window: int, low_is_best: bool) -> bool:
         """Note an epoch; whether it is the best. Epochs after it, of a training that began again earlier, are forgotten."""
         for table in (self.validation, self.smoothed):
@@ -92,18 +104,14 @@ def read_record(settings: "Settings", name: str | None = None) -> Record:
     if not path.is_file():
         return Record(latest=max(epochs(settings, name), default=0))
     try:
-        values = json.loads(path.read_text())
-        tables = [{int(epoch): float(value) for epoch, value in values[key].items()} for key in ("validation", "smoothed")]
-        best = values["best"]
-        return Record(int(values["latest"]), None if best is None else int(best), *tables)
+        return Record.of(json.loads(path.read_text()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: is no record of checkpoints ({error}). Remove it: the newest checkpoint is then taken") from error
+        raise UserError(f"{path}: is no record of checkpoints ({error}). Remove it: the newest one is then taken") from error
 
 
 def write_record(settings: "Settings", record: Record) -> None:
     """Replace the record, whole or not at all."""
-    put_json(record_path(settings), {"latest": record.latest, "best": record.best, "validation": record.validation,
-                                     "smoothed": record.smoothed})
+    put_json(record_path(settings), record.described())
 
 
 def epochs(settings: "Settings", name: str | None = None) -> list[int]:
@@ -126,8 +134,7 @@ def find(settings: "Settings", which: str | int, name: str | None = None) -> Pat
     epoch = {"latest": record.latest, "best": record.best}.get(str(which), which)
     if not epoch:
         if which == "best" and record.latest:
-            raise UserError(f"{record_path(settings, name)}: no best checkpoint is recorded: nothing was validated. Take latest, or "
-                            "an epoch")
+            raise UserError(f"{record_path(settings, name)}: no best checkpoint is recorded: nothing was validated. Take latest")
         raise UserError(f"{settings.checkpoint_path('<epoch>', name)}: there is no checkpoint. Train one with csc train")
     path = settings.checkpoint_path(int(epoch), name)
     if not path.is_file():

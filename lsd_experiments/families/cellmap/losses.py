@@ -80,8 +80,8 @@ def make_criterion(settings: "Settings", weights: Tensor | None = None) -> Crite
     """
     made, keywords = settings.criterion or nn.BCEWithLogitsLoss, dict(settings.criterion_kwargs or {})
     if REDUCTION in keywords:
-        raise UserError(f"{settings.path}: criterion_kwargs: reduction is not taken: the loss is the mean over known voxels. Leave "
-                        "it out")
+        raise UserError(f"{settings.path}: criterion_kwargs: reduction is not taken: the loss is the mean over known voxels. "
+                        "Leave it out")
     if isinstance(made, nn.Module):
         if keywords:
             raise UserError(f"{settings.path}: criterion_kwargs: criterion is made already. Give its class, or leave them out")

@@ -60,8 +60,8 @@ class Trainer:
             try:
                 part.load_state_dict(state)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise UserError(f"{checkpoint.path}: its {name} is not that of this configuration ({error}). Put back what it was, "
-                                "or set load_model = None to begin anew") from error
+                raise UserError(f"{checkpoint.path}: its {name} is not that of this configuration ({error}). Put back what it "
+                                "was, or set load_model = None to begin anew") from error
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds besides the network, to go on from."""

@@ -86,7 +86,8 @@ def joined(device: torch.device, distributed_too: bool, backend: str = "nccl", k
     """
     if device.type == "cuda":
         if (device.index or 0) >= torch.cuda.device_count():
-            raise UserError(f"{key}: process {device.index or 0} has no GPU of its own, there are {torch.cuda.device_count()}. Start "
+            there = torch.cuda.device_count()
+            raise UserError(f"{key}: process {device.index or 0} has no GPU of its own, there are {there}. Start "
                             "as many processes as there are: torchrun --nproc_per_node")
         torch.cuda.set_device(device)
     if not distributed_too:
