@@ -10,6 +10,8 @@ from lsd_experiments import cli
 SUBCOMMANDS = (
     "make_datasplit",
     "get_counts",
+    "train",
+    "predict",
     "pack_results",
     "validate",
     "evaluate",
