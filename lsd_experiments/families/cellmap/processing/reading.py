@@ -10,7 +10,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ class Processing:
             values = {**blocks, **self.tables.get(OTHERS, {}), **self.tables.get(label, {})}
             self._checked[label] = parse_settings(values, ClassSettings, f"{self.path}: processing: {label}")
         return self._checked[label]
+
+    def with_workers(self, number: int) -> "Processing":
+        """The same with so many workers at a time."""
+        return replace(self, workers=self.workers.model_copy(update={"num_workers": number}))
 
     def uses_function(self, label: str) -> bool:
         """Whether ``process_func`` makes this class: it is there, and no method is named in the class's own table."""
