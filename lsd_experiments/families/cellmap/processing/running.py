@@ -114,6 +114,7 @@ def _agglomerate(job: Job, method: str, run: Callable[[Callable[[], Stage]], str
     if method == "affinities" and (prediction.channels or 1) < 3:
         raise UserError(f"{prediction.name} has {prediction.channels or 1} channel(s); affinities have three, to the neighbours "
                         "along z, y, x. Take the method watershed, or components")
+    run(lambda: blocks_stage(job, "mask", (container, "mask")))  # or fragments reach into the background
     run(lambda: blocks_stage(job, method, (container, "affs")))
 
     def affs() -> Volume:
@@ -125,7 +126,7 @@ def _agglomerate(job: Job, method: str, run: Callable[[Callable[[], Stage]], str
     size = to_nm(settings.in_blocks(prediction.shape), prediction.voxel_size)
     halo = to_nm(tuple(max(1, n) for n in settings.context), prediction.voxel_size)
     making = FragmentsSettings(fragments_in_xy=False, block_size=size, context=halo, min_seed_distance=settings.min_seed_distance,
-                               foreground_threshold=settings.threshold)
+                               foreground_threshold=settings.threshold, mask_file=container, mask_dataset="mask")
     run(lambda: fragments_stage(affs(), container, "fragments", database, making, parity=False))
     scoring = AgglomerateSettings(merge_function=function, context=halo)
     run(lambda: agglomeration_stage(affs(), fragments(), database, scoring))
