@@ -4,9 +4,9 @@
     checkpoints/{model_name}_stopped.pth       of a training that was asked to stop within an epoch
     checkpoints/{model_name}_record.json       validation of each epoch, the best one, the newest one
 
-A file holds ``state_dict``, ``epoch``, ``iteration``, ``seed``, ``settings``, ``preprocessing``, ``record``; the newest and the
-best one ``optimizer`` and ``scheduler``, too, to go on from. Files of the published toolbox are a bare state_dict; they are read, and
-written on demand. Nothing but tensors and plain values is ever read.
+A file holds ``state_dict``, ``epoch``, ``iteration``, ``seed``, ``settings``, ``preprocessing`` and ``record``; the newest and
+the best one ``optimizer`` and ``scheduler``, too, to go on from. Files of the published toolbox are a bare state_dict; they are
+read, and written on demand. Nothing but tensors and plain values is ever read.
 """
 
 import json

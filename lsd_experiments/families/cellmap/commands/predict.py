@@ -56,7 +56,8 @@ def add(commands: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--skip-orthoplanes", "--skip_orthoplanes", "-so", action="store_true",
                         help="a 2-D network sees sections of one axis, not of three")
     parser.add_argument("--overwrite", "-O", action="store_true", help="make anew what is there")
-    parser.add_argument("--search-path", "--search_path", "-s", default=SEARCH_PATH, help="where datasets lie (default: %(default)s)")
+    parser.add_argument("--search-path", "--search_path", "-s", default=SEARCH_PATH,
+                        help="where datasets lie (default: %(default)s)")
     parser.add_argument("--raw-name", "--raw_name", "-r", default="em/fibsem-uint8", help="default: %(default)s")
     parser.add_argument("--crop-name", "--crop_name", "-n", default="labels/groundtruth/{crop}/{label}",
                         help="default: %(default)s")

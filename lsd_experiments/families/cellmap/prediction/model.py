@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.cellmap.data.sides import as_tensor
 from lsd_experiments.families.cellmap.networks import together
 from lsd_experiments.families.cellmap.training.solving import device_of
 from lsd_experiments.families.cellmap.training.training import network_of
@@ -49,8 +50,8 @@ class Model:
 
         :raises UserError: if the outputs are no multiple of the classes, or have another shape
         """
-        shape = self.settings.input_array_info["shape"]
-        return len(self.logits([np.zeros(shape, np.uint8)], shape.index(1) if 1 in shape else None)[0]) // len(self.settings.classes)
+        shape, number = self.settings.input_array_info["shape"], len(self.settings.classes)
+        return len(self.logits([np.zeros(shape, np.uint8)], shape.index(1) if 1 in shape else None)[0]) // number
 
     def logits(self, raws: Sequence[NDArray[Any]], flat: int | None = None) -> list[NDArray[np.float32]]:
         """Of patches [z, y, x] the outputs [c, z, y, x] of all classes.
@@ -58,13 +59,12 @@ class Model:
         :param flat: the axis of one voxel that a 2-D network does not see
         :raises UserError: if the outputs do not fit
         """
-        given = [torch.from_numpy(np.ascontiguousarray(raw if flat is None else raw.squeeze(flat)))[None] for raw in raws]
-        batch = torch.stack([self.preprocessing(one) for one in given]).to(self.device)
+        batch = torch.stack([self.preprocessing(as_tensor(raw)) for raw in raws]).to(self.device)
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             found: Tensor = together(self._run(batch), self.settings.classes)[0].float()
         if found.shape[1] % len(self.settings.classes):
-            raise UserError(f"{self.settings.path}: model gives {found.shape[1]} channels, no multiple of the {len(self.settings.classes)}"
-                            " classes. Correct model, or classes")
+            raise UserError(f"{self.settings.path}: model gives {found.shape[1]} channels, no multiple of the "
+                            f"{len(self.settings.classes)} classes. Correct model, or classes")
         values = self._fitted(found, flat).cpu().numpy()
         return list(values if flat is None else np.expand_dims(values, flat + 2))
 

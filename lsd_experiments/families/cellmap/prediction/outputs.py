@@ -45,8 +45,8 @@ def check_room(size: int, directory: Path, force: bool) -> str:
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if size > free and not force:
-        raise UserError(f"{directory}: {shown(size)} would be written, less what compression saves, and there is room for {shown(free)}. "
-                        "Pass --values probabilities --dtype uint8, fewer crops, or --force")
+        raise UserError(f"{directory}: {shown(size)} would be written, less what compression saves, and there is room for "
+                        f"{shown(free)}. Pass --values probabilities --dtype uint8, fewer crops, or --force")
     return f"{shown(size)} before compression, of {shown(free)} that are free"
 
 

@@ -38,7 +38,7 @@ OUTPUT = "data/predictions/{dataset}.zarr/{crop}"
 
 @dataclass(frozen=True)
 class Choices:
-    """How crops are predicted. ``overlap``: share of a patch in common with the next one; ``blending``: gaussian, bump or none."""
+    """How crops are predicted. ``overlap``: share of a patch that the next one has, too; ``blending``: gaussian, bump or none."""
 
     output: str = OUTPUT
     values: str = "logits"
@@ -93,8 +93,10 @@ def crop_stage(settings: "Settings", place: Place, choices: Choices) -> Stage:
     channels, each = len(place.classes) * model.channels, model.channels
     write_shape = block_shape(made, channels, ROOM)
     container, group = choices.container(place)
-    outputs = tuple(VolumeArtifact(container, f"{group}/{label}".lstrip("/"), shape, settings.target_array_info["scale"], place.begin,
-                                   choices.dtype, write_shape, None if each == 1 else each) for label in place.classes)
+    scale = settings.target_array_info["scale"]
+    leading = None if each == 1 else each
+    outputs = tuple(VolumeArtifact(container, f"{group}/{label}".lstrip("/"), shape, scale, place.begin, choices.dtype,
+                                   write_shape, leading) for label in place.classes)
     path = checkpoints.find(settings, settings.load_model or "latest", settings.model_to_load)
     task_settings = {"config": str(settings.path), "place": asdict(place), "choices": asdict(choices), "checkpoint": str(path)}
     task = BlockTask(STAGE, Box.of_shape(shape), write_shape, f"{__name__}:make_worker", task_settings, outputs[0].records,

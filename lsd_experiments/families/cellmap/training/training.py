@@ -18,9 +18,9 @@ from torch import nn
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap import checkpoints
 from lsd_experiments.families.cellmap.checkpoints import STOPPED, Checkpoint, Record, read_record, record_path, write_record
+from lsd_experiments.families.cellmap.data.loading import load_batches
 from lsd_experiments.families.cellmap.losses import make_criterion
 from lsd_experiments.families.cellmap.networks import build
-from lsd_experiments.families.cellmap.training.loading import load_batches
 from lsd_experiments.families.cellmap.training.showing import Board
 from lsd_experiments.families.cellmap.training.solving import device_of, step_schedule
 from lsd_experiments.families.cellmap.training.stepping import Trainer
@@ -154,7 +154,7 @@ class Training:
         shown = None
         with tqdm(total=settings.iterations_per_epoch, initial=self.done, unit="it", desc=f"epoch {self.epoch + 1}",
                   smoothing=0.05, disable=None if group.leads else True) as bar:
-            for batch in load_batches(self.samples, left, settings, group.size):
+            for batch in load_batches(self.samples, left):
                 image, target = batch.input.to(group.device), batch.target.to(group.device)
                 output = self._step(board, image, target, bar)
                 shown = image, target, output
