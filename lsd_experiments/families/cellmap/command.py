@@ -12,6 +12,7 @@ SUBCOMMANDS = (
     "get_counts",
     "train",
     "predict",
+    "process",
     "pack_results",
     "validate",
     "evaluate",
