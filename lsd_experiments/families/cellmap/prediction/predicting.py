@@ -111,7 +111,7 @@ def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
     from lsd_experiments.families.cellmap.prediction.model import Model
 
     config = read(Path(settings["config"]))
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in settings["place"].items()}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings["place"].items()}
     place, choices = Place(**given), Choices(**settings["choices"])
     raw, model = open_raw(config, place), Model.read(config, choices.allow_partial)
     shape = crop_shape(config, place)
