@@ -126,7 +126,7 @@ def test_what_is_no_network_is_named(tmp_path):
         build(settings(tmp_path, model=None, model_name="3d_unett"))
     with pytest.raises(UserError, match=r"2d_unet does not take them .*wide"):
         build(settings(tmp_path, model=None, model_name="2d_unet", model_kwargs={"wide": 3}))
-    with pytest.raises(UserError, match=r"model is a str, no torch.nn.Module"):
+    with pytest.raises(UserError, match=r"model is a str. Give a torch.nn.Module"):
         build(settings(tmp_path, model="unet"))
     mine = torch.nn.Conv2d(1, 2, 1)
     assert build(settings(tmp_path, model=mine, model_name="own"))[0] is mine

@@ -190,8 +190,8 @@ def load(network: "nn.Module", checkpoint: Checkpoint, allow_partial: bool = Fal
                if name in wanted and wanted[name].shape == tensor.shape}
     if wrong and not (allow_partial and fitting):
         more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        remedy = "Pass --allow-partial for those that fit" if fitting else "None of its tensors fits"
-        raise UserError(f"{checkpoint.path}: is not of this model: {', '.join(wrong[:SHOWN])}{more}. {remedy}, or correct model")
+        remedy = "Pass --allow-partial for those that fit, or correct model" if fitting else "Correct model, or name another one"
+        raise UserError(f"{checkpoint.path}: is not of this model: {', '.join(wrong[:SHOWN])}{more}. {remedy}")
     for line in wrong:
         logger.warning("%s: %s: left out", checkpoint.path, line)
     network.load_state_dict(fitting, strict=not wrong)

@@ -31,9 +31,6 @@ def build(settings: "Settings") -> tuple[nn.Module, str]:
     """
     name = str(settings.model_name)
     if settings.model is not None:
-        if not isinstance(settings.model, nn.Module):
-            raise UserError(f"{settings.path}: model is a {type(settings.model).__name__}, no torch.nn.Module. Give one, or "
-                            "leave it out and set model_name")
         return settings.model, name
     maker = MAKERS.get(name)
     if maker is None:

@@ -3,11 +3,13 @@
     raw     |----------------------------------------|       of the dataset, which goes on beyond the crop
     crop            |-----------------------|                 from its first voxel on, in voxels of the output
     input       |--------|                                    what the network sees of it,
-    window        |----|  |----|       |----|                 and what it gives; the last one may reach over the end
+    window        |----|  |----|       |----|                 and what it gives; the last one ends with the crop
+
+A crop that is smaller than a window is in its middle, or as far to a side as the raw that there is asks for.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -96,8 +98,8 @@ def _turned(shape: Voxels, flat: int, axis: int) -> Voxels:
 
 def _patches(settings: "Settings", raw: Raw, shape: Voxels, source: "ArrayInfo", target: "ArrayInfo", overlap: float,
              blending: str) -> Patches:
-    window, kept = target["shape"], Box.of_shape(shape)
-    starts, origins, total = [], [], []
+    window = target["shape"]
+    starts, origins, total, before = [], [], [], []
     for axis in range(3):
         ratio = Fraction(target["scale"][axis] / source["scale"][axis]).limit_denominator(MOST_UNITS)
         if not math.isclose(float(ratio), target["scale"][axis] / source["scale"][axis], rel_tol=1e-6):
@@ -109,11 +111,26 @@ def _patches(settings: "Settings", raw: Raw, shape: Voxels, source: "ArrayInfo",
         length = size + math.ceil((length - size) / unit) * unit
         begin = starts_inside(length, size, step)
         margin = (source["shape"][axis] * source["scale"][axis] - size * target["scale"][axis]) / 2 / source["scale"][axis]
+        lead = math.floor(margin + 0.5)
+        spare = (length - shape[axis]) // unit
+        pad = unit * _padding(spare, lambda n, r=ratio * unit, x=lead: -int(n * r) - x, source["shape"][axis],  # type: ignore[misc]
+                              raw.first[axis], raw.image.shape[axis])
         starts.append(begin)
-        origins.append(tuple(int(at * ratio) - math.floor(margin + 0.5) for at in begin))
+        origins.append(tuple(int((at - pad) * ratio) - lead for at in begin))
         total.append(length)
+        before.append(pad)
     return Patches(raw, source["shape"], Box.of_shape(window), UNIT, blending, tuple(origins), tuple(starts),  # type: ignore[arg-type]
-                   window, tuple(total), kept)
+                   window, tuple(total), Box.of_shape(shape, before))
+
+
+def _padding(spare: int, origin: Callable[[int], int], size: int, first: int, there: int) -> int:
+    """Of ``spare`` voxels that a window has too many, how many lie before the crop: half, or as many as keep most of the input,
+    ``size`` voxels from ``origin``, within the ``there`` voxels of raw, of which the crop begins at ``first``."""
+    def outside(number: int) -> tuple[int, int]:
+        begin = first + origin(number)
+        return max(0, -begin) + max(0, begin + size - there), abs(2 * number - spare)
+
+    return min(range(spare + 1), key=outside)
 
 
 def block_shape(made: Sequence[Plane], channels: int, room: int) -> Voxels:

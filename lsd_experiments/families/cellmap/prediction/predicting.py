@@ -143,7 +143,7 @@ def gathered(model: Any, made: Sequence[Plane], classes: Sequence[str], box: Box
         def predict(raws: list[Any], plane: Plane = plane) -> list[Any]:
             return [{"logits": values[wanted]} for values in model.logits(raws, plane.flat)]
 
-        total = total + gather(plane.patches, predict, box, model.settings.batch_size)["logits"]
+        total = total + gather(plane.patches, predict, box.shift(plane.patches.kept.begin), model.settings.batch_size)["logits"]
     return total / np.float32(len(made))
 
 

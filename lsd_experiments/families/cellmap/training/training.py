@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from lsd_experiments.errors import UserError
@@ -83,6 +84,7 @@ class Training:
             raise UserError(f"{settings.path}: batch_size is {settings.batch_size}, which cannot be shared by {group.size} "
                             "processes. Give a multiple")
         network, _ = build(settings)
+        check_size(settings, network)
         samples = Samples(settings, "train", group.rank, group.size)
         tiles = ValidationTiles(settings)
         weights = class_weights(samples) if settings.weight_loss else None
@@ -210,6 +212,21 @@ class Training:
                               seed=self.settings.random_seed, settings=checkpoints.described(self.settings), losses=self._losses,
                               preprocessing=self.preprocessing, record=self.record.described(), **self.trainer.state())
         self.trainer.processes.wait()
+
+
+def check_size(settings: "Settings", network: nn.Module) -> None:
+    """Let the network run on zeros of the shape of the input.
+
+    :raises UserError: if it does not take it
+    """
+    sides = [size for size in settings.input_array_info["shape"] if size > 1]
+    device = next((one.device for one in network.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 1, *sides, device=device))
+    except (RuntimeError, ValueError) as error:  # what PyTorch raises of shapes
+        raise UserError(f"{settings.path}: input_array_info: the model does not take an input of {sides} voxels "
+                        f"({' '.join(str(error).split())[:120]}). Correct its shape, or model") from error
 
 
 def where_to_begin(settings: "Settings") -> "tuple[Any, bool] | None":
