@@ -233,10 +233,12 @@ def test_workers_do_it_too(run, monkeypatch):
 
 
 def test_crops_are_found_by_their_pattern(tmp_path):
-    for path in ("b.zarr/crop12", "b.zarr/crop2", "a.zarr/crop3", "a.zarr/notes"):
+    for path in ("b.zarr/crop12", "b.zarr/crop2", "a.zarr/crop3", "a.zarr/notes", "a.zarr/.blockwise/crop3_er"):
         (tmp_path / path).mkdir(parents=True)
     pattern = f"{tmp_path}/{{dataset}}.zarr/{{crop}}"
     assert [(one.dataset, one.crop) for one in find_places(pattern, crops=["crop*"])] == [("a", "crop3"), ("b", "crop2"), ("b", "crop12")]
+    assert "notes" in [one.crop for one in find_places(pattern)]
+    assert not [one for one in find_places(pattern) if one.crop.startswith(".")]
     assert [one.crop for one in find_places(pattern, ["b"], ["crop12"])] == ["crop12"]
 
 

@@ -13,6 +13,7 @@ SUBCOMMANDS = (
     "train",
     "predict",
     "process",
+    "visualize",
     "pack_results",
     "validate",
     "evaluate",

@@ -46,7 +46,8 @@ def find_places(pattern: str, datasets: Collection[str] = ALL, crops: Collection
     :raises UserError: if the pattern is none
     """
     check_pattern(pattern)
-    found = [CropPlace(names.get("dataset", ""), names["crop"], path) for names, path in matches(pattern)]
+    found = [CropPlace(names.get("dataset", ""), names["crop"], path) for names, path in matches(pattern)
+             if not names["crop"].startswith(".")]  # records of what is at work there
     return sorted((one for one in found if _fits(one.dataset, datasets) and _fits(one.crop, crops)),
                   key=lambda one: (one.dataset, int(re.sub(r"\D", "", one.crop) or 0), one.crop))
 
