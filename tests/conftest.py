@@ -15,7 +15,7 @@ from tests.rag.cluster import missing, start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Marks of tests that take long or need more than this package: not what a user waits for. CONTRIBUTING.md says what they are.
-MORE = ("kills", "cluster", "database", "browser", "container", "others")
+MORE = ("slow", "kills", "cluster", "database", "browser", "container", "others")
 LEFT = pytest.StashKey[int]()
 
 

@@ -74,11 +74,11 @@ class Source:
         raw, labels = crop.read(centre, matrix, self.settings.classes)
         if self.settings.use_mutual_exclusion:
             infer_absent(labels, self.settings.classes)
-        made = self.raw(_tensor(raw), seed)
+        made = self.raw(as_tensor(raw), seed)
         if self.of_masks:
             targets = torch.from_numpy(labels.reshape(len(labels), *(n for n in labels.shape[1:] if n > 1)))
         else:
-            targets = torch.cat([self.target(_tensor(one), seed) for one in labels])
+            targets = torch.cat([self.target(as_tensor(one), seed) for one in labels])
         return made, targets, Place(crop.name, tuple(map(int, begin)), centre, label)
 
 
@@ -90,7 +90,7 @@ def stack(iteration: int, made: Sequence[Sample]) -> Batch:
     return Batch(iteration, torch.stack(images), torch.stack(targets), [place for _, _, place in made])
 
 
-def _tensor(values: NDArray[np.generic]) -> Tensor:
+def as_tensor(values: NDArray[np.generic]) -> Tensor:
     """[1, *spatial], without axes of one voxel; of a type that PyTorch can compute with."""
     kinds = {np.dtype(bool): np.uint8, np.dtype(np.uint32): np.float32, np.dtype(np.uint64): np.float32}
     values = values.astype(kinds.get(values.dtype, values.dtype), copy=False)
