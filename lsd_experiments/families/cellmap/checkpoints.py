@@ -154,11 +154,12 @@ def read(path: Path) -> Checkpoint:
     state = state_in(found, path)
     if not (isinstance(found, Mapping) and "state_dict" in found and "epoch" in found):
         return Checkpoint(path, state, _number_in(path))
-    numbers = [found.get(key, 0) for key in ("epoch", "iteration", "done")]
+    numbers: list[Any] = [found.get(key, 0) for key in ("epoch", "iteration", "done")]
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise UserError(f"{path}: its epoch and iteration are {numbers}, no numbers. Name another checkpoint")
     more = {key: value for key, value in found.items() if key not in ("state_dict", "epoch", "iteration", "done")}
-    return Checkpoint(path, state, *numbers, more)
+    epoch, iteration, done = numbers
+    return Checkpoint(path, state, epoch, iteration, done, more)
 
 
 def write(path: Path, network: "nn.Module", epoch: int, iteration: int, done: int = 0, **more: Any) -> None:

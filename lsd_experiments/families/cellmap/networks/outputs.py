@@ -1,16 +1,15 @@
 """What a module gives: a tensor, several of them, or one for each class by name."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lsd_experiments.errors import UserError
 
-Given = Tensor | Mapping[str, Tensor] | Sequence[Tensor]
 
-
-def together(given: Given, classes: Sequence[str]) -> list[Tensor]:
+def together(given: Any, classes: Sequence[str]) -> list[Tensor]:
     """The outputs of a module, each of them [b, c, ...] of all classes.
 
     A mapping with the names of all classes is one output, in their order; another mapping, or a sequence, is several.

@@ -29,7 +29,8 @@ def stored(logits: NDArray[np.float32], values: str, dtype: str) -> NDArray[Any]
     if values == LOGITS:
         return np.clip(logits, -LARGEST, LARGEST).astype(dtype) if dtype == "float16" else logits
     likely = 0.5 * (1 + np.tanh(0.5 * logits))  # the sigmoid, which does not overflow
-    return np.rint(likely * 255).astype(np.uint8) if dtype == "uint8" else likely.astype(dtype)
+    found: NDArray[Any] = np.rint(likely * 255).astype(np.uint8) if dtype == "uint8" else likely.astype(dtype)
+    return found
 
 
 def estimate(stages: Sequence[Stage]) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.cellmap.configuration import ArrayInfo
 from lsd_experiments.families.cellmap.prediction.crops import Place
 from lsd_experiments.families.pytc.inference.images import UNIT
 from lsd_experiments.families.pytc.inference.patches import Patches
@@ -25,7 +26,7 @@ from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.prediction.tiling import starts_inside
 
 if TYPE_CHECKING:
-    from lsd_experiments.families.cellmap.configuration import ArrayInfo, Settings
+    from lsd_experiments.families.cellmap.configuration import Settings
     from lsd_experiments.families.cellmap.data.images import Image
 
 MOST_UNITS = 16  # voxels of the output after which a voxel of the input begins again
@@ -82,10 +83,10 @@ def planes(settings: "Settings", raw: Raw, shape: Voxels, overlap: float, blendi
     if flat is None:
         return [Plane(_patches(settings, raw, shape, source, target, overlap, blending), None)]
     cubes = all(len(set(info["scale"])) == 1 for info in (source, target))
-    made = []
+    made: list[Plane] = []
     for axis in ([flat, *(axis for axis in range(3) if axis != flat)] if orthoplanes and cubes else [flat]):
-        turned: list[Any] = [{"shape": _turned(info["shape"], flat, axis), "scale": info["scale"]} for info in (source, target)]
-        made.append(Plane(_patches(settings, raw, shape, *turned, overlap, blending), axis))
+        seen, given = (ArrayInfo(shape=_turned(info["shape"], flat, axis), scale=info["scale"]) for info in (source, target))
+        made.append(Plane(_patches(settings, raw, shape, seen, given, overlap, blending), axis))
     return made
 
 
@@ -96,7 +97,7 @@ def _turned(shape: Voxels, flat: int, axis: int) -> Voxels:
     return tuple(sides)
 
 
-def _patches(settings: "Settings", raw: Raw, shape: Voxels, source: "ArrayInfo", target: "ArrayInfo", overlap: float,
+def _patches(settings: "Settings", raw: Raw, shape: Voxels, source: ArrayInfo, target: ArrayInfo, overlap: float,
              blending: str) -> Patches:
     window = target["shape"]
     starts, origins, total, before = [], [], [], []

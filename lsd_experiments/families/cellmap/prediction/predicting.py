@@ -1,38 +1,37 @@
 """The crops of a configuration, each a stage of blocks that workers predict from all patches that touch them."""
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lsd_experiments.arrays import open_volume
-from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
+from lsd_experiments.blockwise import Block, BlockTask, Workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap import checkpoints
 from lsd_experiments.families.cellmap.prediction.crops import Place
 from lsd_experiments.families.cellmap.prediction.outputs import ATTRIBUTE, check_kind, check_room, estimate, stored
-from lsd_experiments.families.cellmap.prediction.patches import Plane, Raw, block_shape, crop_shape, open_raw, planes
+from lsd_experiments.families.cellmap.prediction.patches import Plane, block_shape, crop_shape, open_raw, planes
 from lsd_experiments.families.cellmap.split.finding import split_container
-from lsd_experiments.families.pytc.inference.blockwise import NETWORK_MEMORY, begin
+from lsd_experiments.families.pytc.inference.blockwise import NETWORK_MEMORY
 from lsd_experiments.families.pytc.inference.sweeping import gather
 from lsd_experiments.geometry import Box
+from lsd_experiments.pipeline.running import run_planned
 from lsd_experiments.prediction.loading import sha256
 from lsd_experiments.stages import Stage, VolumeArtifact
 from lsd_experiments.stages.inputs import describe_input
-from lsd_experiments.stages.marks import run_all
 from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 
 if TYPE_CHECKING:
     from lsd_experiments.families.cellmap.configuration import Settings
 
-logger = logging.getLogger(__name__)
 STAGE = "predict"
 ROOM = 2**29  # bytes of a block's sums, at most
+FEW = 1  # blocks that this process does by itself
 OUTPUT = "data/predictions/{dataset}.zarr/{crop}"
 
 
@@ -63,22 +62,19 @@ def predict(settings: "Settings", places: Sequence[Place], choices: Choices, wor
 
     :param force: also if the disk has no room for it
     :param dry: say what would be written, and end
-    :raises UserError: if weights, raw or sizes do not fit, or an output was made otherwise and not ``overwrite``
+    :raises UserError: if weights, raw or sizes do not fit, or an output is somebody else's
+    :raises BlocksFailedError: if blocks failed
     """
     check_kind(choices.values, choices.dtype)
     _check_apart(places, choices)
     stages = [crop_stage(settings, place, choices) for place in places]
     left = [stage for stage in stages if overwrite or stage.state().kind != "done"]
     if left:
-        said = check_room(estimate(left), Path(_container(left[0])), force or dry)
+        said = check_room(estimate(left), Path(choices.container(places[0])[0]), force or dry)
         print(f"{len(left)} of {len(stages)} crops, {sum(len(stage.outputs) for stage in left)} arrays: {said}", file=sys.stderr)
-    for stage in [] if dry else left:
-        if begin(stage, overwrite):
-            for volume in stage.volumes:
-                open_volume(volume.container, volume.dataset, writable=True).array.attrs[ATTRIBUTE] = choices.values
-            task = stage.task(workers)
-            run_all(stage, task, lambda task=task: run_blockwise(task))  # type: ignore[misc]
-            stage.finish()
+    for place in [] if dry else places:
+        container, _ = choices.container(place)
+        run_planned(partial(crop_stage, settings, place, choices), lambda: workers, container, {container}, overwrite, few=FEW)
     return [Path(*choices.container(place)) for place in places]
 
 
@@ -96,7 +92,7 @@ def crop_stage(settings: "Settings", place: Place, choices: Choices) -> Stage:
     scale = settings.target_array_info["scale"]
     leading = None if each == 1 else each
     outputs = tuple(VolumeArtifact(container, f"{group}/{label}".lstrip("/"), shape, scale, place.begin, choices.dtype,
-                                   write_shape, leading) for label in place.classes)
+                                   write_shape, leading, {ATTRIBUTE: choices.values}) for label in place.classes)
     path = checkpoints.find(settings, settings.load_model or "latest", settings.model_to_load)
     task_settings = {"config": str(settings.path), "place": asdict(place), "choices": asdict(choices), "checkpoint": str(path)}
     task = BlockTask(STAGE, Box.of_shape(shape), write_shape, f"{__name__}:make_worker", task_settings, outputs[0].records,
@@ -115,7 +111,7 @@ def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
     from lsd_experiments.families.cellmap.prediction.model import Model
 
     config = read(Path(settings["config"]))
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in settings["place"].items()}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings["place"].items()}
     place, choices = Place(**given), Choices(**settings["choices"])
     raw, model = open_raw(config, place), Model.read(config, choices.allow_partial)
     shape = crop_shape(config, place)
@@ -156,12 +152,3 @@ def _check_apart(places: Sequence[Place], choices: Choices) -> None:
             raise UserError(f"--output-path: {choices.output} is one place for {seen[at].dataset}/{seen[at].name} and "
                             f"{place.dataset}/{place.name}. Write {{dataset}} and {{crop}} in it")
         seen[at] = place
-
-
-def _container(stage: Stage) -> str:
-    output = stage.outputs[0]
-    assert isinstance(output, VolumeArtifact)
-    return output.container
-
-
-__all__ = ["OUTPUT", "Choices", "Raw", "crop_stage", "gathered", "make_worker", "predict"]

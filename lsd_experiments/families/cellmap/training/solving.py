@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from lsd_experiments.errors import UserError
 
 if TYPE_CHECKING:
     from lsd_experiments.families.cellmap.configuration import Settings
-
-Schedule = LRScheduler | ReduceLROnPlateau
 
 
 def make_optimizer(settings: "Settings", network: nn.Module) -> torch.optim.Optimizer:
@@ -41,7 +39,7 @@ def make_optimizer(settings: "Settings", network: nn.Module) -> torch.optim.Opti
     return made
 
 
-def make_schedule(settings: "Settings", optimizer: torch.optim.Optimizer) -> Schedule | None:
+def make_schedule(settings: "Settings", optimizer: torch.optim.Optimizer) -> LRScheduler | None:
     """The configuration's schedule, which is stepped after each epoch; a class gets the optimizer and ``scheduler_kwargs``.
 
     :raises UserError: if it does not take them, or is of another optimizer
@@ -49,7 +47,7 @@ def make_schedule(settings: "Settings", optimizer: torch.optim.Optimizer) -> Sch
     given, keywords = settings.scheduler, dict(settings.scheduler_kwargs or {})
     if given is None:
         return None
-    if isinstance(given, LRScheduler | ReduceLROnPlateau):
+    if isinstance(given, LRScheduler):
         if given.optimizer is not optimizer:
             raise UserError(f"{settings.path}: scheduler: is of another optimizer. Make it of optimizer, or give its class")
         return given
@@ -58,12 +56,12 @@ def make_schedule(settings: "Settings", optimizer: torch.optim.Optimizer) -> Sch
     except (TypeError, ValueError) as error:
         said = str(error).replace("__init__() ", "")
         raise UserError(f"{settings.path}: scheduler_kwargs: scheduler does not take them ({said}). Correct them") from error
-    if not isinstance(made, LRScheduler | ReduceLROnPlateau):
+    if not isinstance(made, LRScheduler):
         raise UserError(f"{settings.path}: scheduler: gives a {type(made).__name__}. Give a scheduler of PyTorch, or its class")
     return made
 
 
-def step_schedule(schedule: Schedule, score: float) -> None:
+def step_schedule(schedule: Any, score: float) -> None:
     """After an epoch with ``score``: the validation's, or the mean loss of training where there is none."""
     if "metrics" in inspect.signature(schedule.step).parameters:
         schedule.step(score)

@@ -12,7 +12,7 @@ from lsd_experiments.families.cellmap import checkpoints
 from lsd_experiments.families.cellmap.checkpoints import Checkpoint
 from lsd_experiments.families.cellmap.losses import Criterion, Sums
 from lsd_experiments.families.cellmap.networks import together
-from lsd_experiments.families.cellmap.training.solving import Schedule, make_optimizer, make_schedule, replace_parameters
+from lsd_experiments.families.cellmap.training.solving import make_optimizer, make_schedule, replace_parameters
 from lsd_experiments.families.pytc.networks.synchronised import synchronised
 from lsd_experiments.families.pytc.training.processes import Processes
 
@@ -40,7 +40,7 @@ class Trainer:
             replace_parameters(self.optimizer, before, dict(self.network.named_parameters()))
         self.network = self.network.to(device).train()
         self.criterion = self.criterion.to(device)
-        self.schedule: Schedule | None = make_schedule(self.settings, self.optimizer)
+        self.schedule = make_schedule(self.settings, self.optimizer)
         self._known = 0.0  # of the batches that are accumulated
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -84,7 +84,7 @@ class Trainer:
         sums = self.criterion(outputs, target)
         total, known = self._summed(sums)
         if np.isfinite(total):
-            sums.total.backward()  # type: ignore[no-untyped-call]
+            sums.total.backward()
             self._known += known
         return outputs[0].detach(), total, known
 

@@ -196,14 +196,15 @@ class Training:
         board.epoch(self.epoch, rate, value)
         for kind, tensors in (("train", shown), ("validation", validated)):
             if tensors:
-                board.pictures(self.epoch, kind, *tensors, settings.classes)
+                image, target, output = tensors
+                board.pictures(self.epoch, kind, image, target, output, settings.classes)
         if self.trainer.processes.leads:
             validated_to = "" if value is None else f", validation {value:.6g}"
             print(f"epoch {self.epoch}: loss {mean:.6g}{validated_to}, learning rate {rate:.3g}", file=sys.stderr)
             write_record(settings, self.record)
             settings.checkpoint_path(STOPPED).unlink(missing_ok=True)
-            for epoch in {before, self.epoch - 1} - {self.record.best, self.epoch, None}:
-                checkpoints.thin(settings.checkpoint_path(epoch))
+            for epoch in {before or 0, self.epoch - 1} - {self.record.best, self.epoch, 0}:
+                checkpoints.thin(settings.checkpoint_path(epoch or 0))
         self.trainer.processes.wait()
 
     def _save(self, epoch: int | str) -> None:

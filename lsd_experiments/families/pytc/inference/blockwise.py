@@ -58,7 +58,7 @@ def infer_blockwise(
     files = output_paths(config, len(image_paths(config)))
     for number, path in enumerate(files):
         stage = inference_stage(config, checkpoint, number, path, files[:number].count(path), parity, allow_partial)
-        if begin(stage, overwrite):
+        if _begin(stage, overwrite):
             task = stage.task(workers)
             run_all(stage, task, lambda task=task: run_blockwise(task))  # type: ignore[misc]
             stage.finish()
@@ -131,7 +131,7 @@ def _bytes(config: Config, shape: Voxels) -> int:
     return 4 * (channels + 1) * math.prod(shape)
 
 
-def begin(stage: Stage, overwrite: bool) -> bool:
+def _begin(stage: Stage, overwrite: bool) -> bool:
     """Make the output ready; whether anything is left to do.
 
     :raises UserError: if it was made otherwise, and not ``overwrite``
