@@ -15,6 +15,7 @@ from lsd_experiments.families.cellmap import aligning
 from lsd_experiments.families.cellmap.aligning import best_level, load_aligned
 from lsd_experiments.families.cellmap.manifest import Target
 from lsd_experiments.families.cellmap.packing import pack, packable, processed_levels
+from lsd_experiments.families.cellmap.sources import Level
 from lsd_experiments.families.cellmap.submissions import open_submission
 from lsd_experiments.families.cellmap.validating import validate
 from tests.cellmap.small import BEGIN, VOXEL, boxes, put, target

@@ -74,16 +74,18 @@ class Crop:
         box = Box.of_shape(self.target["shape"], begin).shift(apart.tolist()).intersect(image.box)
         return not box.empty and bool(image.read(box).any())
 
-    def read(self, centre: Sequence[float], matrix: Matrix, classes: Sequence[str]) -> tuple[NDArray[np.generic],
-                                                                                             NDArray[np.float32]]:
-        """Raw [z, y, x] of the stored type, and labels [c, z, y, x] float32 of ``classes``: ids, 0, and NaN where nobody
-        annotated."""
+    def read(self, centre: Sequence[float], matrix: Matrix, classes: Sequence[str],
+             mask: bool = False) -> tuple[NDArray[np.generic], NDArray[np.float32]]:
+        """Raw [z, y, x] of the stored type, and labels [c, z, y, x] float32 of ``classes``: ids (1, if a ``mask``), 0, and NaN
+        where nobody annotated."""
         shape = self.target["shape"]
         centre = on_grid(self.labels[self.classes[0]], centre, shape, matrix)
-        labels = np.full((len(classes), *shape), np.nan, np.float32)
+        labels = np.empty((len(classes), *shape), np.float32)
         for number, label in enumerate(classes):
             if label in self.labels:
-                labels[number] = read_patch(self.labels[label], centre, shape, matrix)
+                labels[number] = read_patch(self.labels[label], centre, shape, matrix, mask)
+            else:
+                labels[number].fill(np.nan)
         return read_patch(self.raw, centre, self.input["shape"], matrix), labels
 
 

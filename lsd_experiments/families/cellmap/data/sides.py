@@ -15,6 +15,7 @@ from lsd_experiments.families.cellmap.data.images import MEMORY, Cache
 from lsd_experiments.families.cellmap.data.preprocessing import Preprocessing
 from lsd_experiments.families.cellmap.data.splitting import rows_of
 from lsd_experiments.families.cellmap.split import SIDES, Row
+from lsd_experiments.families.cellmap.transforms import is_mask
 from lsd_experiments.geometry import Nanometres, Voxels
 
 
@@ -61,6 +62,7 @@ class Source:
         trains = side == "train"
         self.spatial = settings.spatial_transforms if trains else {}
         self.raw, self.target = Preprocessing.raw(settings, trains), Preprocessing.target(settings)
+        self.of_masks = is_mask(self.target.transform)
 
     @property
     def is_forced(self) -> bool:
@@ -70,18 +72,23 @@ class Source:
     def make(self, crop: Crop, begin: Sequence[int], matrix: turning.Matrix, seed: int, label: str | None = None) -> Sample:
         """The sample whose target begins at ``begin`` in ``crop``, before it is turned."""
         centre = crop.centre(begin)
-        raw, labels = crop.read(centre, matrix, self.settings.classes)
+        raw, labels = crop.read(centre, matrix, self.settings.classes, self.of_masks)
         if self.settings.use_mutual_exclusion:
             infer_absent(labels, self.settings.classes)
         made = self.raw(as_tensor(raw), seed)
-        targets = torch.cat([self.target(as_tensor(one), seed) for one in labels])
+        if self.of_masks:
+            targets = torch.from_numpy(labels.reshape(len(labels), *(n for n in labels.shape[1:] if n > 1)))
+        else:
+            targets = torch.cat([self.target(as_tensor(one), seed) for one in labels])
         return made, targets, Place(crop.name, tuple(map(int, begin)), centre, label)
 
 
 def stack(iteration: int, made: Sequence[Sample]) -> Batch:
     """The batch of samples."""
-    return Batch(iteration, torch.stack([one for one, _, _ in made]), torch.stack([target for _, target, _ in made]),
-                 [place for _, _, place in made])
+    images, targets = [one for one, _, _ in made], [target for _, target, _ in made]
+    if len(made) == 1:
+        return Batch(iteration, images[0][None], targets[0][None], [made[0][2]])
+    return Batch(iteration, torch.stack(images), torch.stack(targets), [place for _, _, place in made])
 
 
 def as_tensor(values: NDArray[np.generic]) -> Tensor:
