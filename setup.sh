@@ -136,7 +136,7 @@ check() {
 }
 
 # growth, blockwise, kills, skeletons and pages take longer, and gpu needs a GPU.
-BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline pytc_samples pytc)
+BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline pytc_samples pytc cellmap_loader)
 
 bench() {
     [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"

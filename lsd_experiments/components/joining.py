@@ -1,8 +1,8 @@
 """Parts of components, and which of them are one."""
 
 import itertools
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,17 @@ def label_parts(mask: NDArray[np.generic], begin: Voxels, whole: Voxels, connect
     :param begin: where in that volume the mask begins
     :param connectivity: 6, 18 or 26
     """
-    import fastremap
     from scipy import ndimage
 
     structure = ndimage.generate_binary_structure(3, RANKS[connectivity])
     parts, _ = ndimage.label(mask, structure)  # cc3d 4.1.1 fails on some masks of a few voxels with connectivity 26
+    return number_parts(parts, begin, whole)
+
+
+def number_parts(parts: NDArray[Any], begin: Voxels, whole: Voxels) -> Ids:
+    """``parts`` [z, y, x], each with 1 plus the number of its first voxel in a volume of shape ``whole``; 0 stays."""
+    import fastremap
+
     labels, first = fastremap.unique(parts, return_index=True)
     places = np.unravel_index(first.astype(np.int64), parts.shape)
     numbers = np.ravel_multi_index(tuple(p + b for p, b in zip(places, begin, strict=True)), whole) + 1
@@ -47,6 +53,17 @@ def join_parts(parts: Readable, blocks: Iterable[Box], connectivity: int, minimu
     :param parts: what :func:`label_parts` gave for each of ``blocks``, which tile the volume; 0 outside of it
     :param minimum_size: voxels; smaller components become 0
     """
+    return join(parts, blocks, lambda planes: touching_across(planes, connectivity), minimum_size)
+
+
+def join(parts: Readable, blocks: Iterable[Box], touching_in: Callable[[Ids], Ids], minimum_size: int = 1,
+         together: Ids | None = None) -> Ids:
+    """As :func:`join_parts`, with other rules.
+
+    :param touching_in: gives the pairs [n, 2] that belong together of two planes [2, rows, columns], the second of which is the
+        first of a block; their first row and column are of neighbouring blocks
+    :param together: [m, 2] pairs that belong together besides
+    """
     import fastremap
 
     found, sizes, touching = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)], [np.zeros((0, 2), np.uint64)]
@@ -55,7 +72,8 @@ def join_parts(parts: Readable, blocks: Iterable[Box], connectivity: int, minimu
         ids, counts = fastremap.unique(values[1:, 1:, 1:], return_counts=True)
         found.append(ids[ids > 0].astype(np.uint64))
         sizes.append(counts[ids > 0].astype(np.int64))
-        touching += [touching_across(np.moveaxis(values, axis, 0)[:2], connectivity) for axis in range(3)]
+        touching += [touching_in(np.moveaxis(values, axis, 0)[:2]) for axis in range(3)]
+    touching += [] if together is None else [together]
     ids, inverse = np.unique(np.concatenate(found), return_inverse=True)
     voxels = np.bincount(inverse, np.concatenate(sizes), len(ids)).astype(np.float64)
     return number_components(ids, voxels, np.concatenate(touching), minimum_size)

@@ -1,12 +1,14 @@
 """Run one stage: do what is left of it, anew if it was made otherwise, or nothing."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from lsd_experiments.blockwise import BlockTask, run_blockwise
+from lsd_experiments.blockwise import BlockTask, Workers, count_blocks, run_blockwise
+from lsd_experiments.blockwise.blocks import block_at
+from lsd_experiments.blockwise.spec import load_factory
 from lsd_experiments.blockwise.workers import check_workers
 from lsd_experiments.locks import only_run
 from lsd_experiments.logs import log_to_file
@@ -27,15 +29,30 @@ def run_stage(name: str, config: AnyPipeline, overwrite: bool = False, show: Sho
     :raises UserError: if its inputs are not there, do not fit, or another run is at work
     :raises BlocksFailedError: if blocks failed; all others are done
     """
-    stage = plan_stage(name, config)
-    state = stage.state()
+    return run_planned(lambda: plan_stage(name, config), lambda: config.workers.for_stage(name), config.out_file,
+                       _written(config), overwrite, show)
+
+
+def run_planned(plan: Callable[[], Stage], workers: Callable[[], Workers], log_in: str, containers: Collection[str],
+                overwrite: bool = False, show: Show | None = None, few: int = 0) -> str:
+    """What a stage made, in words; arguments and errors as of :func:`run_stage`.
+
+    :param plan: gives the stage; called again when it is done, to see whether its inputs are as they were
+    :param workers: gives those that work on its blocks
+    :param log_in: the container whose log says when it begins and ends
+    :param containers: nothing else of this software writes to these meanwhile
+    :param few: so many blocks, or less, are done by this process: workers take a second to start. It keeps no record of them,
+        so that of these a run that was stopped does all again
+    """
+    stage = plan()
+    name, state = stage.name, stage.state()
     if state.kind == "done" and not overwrite:
         if state.reason:
             logger.warning("%s: its output is taken as it is now: %s. --overwrite makes it anew", name, state.reason)
         return f"up to date: {stage.report()}"
     if isinstance(stage.work, BlockTask):
-        check_workers(config.workers.for_stage(name))
-    with locked(config), log_to_file(Path(config.out_file) / ".blockwise" / "pipeline.log"):
+        check_workers(workers())
+    with _all_locked(containers), log_to_file(Path(log_in) / ".blockwise" / "pipeline.log"):
         if state.kind == "stale" and not overwrite:
             logger.warning("%s is made anew: %s", name, state.reason)
         if state.kind == "begun":
@@ -48,7 +65,9 @@ def run_stage(name: str, config: AnyPipeline, overwrite: bool = False, show: Sho
         stage.prepare(anew, made)
         logger.info("%s begins: %s", name, state.reason or state.kind)
         try:
-            _work(stage, anew, made, config, show)
+            _work(stage, anew, made, workers, show, few)
+            check_inputs(name, stage.made, plan().made)
+            stage.finish()
         except BaseException as error:
             logger.info("%s ends before it is done: %s", name, type(error).__name__)
             raise
@@ -62,9 +81,19 @@ def locked(config: AnyPipeline) -> Iterator[None]:
 
     :raises UserError: if one does
     """
+    with _all_locked(_written(config)):
+        yield
+
+
+def _written(config: AnyPipeline) -> set[str]:
+    written = {container for stage, container in config.containers.items() if stage != "export"}  # which has its own locks
+    return {config.out_file, *written}
+
+
+@contextmanager
+def _all_locked(containers: Collection[str]) -> Iterator[None]:
     with ExitStack() as stack:
-        written = {container for stage, container in config.containers.items() if stage != "export"}  # which has its own locks
-        for container in sorted({config.out_file, *written}):
+        for container in sorted(containers):
             lock = Path(container) / ".blockwise" / "pipeline.lock"
             stack.enter_context(only_run(Path(container), lock, "another command is at work on it"))
         yield
@@ -78,11 +107,17 @@ def _warn_of_other_code(stage: Stage) -> None:
                        stage.name, begun, now)
 
 
-def _work(stage: Stage, anew: bool, made: dict[str, Any], config: AnyPipeline, show: Show | None) -> None:
-    if isinstance(stage.work, BlockTask):
-        task = stage.task(config.workers.for_stage(stage.name))
-        run_all(stage, task, lambda: run_blockwise(task, show))
-    else:
+def _work(stage: Stage, anew: bool, made: dict[str, Any], workers: Callable[[], Workers], show: Show | None, few: int) -> None:
+    if not isinstance(stage.work, BlockTask):
         stage.work(made, anew, show or (lambda state: None))
-    check_inputs(stage.name, stage.made, plan_stage(stage.name, config).made)
-    stage.finish()
+    elif count_blocks(stage.work.total, stage.work.write_shape) <= few:
+        _work_here(stage.work)
+    else:
+        task = stage.task(workers())
+        run_all(stage, task, lambda: run_blockwise(task, show))
+
+
+def _work_here(task: BlockTask) -> None:
+    process = load_factory(task.factory)(dict(task.settings))
+    for number in range(count_blocks(task.total, task.write_shape)):
+        process(block_at(task.total, task.write_shape, task.context, number))

@@ -8,7 +8,7 @@ block, and ``finished``, the date on which its last block was done. Which chunks
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class VolumeArtifact:
     """A volume that a stage makes blockwise.
 
     :param write_shape: voxels that one block writes; chunks divide it, so that no two blocks write the same chunk
+    :param attrs: attributes that it gets besides, for those who read it
     """
 
     container: str
@@ -45,6 +46,7 @@ class VolumeArtifact:
     dtype: str
     write_shape: Voxels
     channels: int | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:
@@ -100,7 +102,7 @@ class VolumeArtifact:
             _remove_leftovers(Path(self.container, self.dataset))
             create_volume(
                 self.container, self.dataset, self.shape, self.voxel_size, self.offset, self.dtype, channels=self.channels,
-                chunks=chunk_shape(self.write_shape), attrs={"provenance": dict(made)}, overwrite=anew)
+                chunks=chunk_shape(self.write_shape), attrs={**self.attrs, "provenance": dict(made)}, overwrite=anew)
             return
         check_unchanged(self.name, found.attrs.get("provenance"), made)
         check_chunks(self, found.chunks)

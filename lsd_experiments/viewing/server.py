@@ -3,7 +3,7 @@
 import argparse
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.listening import ALL, resolve, stands_for
@@ -65,6 +65,14 @@ def serve(collect: Callable[[], Sequence[View | SkeletonView]], bind_address: st
 
     :raises UserError: if the address or port cannot be had.
     """
+    serve_several(lambda: {"": collect()}, bind_address, port)
+
+
+def serve_several(collect: Callable[[], Mapping[str, Sequence[View | SkeletonView]]], bind_address: str, port: int) -> None:
+    """As :func:`serve`, with a viewer for each of what ``collect`` gives, whose names stand before their URLs.
+
+    :raises UserError: if the address or port cannot be had.
+    """
     port, address = _port(port), _address(bind_address)
     import neuroglancer
 
@@ -73,10 +81,11 @@ def serve(collect: Callable[[], Sequence[View | SkeletonView]], bind_address: st
     views = collect()
     neuroglancer.set_server_bind_address(address, port)
     try:
-        viewer = make_viewer(views)
+        viewers = {name: make_viewer(of_name) for name, of_name in views.items()}  # which hold their state
     except (OSError, OverflowError) as error:
         raise _refused(bind_address, port, error) from error
-    print(viewer.get_viewer_url(), flush=True)
+    for name, viewer in viewers.items():
+        print(f"{name} {viewer.get_viewer_url()}".strip(), flush=True)
     try:
         threading.Event().wait()
     finally:

@@ -16,6 +16,7 @@ from lsd_experiments.families.cellmap.sources import levels, open_tree
 from lsd_experiments.families.cellmap.split import read_split
 from lsd_experiments.families.cellmap.submissions import open_submission
 from lsd_experiments.families.cellmap.synthetic import CLASSES, write_cellmap
+from tests.blockwise import slurm
 from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +111,34 @@ def test_from_the_split_to_a_checked_and_scored_submission(challenge, tmp_path, 
     assert json.loads((tmp_path / "result_extended.json").read_text())["beside"]["intervals"]["overall_score"][0] < 1
 
 
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--queue", "short"], "--queue is of a cluster's jobs"), (["-C", "slurm", "--memory", "8"], "'memory': memory is a number"),
+    (["-C", "lsf", "--time-limit", "8"], "'time_limit': a time limit is"), (["-C", "pbs"], "invalid choice: 'pbs'"),
+    (["-C", "slurm", "--host", "0.0.0.0"], "stands for all"), (["-m", "none.csv"], "no such manifest"),
+    (["-m", "none.csv", "-w", 1], "no such manifest"),
+])
+def test_workers_that_are_none(challenge, tmp_path, capsys, arguments, message):
+    (tmp_path / "table.csv").write_text(f"data_path,evaluation_id\n{challenge / 'truth/ground_truth.zarr'},first\n")
+    csc("batch-eval", "-c", tmp_path / "table.csv", "--results", tmp_path / "results", *arguments, status=2)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "results/first/result.json").exists()
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing()))
+def test_several_submissions_on_slurm(challenge, tmp_path, monkeypatch, capsys):
+    truth = challenge / "truth/ground_truth.zarr"
+    (tmp_path / "table.csv").write_text(f"data_path,evaluation_id\n{truth},first\nnone.zip,second\n")
+    with slurm.slurm(tmp_path / "slurm") as conf:
+        monkeypatch.setenv("SLURM_CONF", str(conf))
+        csc("batch-eval", "-c", tmp_path / "table.csv", "-t", truth, "--results", tmp_path / "results", "-C", "slurm", "-w", 2,
+            "--memory", "500 MB", status=1)
+        assert not slurm.jobs(conf)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "first  1.0000"
+    assert "no such file" in second
+
+
 def test_several_submissions(challenge, tmp_path, capsys):
     truth = challenge / "truth/ground_truth.zarr"
     table = tmp_path / "table.csv"
@@ -119,6 +148,12 @@ def test_several_submissions(challenge, tmp_path, capsys):
     assert first == "first  1.0000"
     assert "no such file" in second
     assert json.loads((tmp_path / "results/first/result.json").read_text())["overall_score"] == 1
+    # By workers it is the same, and what was scored by a run before does not stand for what cannot be scored any more.
+    (tmp_path / "results/second").mkdir(exist_ok=True)
+    (tmp_path / "results/second/result.json").write_text("{}")
+    csc("batch-eval", "-c", table, "-t", truth, "--results", tmp_path / "results", "--num-workers", 1, status=1)
+    assert capsys.readouterr().out.splitlines() == [first, second]
+    assert not (tmp_path / "results/second/result.json").exists()
     for text, message in (("data_path\nx\n", "no column evaluation_id"),
                           ("data_path,evaluation_id\nx,../a\n", "no name of a directory"),
                           ("data_path,evaluation_id\nx,a\ny,a\n", "there twice")):

@@ -4,6 +4,7 @@
 """
 
 SEGMENT = "lsd_experiments.families.lsd.segment"
+CSC = "lsd_experiments.families.cellmap"
 
 # What is written to: no crop, and no "-", which names what is there. test_places.py tries each.
 WRITTEN = {
@@ -36,6 +37,10 @@ OTHER_FILES = {
     ("align.py", "picture"), ("evaluate.py", "out"), ("partners.py", "out"),
     ("segment.py", "scores"),
     "dest", "evaluate.out_prefix", "evaluate.scores_db", "export.directory",
+    # of csc: patterns of where datasets lie, tables, results, pictures, and weights
+    "search_path", "raw_name", "crop_name", "manifest", "csv_path", "input_path", "output_path", "input_search_path",
+    "predictions_path", "processed_path", "submission_path", "truth_path", "result_file", "pictures", "crop_manifest",
+    (CSC, "batch-eval results"), (CSC, "train export"), (CSC, "validate submission"),
     # a submission as it is sent
     ("submission.py", "check submission"), ("evaluate_skeletons.py", "check_submission"),
 }  # fmt: skip
@@ -67,6 +72,10 @@ NO_PLACE = {
     *((name, option) for name in ("train.py", "test.py") for option in (
         "model_input", "architecture", "load_model", "num_gpu", "num_cpu", "task")),
     *(("train.py", option) for option in ("lr", "loss", "finetune", "iteration_total", "iteration_save")),
+    # of csc
+    "classes", "use_s3", "validate_ratio", "datasets", "crops", "skip_orthoplanes", "values", "overlap", "blending", "max_workers",
+    "kinds", "raw_padding", "all_resolutions", "rules", "instance_classes", "cluster", "cpus", "time_limit", "queue", "host",
+    (CSC, "train allow_partial"), (CSC, "predict allow_partial"),
     # of what is made beside the stack
     ("align.py", "out_dataset"),
     # names of results, or of datasets of the output of the same configuration

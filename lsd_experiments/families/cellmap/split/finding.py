@@ -94,11 +94,20 @@ def _groups(layout: Layout) -> list[tuple[str, str, str]]:
                             "differ")
     if unknown := {*FIELD.findall(pattern)} - {"dataset", "crop"}:
         raise UserError(f"{pattern}: {{{sorted(unknown)[0]}}} is not known. Write {{dataset}}, {{crop}}, and {{name}}")
+    return [(names["dataset"], names["crop"], path) for names, path in matches(pattern)]
+
+
+def matches(pattern: str) -> list[tuple[dict[str, str], str]]:
+    """The directories that ``pattern`` with fields like {crop} fits, and what its fields are called in each.
+
+    :raises UserError: if it has another bucket for each field
+    """
+    pattern = _absolute(pattern)
     match = ROOT.match(pattern)
     if match is None or FIELD.search(match[1]):
         raise UserError(f"{pattern}: buckets are not looked for. Write the bucket's name")
     root, rest = match.groups()
-    return [(names["dataset"], names["crop"], path) for names, path in _walk(root, rest.split("/"), {})]
+    return list(_walk(root, rest.split("/"), {}))
 
 
 def _walk(path: str, parts: Sequence[str], names: dict[str, str]) -> Iterator[tuple[dict[str, str], str]]:

@@ -68,20 +68,32 @@ def processes(config: Config, local_rank: int | None = None, environment: Mappin
     """
     local = int(environment.get("LOCAL_RANK", local_rank or 0))
     device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
-    if device.type == "cuda":
-        if local >= torch.cuda.device_count():
-            raise UserError(f"--distributed: process {local} has no GPU of its own, there are {torch.cuda.device_count()}. Start "
-                            "as many processes as there are: torchrun --nproc_per_node")
-        torch.cuda.set_device(device)
-    if not config.SYSTEM.DISTRIBUTED:
-        yield Processes(device)
-        return
     missing = [name for name in STARTED_BY_TORCHRUN if name not in environment]
-    if missing:
+    if config.SYSTEM.DISTRIBUTED and missing:
         raise UserError(f"--distributed: {missing[0]} is not set, as torchrun does. Start it so: torchrun --nproc_per_node=2 "
                         "main.py --distributed ...")
-    backend = config.SYSTEM.DISTRIBUTED_BACKEND if device.type == "cuda" else "gloo"  # nccl is for GPUs alone
-    distributed.init_process_group(backend)
+    with joined(device, config.SYSTEM.DISTRIBUTED, config.SYSTEM.DISTRIBUTED_BACKEND, "--distributed") as group:
+        yield group
+
+
+@contextmanager
+def joined(device: torch.device, distributed_too: bool, backend: str = "nccl", key: str = "torchrun") -> Iterator[Processes]:
+    """This process, on ``device``, alone or as one of those that torchrun started.
+
+    :param backend: of GPUs; others talk by gloo
+    :param key: what messages begin with
+    :raises UserError: if the device is a GPU that there is not
+    """
+    if device.type == "cuda":
+        if (device.index or 0) >= torch.cuda.device_count():
+            there = torch.cuda.device_count()
+            raise UserError(f"{key}: process {device.index or 0} has no GPU of its own, there are {there}. Start "
+                            "as many processes as there are: torchrun --nproc_per_node")
+        torch.cuda.set_device(device)
+    if not distributed_too:
+        yield Processes(device)
+        return
+    distributed.init_process_group(backend if device.type == "cuda" else "gloo")  # nccl is for GPUs alone
     try:
         yield Processes(device, distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -1,0 +1,1 @@
+"""``csc predict``: every voxel of crops of any size, from overlapping patches, by worker processes. Needs PyTorch."""
