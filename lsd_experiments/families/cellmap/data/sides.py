@@ -57,12 +57,11 @@ class Source:
     def __init__(self, settings: Settings, side: str, memory: int = MEMORY, rows: Sequence[Row] | None = None) -> None:
         assert side in SIDES, f"{side} is none of {SIDES}"
         self.settings, self.side, self.cache = settings, side, Cache(memory)
-        self.crops = [Crop(row, settings.input_array_info, settings.target_array_info, self.cache)
-                      for row in (rows_of(settings) if rows is None else rows) if row.side == side]
-        trains = side == "train"
-        self.spatial = settings.spatial_transforms if trains else {}
-        self.raw, self.target = Preprocessing.raw(settings, trains), Preprocessing.target(settings)
+        self.raw, self.target = Preprocessing.raw(settings, side == "train"), Preprocessing.target(settings)
         self.of_masks = is_mask(self.target.transform)
+        self.crops = [Crop(row, settings.input_array_info, settings.target_array_info, self.cache, self.of_masks)
+                      for row in (rows_of(settings) if rows is None else rows) if row.side == side]
+        self.spatial = settings.spatial_transforms if side == "train" else {}
 
     @property
     def is_forced(self) -> bool:
@@ -72,7 +71,7 @@ class Source:
     def make(self, crop: Crop, begin: Sequence[int], matrix: turning.Matrix, seed: int, label: str | None = None) -> Sample:
         """The sample whose target begins at ``begin`` in ``crop``, before it is turned."""
         centre = crop.centre(begin)
-        raw, labels = crop.read(centre, matrix, self.settings.classes, self.of_masks)
+        raw, labels = crop.read(centre, matrix, self.settings.classes)
         if self.settings.use_mutual_exclusion:
             infer_absent(labels, self.settings.classes)
         made = self.raw(as_tensor(raw), seed)

@@ -19,15 +19,14 @@ from lsd_experiments.geometry import Box, Nanometres
 ON_GRID = 1e-3  # of a voxel
 
 
-def read_patch(image: Image, centre: Sequence[float], shape: Sequence[int], matrix: Matrix, mask: bool = False) -> NDArray[Any]:
+def read_patch(image: Image, centre: Sequence[float], shape: Sequence[int], matrix: Matrix) -> NDArray[Any]:
     """[z, y, x]: raw of the stored type, labels as float32 with NaN.
 
     :param centre: in nm
-    :param mask: labels as 0 and 1
     """
     steps, start = _affine(image, centre, shape, matrix)
     if is_exact(steps) and np.abs(start - np.round(start)).max() <= ON_GRID:
-        return _copied(image, np.round(start).astype(int), steps.astype(int), shape, mask)
+        return _copied(image, np.round(start).astype(int), steps.astype(int), shape)
     corners = np.array([[0, n - 1] for n in shape])
     ends = np.sort(steps[:, :, None] * corners, axis=2).sum(axis=1) + start[:, None]
     box = Box(tuple(np.floor(ends[:, 0] - 1).astype(int).tolist()), tuple(np.ceil(ends[:, 1] + 2).astype(int).tolist()))
@@ -37,7 +36,7 @@ def read_patch(image: Image, centre: Sequence[float], shape: Sequence[int], matr
         if box.empty:
             target.fill(np.nan)
             return target
-        _nearest(_as_mask(image.read(box)) if mask else image.read(box), steps, start - box.begin, target)
+        _nearest(image.read(box), steps, start - box.begin, target)
         return target
     values = image.read(box)
     interpolated = np.empty(tuple(shape), np.float32)
@@ -61,19 +60,14 @@ def _affine(image: Image, centre: Sequence[float], shape: Sequence[int], matrix:
     return steps, first
 
 
-def _as_mask(labels: NDArray[Any]) -> NDArray[np.uint8]:
-    return (labels > 0).view(np.uint8)
-
-
-def _copied(image: Image, start: NDArray[np.int_], steps: NDArray[np.int_], shape: Sequence[int], mask: bool) -> NDArray[Any]:
+def _copied(image: Image, start: NDArray[np.int_], steps: NDArray[np.int_], shape: Sequence[int]) -> NDArray[Any]:
     last = start + steps @ (np.asarray(shape) - 1)
     box = Box(tuple(np.minimum(start, last).tolist()), tuple((np.maximum(start, last) + 1).tolist()))
     if image.kind == "labels":
         inside = box.intersect(image.box)
         values = np.empty(box.shape, np.float32) if inside == box else np.full(box.shape, np.nan, np.float32)
         if not inside.empty:
-            found = image.read(inside)
-            values[inside.shift([-b for b in box.begin]).slices] = _as_mask(found) if mask else found
+            values[inside.shift([-b for b in box.begin]).slices] = image.read(inside)
     else:
         values = image.read(box)
     order = [int(np.flatnonzero(steps[:, axis])[0]) for axis in range(3)]  # of each axis of the patch, the image's
