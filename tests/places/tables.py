@@ -38,8 +38,8 @@ OTHER_FILES = {
     ("segment.py", "scores"),
     "dest", "evaluate.out_prefix", "evaluate.scores_db", "export.directory",
     # of csc: patterns of where datasets lie, tables, results, pictures, and weights
-    "search_path", "raw_name", "crop_name", "manifest", "csv_path", "input_path", "output_path", "input_search_path",
-    "predictions_path", "processed_path", "submission_path", "truth_path", "result_file", "pictures", "crop_manifest",
+    "search_path", "raw_name", "crop_name", "manifest", "crop_manifest", "csv_path", "input_path", "output_path",
+    "input_search_path", "predictions_path", "processed_path", "submission_path", "truth_path", "result_file", "pictures",
     (CSC, "batch-eval results"), (CSC, "train export"), (CSC, "validate submission"),
     # a submission as it is sent
     ("submission.py", "check submission"), ("evaluate_skeletons.py", "check_submission"),
@@ -73,9 +73,9 @@ NO_PLACE = {
         "model_input", "architecture", "load_model", "num_gpu", "num_cpu", "task")),
     *(("train.py", option) for option in ("lr", "loss", "finetune", "iteration_total", "iteration_save")),
     # of csc
-    "classes", "use_s3", "validate_ratio", "datasets", "crops", "skip_orthoplanes", "values", "overlap", "blending", "max_workers",
-    "kinds", "raw_padding", "all_resolutions", "rules", "instance_classes", "cluster", "cpus", "time_limit", "queue", "host",
-    (CSC, "train allow_partial"), (CSC, "predict allow_partial"),
+    "classes", "use_s3", "validate_ratio", "datasets", "crops", "skip_orthoplanes", "values", "overlap", "blending",
+    "max_workers", "kinds", "rules", "raw_padding", "all_resolutions", "instance_classes", "cluster", "cpus", "time_limit",
+    "queue", "host", (CSC, "train allow_partial"), (CSC, "predict allow_partial"),
     # of what is made beside the stack
     ("align.py", "out_dataset"),
     # names of results, or of datasets of the output of the same configuration
