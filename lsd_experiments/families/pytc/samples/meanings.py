@@ -68,7 +68,7 @@ class _Known:
         return self.labels.chunks
 
     def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.uint8]:
-        return (self.labels.read(_box(index, self.shape)) != UNKNOWN).view(np.uint8)
+        return np.asarray(self.labels.read(_box(index, self.shape)) != UNKNOWN).view(np.uint8)
 
 
 def _found(labels: Volume) -> tuple[bool, bool]:
