@@ -95,7 +95,7 @@ def test_the_same_scores_twice_are_one_result(results):
         ("networks", "holds no scores"),
         ("skeletons.csv", "'skeletons.csv' is no|skeletons.csv"),
         ("bad.json", "not what evaluate.py writes"),
-        ("new.toml", "was not evaluated"),
+        ("new.toml", "holds no scores"),
         ("without.toml", r"has no \[evaluate\]"),
     ],
 )
