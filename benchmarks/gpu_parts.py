@@ -104,9 +104,19 @@ def small(network: Network) -> Network:
 
 def sizes(options: Options) -> Iterator[tuple[str, Network, tuple[int, int, int]]]:
     """The names, networks and input shapes of prediction."""
+    if options.toy:
+        network = small(NETWORKS["zebrafinch"])
+        yield "zebrafinch mtlsd", network, network.smallest_input_shape
+        return
     for name, network in NETWORKS.items():
-        used = small(network) if options.toy else network
-        yield f"{name} mtlsd", used, used.smallest_input_shape if options.toy else BLOCKS[name]
+        yield f"{name} mtlsd", network, BLOCKS[name]
+
+
+def precisions(options: Options, candidate: str) -> tuple[str, ...]:
+    """Which are measured of a candidate; at toy size few, as compilation takes longest there."""
+    if candidate != "PyTorch":
+        return PRECISIONS[:2] if options.toy else PRECISIONS
+    return PRECISIONS
 
 
 def measure_machine(options: Options) -> None:
@@ -145,7 +155,7 @@ def measure_forward(options: Options) -> None:
     check_gpu(options, candidate)
     make = partial(torch_forward, toy=options.toy) if candidate == "PyTorch" else keras_forward
     for name, network, shape in sizes(options):
-        for precision in (*PRECISIONS, *([COMPILED] if candidate == "PyTorch" else [])):
+        for precision in (*precisions(options, candidate), *([COMPILED] if candidate == "PyTorch" else [])):
             row = {"what": name, "candidate": candidate, "precision": precision}
             set_tf32(candidate, precision == "tf32")
             try:
@@ -243,7 +253,7 @@ def measure_step(options: Options) -> None:
     network = small(NETWORKS["zebrafinch"]) if options.toy else NETWORKS["zebrafinch"]
     shape = network.smallest_input_shape if options.toy else TRAINING
     make = torch_step if candidate == "PyTorch" else keras_step
-    for precision in PRECISIONS:
+    for precision in precisions(options, candidate):
         set_tf32(candidate, precision == "tf32")
         try:
             step = make(network, shape, "float32" if precision == "tf32" else precision)

@@ -1,10 +1,11 @@
 """How sure a difference is: a paired bootstrap over blocks, and over seeds where there are several.
 
 A resample draws as many blocks as there are, with replacement, the same ones for all; the score of a segmentation is that of its
-contingency table with each block counted as often as it was drawn, so that an object that is in many blocks stays one. For each
-variant as many of its trainings are drawn as there are, and their mean counts. Thresholds stay. The share of the resamples in
-which one variant is better than another one, ties counted by halves, says how sure it is for such volumes: not for other
-tissue, nor for other trainings where there is one seed.
+contingency table with each block counted as often as it was drawn, so that an object that is in many blocks stays one; since
+it has fewer parts in a resample, the scores of resamples are then moved as a whole, so that their mean is that of all blocks.
+For each variant as many of its trainings are drawn as there are, and their mean counts. Thresholds stay. The share of the
+resamples in which one variant is better than another one, ties counted by halves, says how sure it is for such volumes: not
+for other tissue, nor for other trainings where there is one seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ class Bootstrap:
     def interval(self, name: str) -> tuple[float, float]:
         """The middle 95 % of the VOI sums of a variant."""
         low, high = np.percentile(self.sums[name], (2.5, 97.5))
-        return float(low), float(high)
+        return max(0.0, float(low)), float(high)
 
     def share(self, better: str, worse: str) -> float:
         """In which share of the resamples ``better`` has the lower VOI sum; ties count by halves."""
@@ -79,10 +80,20 @@ def bootstrap(
     weights = random.multinomial(number, [1 / number] * number, size=resamples)
     sums = {}
     for name, trainings in tables.items():
-        of_trainings = np.stack([resampled_sums(one, weights) for one in trainings])
+        of_trainings = np.stack([_centred(one, weights) for one in trainings])
         drawn = random.integers(len(trainings), size=(len(trainings), resamples))
         sums[name] = np.take_along_axis(of_trainings, drawn, axis=0).mean(axis=0)
     return Bootstrap(number, sums, {name: len(trainings) for name, trainings in tables.items()})
+
+
+def _centred(tables: Sequence[Contingency], weights: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """[n] the VOI sums of resamples, around that of all blocks.
+
+    Without that they would be lower on average: what an object loses between blocks of which one is not drawn costs nothing.
+    """
+    sums = resampled_sums(tables, weights)
+    whole = resampled_sums(tables, np.ones((1, len(tables)), int))[0]
+    return np.asarray(sums - sums.mean() + whole)
 
 
 def resampled_sums(tables: Sequence[Contingency], weights: NDArray[np.integer[Any]]) -> NDArray[np.float64]:

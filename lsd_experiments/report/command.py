@@ -51,17 +51,18 @@ def command(options: argparse.Namespace) -> None:
     from lsd_experiments.report.comparing import compare
     from lsd_experiments.report.contents import Options, write_document
     from lsd_experiments.report.page import Points
-    from lsd_experiments.report.results import read_results
+    from lsd_experiments.report.results import not_evaluated, read_results
 
     check_out(options.out)
     results = read_results(options.results)
     comparisons = compare(results, read_results(options.validation) if options.validation else [])
+    left = not_evaluated([*options.results, *options.validation])
     measured = _measured(results) if options.measure else {}
     part = options.out.absolute().with_name(f".{options.out.absolute().name}.partial")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        document = write_document(comparisons, part, Options(options.title, options.resamples, measured))
+        document = write_document(comparisons, part, Options(options.title, options.resamples, measured, left))
         texts = {PAGE: document.html(), "report.md": document.markdown(), "scores.csv": _all_scores(comparisons)}
         texts |= {f"{table.name}.csv": as_csv(table) for table in document.tables}
         for name, text in texts.items():

@@ -30,11 +30,13 @@ class Options:
     """What is asked for beside results.
 
     :param measured: costs that were measured, by the network's directory
+    :param left: what was left out of what was asked for, in words
     """
 
     title: str = "Report"
     resamples: int = RESAMPLES
     measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    left: Sequence[str] = ()
 
 
 def write_document(comparisons: Sequence[Comparison], directory: Path, options: Options) -> Document:
@@ -54,7 +56,7 @@ def write_document(comparisons: Sequence[Comparison], directory: Path, options: 
     _costs(document, variants, options)
     _paper(document, variants)
     _provenance(document, comparisons)
-    _missing(document, comparisons)
+    _missing(document, comparisons, options.left)
     return document
 
 
@@ -146,8 +148,8 @@ def _row(index: int, variant: Variant, result: Result) -> list[str]:
             *(str(value or NONE)[:length] for value, length in cut)]
 
 
-def _missing(document: Document, comparisons: Sequence[Comparison]) -> None:
+def _missing(document: Document, comparisons: Sequence[Comparison], left: Sequence[str]) -> None:
     results = (result for comparison in comparisons for variant in comparison.variants for result in variant.results)
     lines = list(dict.fromkeys(f"{Path(result.source).name}: {line}" for result in results for line in result.lacks))
-    if lines:
-        document.add(Heading(2, "What is missing"), Points(lines))
+    if lines or left:
+        document.add(Heading(2, "What is missing"), Points([*left, *lines]))

@@ -96,6 +96,7 @@ def read_results(places: Sequence[str]) -> list[Result]:
     :raises UserError: if one is not there or is nothing of the kind, or nothing was evaluated
     """
     found: dict[str, Result] = {}
+    left = []
     for place in places:
         given, path = _named(place)
         if not path.exists():
@@ -104,12 +105,21 @@ def read_results(places: Sequence[str]) -> list[Result]:
                 "the .json that evaluate.py wrote"
             )
         results = [result for file in _files(path) for result in _read(file, given)]
-        if not results:
-            raise UserError(
-                f"{path}: holds no scores. Name the configuration of an evaluated segmentation, or run evaluate.py first"
-            )
+        left += [] if results else [path]
         found |= {f"{result.provenance.get('key', result.source)} {result.kind}": result for result in results}
+    if left and not found:
+        raise UserError(f"{left[0]}: holds no scores. Name a segmentation's configuration, and run evaluate.py with it first")
     return list(found.values())
+
+
+def not_evaluated(places: Sequence[str]) -> list[str]:
+    """In words, of which ``places`` :func:`read_results` takes nothing, as they hold no scores yet."""
+    paths = [_named(place)[1] for place in places]
+    return [f"{path.name}: holds no scores (yet), and is left out" for path in paths if not any(map(_has_scores, _files(path)))]
+
+
+def _has_scores(path: Path) -> bool:
+    return path.suffix == ".json" or _is_evaluated(path)
 
 
 def _named(place: str) -> tuple[str | None, Path]:
@@ -162,9 +172,7 @@ def _read(path: Path, given: str | None) -> list[Result]:
     if not isinstance(config, PipelineSettings) or config.evaluate is None:
         raise UserError(f"{path}: has no [evaluate] of neurons. Name a configuration that is evaluated")
     scores = config.scores_prefix.with_name(f"{config.scores_prefix.name}.json")
-    if not scores.is_file():
-        raise UserError(f"{path}: was not evaluated, {scores.name} is not there. Run evaluate.py {path.name}")
-    return _results(scores, given, config)
+    return _results(scores, given, config) if scores.is_file() else []
 
 
 def _results(path: Path, given: str | None, config: PipelineSettings | None) -> list[Result]:

@@ -71,29 +71,29 @@ def test_without_a_gpu_nothing_is_measured_at_full_size(gpu, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("part", "backend"), [
-    ("forward", "PyTorch"), ("forward", "jax"), ("forward", "torch"), ("forward", "tensorflow"), ("step", "PyTorch"), ("step", "jax"),
-    ("step", "torch"), ("step", "tensorflow"), ("wait", "jax"), ("workers", "jax"), ("train", "jax"), ("train", "torch")])
+    ("forward", "PyTorch"), ("forward", "jax"), ("forward", "torch"), ("forward", "tensorflow"),
+    ("step", "PyTorch"), ("step", "jax"), ("step", "torch"), ("wait", "torch"), ("workers", "jax"), ("train", "jax")])
 def test_parts(gpu, tmp_path, monkeypatch, part, backend):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     rows = gpu.compared(gpu.run_part(gpu.Part(part, 300, backend), 300, tmp_path, ["--toy"]))
     assert rows
     assert not [row["note"] for row in rows if "failed" in row.get("note", "") or "ended" in row.get("note", "")]
     if part in ("forward", "step"):
-        assert {row["precision"] for row in rows} >= FOUR
+        assert {row["precision"] for row in rows} >= (FOUR if backend == "PyTorch" else {"bfloat16", "tf32"})
         assert all(row["candidate"] == backend and row["with_copies"] > 0 for row in rows)
     if part == "forward":
         assert all(row["difference"] < 0.02 for row in rows)
     if part in ("wait", "train"):
         assert "3 iterations; waits" in rows[0]["note"]
     if part == "workers":
-        assert [row["what"] for row in rows] == ["zebrafinch mtlsd, 1 worker", "zebrafinch mtlsd, 2 workers", "two workers beside one"]
+        assert [row["what"].rpartition(", ")[2] for row in rows] == ["1 worker", "2 workers", "two workers beside one"]
         assert "networks ran" in rows[0]["note"]
 
 
 @pytest.mark.slow
 def test_the_command(tmp_path):
-    done = subprocess.run([sys.executable, BENCHMARKS / "gpu.py", "--toy", "--only", "machine", "--out", tmp_path / "gpu", "--minutes", "2"],
-                          capture_output=True, text=True)
+    command = [sys.executable, BENCHMARKS / "gpu.py", "--toy", "--only", "machine", "--out", tmp_path / "gpu", "--minutes", "2"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "gpu.json").read_text())["rows"]
     assert len(rows) == 5

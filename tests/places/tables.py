@@ -33,6 +33,7 @@ OTHER_FILES = {
     "db", ("export_checkpoint.py", "out"), ("evaluate_skeletons.py", "out"), ("evaluate_volumes.py", "out"),
     ("picture.py", "out"), ("submission.py", "make out"), ("scores.py", "add scores"), ("scores.py", "add db"),
     ("scores.py", "show db"), ("scores.py", "show csv"),
+    ("report.py", "results"), ("report.py", "validation"), ("report.py", "out"),
     ("export_graph.py", "directory"), ("import_graph.py", "directory"), ("train.py", "log_dir"),
     ("align.py", "picture"), ("evaluate.py", "out"), ("partners.py", "out"),
     ("segment.py", "scores"),
@@ -82,5 +83,5 @@ NO_PLACE = {
     "export.datasets",
     # names of the paper's datasets, not of ones in a container
     ("fetch_data.py", "dataset"), ("fetch_checkpoint.py", "dataset"), ("create_masks.py", "dataset"),
-    ("scores.py", "show truth"),
+    ("scores.py", "show truth"), ("report.py", "measure"), ("report.py", "resamples"),
 }  # fmt: skip

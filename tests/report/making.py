@@ -12,7 +12,7 @@ import numpy as np
 from lsd_experiments.arrays import create_volume
 from lsd_experiments.checkpoints import save_checkpoint
 from lsd_experiments.frameworks import import_keras
-from lsd_experiments.networks import Head, Network
+from lsd_experiments.networks import Head, Network, write
 from lsd_experiments.pipeline import running
 from lsd_experiments.pipeline.plans import stage_names
 from lsd_experiments.pipeline.running import run_stage
@@ -98,22 +98,7 @@ def affinities(labels):
 
 def make_network(setup, variant, seed):
     """A checkpoint of a random network, with what its training leaves beside it."""
-    import_keras()
-    network, setup_made = (
-        NETWORKS[variant],
-        provenance("train", TrainingOptions(LAST, seed=seed).record(), {"dataset": "made", "data": []}),
-    )
-    setup.mkdir(parents=True)
-    record = {
-        "seed": seed,
-        "input_shape": list(network.smallest_input_shape),
-        "voxel_size": list(VOXEL_SIZE),
-        "provenance": setup_made,
-    }
-    save_checkpoint(network.build(network.smallest_input_shape), setup, network, LAST, record)
-    from lsd_experiments.networks import write
-
-    write(network, str(setup / "config"), network.smallest_input_shape)
+    save_network(setup, NETWORKS[variant], seed)
     log = Log(setup / "log")
     for iteration in range(1, LAST + 3):  # it went on after the checkpoint
         log.scalars(iteration, {"loss": 1 / iteration + seed, "other": 7.0})
@@ -123,6 +108,17 @@ def make_network(setup, variant, seed):
         for iteration in (2, 4):
             curve.add(iteration, {"loss": 0.5 / iteration})
         (setup / "cost.json").write_text(json.dumps({"train": {"cpu_seconds": 100.0 + seed, "iterations": LAST}}))
+
+
+def save_network(setup, network, seed, more=None):
+    """A checkpoint, whose record has ``more``, and the description of a random network."""
+    import_keras()
+    setup.mkdir(parents=True)
+    shape = list(network.smallest_input_shape)
+    made = provenance("train", TrainingOptions(LAST, seed=seed).record(), {"dataset": "made", "data": []})
+    record = {"seed": seed, "input_shape": shape, "voxel_size": list(VOXEL_SIZE), "provenance": made, **(more or {})}
+    save_checkpoint(network.build(shape), setup, network, LAST, record)
+    write(network, str(setup / "config"), shape)
 
 
 def make_result(directory, variant, seed, affs):

@@ -52,6 +52,15 @@ def test_a_clear_difference_and_none():
     assert all(np.array_equal(found.sums[name], again.sums[name]) for name in tables)
 
 
+def test_resamples_lie_around_what_was_measured():
+    """Of one object that is in twelve blocks with a segment in each, a resample has some eight: fewer bits."""
+    tables = [Contingency.of_pairs([block + 1], [1], [100]) for block in range(12)]
+    assert resampled_sums(tables, np.random.default_rng(0).multinomial(12, [1 / 12] * 12, 200)).mean() < np.log2(12) - 0.4
+    found = bootstrap({"a": [tables]}, 200)
+    assert found.sums["a"].mean() == pytest.approx(np.log2(12))
+    assert found.interval("a")[0] < np.log2(12) < found.interval("a")[1]
+
+
 def test_resamples_are_paired():
     """The same blocks are drawn for both: a difference that is the same in each block is sure, though blocks differ much."""
     easy, hard = blocks_of(0.02, 6, seed=5), blocks_of(0.5, 6, seed=6)

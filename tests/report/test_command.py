@@ -158,6 +158,13 @@ def test_volumes_that_are_not_what_was_scored_are_not_resampled(copied, tmp_path
     assert "is not the ground truth that was scored against" in (out / "report.md").read_text()
 
 
+def test_what_is_not_evaluated_yet_is_said(copied, tmp_path):
+    (copied / "baseline_0_hist_quant_50.json").unlink()
+    out = report(tmp_path / "report", copied / "mtlsd_0.toml", copied / "baseline_0.toml")
+    assert [row["variant"] for row in rows(out / "summary_1.csv")] == ["mtlsd"]
+    assert "- baseline_0.toml: holds no scores (yet), and is left out" in (out / "report.md").read_text()
+
+
 def test_only_a_report_is_replaced(results, tmp_path):
     one = results / "mtlsd_0.toml"
     out = report(tmp_path / "report", one)

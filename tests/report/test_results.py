@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.networks import Head, Network
+from lsd_experiments.networks.layers import gflop, parameters
+from lsd_experiments.networks.network import Input
+from lsd_experiments.prediction.autocontext import lsds_record
+from lsd_experiments.prediction.loading import find_trained
 from lsd_experiments.report import read_results
 from lsd_experiments.report.costs import cost_of
-from tests.report.making import LAST, NETWORKS
+from tests.report.making import LAST, NETWORKS, save_network
 
 
 def read(*places):
@@ -63,6 +68,31 @@ def test_costs(results):
     assert first.step == pytest.approx(3 * first.operations * voxels * 1e-6)
 
 
+def test_costs_of_auto_context(copied):
+    """Those of the frozen network come on top: its weights, its passes over as many voxels, and one pass in each step."""
+    lsd = Network(2, 1, ((1, 2, 2),), (Head("lsds", 10),))
+    acrlsd = Network(2, 1, ((1, 2, 2),), (Head("affs", 3),), inputs=(Input(), Input("lsds", 10)))
+    networks = copied / "networks/seed0"
+    save_network(networks / "lsd", lsd, 0)
+    save_network(networks / "acrlsd", acrlsd, 0, {"lsds": lsds_record(find_trained(networks / "lsd"))})
+    text = (copied / "mtlsd_0.toml").read_text()
+    (copied / "mtlsd_0.toml").write_text(text.replace("seed0/mtlsd", "seed0/acrlsd"))
+    result = read(copied / "mtlsd_0.toml")[0]
+    shape = acrlsd.smallest_input_shape
+    before = lsd.input_shape_for(shape)
+    cost, pass_before = cost_of(result), gflop(lsd, before)
+    assert result.lacks == []
+    assert cost.parameters == parameters(lsd) + parameters(acrlsd)
+    each = gflop(acrlsd, shape) / np.prod(acrlsd.output_shape(shape)) + pass_before / np.prod(lsd.output_shape(before))
+    assert cost.operations == pytest.approx(each * 1e3)
+    assert cost.step == pytest.approx((3 * gflop(acrlsd, shape) + pass_before) / 1e3)
+    assert cost.prediction is None  # two networks ran, or one read what the other had made: the logs do not say which
+    (networks / "lsd/train_net_checkpoint_4.weights.h5").unlink()
+    without = read(copied / "mtlsd_0.toml")[0]
+    assert (cost_of(without).parameters, cost_of(without).operations) == (None, None)
+    assert "acrlsd needs the network" in without.lacks[0]
+
+
 def test_costs_of_a_queue(copied):
     """Of all jobs of this directory until the checkpoint's iteration; the training's own file comes first."""
     jobs = {"networks/seed1/mtlsd/2": 10.0, "networks/seed1/mtlsd/4": 20.5, "networks/seed1/mtlsd/6": 99.0,
@@ -95,7 +125,7 @@ def test_the_same_scores_twice_are_one_result(results):
         ("networks", "holds no scores"),
         ("skeletons.csv", "'skeletons.csv' is no|skeletons.csv"),
         ("bad.json", "not what evaluate.py writes"),
-        ("new.toml", "was not evaluated"),
+        ("new.toml", "holds no scores"),
         ("without.toml", r"has no \[evaluate\]"),
     ],
 )
