@@ -21,7 +21,7 @@ def main(description: str | None) -> None:
     parser.add_argument("out", metavar="OUT", help="directory of all outputs; made if it is not there")
     parser.add_argument("--status", action="store_true", help="print what is done and what is left, and run nothing")
     parser.add_argument("--parallel", type=cli.positive, metavar="N", help="jobs at a time (default: the file's, 1)")
-    parser.add_argument("--only", metavar="PATTERN", default="*", 
+    parser.add_argument("--only", metavar="PATTERN", default="*",
                         help="run the jobs of these names, like 'seed0/*' (default: all)")
     cli.run(_command, parser)
 
