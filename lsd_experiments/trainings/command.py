@@ -4,9 +4,11 @@ import argparse
 import fcntl
 import os
 import signal
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lsd_experiments import cli
+from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.locks import only_run
 from lsd_experiments.trainings.reading import Job, read_queue
 from lsd_experiments.trainings.state import LOCK, State, iteration_of
@@ -19,20 +21,25 @@ def main(description: str | None) -> None:
     parser.add_argument("out", metavar="OUT", help="directory of all outputs; made if it is not there")
     parser.add_argument("--status", action="store_true", help="print what is done and what is left, and run nothing")
     parser.add_argument("--parallel", type=cli.positive, metavar="N", help="jobs at a time (default: the file's, 1)")
+    parser.add_argument("--only", metavar="PATTERN", default="*",
+                        help="run the jobs of these names, like 'seed0/*' (default: all)")
     cli.run(_command, parser)
 
 
 def _command(options: argparse.Namespace) -> int:
     out = Path(options.out).resolve()
     queue, jobs = read_queue(Path(options.queue), out)
+    asked = [job for job in jobs if fnmatchcase(job.name, options.only)]
+    if not asked:
+        raise UserError(f"--only {options.only}: no job is called so{nearest(options.only, [job.name for job in jobs])}")
     if options.status:
-        print(table(jobs, State.read(out)))
+        print(table(asked, State.read(out)))
         return 0
     from lsd_experiments.trainings.running import run_queue
 
     with only_run(out, lock=out / LOCK, work="another queue is at work there"):
         os.nice(queue.nice)
-        return run_queue(jobs, State.read(out), options.parallel or queue.parallel, queue.threads)
+        return run_queue(jobs, State.read(out), options.parallel or queue.parallel, queue.threads, options.only)
 
 
 def table(jobs: list[Job], state: State) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
@@ -68,8 +69,10 @@ class Running:
             self.process.send_signal(signal.SIGTERM)
 
 
-def run_queue(jobs: list[Job], state: State, parallel: int, threads: int) -> int:
+def run_queue(jobs: list[Job], state: State, parallel: int, threads: int, only: str = "*") -> int:
     """Run what is not done, ``parallel`` jobs at a time in their order; returns the exit status.
+
+    ``only``: a pattern of the names of those to run. What they need must be among them, or done.
 
     A job that fails is left, and so are those that need it. SIGTERM and Ctrl-C are passed on: what is at work saves and ends. A
     second Ctrl-C kills it.
@@ -77,27 +80,29 @@ def run_queue(jobs: list[Job], state: State, parallel: int, threads: int) -> int
     running: list[Running] = []
     try:
         with stop_requests() as stopped:
-            _work(jobs, state, parallel, threads, running, stopped)
+            _work(jobs, state, parallel, threads, running, stopped, only)
             signalled = stopped()
     except BaseException:
         for one in running:
             with suppress(ProcessLookupError):
                 os.killpg(one.process.pid, signal.SIGKILL)
         raise
-    left = [job.name for job in jobs if not state.is_done(job)]
+    asked = [job for job in jobs if fnmatchcase(job.name, only)]
+    left = [job.name for job in asked if not state.is_done(job)]
     if signalled:
         print(f"stopped; {len(left)} jobs are left, run the same command to go on", file=sys.stderr)
         return 128 + signalled
     if left:
-        print(f"error: {len(left)} of {len(jobs)} jobs failed, or need one that did: {', '.join(left[:5])}"
+        print(f"error: {len(left)} of {len(asked)} jobs failed, or need one that did: {', '.join(left[:5])}"
               f"{' ...' if len(left) > 5 else ''}", file=sys.stderr)
     return 1 if left else 0
 
 
-def _work(jobs: list[Job], state: State, parallel: int, threads: int, running: list[Running], stopped: Callable[[], int]) -> None:
+def _work(jobs: list[Job], state: State, parallel: int, threads: int, running: list[Running], stopped: Callable[[], int],
+          only: str) -> None:
     tried: set[str] = set()
     while True:
-        while not stopped() and len(running) < parallel and (job := _next(jobs, state, tried)):
+        while not stopped() and len(running) < parallel and (job := _next(jobs, state, tried, only)):
             tried.add(job.name)
             if begun := _begin(job, state, threads):
                 running.append(begun)
@@ -111,10 +116,11 @@ def _work(jobs: list[Job], state: State, parallel: int, threads: int, running: l
                 running.remove(one)
 
 
-def _next(jobs: list[Job], state: State, tried: set[str]) -> Job | None:
+def _next(jobs: list[Job], state: State, tried: set[str], only: str) -> Job | None:
     """The first job that is to be run, and can."""
     done = {job.name for job in jobs if state.is_done(job)}
-    return next((job for job in jobs if job.name not in done | tried and set(job.needs) <= done), None)
+    asked = (job for job in jobs if fnmatchcase(job.name, only))
+    return next((job for job in asked if job.name not in done | tried and set(job.needs) <= done), None)
 
 
 def _begin(job: Job, state: State, threads: int) -> Running | None:

@@ -108,6 +108,17 @@ def test_a_step_that_fails_is_the_last_of_its_job(place):
     assert notes(place) == ["a 1 2"]
 
 
+def test_only_those_of_a_name(place, capsys):
+    """And not what needs one that is neither among them nor done."""
+    jobs = queue(place, job("a/0") + job("b/0", needs=["a/0"]) + job("b/1") + job("c/0"))
+    assert run_queue(jobs, State.read(place / "out"), 1, 2, only="b/*") == 1
+    assert notes(place) == ["b/1 0 2"]
+    assert capsys.readouterr().err.splitlines()[-1] == "error: 1 of 2 jobs failed, or need one that did: b/0"
+    assert run_queue(jobs, State.read(place / "out"), 1, 2, only="a/*") == 0
+    assert run_queue(jobs, State.read(place / "out"), 1, 2, only="b/*") == 0
+    assert notes(place) == ["b/1 0 2", "a/0 0 2", "b/0 0 2"]
+
+
 def test_some_at_a_time(place):
     """Each waits for the other: one by one they would wait for ever."""
     jobs = queue(place, "".join(f'[[job]]\nname = "{a}"\nsteps = [["$here/meets.py", "{a}", "{b}"]]\n' for a, b in ("xy", "yx")))
