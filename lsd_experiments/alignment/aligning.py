@@ -1,6 +1,8 @@
 """Align a stack, and bring predictions back, volumes on disk."""
 
 import json
+import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.alignment.estimating import Estimate, estimate
-from lsd_experiments.alignment.maps import apply
+from lsd_experiments.alignment.maps import angle, apply
+from lsd_experiments.alignment.notes import NAME as NOTES
+from lsd_experiments.alignment.notes import Notes
 from lsd_experiments.alignment.record import NAME, AlignedSection, Alignment, read_alignment, to_json, write_alignment
 from lsd_experiments.alignment.registration import Model
 from lsd_experiments.alignment.warping import aligner, unaligner
-from lsd_experiments.arrays import Volume, add_volume
+from lsd_experiments.arrays import Volume, add_volume, has_dataset, open_volume
 from lsd_experiments.arrays.creating import check_zarr, default_chunks
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, to_nm
@@ -27,6 +31,8 @@ from lsd_experiments.writing import put_text
 
 Missing = Literal["copy", "remove", "keep"]
 MISSING = ("copy", "remove", "keep")
+LOGGER = logging.getLogger(__name__)
+TURNED = 1.0  # degrees by which directions are warned of
 BLOCK = (8, 512, 512)  # voxels that are made at a time
 MASK = "_source_mask"  # ends the name of the mask that says where there was a source
 
@@ -76,8 +82,8 @@ def align_stack(
     made = provenance("align", parameters, {"raw": describe_input(raw)})
     zarr.open_group(zarr.DirectoryStore(str(container)), mode="a")
     with only_run(container, container / ".alignment.lock", "another command is at work on it"):
-        alignment = _alignment(container, made, overwrite, lambda: plan_alignment(
-            raw, estimate(raw, model, close_cracks), model, missing))
+        alignment = _alignment(container, made, overwrite, lambda notes: plan_alignment(
+            raw, estimate(raw, model, close_cracks, notes), model, missing))
         for volume in (raw, *labels):
             is_raw = volume is raw
             artifact = VolumeArtifact(str(container), volume.dataset or "raw", alignment.aligned_shape, alignment.voxel_size,
@@ -94,7 +100,8 @@ def undo_alignment(
 ) -> Alignment:
     """Bring ``prediction`` of the volumes in ``container`` back to the stack: to ``out``, HDF5 or zarr, as ``dataset``.
 
-    Beside it goes ``<dataset>_source_mask``, uint8, 1 where a voxel has a source. Into zarr it goes on where it was interrupted.
+    Beside it goes ``<dataset>_source_mask``, uint8, 1 where a voxel has a source. What was interrupted goes on: what is for HDF5
+    is made in a hidden zarr container beside it, and then copied.
 
     :param nearest: as labels need it; else values are interpolated (default: see :func:`is_labels`)
     :param fill: of voxels without a source (default: 0)
@@ -103,17 +110,32 @@ def undo_alignment(
     alignment = read_alignment(container)
     if nearest is None:
         nearest = is_labels(prediction)
+    _warn_of_turns(prediction, alignment)
     make = unaligner(prediction, alignment, nearest, 0 if fill is None else fill)
     parameters = {"alignment": to_json(replace(alignment, stack="")), "nearest": nearest, "fill": fill}
     made = provenance("undo_alignment", parameters, {"prediction": describe_input(prediction)})
     place = (alignment.shape, alignment.voxel_size, alignment.offset)
     if Path(out).suffix.lower() in (".h5", ".hdf", ".hdf5"):
-        _add(out, dataset, place, prediction, make, made, overwrite)
+        _undo_to_hdf5(Path(out), dataset, place, prediction, make, made, overwrite)
         return alignment
-    artifacts = [VolumeArtifact(str(out), name, *place, dtype, BLOCK, channels) for name, dtype, channels in (
-        (dataset, str(prediction.dtype), prediction.channels), (dataset + MASK, "uint8", None))]
-    write_blocks(artifacts[0], made, make, artifacts[1:], overwrite)
+    write_blocks(*_artifacts(out, dataset, place, prediction, made, make), overwrite)
     return alignment
+
+
+def _artifacts(out: str | Path, dataset: str, place: tuple[Any, ...], prediction: Volume, made: Mapping[str, Any], make: Any
+               ) -> tuple[Any, ...]:
+    """The arguments of :func:`write_blocks` for what is brought back, and its mask."""
+    first, mask = (VolumeArtifact(str(out), name, *place, dtype, BLOCK, channels) for name, dtype, channels in (
+        (dataset, str(prediction.dtype), prediction.channels), (dataset + MASK, "uint8", None)))
+    return first, made, make, [mask]
+
+
+def _warn_of_turns(prediction: Volume, alignment: Alignment) -> None:
+    """If channels may be directions, such as affinities, which turn with their section."""
+    farthest = max((abs(angle(alignment.maps[section.source].matrix)) for section in alignment.sections), default=0.0)
+    if (prediction.channels or 1) >= 3 and farthest > TURNED:
+        LOGGER.warning("%s: sections are turned back by up to %.1f degrees; if its %s channels are affinities, their directions "
+                       "are not turned with them", prediction.name, farthest, prediction.channels)
 
 
 def is_labels(prediction: Volume) -> bool:
@@ -150,7 +172,8 @@ def write_blocks(first: VolumeArtifact, made: Mapping[str, Any], make: Callable[
         artifact.finish()
 
 
-def _alignment(container: Path, made: Mapping[str, Any], overwrite: bool, make: Callable[[], Alignment]) -> Alignment:
+def _alignment(container: Path, made: Mapping[str, Any], overwrite: bool, make: Callable[[Notes], Alignment]
+               ) -> Alignment:
     """That of the container, if it was made like this; else a new one."""
     note = container / ".alignment.made.json"
     if (container / NAME).exists() and not overwrite:
@@ -159,24 +182,47 @@ def _alignment(container: Path, made: Mapping[str, Any], overwrite: bool, make: 
             raise UserError(f"{container / NAME}: exists, and was made from another stack, or with other options. Pass "
                             "--overwrite to make it anew, or name another container")
         return read_alignment(container)
-    alignment = make()
+    notes = Notes(container / NOTES, made["key"])
+    alignment = make(notes)
     put_text(note, json.dumps({"key": made["key"]}))
     write_alignment(alignment, container)
+    notes.remove()
     return alignment
 
 
-def _add(out: str | Path, dataset: str, place: tuple[Any, ...], prediction: Volume, make: Callable[[Box], tuple[NDArray[Any],
-...]],
-         made: Mapping[str, Any], overwrite: bool) -> None:
+def _undo_to_hdf5(out: Path, dataset: str, place: tuple[Any, ...], prediction: Volume, make: Callable[[Box], tuple[NDArray[Any],
+...]], made: Mapping[str, Any], overwrite: bool) -> None:
     """Both volumes into an HDF5 file; each appears when it is whole."""
-    for name, which, dtype, channels in ((dataset + MASK, 1, "uint8", None), (dataset, 0, prediction.dtype, prediction.channels)):
-        chunks = default_chunks(place[0])
-        shape, voxel_size, offset = place
-        with add_volume(out, name, shape, voxel_size, offset, dtype, chunks=chunks, channels=channels,
-                        attrs={"provenance": dict(made)}, overwrite=overwrite) as volume:
-            for block in volume.box.blocks(tuple(max(1, b // c) * c for b, c in zip((64, 512, 512), chunks, strict=True))):
-                box = block.intersect(volume.box)
-                volume.write(box, make(box)[which])
+    left = [name for name in (dataset + MASK, dataset) if overwrite or not _is_made(out, name, made)]
+    if not left:
+        return
+    beside = out.with_name(f".{out.name}.{dataset.replace('/', '.')}.zarr")
+    beside.mkdir(parents=True, exist_ok=True)
+    with only_run(out, beside / ".lock", "another command is at work on it"):
+        arguments = _artifacts(beside, dataset, place, prediction, made, make)
+        is_stale = any(artifact.state(made).kind == "stale" for artifact in (arguments[0], *arguments[3]))
+        write_blocks(*arguments, overwrite=is_stale)  # hidden: what another command left there is of no use to anybody
+        for name in left:
+            source, chunks = open_volume(beside, name), default_chunks(place[0])
+            with add_volume(out, name, *place, source.dtype, chunks=chunks, channels=source.channels,
+                            attrs={"provenance": dict(made)}, overwrite=overwrite) as volume:
+                for block in volume.box.blocks(tuple(max(1, b // c) * c for b, c in zip((64, 512, 512), chunks, strict=True))):
+                    box = block.intersect(volume.box)
+                    volume.write(box, source.read(box))
+        shutil.rmtree(beside)
+
+
+def _is_made(out: Path, name: str, made: Mapping[str, Any]) -> bool:
+    """Whether the dataset is in the file, made like this.
+
+    :raises UserError: if it was made otherwise
+    """
+    if not out.exists() or not has_dataset(out, name):
+        return False
+    if dict(open_volume(out, name).attrs.get("provenance") or {}).get("key") != made["key"]:
+        raise UserError(f"{out}: {name}: exists, and was made from something else. Pass --overwrite to replace it, or name "
+                        "another by --out-dataset")
+    return True
 
 
 def _alone(make: Callable[[Box], NDArray[Any]]) -> Callable[[Box], tuple[NDArray[Any], ...]]:

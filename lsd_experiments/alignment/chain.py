@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.alignment.maps import Matrix, apply, compose, inverse, rotation, translation
+from lsd_experiments.alignment.maps import Matrix, angle, apply, compose, inverse, rotation, translation
 from lsd_experiments.alignment.registration import Flow, Model, fit
 
 SMOOTH = 2.0  # sections, sigma of the smoothing of slopes
@@ -58,7 +58,7 @@ def kept_drift(steps: Sequence[Matrix], slopes: NDArray[np.float64], places: NDA
     """
     middle = np.asarray(centre, np.float64)
     shifts = np.stack([apply(step, middle) - middle for step in steps])
-    turns = np.array([[np.arctan2(step[1, 0] - step[0, 1], step[0, 0] + step[1, 1])] for step in steps])
+    turns = np.array([[np.deg2rad(angle(step))] for step in steps])
     variance, reach = _variance_of_mean(slopes, places), float(places.var(0).sum()) * scale**2 or 1.0
     kept = _tissue(shifts, gaps, variance, 1.0), _tissue(turns, gaps, variance / reach, reach**-0.5)
     return [rotation(float(np.rad2deg(turn[0])), middle, shift) for shift, turn in zip(*kept, strict=True)]

@@ -1,15 +1,18 @@
 """How the sections of a stack must be moved."""
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from lsd_experiments.alignment.chain import chain, kept_drift, separate
 from lsd_experiments.alignment.cracks import Line, extremes, find_lines, opened
-from lsd_experiments.alignment.findings import Section, find_unusual, reader_of, sections_of
+from lsd_experiments.alignment.findings import Section, find_unusual, reader_of
 from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, apply, compose, inverse
+from lsd_experiments.alignment.notes import Notes
 from lsd_experiments.alignment.registration import Flow, Model, Prepared, grid, measure, prepare, register, rescaled
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
@@ -29,25 +32,27 @@ class Estimate:
     scores: list[float | None] = field(default_factory=list)
 
 
-def estimate(raw: Volume, model: Model = "rigid", close_cracks: bool = True) -> Estimate:
+def estimate(raw: Volume, model: Model = "rigid", close_cracks: bool = True, notes: Notes | None = None) -> Estimate:
     """Look at all sections of ``raw`` [z, y, x].
 
+    :param notes: what an interrupted run found out
     :raises UserError: if there are not two sections that show something
     """
     from tqdm import tqdm
 
+    notes, read = notes or Notes(), reader_of(raw)
     means, spreads, far = [], [], []
-    for section in tqdm(sections_of(raw), "looking", raw.shape[0], leave=False, disable=None):
-        means.append(float(section.mean()))
-        spreads.append(float(section.std()))
-        far.append(extremes(section) if close_cracks else (0.0, 0.0))
+    for z in tqdm(range(raw.shape[0]), "looking", leave=False, disable=None):
+        mean, spread, *extreme = notes.get(f"look {z}", functools.partial(_look, read, z, close_cracks))
+        means.append(mean)
+        spreads.append(spread)
+        far.append(extreme)
     findings = find_unusual(np.asarray(means), np.asarray(spreads))
     usable = [z for z in range(raw.shape[0]) if z not in findings["missing"]]
     if len(usable) < 2:
         raise UserError(f"{raw.name}: {len(usable)} of {raw.shape[0]} sections show something; two are needed. Name raw")
     usual = tuple(np.median([far[z] for z in usable], axis=0).tolist())
-    found = {z: find_lines(section, usual) for z, section in enumerate(sections_of(raw)) if close_cracks and z in usable}
-    looked = _Looked(reader_of(raw), {z: lines for z, lines in found.items() if lines}, {})
+    looked = _Looked(read, _lines(read, usable, usual, notes) if close_cracks else {}, {}, notes)
     good, rough, scores = _pairs(looked, usable, model)
     findings["damaged"] = sorted({*usable} - {*good})
     _close(looked, good, rough, findings)
@@ -60,6 +65,23 @@ def estimate(raw: Volume, model: Model = "rigid", close_cracks: bool = True) -> 
     return Estimate(every, findings, [scores.get(z) for z in range(raw.shape[0])])
 
 
+def _look(read: Callable[[int], Section], z: int, close_cracks: bool) -> list[float]:
+    section = read(z)
+    return [float(section.mean()), float(section.std()), *(extremes(section) if close_cracks else (0.0, 0.0))]
+
+
+def _lines(read: Callable[[int], Section], usable: Sequence[int], usual: tuple[float, float], notes: Notes
+           ) -> dict[int, list[Line]]:
+    """Those of the sections that have any; only which ones these are is noted."""
+    found: dict[int, list[Line]] = {}
+
+    def has_lines(z: int) -> bool:
+        found[z] = find_lines(read(z), usual)
+        return bool(found[z])
+    with_lines = [z for z in usable if notes.get(f"lines {z}", functools.partial(has_lines, z))]
+    return {z: found.get(z) or find_lines(read(z), usual) for z in with_lines}
+
+
 @dataclass
 class _Looked:
     """Sections as they are compared; ``lines`` are left out of it; ``cracks`` that are closed."""
@@ -67,6 +89,7 @@ class _Looked:
     read: Callable[[int], Section]
     lines: dict[int, list[Line]]
     cracks: dict[int, tuple[Crack, ...]]
+    notes: Notes
     _kept: dict[int, Prepared] = field(default_factory=dict)
 
     def __call__(self, z: int) -> Prepared:
@@ -87,16 +110,21 @@ def _pairs(looked: _Looked, usable: Sequence[int], model: Model) -> tuple[list[i
     scores: dict[int, float] = {}
     waiting: list[int] = []
     for z in tqdm(usable[1:], "comparing", leave=False, disable=None):
-        found = register(looked(good[-1]), looked(z), model, z - good[-1])
-        usual = float(np.median([*scores.values()])) if scores else found.score
-        if found.score < LEAST_SCORE * usual and len(waiting) < 2:
+        matrix, score = looked.notes.get(f"pair {good[-1]} {z}", functools.partial(_pair, looked, good[-1], z, model))
+        usual = float(np.median([*scores.values()])) if scores else score
+        if score < LEAST_SCORE * usual and len(waiting) < 2:
             waiting.append(z)  # damaged, unless the next ones do not fit either
             continue
         waiting = []
         good.append(z)
-        maps.append(compose(maps[-1], found.matrix))
-        scores[z] = found.score
+        maps.append(compose(maps[-1], np.asarray(matrix)))
+        scores[z] = score
     return good, maps, scores
+
+
+def _pair(looked: _Looked, fixed: int, moving: int, model: Model) -> list[Any]:
+    found = register(looked(fixed), looked(moving), model, moving - fixed)
+    return [found.matrix.tolist(), found.score]
 
 
 def _close(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], findings: dict[str, list[int]]) -> None:
@@ -132,8 +160,8 @@ def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], m
     step, shape = looked(good[0]).fine_step, looked(good[0]).fine.shape
     gaps, centre = np.diff(good).tolist(), [(n * step - 1) / 2 for n in shape]
     maps = list(rough)
-    for _ in range(FITS):
-        flows = _flows(looked, good, maps)
+    for number in range(FITS):
+        flows = _flows(looked, good, maps, number)
         steps, slopes = separate(flows, gaps, model)
         relative = [compose(inverse(maps[k]), compose(rescaled(steps[k], step, 1), maps[k + 1])) for k in range(len(steps))]
         maps = chain(relative, [IDENTITY] * len(steps), centre)
@@ -141,16 +169,19 @@ def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], m
     return chain(relative, drift, centre)
 
 
-def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix]) -> list[Flow]:
-    """How the windows of neighbours lie beside each other, once all are brought over by ``maps``."""
+def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], number: int) -> list[Flow]:
+    """How the windows of neighbours lie beside each other, once all are brought over by ``maps``; ``number``: of this fit."""
     from tqdm import tqdm
 
     step, begins = looked(good[0]).fine_step, grid(looked(good[0]).fine.shape)
     flows = []
     for k in tqdm(range(len(good) - 1), "fitting", leave=False, disable=None):
-        own, other = (rescaled(matrix, 1, step) for matrix in (maps[k], maps[k + 1]))
-        fixed, moving = looked(good[k]), looked(good[k + 1])
-        flows.append(measure(fixed, moving, compose(inverse(own), other), begins, own, good[k + 1] - good[k]))
+        def flow(k: int = k) -> list[Any]:
+            own, other = (rescaled(matrix, 1, step) for matrix in (maps[k], maps[k + 1]))
+            fixed, moving = looked(good[k]), looked(good[k + 1])
+            found = measure(fixed, moving, compose(inverse(own), other), begins, own, good[k + 1] - good[k])
+            return [array.tolist() for array in (found.places, found.found, found.weights)]
+        flows.append(Flow(*map(np.asarray, looked.notes.get(f"flow {number} {good[k]} {good[k + 1]}", flow))))
     return flows
 
 

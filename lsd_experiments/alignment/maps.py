@@ -132,3 +132,8 @@ def rotation(degrees: float, centre: Sequence[float] | NDArray[Any], shift: Sequ
     linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = np.asarray(centre, np.float64)
     return np.concatenate([linear, (middle - linear @ middle + np.asarray(shift))[:, None]], axis=1)
+
+
+def angle(matrix: Matrix) -> float:
+    """By how many degrees ``matrix`` turns, from y to x, whatever else it does."""
+    return float(np.rad2deg(np.arctan2(matrix[1, 0] - matrix[0, 1], matrix[0, 0] + matrix[1, 1])))

@@ -2,13 +2,16 @@
 
 import itertools
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
-from lsd_experiments.alignment import aligning, command
+from lsd_experiments.alignment import aligning, command, estimating
 from lsd_experiments.alignment.aligning import MASK, align_stack, plan_alignment, undo_alignment, write_blocks
 from lsd_experiments.alignment.estimating import Estimate
 from lsd_experiments.alignment.maps import IDENTITY, Crack, SectionMap, apply, compose, inverse, rotation, translation
@@ -140,6 +143,19 @@ def test_probabilities_come_back_by_interpolation(tmp_path, known, monkeypatch):
     np.testing.assert_allclose(back[:, 1], points, atol=1e-3)
 
 
+@pytest.mark.parametrize(("channels", "degrees", "warned"), [(3, 1.5, True), (3, 0.9, False), (2, 3.0, False),
+                                                             (None, 3.0, False)])
+def test_turned_affinities_are_warned_of(tmp_path, caplog, channels, degrees, warned):
+    values = np.ones((3, 20, 22) if channels is None else (channels, 3, 20, 22), np.float32)
+    [raw] = stored(tmp_path / "s.zarr", raw=values)
+    estimate = Estimate([SectionMap(rotation(turn, (9, 9))) for turn in (0, degrees, 0)], {}, [None] * 3)
+    (tmp_path / "a.zarr").mkdir()
+    planned = plan_alignment(raw, estimate, "rigid")
+    write_alignment(planned, tmp_path / "a.zarr")
+    undo_alignment(replace(raw, offset=planned.aligned_offset), tmp_path / "a.zarr", tmp_path / "b.zarr", "x")
+    assert ("directions are not turned" in caplog.text) == warned
+
+
 def test_the_record_is_read_as_it_was_written(tmp_path, known):
     raw, _, estimate = known
     made = plan_alignment(raw, estimate, "rigid", "remove")
@@ -184,6 +200,68 @@ def test_what_was_interrupted_goes_on(tmp_path, known, monkeypatch):
         np.testing.assert_array_equal(*(open_volume(tmp_path / place, name).read() for place in ("a.zarr", "whole.zarr")))
     with pytest.raises(UserError, match="other options"):
         align_stack(raw, tmp_path / "a.zarr", [labels], model="affine")
+
+
+KILLED = """
+import os, signal, sys
+from lsd_experiments.alignment import {module} as module
+from lsd_experiments.alignment import command
+original, calls = module.{name}, []
+def killed(*arguments, **named):
+    calls.append(1)
+    if len(calls) == {number}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments, **named)
+module.{name} = killed
+command.cli.run(command.run, command.parser(""), sys.argv[1:])
+"""
+
+
+def kill_at(module, name, number, *arguments):
+    """Run the command until the ``number``-th call of a function."""
+    code = KILLED.format(module=module, name=name, number=number)
+    assert subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=False).returncode == -signal.SIGKILL
+
+
+def test_a_comparison_that_was_killed_goes_on(tmp_path, straight, monkeypatch):
+    values = crooked(straight, [SectionMap(translation(shift)) for shift in np.random.default_rng(5).integers(-6, 7, (9, 2))],
+                     100)[:6]
+    values[4, 100:110] = 250  # a line that has to be looked at again
+    [raw] = stored(tmp_path / "s.zarr", raw=values)
+    align_stack(raw, tmp_path / "whole.zarr", model="shift")
+    for name, number in (("find_lines", 3), ("register", 3), ("measure", 4)):
+        kill_at("estimating", name, number, tmp_path / "s.zarr", tmp_path / "a.zarr", "--dataset", "raw", "--model", "shift")
+    notes = tmp_path / "a.zarr" / ".alignment.notes.jsonl"
+    lines = notes.read_text().splitlines()
+    assert len(lines) == 1 + 6 + 6 + 5 + 2, "looks, lines, pairs, and the first flows"
+    notes.write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:20])  # cut off
+    made, original = [], estimating.measure
+    monkeypatch.setattr(estimating, "measure", lambda *arguments: made.append(1) or original(*arguments))
+    monkeypatch.setattr(estimating, "register", lambda *_: pytest.fail("compared again"))
+    align_stack(raw, tmp_path / "a.zarr", model="shift")
+    assert len(made) == 10 + 1 - 1, "two fits of five pairs, and the line's, but for the pair that is noted"
+    assert not notes.exists()
+    assert (tmp_path / "a.zarr" / "alignment.json").read_text() == (tmp_path / "whole.zarr" / "alignment.json").read_text()
+
+
+def test_an_undo_into_hdf5_that_was_killed_goes_on(tmp_path, known, monkeypatch):
+    raw, labels, estimate = known
+    monkeypatch.setattr(aligning, "estimate", lambda *_: estimate)
+    align_stack(raw, tmp_path / "a.zarr", [labels])
+    arguments = "--undo", tmp_path / "a.zarr", tmp_path / "a.zarr", tmp_path / "back.hdf", "--dataset", "labels"
+    kill_at("warping", "sample", 4, *arguments)
+    kill_at("aligning", "add_volume", 2, *arguments)
+    aligned = open_volume(tmp_path / "a.zarr", "labels")
+    monkeypatch.setattr(aligning, "unaligner", lambda *_: lambda box: pytest.fail("made again"))
+    for _ in range(2):  # and what is done is left
+        undo_alignment(aligned, tmp_path / "a.zarr", tmp_path / "back.hdf", "labels")
+    monkeypatch.undo()
+    undo_alignment(aligned, tmp_path / "a.zarr", tmp_path / "whole.zarr", "labels")
+    for name in ("labels", "labels" + MASK):
+        np.testing.assert_array_equal(*(open_volume(tmp_path / place, name).read() for place in ("back.hdf", "whole.zarr")))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zarr", "back.hdf", "s.zarr", "whole.zarr"]
+    with pytest.raises(UserError, match="made from something else"):
+        undo_alignment(open_volume(tmp_path / "a.zarr", "raw"), tmp_path / "a.zarr", tmp_path / "back.hdf", "labels")
 
 
 @pytest.fixture(scope="module")
