@@ -395,7 +395,7 @@ def test_two_processes_are_one(whole, challenge, tmp_path, monkeypatch):
     assert found.more["record"]["validation"]["3"] == pytest.approx(whole.more["record"]["validation"]["3"], rel=1e-3)
     for name in environment | {"RANK": ""}:
         monkeypatch.delenv(name)
-    half = trained(given.replace(batch_size=1, model_name="half", model=None))
+    half = trained(given.replace(batch_size=1, model_save_path="half/{model_name}_{epoch}.pth"))
     assert (half.state["outc.conv.weight"] - whole.state["outc.conv.weight"]).abs().max() > 1e-3
 
 
