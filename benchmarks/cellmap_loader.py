@@ -5,7 +5,7 @@
 
 On one thread each, without worker processes; raw and two classes from chunks of 64³ (zstd), places at random in a crop of 400³.
 "as stored": no spatial transforms. "mirrored, transposed": both at random. "rotated": these, and about all axes, by any angle, as
-the challenge's example of 3-D has it. Ours is there twice: with what was read last kept, up to 1 GiB, which holds all of this
+the challenge's example of 3-D has it. Ours is there twice: with what was read last kept, up to 0.5 GiB, which holds all of this
 crop after some samples; and with nothing kept, so that each sample is read anew, as the peer does. Values are scaled, and made
 binary, by both.
 
@@ -70,7 +70,7 @@ def ours(path: Path, spatial: dict[str, Any], count: int, limit: int) -> Callabl
 
 
 def kept(path: Path, spatial: dict[str, Any], count: int) -> Callable[[], None]:
-    return ours(path, spatial, count, 2**30)
+    return ours(path, spatial, count, 2**29)
 
 
 def anew(path: Path, spatial: dict[str, Any], count: int) -> Callable[[], None]:

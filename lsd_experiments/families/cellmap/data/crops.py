@@ -82,13 +82,14 @@ class Crop:
         where nobody annotated."""
         shape = self.target["shape"]
         centre = on_grid(self.labels[self.classes[0]], centre, shape, matrix)
+        raw = read_patch(self.raw, centre, self.input["shape"], matrix)
         labels = np.empty((len(classes), *shape), np.float32)
         for number, label in enumerate(classes):
             if label in self.labels:
-                labels[number] = read_patch(self.labels[label], centre, shape, matrix)
+                read_patch(self.labels[label], centre, shape, matrix, labels[number])
             else:
                 labels[number].fill(np.nan)
-        return read_patch(self.raw, centre, self.input["shape"], matrix), labels
+        return raw, labels
 
 
 def infer_absent(labels: NDArray[np.float32], classes: Sequence[str]) -> None:

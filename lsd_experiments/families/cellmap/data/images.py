@@ -25,7 +25,7 @@ from lsd_experiments.families.cellmap.manifest import Target
 from lsd_experiments.families.cellmap.sources import Level, levels, open_tree
 from lsd_experiments.geometry import Box, Nanometres, Voxels
 
-MEMORY = 2**30  # bytes that are kept
+MEMORY = 2**29  # bytes that are kept
 LEAST, MOST = 32, 128  # voxels along an axis of a block that is kept
 
 

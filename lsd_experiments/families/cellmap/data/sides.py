@@ -1,6 +1,6 @@
 """The crops of one side of a split, and how a patch of them becomes a sample. Imports PyTorch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,12 +82,17 @@ class Source:
         return made, targets, Place(crop.name, tuple(map(int, begin)), centre, label)
 
 
-def stack(iteration: int, made: Sequence[Sample]) -> Batch:
-    """The batch of samples."""
-    images, targets = [one for one, _, _ in made], [target for _, target, _ in made]
-    if len(made) == 1:
-        return Batch(iteration, images[0][None], targets[0][None], [made[0][2]])
-    return Batch(iteration, torch.stack(images), torch.stack(targets), [place for _, _, place in made])
+def stack(iteration: int, made: Iterable[Sample], count: int) -> Batch:
+    """The batch of ``count`` samples, each of which may go as soon as it is in it."""
+    images, targets, places = None, None, []
+    for number, (image, target, place) in enumerate(made):
+        if images is None or targets is None:
+            images, targets = image.new_empty((count, *image.shape)), target.new_empty((count, *target.shape))
+        images[number], targets[number] = image, target
+        places.append(place)
+    assert images is not None
+    assert targets is not None
+    return Batch(iteration, images, targets, places)
 
 
 def as_tensor(values: NDArray[np.generic]) -> Tensor:
