@@ -136,7 +136,7 @@ check() {
 }
 
 # growth, blockwise, kills and skeletons take longer.
-BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline pytc_samples)
+BENCHMARKS=(start descriptors samples malis fragments agglomeration segments extraction evaluation training_step prediction pipeline pytc_samples cellmap_loader)
 
 bench() {
     [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"

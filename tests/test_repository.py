@@ -29,6 +29,7 @@ SCRIPTS = {
                    "import_graph", "threshold", "label_blocks", "join_blocks", "extract_components", "export"},
     "02_train/cremi": {"align", "evaluate", "partners", "submission"},
     "02_train/snemi3d": {"main", "segment"},
+    "02_train/cellmap": {f"{name}_{dimensions}D" for name in ("train", "predict", "process") for dimensions in (2, 3)},
     **{f"02_train/{name}": {"mknet", "train", "predict", "predict_scan", "view_batch"} for name in EXPERIMENTS},
 }
 STAGES = {"predict", "extract_fragments", "agglomerate", "find_segments", "evaluate", "extract_segmentation", "threshold",

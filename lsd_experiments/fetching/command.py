@@ -73,7 +73,7 @@ def fetch_release(dataset: str, names: Sequence[str], options: argparse.Namespac
     """
     release = _catalogue().releases[dataset]
     directory = options.dest / release.prefix
-    _carry_out([_plan_release(release, names, directory, options)], options)
+    carry_out([_plan_release(release, names, directory, options)], options)
     return [directory / name for name in names]
 
 
@@ -102,7 +102,7 @@ def _fetch_data(options: argparse.Namespace) -> None:
             work.append((store, list(pool.map(lambda choice: _plan_volume(store, choice[0], choice[1], options.dest), chosen))))
     for release, names in files:
         work.append(_plan_release(release, names, options.dest / release.prefix, options))
-    _carry_out(work, options)
+    carry_out(work, options)
 
 
 def _of_the_bucket(catalogue: "Catalogue", options: argparse.Namespace, files: set[str]) -> list[tuple["Entry", str]]:
@@ -177,7 +177,7 @@ def _fetch_checkpoint(options: argparse.Namespace) -> None:
     objects = checkpoint_objects(list(store.objects(prefix)), prefix, iteration, f"{store.name}: {prefix}")
     if (directory / POINTER).exists():  # ours, or fetched: training moves it on
         objects = [found for found in objects if found.key != prefix + POINTER]
-    _carry_out([(store, [make_plan(within_directory(prefix, directory), objects)])], options)
+    carry_out([(store, [make_plan(within_directory(prefix, directory), objects)])], options)
 
 
 def _fetch_weights(release: "Release", options: argparse.Namespace) -> None:
@@ -185,7 +185,7 @@ def _fetch_weights(release: "Release", options: argparse.Namespace) -> None:
     name, iteration = release.checkpoints[options.variant].rpartition("/")[2], release.iterations[options.variant]
     if options.iteration not in (None, iteration):
         raise UserError(f"{name}: the published weights are of iteration {iteration} alone, not {options.iteration}")
-    _carry_out([_plan_release(release, [name], options.dest / options.dataset / options.variant, options)], options)
+    carry_out([_plan_release(release, [name], options.dest / options.dataset / options.variant, options)], options)
 
 
 def checkpoint_objects(objects: Sequence[StoredObject], prefix: str, iteration: int, place: str) -> list[StoredObject]:
@@ -212,7 +212,7 @@ def _fetch_images(options: argparse.Namespace) -> None:
     absent = set(chosen) - {found.key.removeprefix(images.prefix) for found in objects}
     if absent:
         raise UserError(f"{store.name}: {images.prefix}: no {', '.join(sorted(absent))} there. Check --endpoint-url or --mirror")
-    _carry_out([(store, [make_plan(within_directory(images.prefix, options.dest), objects)])], options)
+    carry_out([(store, [make_plan(within_directory(images.prefix, options.dest), objects)])], options)
 
 
 def _catalogue() -> "Catalogue":
@@ -231,7 +231,7 @@ def _open_store(catalogue: "Catalogue", options: argparse.Namespace) -> Store:
     return store
 
 
-def _carry_out(work: Sequence[tuple[Store, Sequence[Plan]]], options: argparse.Namespace) -> None:
+def carry_out(work: Sequence[tuple[Store, Sequence[Plan]]], options: argparse.Namespace) -> None:
     """Fetch, and print what is where; or print the sizes only."""
     plans = [plan for _, of_store in work for plan in of_store]
     if options.dry_run:

@@ -15,6 +15,7 @@ from lsd_experiments.families.cellmap import aligning
 from lsd_experiments.families.cellmap.aligning import best_level, load_aligned
 from lsd_experiments.families.cellmap.manifest import Target
 from lsd_experiments.families.cellmap.packing import pack, packable, processed_levels
+from lsd_experiments.families.cellmap.sources import Level
 from lsd_experiments.families.cellmap.submissions import open_submission
 from lsd_experiments.families.cellmap.validating import validate
 from tests.cellmap.small import BEGIN, VOXEL, boxes, put, target
@@ -91,6 +92,19 @@ def test_resampling_by_parts_gives_the_same(monkeypatch, scale):
     assert np.array_equal(aligning.nearest(labels, scale), whole[0])
     np.testing.assert_allclose(aligning.linear(raw, scale), whole[1], atol=1e-9)
     assert whole[0].shape == whole[1].shape == tuple(round(n * s) for n, s in zip(labels.shape, scale, strict=True))
+
+
+def test_without_a_voxel_size_what_is_large_is_resampled(monkeypatch):
+    """As the challenge does; what is smaller is centred."""
+    fine = boxes().repeat(2, 0).repeat(3, 1).repeat(2, 2)
+    levels = [Level("x", fine, None, None, None, "array")]
+    centred = load_aligned(levels, target("mito"))
+    assert np.array_equal(centred, fine[6:18, 14:28, 8:24])
+    monkeypatch.setattr(aligning, "LARGE", fine.size - 1)
+    assert np.array_equal(load_aligned(levels, target("mito")), boxes())
+    assert np.array_equal(load_aligned([Level("x", fine, None, None, None, "array")], target("er")), boxes() > 0)
+    flat = fine[:10]  # fewer along z: not of the same place
+    assert np.array_equal(load_aligned([Level("x", flat, None, None, None, "array")], target("mito"))[1:11], flat[:, 14:28, 8:24])
 
 
 def test_processed_in_n5(tmp_path):

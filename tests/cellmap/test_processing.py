@@ -114,7 +114,7 @@ def touching():
 
 def test_a_watershed_cuts_objects_where_they_are_weak(run):
     assert run(touching()).read().max() == 1  # components do not
-    settings = {"method": "watershed", "merge_threshold": 0.4, "min_seed_distance": 5, "minimum_size": 100}  # pieces of the border
+    settings = {"method": "watershed", "merge_threshold": 0.4, "min_seed_distance": 5, "minimum_size": 100}
     found = run(touching(), **settings, block_shape=10, halo=6).read()
     left, right = found[10, 12, 4], found[10, 12, 13]
     assert 0 < left != right > 0
@@ -162,8 +162,8 @@ def test_a_function_sees_a_halo(run):
 
 
 def test_a_flat_function_sees_sections(run):
-    text = ("input_array_info = {'shape': (1, 8, 8), 'scale': (4, 8, 6)}\nbatch_size = 3\n"
-            "def process_func(x):\n    assert x.ndim == 4 and len(x) <= 3, x.shape\n    return x > x.mean((2, 3), keepdim=True)\n")
+    text = ("input_array_info = {'shape': (1, 8, 8), 'scale': (4, 8, 6)}\nbatch_size = 3\ndef process_func(x):\n"
+            "    assert x.ndim == 4 and len(x) <= 3, x.shape\n    return x > x.mean((2, 3), keepdim=True)\n")
     logits = noise()
     found = run(logits, text, label="er", block_shape=64).read()
     assert np.array_equal(found, logits > logits.mean((1, 2), keepdims=True))
@@ -225,6 +225,16 @@ def test_a_published_configuration(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "data/processed/made.zarr/crop7/er/.zattrs").read_text() != before
 
 
+def test_one_table_says_all(tmp_path):
+    from lsd_experiments.families.cellmap.configuration import read
+
+    path = tmp_path / "all.toml"
+    path.write_text("classes = ['mito']\nepochs = 3\n[processing.mito]\nminimum_size = 7\n[workers]\nnum_workers = 2\n")
+    assert read(path).epochs == 3
+    found = read_processing(path)
+    assert (found.classes, found.of("mito").minimum_size, found.workers.num_workers) == (("mito",), 7, 2)
+
+
 def test_workers_do_it_too(run, monkeypatch):
     monkeypatch.setattr(running, "FEW", 0)
     logits = noise()
@@ -236,7 +246,8 @@ def test_crops_are_found_by_their_pattern(tmp_path):
     for path in ("b.zarr/crop12", "b.zarr/crop2", "a.zarr/crop3", "a.zarr/notes", "a.zarr/.blockwise/crop3_er"):
         (tmp_path / path).mkdir(parents=True)
     pattern = f"{tmp_path}/{{dataset}}.zarr/{{crop}}"
-    assert [(one.dataset, one.crop) for one in find_places(pattern, crops=["crop*"])] == [("a", "crop3"), ("b", "crop2"), ("b", "crop12")]
+    found = [(one.dataset, one.crop) for one in find_places(pattern, crops=["crop*"])]
+    assert found == [("a", "crop3"), ("b", "crop2"), ("b", "crop12")]
     assert "notes" in [one.crop for one in find_places(pattern)]
     assert not [one for one in find_places(pattern) if one.crop.startswith(".")]
     assert [one.crop for one in find_places(pattern, ["b"], ["crop12"])] == ["crop12"]

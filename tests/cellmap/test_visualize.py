@@ -19,8 +19,9 @@ from tests.cellmap.test_command import csc
 from tests.scripts import environment
 
 SHAPE = (12, 14, 16)
-PATTERNS = {"gt": "data/{dataset}/{dataset}.zarr/recon-1/labels/groundtruth/{crop}", "processed": "data/processed/{dataset}.zarr/{crop}",
-            "predictions": "data/predictions/{dataset}.zarr/{crop}", "submission": "data/submission.zarr/{crop}"}
+PATTERNS = {"gt": "data/{dataset}/{dataset}.zarr/recon-1/labels/groundtruth/{crop}",
+            "processed": "data/processed/{dataset}.zarr/{crop}", "predictions": "data/predictions/{dataset}.zarr/{crop}",
+            "submission": "data/submission.zarr/{crop}"}
 RAW_AT = "data/{dataset}/{dataset}.zarr/recon-1/em/fibsem-uint8"
 
 
@@ -30,7 +31,8 @@ def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("visualize")
     raw = np.random.default_rng(0).integers(0, 256, (20, 60, 60), np.uint8)
     container = root / "data/made/made.zarr"
-    put_image(container, RAW, raw, (VOXEL[0], VOXEL[1] / 2, VOXEL[2] / 2), tuple(b - 4 * v for b, v in zip(BEGIN, VOXEL, strict=True)))
+    begin = tuple(b - 4 * v for b, v in zip(BEGIN, VOXEL, strict=True))
+    put_image(container, RAW, raw, (VOXEL[0], VOXEL[1] / 2, VOXEL[2] / 2), begin)
     put_image(container, f"{LABELS}/crop7/mito", boxes().astype(np.uint32), VOXEL, BEGIN)
     put_image(container, f"{LABELS}/crop7/er", (boxes() == 1).astype(np.uint8), VOXEL, BEGIN)
     put(root / "data/predictions/made.zarr", mito=np.where(boxes() > 0, 2, -2).astype(np.float16))
@@ -44,7 +46,7 @@ def test_raw_is_first_and_instances_are_segmentations(place, monkeypatch):
     monkeypatch.chdir(place)
     views = views_of(find_shown(PATTERNS, RAW_AT, known={"crop7": "made"}))["made"]
     kinds = {view.name: view.kind.value for view in views}
-    assert list(kinds)[0] == "raw"
+    assert next(iter(kinds)) == "raw"
     assert kinds == {"raw": "raw", "crop7/gt/mito": "labels", "crop7/gt/er": "mask", "crop7/predictions/mito": "raw",
                      "crop7/processed/mito": "labels", "crop7/processed/er": "mask", "crop7/submission/mito": "labels"}
     assert {view.volume.offset for view in views[1:]} == {BEGIN}
@@ -102,7 +104,7 @@ def test_it_serves_until_ctrl_c(place):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["-k", "prediction"], "'prediction' is none of gt, predictions"), (["-c", "9"], "nothing to show: gt, predictions"),
+    (["-k", "prediction"], "'prediction' is none of gt, predictions"), (["-c", "9"], "nothing to show: no gt, predictions"),
     (["-C", "golgi"], "nothing to show"), (["-d", "other"], "nothing to show"), (["--port", "99999"], "there is no such port"),
     (["--bind-address", "no.such.host.invalid"], "cannot be resolved"), (["--section", "-1"], "-1 is below 0"),
     (["--predictions-path", "x"], "has no {crop}"), (["-c", "test", "-m", "none.csv"], "no such manifest"),

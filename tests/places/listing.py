@@ -17,14 +17,15 @@ from lsd_experiments.pipeline.settings import PipelineSettings
 
 ROOT = Path(__file__).parents[2]
 # Commands without a script.
-MODULES = ("lsd_experiments.selftest", "lsd_experiments.demo", "lsd_experiments.families.lsd.segment")
+MODULES = ("lsd_experiments.selftest", "lsd_experiments.demo", "lsd_experiments.families.lsd.segment",
+           "lsd_experiments.families.cellmap")
 Command = tuple[Callable[[argparse.Namespace], Any], argparse.ArgumentParser]
 
 
 def scripts() -> list[Path]:
-    """Those that take options by :mod:`lsd_experiments.cli`; mknet.py has none."""
+    """Those that take options by :mod:`lsd_experiments.cli`; mknet.py has none, and those of 02_train/cellmap are csc's."""
     found = [path for part in ("01_data", "02_train", "03_predict", "containers") for path in sorted((ROOT / part).rglob("*.py"))]
-    return [path for path in found if path.name != "mknet.py" and path.parent.name != "build"]
+    return [path for path in found if path.name != "mknet.py" and path.parent.name not in ("build", "cellmap")]
 
 
 def command_of(script: Path | str) -> Command:

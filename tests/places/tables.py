@@ -4,6 +4,7 @@
 """
 
 SEGMENT = "lsd_experiments.families.lsd.segment"
+CSC = "lsd_experiments.families.cellmap"
 
 # What is written to: no crop, and no "-", which names what is there. test_places.py tries each.
 WRITTEN = {
@@ -33,6 +34,10 @@ OTHER_FILES = {
     ("align.py", "picture"), ("evaluate.py", "out"), ("partners.py", "out"),
     ("segment.py", "scores"),
     "dest", "evaluate.out_prefix", "evaluate.scores_db", "export.directory",
+    # of csc: patterns of where datasets lie, tables, results, pictures, and weights
+    "search_path", "raw_name", "crop_name", "manifest", "crop_manifest", "csv_path", "input_path", "output_path",
+    "input_search_path", "predictions_path", "processed_path", "submission_path", "truth_path", "result_file", "pictures",
+    (CSC, "batch-eval results"), (CSC, "train export"), (CSC, "validate submission"),
     # a submission as it is sent
     ("submission.py", "check submission"), ("evaluate_skeletons.py", "check_submission"),
 }  # fmt: skip
@@ -61,6 +66,10 @@ NO_PLACE = {
     ("make_synthetic.py", "defects"),
     ("segment.py", "fragments"), ("segment.py", "aff_threshold"), ("segment.py", "gt_border"), ("segment.py", "thresholds"),
     ("main.py", "inference"), ("main.py", "local_rank"), ("main.py", "allow_partial"), ("main.py", "distributed"),
+    # of csc
+    "classes", "use_s3", "validate_ratio", "datasets", "crops", "skip_orthoplanes", "values", "overlap", "blending",
+    "max_workers", "kinds", "rules", "raw_padding", "all_resolutions", "instance_classes", "cluster", "cpus", "time_limit",
+    "queue", "host", (CSC, "train allow_partial"), (CSC, "predict allow_partial"),
     # of what is made beside the stack
     ("align.py", "out_dataset"),
     # names of results, or of datasets of the output of the same configuration

@@ -22,6 +22,7 @@ from lsd_experiments.geometry import Voxels
 
 LARGEST_RATIO = 16**3  # voxels of a source, for each of the crop
 THRESHOLD = 0.5
+LARGE = 500 * 2**20 / 4  # voxels: 500 MiB of float32
 SLAB = 2**26  # voxels that are resampled at a time
 
 
@@ -39,10 +40,19 @@ def load_aligned(levels: Sequence[Level], target: Target, instances: Collection[
         scale = np.divide(level.voxel_size, target.voxel_size)
         image = nearest(level, scale) if target.label in instances else linear(level, scale) > THRESHOLD
     elif level.voxel_size is None and level.shape != target.shape:
-        image = centred(level[:], target.shape)
+        image = _fitted(level, target, instances)
     else:
         image = level
     return _moved(image, shift_of(level, target, parity), target.shape, cut=parity == "2025-09")
+
+
+def _fitted(level: Level, target: Target, instances: Collection[str]) -> NDArray[Any]:
+    """A level without a voxel size: centred; one that is :data:`LARGE`, and has not fewer voxels along any axis, is taken to
+    be of the same place, and resampled, as the challenge does."""
+    scale = np.divide(target.shape, level.shape)
+    if np.prod(level.shape, dtype=float) <= LARGE or (scale > 1).any():
+        return centred(level[:], target.shape)
+    return nearest(level, scale) if target.label in instances else linear(level, scale) > THRESHOLD
 
 
 def best_level(levels: Sequence[Level], target: Target) -> Level:

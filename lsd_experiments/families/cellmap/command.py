@@ -8,6 +8,7 @@ from lsd_experiments import cli
 
 # The modules of commands/, in the order of work.
 SUBCOMMANDS = (
+    "fetch_data",
     "make_datasplit",
     "get_counts",
     "train",

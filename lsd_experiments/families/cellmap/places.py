@@ -17,7 +17,7 @@ from pathlib import Path
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap.manifest import crop_name
-from lsd_experiments.families.cellmap.sources import PLACES, place
+from lsd_experiments.families.cellmap.sources import place
 from lsd_experiments.families.cellmap.split.finding import directories, matches, split_container
 
 PREDICTIONS = "data/predictions/{dataset}.zarr/{crop}"
@@ -82,5 +82,5 @@ def open_class(path: str | Path) -> Volume:
     """
     container, group = split_container(str(path))
     volume = open_volume(container, group)
-    _, begin = place(volume.attrs, volume.name)
-    return volume if begin is None or not any(volume.attrs.get(key) is not None for key in PLACES) else replace(volume, offset=begin)
+    _, begin = place(volume.attrs, volume.name)  # of submissions: translation
+    return volume if begin is None else replace(volume, offset=begin)

@@ -61,8 +61,8 @@ def find_shown(patterns: Mapping[str, str], raw: str, datasets: Collection[str] 
     of_crop = dict(known or {}) | {place.crop: place.dataset for _, place in places if place.dataset}
     found = [one for kind, place in places for one in _of_place(kind, place, of_crop, datasets, classes)]
     if not found:
-        raise UserError(f"nothing to show: {', '.join(patterns)} of {', '.join(crops)} {'is' if len(patterns) == 1 else 'are'} not at "
-                        f"{', '.join(patterns.values())}, or without these classes. Correct the names")
+        raise UserError(f"nothing to show: no {', '.join(patterns)} of {', '.join(crops)} with {', '.join(classes)} at "
+                        f"{', '.join(patterns.values())}. Correct the names")
     there = sorted({one.dataset for one in found})
     raws = [one for dataset in there for one in _opened(RAW, dataset, "", "", filled_in(raw, dataset, ""))]
     return sorted([*raws, *found], key=lambda one: (one.dataset, one.kind != RAW, one.crop, one.label))
@@ -121,7 +121,8 @@ def write_pictures(shown: Sequence[Shown], directory: str | Path, section: int |
         if not 0 <= number < grid.shape[0]:
             raise UserError(f"--section {number}: {grid.name} has sections 0 to {grid.shape[0] - 1}. Name one of them")
         path = Path(directory) / f"{dataset or 'submission'}_{crop}_{label}.png"
-        draw(_panels(kinds, raws.get(dataset), grid, number), path, f"{dataset} {crop} {label}, section {number}", grid.voxel_size)
+        title = f"{dataset} {crop} {label}, section {number}"
+        draw(_panels(kinds, raws.get(dataset), grid, number), path, title, grid.voxel_size)
         written.append(path)
     return written
 

@@ -149,15 +149,16 @@ def _check_axes(array: Any, where: str) -> None:
 def _ome_levels(tree: Hierarchy, path: str, attrs: dict[str, Any]) -> list[Level]:
     where = f"{tree.container}:{path}"
     images = ome.tables(attrs["multiscales"], f"{where}: 'multiscales'")
-    found = []
+    found, said = [], []  # a level may be said that was not fetched: where others begin depends on it all the same
     for dataset in ome.tables(images[0].get("datasets") if images else None, f"{where}: 'datasets' of its multiscales"):
         name = str(dataset.get("path"))
         array = tree.array(f"{path}/{name}") if ".." not in name else None
+        said.append(_transform(dataset, f"{where}/{name}"))
         if array is not None:
             _check_axes(array, f"{where}/{name}")
-            found.append((f"{where}/{name}", array, *_transform(dataset, f"{where}/{name}")))
-    translations = {translation for *_, translation in found}
-    finest = min((size for *_, size, _ in found if size is not None), default=None)
+            found.append((f"{where}/{name}", array, *said[-1]))
+    translations = {translation for _, translation in said}
+    finest = min((size for size, _ in said if size is not None), default=None)
     return [Level(name, array, size, translation, _begin(size, translation, finest, len(translations) > 1), "ome")
             for name, array, size, translation in found]
 

@@ -49,8 +49,12 @@ class Compose(Transform):
         self.transforms = list(transforms)
 
     def forward(self, x: Any) -> Any:
-        """``x`` after all of them."""
+        """``x`` after all of them; what were integers is not searched for NaN."""
+        finite = isinstance(x, Tensor) and not x.is_floating_point()
         for transform in self.transforms:
+            if finite and type(transform) is NaNtoNum:
+                continue
+            finite = finite and type(transform) in (ToDtype, Normalize, Binarize)
             x = transform(x)
         return x
 
@@ -68,7 +72,8 @@ class ToDtype(Transform):
         if not (self.scale and is_other):
             return x.to(self.dtype)
         if self.dtype.is_floating_point:
-            return x.to(self.dtype).div_(torch.iinfo(x.dtype).max)
+            most = torch.iinfo(x.dtype).max
+            return torch.div(x, most) if self.dtype == torch.float32 == torch.get_default_dtype() else x.to(self.dtype) / most
         most = torch.iinfo(self.dtype).max
         return (x.double() * most).round().clamp(0, most).to(self.dtype)
 
@@ -246,6 +251,14 @@ def without_random(transform: Any) -> Any:
         parts = list(transform.children()) if isinstance(transform, nn.Sequential) else transform.transforms
         return Compose([without_random(one) for one in parts if is_random(one) is not True or hasattr(one, "transforms")])
     return Compose([]) if is_random(transform) else transform
+
+
+def is_mask(transform: Any) -> bool:
+    """Whether it makes 0 and 1 of ids, as float32, and does nothing else: what is read may be that at once."""
+    parts = transform.transforms if type(transform) is Compose else [transform]
+    floats = [part for part in parts if type(part) is ToDtype and part.dtype == torch.float32]
+    masks = [part for part in parts if type(part) is Binarize and part.threshold == 0]
+    return len(masks) >= 1 and len(floats) + len(masks) == len(parts)
 
 
 def raw_default() -> Compose:

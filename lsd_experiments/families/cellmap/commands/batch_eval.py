@@ -53,7 +53,7 @@ def add(commands: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--csv-path", "--csv_path", "-c", type=Path, required=True, help="columns data_path,evaluation_id")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where results are put (default: %(default)s)")
     add_scoring(parser)
-    jobs = parser.add_argument_group("workers", "each scores one submission at a time (default: this process, one after the other)")
+    jobs = parser.add_argument_group("workers", "each scores one submission at a time (default: this process does, all)")
     jobs.add_argument("--cluster", "-C", choices=("slurm", "lsf"), help="as jobs of it: docs/clusters.md")
     jobs.add_argument("--num-workers", "-w", type=cli.positive, metavar="N", help="at a time (default on a cluster: 4)")
     jobs.add_argument("--num-cpus", "--num_cpus", "-n", dest="cpus", type=cli.positive, metavar="N", help="of a job (default: 1)")

@@ -42,8 +42,8 @@ def process(options: argparse.Namespace) -> int:
 
 
 def _places(options: argparse.Namespace) -> "list[CropPlace]":
-    from lsd_experiments.families.cellmap.places import crop_names, find_places
     from lsd_experiments.families.cellmap.manifest import read_manifest
+    from lsd_experiments.families.cellmap.places import crop_names, find_places
 
     asked = list(options.crops)
     if "test" in asked:
@@ -53,8 +53,8 @@ def _places(options: argparse.Namespace) -> "list[CropPlace]":
     there = {place.crop for place in found}
     missing = [name for name in crop_names(asked) if "*" not in name and name not in there]
     if not found or (missing and options.crops != ["test"]):
-        raise UserError(f"--crops: there is no prediction of {missing[0] if missing else options.crops[0]} at {options.input_path}. "
-                        "Run csc predict, or name others")
+        name = missing[0] if missing else options.crops[0]
+        raise UserError(f"--crops: there is no prediction of {name} at {options.input_path}. Run csc predict, or name others")
     for name in missing:
         print(f"{name} is left out: it was not predicted", file=sys.stderr)
     return found
@@ -74,7 +74,8 @@ def _check_apart(jobs: "list[tuple[CropPlace, str, str]]", pattern: str) -> None
     for place, label, out in jobs:
         other = seen.setdefault(f"{out}/{label}", place.path)
         if other != place.path:
-            raise UserError(f"--output-path: {pattern} is one place for {other} and {place.path}. Write {{dataset}} and {{crop}} in it")
+            raise UserError(f"--output-path: {pattern} is one place for {other} and {place.path}. Write {{dataset}} and {{crop}} "
+                            "in it")
 
 
 def add(commands: "Subparsers[argparse.ArgumentParser]") -> None:

@@ -55,7 +55,7 @@ def _linked(shown: "list[Shown]") -> "list[Linked]":
 
     found: list[Linked] = []
     for one in shown:
-        group, _, last = one.volume.dataset.rpartition("/")
+        group = one.volume.dataset.rpartition("/")[0]
         for name in (one.volume.dataset, group):  # an image, or its finest level
             try:
                 linked, = linked_volumes([f"{one.volume.container}:{name}"])
@@ -85,17 +85,20 @@ def add(commands: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--classes", "-C", type=names, default=["*"], help="like nuc,er (default: all)")
     parser.add_argument("--kinds", "-k", type=_kinds, default=list(KINDS), help=f"of {','.join(KINDS)} (default: all)")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a picture of each crop and class, and end")
-    parser.add_argument("--section", type=cli.not_negative, metavar="N", help="of pictures: along z, from 0 (default: the middle)")
-    parser.add_argument("--link", action="store_true", help="print a link to neuroglancer's page for what is OME-Zarr, which it reads "
-                        "itself")
+    parser.add_argument("--section", type=cli.not_negative, metavar="N",
+                        help="of pictures: along z, from 0 (default: the middle)")
+    parser.add_argument("--link", action="store_true", help="print a link to neuroglancer's page for what is OME-Zarr, which it "
+                        "reads itself")
     parser.add_argument("--page", default=PAGE, metavar="URL", help="of --link: where neuroglancer is (default: %(default)s)")
-    parser.add_argument("--search-path", "--search_path", "-s", default=SEARCH_PATH, help="where datasets lie (default: %(default)s)")
+    parser.add_argument("--search-path", "--search_path", "-s", default=SEARCH_PATH,
+                        help="where datasets lie (default: %(default)s)")
     parser.add_argument("--raw-name", "--raw_name", "-r", default="em/fibsem-uint8", help="default: %(default)s")
     parser.add_argument("--crop-name", "--crop_name", "-n", default="labels/groundtruth/{crop}/{label}",
                         help="default: %(default)s")
     for kind, place in (("predictions", PREDICTIONS), ("processed", PROCESSED), ("submission", SUBMISSION)):
         parser.add_argument(f"--{kind}-path", f"--{kind}_path", default=place, help="default: %(default)s")
-    parser.add_argument("--manifest", "-m", default=MANIFEST, help="which says of which dataset test crops are (default: %(default)s)")
+    parser.add_argument("--manifest", "-m", default=MANIFEST,
+                        help="which says of which dataset test crops are (default: %(default)s)")
     # As of lsd_experiments.viewing.server.add_server_options, whose package takes long to import.
     parser.add_argument("-b", "--bind-address", "--host", default="127.0.0.1", metavar="ADDRESS",
                         help="where the server listens (default: 127.0.0.1, this machine only; 0.0.0.0: everywhere)")

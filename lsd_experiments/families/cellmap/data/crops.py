@@ -18,12 +18,13 @@ from lsd_experiments.geometry import Box, Nanometres, Voxels
 
 @dataclass
 class Crop:
-    """One row of a split. Images are opened when they are needed; labels are those of the row's classes."""
+    """One row of a split. Images are opened when they are needed; labels are those of the row's classes, or masks."""
 
     row: Row
     input: ArrayInfo
     target: ArrayInfo
     cache: Cache
+    masks: bool = False
 
     @property
     def name(self) -> str:
@@ -39,7 +40,8 @@ class Crop:
     def labels(self) -> Mapping[str, Image]:
         """Of each class the labels; all grids go through where the first one begins."""
         def image(label: str, place: Nanometres | None) -> Image:
-            return Image(self.row.labels, f"{self.row.group}/{label}", self.target["scale"], "labels", place, self.cache)
+            return Image(self.row.labels, f"{self.row.group}/{label}", self.target["scale"], "labels", place, self.cache,
+                         self.masks)
 
         first = image(self.classes[0], None)
         place = first.offset
@@ -74,17 +76,20 @@ class Crop:
         box = Box.of_shape(self.target["shape"], begin).shift(apart.tolist()).intersect(image.box)
         return not box.empty and bool(image.read(box).any())
 
-    def read(self, centre: Sequence[float], matrix: Matrix, classes: Sequence[str]) -> tuple[NDArray[np.generic],
-                                                                                             NDArray[np.float32]]:
-        """Raw [z, y, x] of the stored type, and labels [c, z, y, x] float32 of ``classes``: ids, 0, and NaN where nobody
-        annotated."""
+    def read(self, centre: Sequence[float], matrix: Matrix,
+             classes: Sequence[str]) -> tuple[NDArray[np.generic], NDArray[np.float32]]:
+        """Raw [z, y, x] of the stored type, and labels [c, z, y, x] float32 of ``classes``: ids (1, of ``masks``), 0, and NaN
+        where nobody annotated."""
         shape = self.target["shape"]
         centre = on_grid(self.labels[self.classes[0]], centre, shape, matrix)
-        labels = np.full((len(classes), *shape), np.nan, np.float32)
+        raw = read_patch(self.raw, centre, self.input["shape"], matrix)
+        labels = np.empty((len(classes), *shape), np.float32)
         for number, label in enumerate(classes):
             if label in self.labels:
-                labels[number] = read_patch(self.labels[label], centre, shape, matrix)
-        return read_patch(self.raw, centre, self.input["shape"], matrix), labels
+                read_patch(self.labels[label], centre, shape, matrix, labels[number])
+            else:
+                labels[number].fill(np.nan)
+        return raw, labels
 
 
 def infer_absent(labels: NDArray[np.float32], classes: Sequence[str]) -> None:

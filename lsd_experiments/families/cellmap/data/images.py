@@ -25,7 +25,7 @@ from lsd_experiments.families.cellmap.manifest import Target
 from lsd_experiments.families.cellmap.sources import Level, levels, open_tree
 from lsd_experiments.geometry import Box, Nanometres, Voxels
 
-MEMORY = 2**30  # bytes that are kept
+MEMORY = 2**29  # bytes that are kept
 LEAST, MOST = 32, 128  # voxels along an axis of a block that is kept
 
 
@@ -70,6 +70,7 @@ class Image:
 
     :param kind: "raw" or "labels"
     :param place: where a voxel begins; None: where the level that is read does
+    :param mask: whether voxels are 1, as uint8, where they are above 0
     :raises UserError: when it is first read, if it is not there, or does not say where it is
     """
 
@@ -79,6 +80,7 @@ class Image:
     kind: Kind
     place: Nanometres | None = None
     cache: Cache = field(default_factory=Cache, repr=False)
+    mask: bool = False
     _volume: Volume | None = field(default=None, repr=False)
     _process: int = field(default=0, repr=False)
 
@@ -111,20 +113,34 @@ class Image:
 
     def read(self, box: Box, fill: float = 0) -> NDArray[Any]:
         """The voxels of ``box``, relative to its first; ``fill`` beyond it."""
-        volume = self.volume
-        inside = box.intersect(volume.box)
-        values = np.full(box.shape, fill, volume.dtype) if inside != box else np.empty(box.shape, volume.dtype)
+        inside = box.intersect(self.box)
+        if self.cache.limit < LEAST**3:
+            return self._load(box, fill)
+        values = np.full(box.shape, fill, self.dtype) if inside != box else np.empty(box.shape, self.dtype)
         if not inside.empty:
             for block, there in self._blocks(inside):
                 part = inside.intersect(block)
                 values[part.shift([-b for b in box.begin]).slices] = there[part.shift([-b for b in block.begin]).slices]
         return values
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what :meth:`read` gives."""
+        return np.dtype(np.uint8) if self.mask else self.volume.dtype
+
+    def _load(self, box: Box, fill: float = 0) -> NDArray[Any]:
+        values = self.volume.read(box, fill)
+        return (values > 0).view(np.uint8) if self.mask else values
+
     def _blocks(self, box: Box) -> Iterator[tuple[Box, NDArray[Any]]]:
-        """The blocks that ``box`` touches; those that are not kept are read together."""
+        """The blocks that ``box`` touches, layer by layer."""
+        layers, *ranges = (range(b // s, -(-e // s)) for b, e, s in zip(box.begin, box.end, self._block_shape, strict=True))
+        for layer in layers:
+            yield from self._layer([(layer, *number) for number in itertools.product(*ranges)])
+
+    def _layer(self, numbers: list[Voxels]) -> Iterator[tuple[Box, NDArray[Any]]]:
+        """Blocks by their numbers; those that are not kept are read together."""
         volume, size = self.volume, self._block_shape
-        ranges = (range(b // s, -(-e // s)) for b, e, s in zip(box.begin, box.end, size, strict=True))
-        numbers = list(itertools.product(*ranges))
         begins = ([n * s for n, s in zip(number, size, strict=True)] for number in numbers)
         boxes = [Box.of_shape(size, begin).intersect(volume.box) for begin in begins]
         kept = [self.cache.get((self._key, number)) for number in numbers]
@@ -134,7 +150,7 @@ class Image:
             return
         around = Box(tuple(map(min, zip(*(b.begin for b in lacking), strict=True))),
                      tuple(map(max, zip(*(b.end for b in lacking), strict=True))))
-        values = volume.read(around)
+        values = self._load(around)
         for number, block, there in zip(numbers, boxes, kept, strict=True):
             if there is None:
                 there = values[block.shift([-b for b in around.begin]).slices]
@@ -144,7 +160,7 @@ class Image:
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        return self.container, self.group, self.scale, self.place, self.kind
+        return self.container, self.group, self.scale, self.place, self.kind, self.mask
 
     @property
     def _block_shape(self) -> Voxels:

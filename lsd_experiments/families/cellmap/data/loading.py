@@ -41,9 +41,7 @@ def load_batches(samples: Any, iterations: Iterable[int], options: Mapping[str, 
     pairs = [(number, slot) for number, slots in wanted for slot in slots]
     loader = iter(_loader(samples, pairs, workers, said))
     for number, slots in wanted:
-        made = [_checked(next(loader)) for _ in slots]
-        batch = stack(number, made)
-        del made
+        batch = stack(number, (_checked(next(loader)) for _ in slots), len(slots))
         yield batch.pin_memory() if said.get("pin_memory") else batch
 
 

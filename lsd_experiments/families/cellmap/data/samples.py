@@ -63,7 +63,7 @@ class Samples(Source):
 
     def batch(self, iteration: int) -> Batch:
         """This process's part of the batch of ``iteration``."""
-        return stack(iteration, [self.sample(iteration, slot) for slot in self.slots])
+        return stack(iteration, (self.sample(iteration, slot) for slot in self.slots), len(self.slots))
 
     def sample(self, iteration: int, slot: int) -> Sample:
         """The sample at ``slot`` of the whole batch."""

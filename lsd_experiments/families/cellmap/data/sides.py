@@ -1,6 +1,6 @@
 """The crops of one side of a split, and how a patch of them becomes a sample. Imports PyTorch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from lsd_experiments.families.cellmap.data.images import MEMORY, Cache
 from lsd_experiments.families.cellmap.data.preprocessing import Preprocessing
 from lsd_experiments.families.cellmap.data.splitting import rows_of
 from lsd_experiments.families.cellmap.split import SIDES, Row
+from lsd_experiments.families.cellmap.transforms import is_mask
 from lsd_experiments.geometry import Nanometres, Voxels
 
 
@@ -56,11 +57,11 @@ class Source:
     def __init__(self, settings: Settings, side: str, memory: int = MEMORY, rows: Sequence[Row] | None = None) -> None:
         assert side in SIDES, f"{side} is none of {SIDES}"
         self.settings, self.side, self.cache = settings, side, Cache(memory)
-        self.crops = [Crop(row, settings.input_array_info, settings.target_array_info, self.cache)
+        self.raw, self.target = Preprocessing.raw(settings, side == "train"), Preprocessing.target(settings)
+        self.of_masks = is_mask(self.target.transform)
+        self.crops = [Crop(row, settings.input_array_info, settings.target_array_info, self.cache, self.of_masks)
                       for row in (rows_of(settings) if rows is None else rows) if row.side == side]
-        trains = side == "train"
-        self.spatial = settings.spatial_transforms if trains else {}
-        self.raw, self.target = Preprocessing.raw(settings, trains), Preprocessing.target(settings)
+        self.spatial = settings.spatial_transforms if side == "train" else {}
 
     @property
     def is_forced(self) -> bool:
@@ -74,14 +75,24 @@ class Source:
         if self.settings.use_mutual_exclusion:
             infer_absent(labels, self.settings.classes)
         made = self.raw(as_tensor(raw), seed)
-        targets = torch.cat([self.target(as_tensor(one), seed) for one in labels])
+        if self.of_masks:
+            targets = torch.from_numpy(labels.reshape(len(labels), *(n for n in labels.shape[1:] if n > 1)))
+        else:
+            targets = torch.cat([self.target(as_tensor(one), seed) for one in labels])
         return made, targets, Place(crop.name, tuple(map(int, begin)), centre, label)
 
 
-def stack(iteration: int, made: Sequence[Sample]) -> Batch:
-    """The batch of samples."""
-    return Batch(iteration, torch.stack([one for one, _, _ in made]), torch.stack([target for _, target, _ in made]),
-                 [place for _, _, place in made])
+def stack(iteration: int, made: Iterable[Sample], count: int) -> Batch:
+    """The batch of ``count`` samples, each of which may go as soon as it is in it."""
+    images, targets, places = None, None, []
+    for number, (image, target, place) in enumerate(made):
+        if images is None or targets is None:
+            images, targets = image.new_empty((count, *image.shape)), target.new_empty((count, *target.shape))
+        images[number], targets[number] = image, target
+        places.append(place)
+    assert images is not None
+    assert targets is not None
+    return Batch(iteration, images, targets, places)
 
 
 def as_tensor(values: NDArray[np.generic]) -> Tensor:

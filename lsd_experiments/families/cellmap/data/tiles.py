@@ -44,7 +44,8 @@ class ValidationTiles(Source):
 
     def batch(self, number: int) -> Batch:
         """The batch ``number``; the last one may be smaller."""
-        return stack(number, [self.sample(number, slot) for slot in self.slots_of(number)])
+        slots = self.slots_of(number)
+        return stack(number, (self.sample(number, slot) for slot in slots), len(slots))
 
     def slots_of(self, number: int) -> range:
         """The samples that there are of a batch."""

@@ -19,29 +19,37 @@ from lsd_experiments.geometry import Box, Nanometres
 ON_GRID = 1e-3  # of a voxel
 
 
-def read_patch(image: Image, centre: Sequence[float], shape: Sequence[int], matrix: Matrix) -> NDArray[Any]:
+def read_patch(image: Image, centre: Sequence[float], shape: Sequence[int], matrix: Matrix,
+               target: NDArray[np.float32] | None = None) -> NDArray[Any]:
     """[z, y, x]: raw of the stored type, labels as float32 with NaN.
 
     :param centre: in nm
+    :param target: where labels are put
     """
     steps, start = _affine(image, centre, shape, matrix)
     if is_exact(steps) and np.abs(start - np.round(start)).max() <= ON_GRID:
-        return _copied(image, np.round(start).astype(int), steps.astype(int), shape)
+        return _put(_copied(image, np.round(start).astype(int), steps.astype(int), shape), target)
     corners = np.array([[0, n - 1] for n in shape])
     ends = np.sort(steps[:, :, None] * corners, axis=2).sum(axis=1) + start[:, None]
     box = Box(tuple(np.floor(ends[:, 0] - 1).astype(int).tolist()), tuple(np.ceil(ends[:, 1] + 2).astype(int).tolist()))
     if image.kind == "labels":
-        target = np.empty(tuple(shape), np.float32)
+        target = np.empty(tuple(shape), np.float32) if target is None else target
         box = box.intersect(image.box)
         if box.empty:
             target.fill(np.nan)
             return target
         _nearest(image.read(box), steps, start - box.begin, target)
         return target
-    values = image.read(box)
     interpolated = np.empty(tuple(shape), np.float32)
-    _linear(values, steps, start - box.begin, interpolated)
-    return interpolated if values.dtype.kind == "f" else np.rint(interpolated, out=interpolated).astype(values.dtype)
+    _linear(image.read(box), steps, start - box.begin, interpolated)
+    return interpolated if image.dtype.kind == "f" else np.rint(interpolated, out=interpolated).astype(image.dtype)
+
+
+def _put(values: NDArray[Any], target: NDArray[np.float32] | None) -> NDArray[Any]:
+    if target is None:
+        return np.ascontiguousarray(values)
+    target[:] = values
+    return target
 
 
 def on_grid(image: Image, centre: Sequence[float], shape: Sequence[int], matrix: Matrix) -> Nanometres:
@@ -64,8 +72,8 @@ def _copied(image: Image, start: NDArray[np.int_], steps: NDArray[np.int_], shap
     last = start + steps @ (np.asarray(shape) - 1)
     box = Box(tuple(np.minimum(start, last).tolist()), tuple((np.maximum(start, last) + 1).tolist()))
     if image.kind == "labels":
-        values = np.full(box.shape, np.nan, np.float32)
         inside = box.intersect(image.box)
+        values = np.empty(box.shape, np.float32) if inside == box else np.full(box.shape, np.nan, np.float32)
         if not inside.empty:
             values[inside.shift([-b for b in box.begin]).slices] = image.read(inside)
     else:
@@ -73,7 +81,7 @@ def _copied(image: Image, start: NDArray[np.int_], steps: NDArray[np.int_], shap
     order = [int(np.flatnonzero(steps[:, axis])[0]) for axis in range(3)]  # of each axis of the patch, the image's
     turned = values.transpose(order)
     turned = turned[tuple(slice(None, None, int(steps[of, axis])) for axis, of in enumerate(order))]
-    return np.ascontiguousarray(turned)
+    return turned
 
 
 @compiled

@@ -33,7 +33,8 @@ def as_bytes(values: NDArray[Any], is_logits: bool) -> NDArray[np.uint8]:
     values = np.nan_to_num(values.astype(np.float32))
     if is_logits:
         values = 1 / (1 + np.exp(-np.clip(values, -80, 80)))
-    return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    found: NDArray[np.uint8] = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    return found
 
 
 def affinities_of(probabilities: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -58,7 +59,7 @@ def call(function: Callable[[Any], Any], values: NDArray[Any], flat: int | None,
         values = values.astype(np.float32) / 255
     channels = values if values.ndim == 4 else values[None]
     if flat is None:
-        return _called(function, channels[None], channels.shape[1:])[0]
+        return np.asarray(_called(function, channels[None], channels.shape[1:])[0])
     sections = np.moveaxis(channels, flat + 1, 0)  # [n, c, two axes]
     parts = [_called(function, sections[at:at + batch_size], sections.shape[2:]) for at in range(0, len(sections), batch_size)]
     return np.moveaxis(np.concatenate(parts), 0, flat)

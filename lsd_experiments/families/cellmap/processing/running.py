@@ -132,7 +132,8 @@ def _agglomerate(job: Job, method: str, run: Callable[[Callable[[], Stage]], str
     run(lambda: agglomeration_stage(affs(), fragments(), database, scoring))
     finding = FindSegmentsSettings(thresholds_minmax=(threshold, 1), thresholds_step=1)
     run(lambda: luts_stage(fragments(), database, function, None, finding, parity=False))
-    run(lambda: join_stage(job, fragments(), lut_path(container, function, threshold), read_luts_provenance(fragments(), function)))
+    table = lut_path(container, function, threshold)
+    run(lambda: join_stage(job, fragments(), table, read_luts_provenance(fragments(), function)))
 
 
 def _count(job: Job) -> int:
