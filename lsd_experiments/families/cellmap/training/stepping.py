@@ -94,7 +94,7 @@ class Trainer:
         except ValueError as error:
             if "Expected more than 1 value per channel" not in str(error):
                 raise
-            raise UserError(f"{self.settings.path}: batch_size: a batch norm sees one value of each channel, since batches are of "
+            raise UserError(f"{self.settings.path}: batch_size: a batch norm sees one value of each channel: batches are of "
                             f"{len(image)}, and patches are small. Give larger patches, or batches") from error
 
     def update(self) -> None:
