@@ -225,6 +225,16 @@ def test_a_published_configuration(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "data/processed/made.zarr/crop7/er/.zattrs").read_text() != before
 
 
+def test_one_table_says_all(tmp_path):
+    from lsd_experiments.families.cellmap.configuration import read
+
+    path = tmp_path / "all.toml"
+    path.write_text("classes = ['mito']\nepochs = 3\n[processing.mito]\nminimum_size = 7\n[workers]\nnum_workers = 2\n")
+    assert read(path).epochs == 3
+    found = read_processing(path)
+    assert (found.classes, found.of("mito").minimum_size, found.workers.num_workers) == (("mito",), 7, 2)
+
+
 def test_workers_do_it_too(run, monkeypatch):
     monkeypatch.setattr(running, "FEW", 0)
     logits = noise()

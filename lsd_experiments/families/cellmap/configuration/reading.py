@@ -15,7 +15,8 @@ from lsd_experiments.families.cellmap.configuration.settings import PARAMETERS, 
 from lsd_experiments.settings import read_values
 
 NEAR = 0.85  # how alike a name is that is taken for a parameter's, misspelt
-IGNORED = ("debug_memory",)  # a switch of the published program's own diagnosis
+IGNORED = ("debug_memory",  # a switch of the published program's own diagnosis
+           "processing", "workers")  # of csc process
 
 
 def read(path: Path | str) -> Settings:
