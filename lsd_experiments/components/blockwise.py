@@ -62,7 +62,7 @@ def joining_stage(parts: Volume, settings: ComponentsSettings) -> Stage:
 
     def work(made: dict[str, Any], anew: bool, show: Show) -> None:
         volume = open_volume(parts.container, parts.dataset)
-        lut = join_parts(volume, _shown(volume.box, write_shape, show), settings.connectivity, settings.minimum_size)
+        lut = join_parts(volume, shown_blocks(volume.box, write_shape, show), settings.connectivity, settings.minimum_size)
         write_lut(_table(parts), lut)
 
     return Stage("join_blocks", {"connectivity": settings.connectivity, "minimum_size": settings.minimum_size},
@@ -118,7 +118,7 @@ def _block_shape(parts: Volume) -> Voxels:
     return tuple(shape)
 
 
-def _shown(box: Box, write_shape: Voxels, show: Show) -> Iterator[Box]:
+def shown_blocks(box: Box, write_shape: Voxels, show: Show) -> Iterator[Box]:
     """The blocks of ``box``; ``show`` is told of each that is done."""
     total = count_blocks(box, write_shape)
     for number, block in enumerate(box.blocks(write_shape)):

@@ -136,7 +136,8 @@ def test_affinities_are_agglomerated(run):
 FUNCTIONS = {
     "ids": "from scipy import ndimage\ndef process_func(x):\n    return ndimage.label(x[0, 0].numpy() > 0)[0]\n",
     "mask": "def process_func(x):\n    return x > 0\n",
-    "whole floats": "def process_func(x):\n    return (x > 0).float()\n",
+    "mask of floats": "def process_func(x):\n    return (x > 0).float()\n",
+    "ids of floats": "from scipy import ndimage\ndef process_func(x):\n    return ndimage.label(x[0, 0].numpy() > 0)[0] * 1.0\n",
 }
 
 
@@ -150,6 +151,16 @@ def test_a_function_of_ones_own_gives_ids_that_are_unique_over_blocks(run, name)
     assert count > 1500
     assert found.read().max() == count
     assert same_objects(found.read(), whole)
+
+
+def test_a_mask_of_numbers_has_no_number_above_1(run):
+    """It was taken for a mask by what it gives of the middle."""
+    logits = np.full((8, 8, 80), -1, np.float32)
+    logits[2, 2, 2] = logits[4, 4, 2] = logits[4, 4, 40] = 1
+    text = "from scipy import ndimage\ndef process_func(x):\n    return ndimage.label(x[0, 0].numpy() > 0)[0] * 1.0\n"
+    with pytest.raises(UserError, match=r"process_func gives 2 in voxels \(0, 0, 0\) and on of .*, and a mask elsewhere"):
+        run(logits, text, block_shape=20, halo=0)
+    assert run(logits, text, label="er", block_shape=20, halo=0).read().sum() == 3
 
 
 def test_a_function_sees_a_halo(run):

@@ -50,7 +50,7 @@ def affinities_of(probabilities: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def call(function: Callable[[Any], Any], values: NDArray[Any], flat: int | None, batch_size: int) -> NDArray[Any]:
-    """What the user's ``function`` makes of ``values``, [z, y, x] of bool or whole numbers.
+    """What the user's ``function`` makes of ``values``, [z, y, x] of bool or whole numbers, which may be floats.
 
     :param flat: the axis along which it sees single sections, ``batch_size`` at a time; None: it sees all at once
     :raises UserError: if it fails, or gives something else
@@ -80,12 +80,10 @@ def _called(function: Callable[[Any], Any], batch: NDArray[Any], shape: tuple[in
         raise UserError(f"process_func gives the shape {result.shape} for an input of shape {batch.shape}. Give one number for "
                         "each voxel")
     result = result.reshape(len(batch), *shape)
-    if result.dtype.kind == "f":
-        if not (np.isfinite(result).all() and (result % 1 == 0).all()):
-            odd = result[~(np.isfinite(result) & (result % 1 == 0))].reshape(-1)[0]
-            raise UserError(f"process_func gives {odd:g}. Give a mask, like x > 0.5, or ids of objects, which are whole numbers")
-        result = result.astype(np.int64)
-    if result.dtype.kind not in "bui" or (result.dtype.kind == "i" and result.min(initial=0) < 0):
+    if result.dtype.kind == "f" and not (whole := np.isfinite(result) & (result % 1 == 0)).all():
+        raise UserError(f"process_func gives {result[~whole][0]:g}. Give a mask, like x > 0.5, or ids of objects, which are whole "
+                        "numbers")
+    if result.dtype.kind not in "buif" or result.min(initial=0) < 0:
         raise UserError(f"process_func gives {result.dtype} with the value {result.min()}. Give a mask, or ids from 0 on")
     return result
 
@@ -95,7 +93,7 @@ def parts_of(ids: NDArray[Any]) -> NDArray[np.uint32]:
     import cc3d
     import fastremap
 
-    compact, _ = fastremap.renumber(np.ascontiguousarray(ids), in_place=False)
+    compact, _ = fastremap.renumber(np.ascontiguousarray(ids if ids.dtype.kind in "ui" else ids.astype(np.int64)), in_place=False)
     return np.asarray(cc3d.connected_components(compact, connectivity=6), np.uint32)
 
 

@@ -56,7 +56,7 @@ def _job(path: str, out: str, label: str, processing: Processing) -> Job:
 
 
 def _gives_ids(path: str, settings: ClassSettings, processing: Processing) -> bool:
-    """Whether ``process_func`` gives ids, as it does for a part of the prediction.
+    """Whether ``process_func`` gives ids, as it does for a part of the prediction: whole numbers, or floats above 1.
 
     :raises UserError: if it fails, or gives ids of single sections
     """
@@ -66,7 +66,7 @@ def _gives_ids(path: str, settings: ClassSettings, processing: Processing) -> bo
     flat = shape.index(1) if shape and 1 in shape else None
     found = functions.call(processing.process_func, prediction.read(Box.of_shape((PROBE,) * 3, begin).intersect(prediction.box)),
                            flat, processing.batch_size)
-    is_mask = found.dtype == bool
+    is_mask = found.dtype == bool or (found.dtype.kind == "f" and found.max(initial=0) <= 1)
     if not is_mask and flat is not None and found.max(initial=0) > 1:
         raise UserError(f"{processing.path}: process_func gives ids of single sections, which are not those of the next. Give a "
                         "mask, or input_array_info of several sections")

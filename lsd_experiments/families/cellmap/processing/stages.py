@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.blockwise import Block, BlockTask
-from lsd_experiments.components.blockwise import _shown
+from lsd_experiments.components.blockwise import shown_blocks
 from lsd_experiments.components.joining import Ids, join, number_parts, touching_across
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap.places import open_class
@@ -73,8 +73,8 @@ def blocks_stage(job: Job, what: str, place: tuple[str, str], name: str = BLOCKS
     flat = job.processing.shape.index(1) if is_function and job.processing.shape and 1 in job.processing.shape else None
     parameters = {"what": what, "block_shape": shape, "logits": is_logits(prediction, settings)}
     if is_function:
-        parameters |= {"configuration": job.processing.digest, "ids": job.gives_ids, "halo": settings.context, "flat": flat,
-                       "batch_size": job.processing.batch_size}
+        parameters |= {"configuration": job.processing.digest, "ids": job.gives_ids, "instances": job.is_instance,
+                       "halo": settings.context, "flat": flat, "batch_size": job.processing.batch_size}
     elif what == "mask":
         parameters["threshold"] = settings.threshold
     channels = {"affinities": prediction.channels, "watershed": 3}.get(what)
@@ -114,9 +114,12 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
 
 def _checked(made: NDArray[Any], values: dict[str, Any], begin: Voxels, prediction: Volume) -> NDArray[Any]:
     """A mask, or parts that are numbered over all blocks."""
-    if not values["ids"]:
-        return (made > 0).astype(np.uint8)
-    return number_parts(functions.parts_of(made), begin, prediction.shape)
+    if values["ids"]:
+        return number_parts(functions.parts_of(made), begin, prediction.shape)
+    if values["instances"] and made.max(initial=0) > 1:
+        raise UserError(f"process_func gives {made.max():g} in voxels {begin} and on of {prediction.name}, and a mask elsewhere. "
+                        "Give bool of a mask; of objects ids of an integer type, and input_array_info of several sections")
+    return (made > 0).astype(np.uint8)
 
 
 def join_stage(job: Job, parts: Volume, table: Path | None = None, made_table: dict[str, Any] | None = None) -> Stage:
@@ -138,7 +141,7 @@ def join_stage(job: Job, parts: Volume, table: Path | None = None, made_table: d
 
     def work(made: dict[str, Any], anew: bool, show: Show) -> None:
         volume = open_volume(parts.container, parts.dataset)
-        blocks = _shown(volume.box, settings.in_blocks(volume.shape), show)
+        blocks = shown_blocks(volume.box, settings.in_blocks(volume.shape), show)
         together = None if table is None else _together(read_lut(table))
         found = join(volume, blocks, touching, settings.minimum_size, together)
         if not job.is_instance:
