@@ -19,6 +19,7 @@ from lsd_experiments.families.cremi.ids import BACKGROUND, UNKNOWN
 from lsd_experiments.families.cremi.synthetic import write_clefts
 from lsd_experiments.families.pytc import command
 from lsd_experiments.families.pytc.configuration import load
+from lsd_experiments.families.pytc.inference.images import open_image
 from lsd_experiments.families.pytc.rejection import Rejection
 from lsd_experiments.families.pytc.samples.configured import training_sampler
 from lsd_experiments.families.pytc.samples.sources import Chunks, open_sources
@@ -109,6 +110,8 @@ def test_a_path_names_a_dataset_in_a_file(files):
     write_cremi(files / "n.hdf", CremiFile(raw=raw, neuron_ids=neurons, clefts=neurons))
     source = open_sources([files / "n.hdf/volumes/raw"], [files / "n.hdf/volumes/labels/neuron_ids"])[0]
     assert (source.image.dataset, source.labels.dataset) == ("volumes/raw", "volumes/labels/neuron_ids")
+    assert open_image(files / "n.hdf").dataset == "volumes/raw", "of an inference; clefts come first by name"
+    assert open_image(files / "n.hdf/volumes/labels/clefts").dataset == "volumes/labels/clefts"
     with pytest.raises(UserError, match="volumes/labels/nothing"):
         open_sources([files / "n.hdf"], [files / "n.hdf/volumes/labels/nothing"])
 
