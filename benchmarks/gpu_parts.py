@@ -112,11 +112,9 @@ def sizes(options: Options) -> Iterator[tuple[str, Network, tuple[int, int, int]
         yield f"{name} mtlsd", network, BLOCKS[name]
 
 
-def precisions(options: Options, candidate: str) -> tuple[str, ...]:
-    """Which are measured of a candidate; at toy size few, as compilation takes longest there."""
-    if candidate != "PyTorch":
-        return PRECISIONS[:2] if options.toy else PRECISIONS
-    return PRECISIONS
+def precisions(options: Options, candidate: str, few: int) -> tuple[str, ...]:
+    """Which are measured of a candidate; at toy size ``few`` of ours, as compilation takes longest there."""
+    return PRECISIONS[:few] if options.toy and candidate != "PyTorch" else PRECISIONS
 
 
 def measure_machine(options: Options) -> None:
@@ -155,7 +153,7 @@ def measure_forward(options: Options) -> None:
     check_gpu(options, candidate)
     make = partial(torch_forward, toy=options.toy) if candidate == "PyTorch" else keras_forward
     for name, network, shape in sizes(options):
-        for precision in (*precisions(options, candidate), *([COMPILED] if candidate == "PyTorch" else [])):
+        for precision in (*precisions(options, candidate, 2), *([COMPILED] if candidate == "PyTorch" else [])):
             row = {"what": name, "candidate": candidate, "precision": precision}
             set_tf32(candidate, precision == "tf32")
             try:
@@ -253,7 +251,7 @@ def measure_step(options: Options) -> None:
     network = small(NETWORKS["zebrafinch"]) if options.toy else NETWORKS["zebrafinch"]
     shape = network.smallest_input_shape if options.toy else TRAINING
     make = torch_step if candidate == "PyTorch" else keras_step
-    for precision in precisions(options, candidate):
+    for precision in precisions(options, candidate, 1):
         set_tf32(candidate, precision == "tf32")
         try:
             step = make(network, shape, "float32" if precision == "tf32" else precision)

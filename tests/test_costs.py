@@ -49,7 +49,7 @@ def run(tmp_path):
 ])  # fmt: skip
 def test_which_run(run, arguments, status, said, left):
     ended = run(*arguments)
-    assert (ended[0], said in ended[1], "left out: 1 tests of kills, " in ended[1]) == (status, True, left), ended[1]
+    assert (ended[0], said in ended[1], "left out: 1 tests of slow, kills, " in ended[1]) == (status, True, left), ended[1]
 
 
 @pytest.mark.parametrize("processes", [0, 2])
@@ -72,7 +72,7 @@ def test_a_directory_that_outgrew_its_budget_fails(run):
     assert run("--costs", "--all", busy=0.5, rest=0.3)[0] == 1
     assert run("--costs", "--rest", rest=0.1)[0] == 1
     status, text = run("--costs", "-n", 2, busy=0.5)
-    assert (status, "4 passed" in text, "left out: 1 tests of kills" in text) == (1, True, True)
+    assert (status, "4 passed" in text, "left out: 1 tests of slow, kills" in text) == (1, True, True)
     assert "error: busy: 1 CPU seconds, and its budget is 0.5." in text
     assert run(busy=0.1)[0] == 0
 

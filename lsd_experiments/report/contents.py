@@ -20,9 +20,9 @@ from lsd_experiments.report.results import Result
 from lsd_experiments.report.section import IMAGES, Section
 
 COLUMNS = {"parameters": ("parameters", 0), "TFLOP per Mvoxel": ("operations", 4), "TFLOP per step": ("step", 4),
-           "iterations": ("iterations", 0), "training, CPU s": ("training", 0), "iteration, s by the clock": ("iteration", 2),
-           "prediction, network s per Mvoxel by the clock": ("prediction", 3), "prediction, CPU s per Mvoxel": ("cpu", 2),
-           "memory, GiB": ("memory", 2)}
+           "iterations": ("iterations", 0), "training, CPU s": ("training", 0), "training, GiB": ("training_memory", 2),
+           "iteration, s by the clock": ("iteration", 2), "prediction, network s per Mvoxel by the clock": ("prediction", 3),
+           "prediction, CPU s per Mvoxel": ("cpu", 2), "prediction, GiB": ("memory", 2)}
 
 
 @dataclass(frozen=True)

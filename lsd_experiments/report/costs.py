@@ -32,7 +32,8 @@ class Cost:
     :param iteration: seconds of one iteration by the clock
     :param prediction: seconds by the clock that the network took per 10^6 voxels of output, as the workers' logs say
     :param cpu: CPU seconds per 10^6 voxels of output, measured
-    :param memory: GiB, measured
+    :param memory: GiB, the peak of a process that predicts, measured
+    :param training_memory: GiB, the peak of training, as ``cost.json`` says
     """
 
     parameters: int | None = None
@@ -44,6 +45,7 @@ class Cost:
     prediction: float | None = None
     cpu: float | None = None
     memory: float | None = None
+    training_memory: float | None = None
 
 
 def cost_of(result: Result, measured: Mapping[str, float] | None = None) -> Cost:
@@ -57,7 +59,7 @@ def cost_of(result: Result, measured: Mapping[str, float] | None = None) -> Cost
         said |= {
             "training": training.cost.get("cpu_seconds"),
             "iteration": training.seconds_per_iteration,
-            "memory": training.cost.get("peak_gib"),
+            "training_memory": training.cost.get("peak_gib"),
         }
         if training.checkpoint is not None:
             said |= _counted(result, training.checkpoint.network, training.first.network if training.first else None)

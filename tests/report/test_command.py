@@ -104,6 +104,7 @@ def test_numbers_are_those_of_the_scores(whole, results):
         json.loads(path.read_text())["provenance"]["key"] for path in results.glob("*_hist_quant_50.json")
     }
     cost = {row["variant"]: row for row in rows(whole / "cost.csv")}
+    assert (cost["mtlsd"]["training, GiB"], cost["baseline"]["training, GiB"]) == ("1.25", "1.25")
     assert (cost["mtlsd"]["iterations"], cost["mtlsd"]["training, CPU s"], cost["mtlsd"]["prediction, CPU s per Mvoxel"]) == (
         str(LAST),
         "100",
@@ -137,7 +138,7 @@ def test_what_is_missing_is_a_dash(copied, tmp_path):
         ("1 of unknown seed", "", False)
     }
     cost = {row["variant"]: row for row in rows(out / "cost.csv")}
-    assert {cost["mtlsd"][key] for key in ("parameters", "TFLOP per Mvoxel", "TFLOP per step", "memory, GiB")} == {""}
+    assert {cost["mtlsd"][key] for key in ("parameters", "TFLOP per Mvoxel", "TFLOP per step", "prediction, GiB")} == {""}
     assert {cost["baseline"][key] for key in cost["baseline"] if key not in ("variant", "iterations")} == {""}
     text = (out / "report.md").read_text()
     assert "What is missing" in text
@@ -199,4 +200,4 @@ def test_measured_costs(results, tmp_path):
     out = report(tmp_path / "report", results / "mtlsd_0.toml", measure=True)
     (cost,) = rows(out / "cost.csv")
     assert float(cost["prediction, CPU s per Mvoxel"]) > 0
-    assert float(cost["memory, GiB"]) > 0.1
+    assert float(cost["prediction, GiB"]) > 0.1
