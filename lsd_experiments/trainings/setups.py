@@ -13,7 +13,7 @@ from typing import Any
 from lsd_experiments import networks
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.installation import ROOT
-from lsd_experiments.scenario import copy_experiment
+from lsd_experiments.scenario import copy_experiment, run_script
 from lsd_experiments.toml_text import as_toml
 from lsd_experiments.writing import put_json, put_text
 
@@ -48,7 +48,6 @@ def make_setup(directory: Path, setup: dict[str, Any]) -> None:
 
 def _networks(directory: Path, setup: dict[str, Any]) -> dict[str, tuple[networks.Network, list[int]]]:
     """The network and the input shape of each of :data:`FILES`."""
-    shapes: dict[str, list[int]] = {}
     declared = runpy.run_path(str(directory / "mknet.py"))["NETWORK"]
     known = {field.name for field in dataclasses.fields(declared)}
     for key in setup["network"]:
@@ -56,9 +55,9 @@ def _networks(directory: Path, setup: dict[str, Any]) -> dict[str, tuple[network
             raise UserError(f"[job.setup] network: networks have no {key!r}{nearest(key, known)}")
     changed = {key: _tuples(value) for key, value in setup["network"].items()}
     network = dataclasses.replace(declared, **changed)
-    for name in FILES:
-        shapes[name] = setup[name] or list(network.smallest_input_shape)
-    return {name: (network, shapes[name]) for name in FILES}
+    made = run_script(directory, "mknet.py", capture_output=True)
+    assert made.returncode == 0, made.stderr
+    return {name: (network, setup[name] or list(networks.read(directory / f"{name}.json").input_shape)) for name in FILES}
 
 
 def _tuples(value: Any) -> Any:
