@@ -32,6 +32,7 @@ from lsd_experiments.writing import put_text
 Missing = Literal["copy", "remove", "keep"]
 MISSING = ("copy", "remove", "keep")
 LOGGER = logging.getLogger(__name__)
+HDF5 = (".h5", ".hdf", ".hdf5")
 TURNED = 1.0  # degrees by which directions are warned of
 BLOCK = (8, 512, 512)  # voxels that are made at a time
 MASK = "_source_mask"  # ends the name of the mask that says where there was a source
@@ -78,6 +79,9 @@ def align_stack(
     check_zarr(container)
     if raw.channels is not None:
         raise UserError(f"{raw.name} has {raw.channels} channels; a stack is [z, y, x]. Name another dataset")
+    for volume in (raw, *labels):
+        if container.exists() and not (container / NAME).exists() and has_dataset(container, volume.dataset or "raw"):
+            raise UserError(f"{container}: has a {volume.dataset or 'raw'} that no alignment made. Name a container of its own")
     parameters = {"model": model, "missing": missing, "close_cracks": close_cracks}
     made = provenance("align", parameters, {"raw": describe_input(raw)})
     zarr.open_group(zarr.DirectoryStore(str(container)), mode="a")
@@ -110,12 +114,13 @@ def undo_alignment(
     alignment = read_alignment(container)
     if nearest is None:
         nearest = is_labels(prediction)
+    _check_undo(prediction, alignment, Path(out), fill)
     _warn_of_turns(prediction, alignment)
     make = unaligner(prediction, alignment, nearest, 0 if fill is None else fill)
     parameters = {"alignment": to_json(replace(alignment, stack="")), "nearest": nearest, "fill": fill}
     made = provenance("undo_alignment", parameters, {"prediction": describe_input(prediction)})
     place = (alignment.shape, alignment.voxel_size, alignment.offset)
-    if Path(out).suffix.lower() in (".h5", ".hdf", ".hdf5"):
+    if Path(out).suffix.lower() in HDF5:
         _undo_to_hdf5(Path(out), dataset, place, prediction, make, made, overwrite)
         return alignment
     write_blocks(*_artifacts(out, dataset, place, prediction, made, make), overwrite)
@@ -128,6 +133,20 @@ def _artifacts(out: str | Path, dataset: str, place: tuple[Any, ...], prediction
     first, mask = (VolumeArtifact(str(out), name, *place, dtype, BLOCK, channels) for name, dtype, channels in (
         (dataset, str(prediction.dtype), prediction.channels), (dataset + MASK, "uint8", None)))
     return first, made, make, [mask]
+
+
+def _check_undo(prediction: Volume, alignment: Alignment, out: Path, fill: float | None) -> None:
+    """:raises UserError: if the prediction is not one of the aligned volumes, or it cannot be brought back so"""
+    if out.suffix.lower() not in (*HDF5, ".zarr"):
+        raise UserError(f"{out}: what is brought back is HDF5 or zarr. Name a file that ends in .hdf or .zarr")
+    own, stack = (prediction.shape, prediction.offset), (alignment.shape, alignment.offset)
+    if own == stack != (alignment.aligned_shape, alignment.aligned_offset):
+        raise UserError(f"{prediction.name} is on the grid of the stack, not on that of the aligned volumes. Name what was "
+                        "predicted on the aligned ones")
+    limits = np.iinfo(prediction.dtype) if prediction.dtype.kind in "ui" else None
+    if fill is not None and limits is not None and not limits.min <= fill <= limits.max:
+        raise UserError(f"--fill {fill}: {prediction.name} is of type {prediction.dtype}, from {limits.min} to {limits.max}. "
+                        "Give a value of these")
 
 
 def _warn_of_turns(prediction: Volume, alignment: Alignment) -> None:

@@ -40,8 +40,11 @@ def stack_of(options: argparse.Namespace) -> "tuple[Volume, list[Volume]]":
 def _align(options: argparse.Namespace, container: str) -> None:
     from lsd_experiments.alignment.aligning import align_stack
     from lsd_experiments.arrays import open_volume
+    from lsd_experiments.evaluation import check_prefix
 
     raw, labels = stack_of(options)
+    if options.picture:
+        check_prefix(options.picture)
     made = align_stack(raw, container, labels, options.model, options.missing, not options.keep_cracks, options.overwrite)
     for kind, sections in made.findings.items():
         if sections:

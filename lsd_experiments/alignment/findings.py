@@ -10,13 +10,14 @@ from lsd_experiments.geometry import Box
 
 Section = NDArray[np.generic]  # [y, x]
 EMPTY = 0.15  # of the usual spread of grey values: a section with less shows nothing
+SLAB = 2**30  # bytes of whole chunks that are kept, at most: else they are decoded again for each of their sections
 DARKER = 6.0  # usual deviations of a section's mean grey from that of others
 
 
 def reader_of(raw: Volume) -> Callable[[int], Section]:
     """What reads sections of ``raw``, one slab of chunks at a time."""
     depth = (raw.chunks or (1,))[0]
-    if depth * raw.shape[1] * raw.shape[2] * raw.dtype.itemsize > 2**29:
+    if depth * raw.shape[1] * raw.shape[2] * raw.dtype.itemsize > SLAB:
         depth = 1
     kept: dict[int, NDArray[np.generic]] = {}
 

@@ -47,12 +47,13 @@ def plot_thresholds(rows: Sequence[Mapping[str, Any]], panels: Mapping[str, Sequ
 
     figure = Figure(figsize=(5 * len(panels), 4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
+    marked, rows = rows[chosen]["threshold"], sorted(rows, key=lambda row: float(row["threshold"]))
     thresholds = [row["threshold"] for row in rows]
     for axes, (name, scores) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for score in scores:
             values = [float("nan") if row[score] is None else row[score] for row in rows]
             axes.plot(thresholds, values, ".-", linewidth=1, markersize=4, label=score)
-        axes.axvline(thresholds[chosen], color="grey", linestyle=":", linewidth=1)
+        axes.axvline(marked, color="grey", linestyle=":", linewidth=1)
         axes.set_xlabel("threshold")
         axes.set_ylabel(name)
         axes.set_ylim(bottom=0)

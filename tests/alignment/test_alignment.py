@@ -334,14 +334,24 @@ def test_a_stack_that_is_straight_stays_to_the_bit(tmp_path, straight):
     (["s.zarr", "a.hdf", "--dataset", "raw"], "ends in .zarr"), (["s.zarr", "a.zarr", "--dataset", "several"], "2 channels"),
     (["s.zarr", "a.zarr", "--dataset", "empty"], "sections show something"),
     (["--undo", "s.zarr", "s.zarr", "b.hdf", "--dataset", "raw"], "alignment.json: not there"),
+    (["s.zarr", "s.zarr", "--dataset", "raw"], "has a raw that no alignment made"),
+    (["s.zarr", "a.zarr", "--dataset", "raw", "--picture", "s.zarr/.zgroup/xz.png"], "cannot be written"),
+    (["--undo", "s.zarr", "moved.zarr", "b.hdf", "--dataset", "raw"], "is on the grid of the stack"),
+    (["--undo", "moved.zarr", "moved.zarr", "b.hdf", "--dataset", "raw", "--fill", "300"], "from 0 to 255"),
+    (["--undo", "moved.zarr", "moved.zarr", "b.txt", "--dataset", "raw"], "is HDF5 or zarr"),
 ])  # fmt: skip
 def test_what_is_refused(tmp_path, capsys, monkeypatch, arguments, said):
     values = blobs((3, 40, 40)).astype(np.uint8)
-    stored(tmp_path / "s.zarr", raw=values, several=np.stack([values, values]), empty=np.zeros_like(values))
+    raw, *_ = stored(tmp_path / "s.zarr", raw=values, several=np.stack([values, values]), empty=np.zeros_like(values))
     monkeypatch.chdir(tmp_path)
+    planned = plan_alignment(raw, Estimate([SectionMap(translation((0, z))) for z in range(3)], {}, [None] * 3), "rigid")
+    write_alignment(planned, create_volume("moved.zarr", "raw", planned.aligned_shape, VOXEL_SIZE, planned.aligned_offset,
+                                           "uint8").container)
     with pytest.raises(SystemExit) as ended:
         command.cli.run(command.run, command.parser(""), arguments)
     assert (ended.value.code, said in capsys.readouterr().err) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("a.")) == ["moved.zarr", "s.zarr"]
+    assert not (tmp_path / "s.zarr" / "alignment.json").exists()
 
 
 def test_a_prediction_of_another_grid_is_refused(tmp_path, known):

@@ -226,7 +226,7 @@ def test_neurons_and_partners_are_scored(volumes):
 @pytest.mark.parametrize(("arguments", "said"), [
     (["--task", "clefts", "--prediction-dataset", "probabilities"], "Pass --threshold or"),
     (["--task", "neurons", "--prediction-dataset", "components", "--curve"], "--curve: is of --task clefts"),
-    (["--task", "clefts", "--prediction-dataset", "probabilities", "--threshold", "2"], "is not from 0 to 1"),
+    (["--task", "clefts", "--prediction-dataset", "probabilities", "--threshold", "2"], "is not from 0 to less than 1"),
     (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--channel", "1"], "there is no 1"),
     (["--task", "clefts", "--prediction-dataset", "components", "--voxel-size", "8", "4", "4"], "do not overlap"),
     (["--task", "partners"], "no such file"),

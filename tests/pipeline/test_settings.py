@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).parents[2] / "03_predict"
 
 
 def test_every_shipped_configuration_loads():
-    names = {path.stem for path in CONFIGS.glob("*.toml")}
+    names = {path.stem for path in CONFIGS.glob("*.toml")} - {"cremi"}  # of another kind: tests/cremi/test_pipeline.py
     assert names >= {"fib25", "zebrafinch", "xpress_validation", "xpress_test"}
     for name in names:
         config = load_pipeline(CONFIGS / f"{name}.toml")

@@ -77,7 +77,8 @@ def _check_task(options: argparse.Namespace) -> None:
         raise UserError("--tolerance: is of clefts and partners. Neurons have --border-threshold")
     for threshold in options.threshold or ():
         if not 0 <= threshold < 1:
-            raise UserError(f"--threshold {threshold:g}: is not from 0 to 1. Give the probability above which there is a cleft")
+            raise UserError(f"--threshold {threshold:g}: is not from 0 to less than 1. Give the probability above which there "
+                            "is a cleft")
 
 
 def volumes_of(options: argparse.Namespace) -> "tuple[Volume, Volume]":
