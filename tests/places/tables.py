@@ -68,7 +68,7 @@ NO_PLACE = {
     ("main.py", "inference"), ("main.py", "local_rank"), ("main.py", "allow_partial"), ("main.py", "distributed"),
     # of csc
     "classes", "use_s3", "validate_ratio", "datasets", "crops", "skip_orthoplanes", "values", "overlap", "blending",
-    "max_workers", "kinds", "rules", "raw_padding", "all_resolutions", "instance_classes", "cluster", "cpus", "time_limit",
+    "max_workers", "kinds", "raw_padding", "all_resolutions", "rules", "instance_classes", "cluster", "cpus", "time_limit",
     "queue", "host", (CSC, "train allow_partial"), (CSC, "predict allow_partial"),
     # of what is made beside the stack
     ("align.py", "out_dataset"),
