@@ -239,10 +239,12 @@ def test_a_test_crop_in_the_classes_that_it_is_scored_in(project, challenge, cap
 
 
 def test_several_crops_by_workers(project, challenge, monkeypatch):
-    """All annotated ones, each in its place; probabilities; blocks of workers."""
-    monkeypatch.setattr(predicting, "ROOM", 3000)
+    """All annotated ones, each in its place; probabilities; the blocks of the first one by a worker."""
+    monkeypatch.setattr(predicting, "ROOM", 30_000)
     assert project("--crops", "*", "--values", "probabilities", "--dtype", "uint8", "--dry-run") == 0
     assert not project.out.exists()
+    assert project("--crops", "crop2", "--values", "probabilities", "--dtype", "uint8") == 0
+    monkeypatch.setattr(predicting, "ROOM", 2**29)
     assert project("--crops", "*", "--values", "probabilities", "--dtype", "uint8") == 0
     assert sorted(path.name for path in project.out.iterdir() if path.name.startswith("crop")) == ["crop1", "crop2"]
     second = open_volume(project.out, "crop2/mito")
@@ -251,6 +253,7 @@ def test_several_crops_by_workers(project, challenge, monkeypatch):
     assert second.attrs["values"] == "probabilities"
     assert second.dtype == np.uint8
     assert (project.out / ".blockwise/crop2_mito/done").is_dir()
+    assert not (project.out / ".blockwise/crop1_mito/done").exists()  # one block, by this process
     values = second.read(second.box)
     expected = 1 / (1 + np.exp(-(challenge[1][:, :, 14:] * 0.5 * -1 + 0.5)))
     np.testing.assert_allclose(values, 255 * expected, atol=0.51)

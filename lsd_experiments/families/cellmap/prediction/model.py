@@ -18,6 +18,8 @@ from lsd_experiments.families.cellmap.training.solving import device_of
 from lsd_experiments.families.cellmap.training.training import network_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lsd_experiments.families.cellmap.checkpoints import Checkpoint
     from lsd_experiments.families.cellmap.configuration import Settings
     from lsd_experiments.families.cellmap.data.preprocessing import Preprocessing
@@ -35,12 +37,12 @@ class Model:
     device: torch.device
 
     @classmethod
-    def read(cls, settings: "Settings", allow_partial: bool = False) -> "Model":
-        """With the weights, and the preprocessing, of the checkpoint that the configuration names.
+    def read(cls, settings: "Settings", path: "Path", allow_partial: bool = False) -> "Model":
+        """With the weights, and the preprocessing, of the checkpoint ``path``.
 
         :raises UserError: if there is none, or it does not fit
         """
-        network, checkpoint = network_of(settings, allow_partial=allow_partial)
+        network, checkpoint = network_of(settings, path, allow_partial)
         device = device_of(settings)
         return cls(settings, network.to(device), preprocessing_of(settings, checkpoint), device)
 

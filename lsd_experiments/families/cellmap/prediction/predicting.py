@@ -12,7 +12,6 @@ import numpy as np
 
 from lsd_experiments.blockwise import Block, BlockTask, Workers
 from lsd_experiments.errors import UserError
-from lsd_experiments.families.cellmap import checkpoints
 from lsd_experiments.families.cellmap.prediction.crops import Place
 from lsd_experiments.families.cellmap.prediction.outputs import ATTRIBUTE, check_kind, check_room, estimate, stored
 from lsd_experiments.families.cellmap.prediction.patches import Plane, block_shape, crop_shape, open_raw, planes
@@ -81,11 +80,13 @@ def predict(settings: "Settings", places: Sequence[Place], choices: Choices, wor
 def crop_stage(settings: "Settings", place: Place, choices: Choices) -> Stage:
     """A crop, of which each class is an array."""
     from lsd_experiments.families.cellmap.prediction.model import Model
+    from lsd_experiments.families.cellmap.training.training import chosen
 
     raw = open_raw(settings, place)
     shape = crop_shape(settings, place)
     made = planes(settings, raw, shape, choices.overlap, choices.blending, choices.orthoplanes)
-    model = Model.read(settings, choices.allow_partial)
+    path = chosen(settings)
+    model = Model.read(settings, path, choices.allow_partial)
     channels, each = len(place.classes) * model.channels, model.channels
     write_shape = block_shape(made, channels, ROOM)
     container, group = choices.container(place)
@@ -93,7 +94,6 @@ def crop_stage(settings: "Settings", place: Place, choices: Choices) -> Stage:
     leading = None if each == 1 else each
     outputs = tuple(VolumeArtifact(container, f"{group}/{label}".lstrip("/"), shape, scale, place.begin, choices.dtype,
                                    write_shape, leading, {ATTRIBUTE: choices.values}) for label in place.classes)
-    path = checkpoints.find(settings, settings.load_model or "latest", settings.model_to_load)
     task_settings = {"config": str(settings.path), "place": asdict(place), "choices": asdict(choices), "checkpoint": str(path)}
     task = BlockTask(STAGE, Box.of_shape(shape), write_shape, f"{__name__}:make_worker", task_settings, outputs[0].records,
                      cpus=None, memory=BASE_MEMORY + NETWORK_MEMORY + 12 * channels * int(np.prod(write_shape)))
@@ -113,7 +113,7 @@ def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
     config = read(Path(settings["config"]))
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings["place"].items()}
     place, choices = Place(**given), Choices(**settings["choices"])
-    raw, model = open_raw(config, place), Model.read(config, choices.allow_partial)
+    raw, model = open_raw(config, place), Model.read(config, Path(settings["checkpoint"]), choices.allow_partial)
     shape = crop_shape(config, place)
     made = planes(config, raw, shape, choices.overlap, choices.blending, choices.orthoplanes)
     container, group = choices.container(place)

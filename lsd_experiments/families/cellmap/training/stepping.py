@@ -80,13 +80,22 @@ class Trainer:
         """
         seed = np.random.SeedSequence(self.settings.random_seed, spawn_key=(STREAM, iteration, self.processes.rank))
         torch.manual_seed(int(seed.generate_state(1)[0]))
-        outputs = together(self.network(image), self.settings.classes)
+        outputs = together(self._run(image), self.settings.classes)
         sums = self.criterion(outputs, target)
         total, known = self._summed(sums)
         if np.isfinite(total):
             sums.total.backward()
             self._known += known
         return outputs[0].detach(), total, known
+
+    def _run(self, image: Tensor) -> Any:
+        try:
+            return self.network(image)
+        except ValueError as error:
+            if "Expected more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(f"{self.settings.path}: batch_size: a batch norm sees one value of each channel: batches are of "
+                            f"{len(image)}, and patches are small. Give larger patches, or batches") from error
 
     def update(self) -> None:
         """New weights from the mean gradient over all known voxels of the batches that were accumulated, in all processes."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -253,13 +254,20 @@ def where_to_begin(settings: "Settings") -> "tuple[Any, bool] | None":
     return None
 
 
-def network_of(settings: "Settings", which: str | int | None = None, allow_partial: bool = False) -> tuple[nn.Module, Checkpoint]:
-    """The network with the weights that a prediction takes (default: as ``load_model`` and ``model_to_load`` say).
+def chosen(settings: "Settings") -> Path:
+    """The checkpoint that a prediction takes, as ``load_model`` and ``model_to_load`` say.
+
+    :raises UserError: if there is none
+    """
+    return checkpoints.find(settings, settings.load_model or "latest", settings.model_to_load)
+
+
+def network_of(settings: "Settings", path: Path | None = None, allow_partial: bool = False) -> tuple[nn.Module, Checkpoint]:
+    """The network with the weights of the checkpoint ``path`` (default: :func:`chosen`).
 
     :raises UserError: if there are none, or they do not fit
     """
-    network, name = build(settings)
-    path = checkpoints.find(settings, which or settings.load_model or "latest", settings.model_to_load or name)
-    found = checkpoints.read(path)
+    network, _ = build(settings)
+    found = checkpoints.read(path or chosen(settings))
     checkpoints.load(network, found, allow_partial)
     return network.eval(), found
