@@ -8,6 +8,7 @@ NaN is what is not known, in targets; none of these makes a known value of it, b
 """
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,9 +23,11 @@ class Transform(nn.Module):
 
     random = False
 
+    options: dict[str, Any]
+
     def __new__(cls, *args: Any, **kwargs: Any) -> "Transform":
         """Keep what it is made with."""
-        made = super().__new__(cls)
+        made: Transform = super().__new__(cls)
         given = inspect.signature(cls.__init__).bind(made, *args, **kwargs)
         given.apply_defaults()
         object.__setattr__(made, "options", {name: value for name, value in given.arguments.items() if name != "self"})
@@ -33,12 +36,11 @@ class Transform(nn.Module):
     @property
     def description(self) -> dict[str, Any]:
         """Its name and options."""
-        options: dict[str, Any] = self.options  # type: ignore[assignment]
-        return {type(self).__name__: {name: _plain(value) for name, value in options.items()}}
+        return {type(self).__name__: {name: _plain(value) for name, value in self.options.items()}}
 
     def extra_repr(self) -> str:
         """Its options, for people."""
-        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())  # type: ignore[operator]
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
 
 
 class Compose(Transform):
@@ -151,7 +153,7 @@ class GaussianBlur(Transform):
         for axis in range(-min(self.dim, x.ndim), 0):
             places = torch.arange(-half, x.shape[axis] + half).clamp(0, x.shape[axis] - 1)
             wide = x.index_select(axis, places)
-            x = sum(wide.narrow(axis, n, x.shape[axis]) * weight for n, weight in enumerate(self.weights))  # type: ignore[assignment]
+            x = sum(wide.narrow(axis, n, x.shape[axis]) * weight for n, weight in enumerate(self.weights))
         return x
 
 
@@ -228,7 +230,7 @@ def describe(transform: Any) -> Any:
     parts = list(transform.children()) if isinstance(transform, nn.Sequential) else parts
     if isinstance(parts, (list, tuple)):
         return [describe(one) for one in parts]
-    return {"code": name, "text": repr(transform) if type(transform).__repr__ is not object.__repr__ else name}
+    return {"code": name, "text": re.sub(r" at 0x[0-9a-f]+", "", repr(transform))}
 
 
 def is_random(transform: Any) -> bool | None:

@@ -68,9 +68,17 @@ def _seed() -> int:
         raise UserError(f"SEED: {text!r} in the environment is no whole number. Correct it, or unset it") from None
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _whole(least: int) -> Callable[[Any, str], int]:
     def check(value: Any, where: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        if not _is_whole(value) or value < least:
             raise UserError(f"{where} is {value!r}. Give a whole number, {least} or more")
         return int(value)
     return check
@@ -78,7 +86,7 @@ def _whole(least: int) -> Callable[[Any, str], int]:
 
 def _number(least: float, most: float = math.inf, strict: bool = True) -> Callable[[Any, str], float]:
     def check(value: Any, where: str) -> float:
-        good = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+        good = _is_number(value) and math.isfinite(value)
         if not good or not (least < value if strict else least <= value) or not value < most:
             ends = f"above {least:g}" if strict else f"{least:g} or more"
             raise UserError(f"{where} is {value!r}. Give a number {ends}" + (f" and below {most:g}" if most < math.inf else ""))
@@ -134,9 +142,9 @@ def array_info(value: Any, where: str) -> ArrayInfo:
     shape, scale = (tuple(value[key]) if isinstance(value[key], Sequence) else () for key in ("shape", "scale"))
     if len(shape) == len(scale) == 2:
         shape, scale = (1, *shape), (min(scale), *scale)
-    if len(shape) != 3 or not all(isinstance(n, numbers.Integral) and n > 0 for n in shape):
+    if len(shape) != 3 or not all(_is_whole(n) and n > 0 for n in shape):
         raise UserError(f"{where}: shape is {value['shape']!r}. Give three whole numbers of voxels: z, y, x")
-    if len(scale) != 3 or not all(isinstance(n, numbers.Real) and 0 < n < math.inf for n in scale):
+    if len(scale) != 3 or not all(_is_number(n) and 0 < n < math.inf for n in scale):
         raise UserError(f"{where}: scale is {value['scale']!r}. Give three numbers of nm: z, y, x")
     return {"shape": tuple(int(n) for n in shape), "scale": tuple(float(n) for n in scale)}
 
@@ -144,8 +152,8 @@ def array_info(value: Any, where: str) -> ArrayInfo:
 def _scale(value: Any, where: str) -> Any:
     if isinstance(value, bool):
         return value
-    given = (value,) * 3 if isinstance(value, numbers.Real) else tuple(value) if isinstance(value, Sequence) else ()
-    if len(given) != 3 or not all(isinstance(n, numbers.Real) and n > 0 for n in given):
+    given = (value,) * 3 if _is_number(value) else tuple(value) if isinstance(value, Sequence) else ()
+    if len(given) != 3 or not all(_is_number(n) and n > 0 for n in given):
         raise UserError(f"{where} is {value!r}. Give True, False, or one or three numbers of nm")
     return tuple(float(n) for n in given)
 
@@ -166,7 +174,7 @@ def spatial(value: Any, where: str) -> dict[str, Any]:
             raise UserError(f"{where}: {name} is {of!r}. Give it like {SPATIAL[name]}, of the axes x, y and z")
         for axis in axes if name != "transpose" else ():
             of_axis = axes[axis] if isinstance(axes, Mapping) else None
-            good = _is_angle_range(of_axis) if name == "rotate" else isinstance(of_axis, numbers.Real) and 0 <= of_axis <= 1
+            good = _is_angle_range(of_axis) if name == "rotate" else _is_number(of_axis) and 0 <= of_axis <= 1
             if not good:
                 what = "two angles in degrees, the lesser first" if name == "rotate" else "a probability"
                 raise UserError(f"{where}: {name}: {axis} is {of_axis!r}. Give {what}")
@@ -174,7 +182,7 @@ def spatial(value: Any, where: str) -> dict[str, Any]:
 
 
 def _is_angle_range(value: Any) -> bool:
-    is_pair = isinstance(value, Sequence) and len(value) == 2 and all(isinstance(n, numbers.Real) for n in value)
+    is_pair = isinstance(value, Sequence) and len(value) == 2 and all(map(_is_number, value))
     return is_pair and bool(value[0] <= value[1])
 
 

@@ -146,7 +146,7 @@ class Image:
         kept = [self.cache.get((self._key, number)) for number in numbers]
         lacking = [block for block, there in zip(boxes, kept, strict=True) if there is None]
         if not lacking:
-            yield from zip(boxes, kept, strict=True)  # type: ignore[arg-type]
+            yield from zip(boxes, kept, strict=True)
             return
         around = Box(tuple(map(min, zip(*(b.begin for b in lacking), strict=True))),
                      tuple(map(max, zip(*(b.end for b in lacking), strict=True))))
