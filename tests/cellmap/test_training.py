@@ -423,6 +423,7 @@ def test_one_training_at_a_time(make):
     ({"optimizer": lambda parameters, lr: 3}, "optimizer: gives a int"),
     ({"scheduler": torch.optim.lr_scheduler.StepLR}, "scheduler_kwargs: scheduler does not take them .*step_size"),
     ({"scheduler": lambda optimizer: 3}, "scheduler: gives a int"),
+    ({"model": torch.nn.Conv2d(1, 2, 9)}, r"input_array_info: the model does not take an input of \[8, 8\] voxels"),
     ({"model": Convolution(3)}, r"criterion: does not take outputs of \[2, 3, 8, 8\] and targets of \[2, 2, 8, 8\]"),
 ])
 def test_what_does_not_fit_is_named(changes, said, make):

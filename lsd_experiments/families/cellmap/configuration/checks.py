@@ -173,7 +173,7 @@ def spatial(value: Any, where: str) -> dict[str, Any]:
         if axes is None or set(of) != {"axes"} or not all(axis in AXES and axis for axis in axes):
             raise UserError(f"{where}: {name} is {of!r}. Give it like {SPATIAL[name]}, of the axes x, y and z")
         for axis in axes if name != "transpose" else ():
-            of_axis = axes[axis] if isinstance(axes, Mapping) else None
+            of_axis: Any = axes[axis] if isinstance(axes, Mapping) else None
             good = _is_angle_range(of_axis) if name == "rotate" else _is_number(of_axis) and 0 <= of_axis <= 1
             if not good:
                 what = "two angles in degrees, the lesser first" if name == "rotate" else "a probability"

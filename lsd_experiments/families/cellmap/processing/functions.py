@@ -81,8 +81,8 @@ def _called(function: Callable[[Any], Any], batch: NDArray[Any], shape: tuple[in
                         "each voxel")
     result = result.reshape(len(batch), *shape)
     if result.dtype.kind == "f" and not (whole := np.isfinite(result) & (result % 1 == 0)).all():
-        raise UserError(f"process_func gives {result[~whole][0]:g}. Give a mask, like x > 0.5, or ids of objects, which are whole "
-                        "numbers")
+        raise UserError(f"process_func gives {result[~whole][0]:g}. Give a mask, like x > 0.5, or ids of objects, which are "
+                        "whole numbers")
     if result.dtype.kind not in "buif" or result.min(initial=0) < 0:
         raise UserError(f"process_func gives {result.dtype} with the value {result.min()}. Give a mask, or ids from 0 on")
     return result

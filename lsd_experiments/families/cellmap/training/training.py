@@ -85,11 +85,11 @@ class Training:
             raise UserError(f"{settings.path}: batch_size is {settings.batch_size}, which cannot be shared by {group.size} "
                             "processes. Give a multiple")
         network, _ = build(settings)
-        check_size(settings, network)
         samples = Samples(settings, "train", group.rank, group.size)
         tiles = ValidationTiles(settings)
         weights = class_weights(samples) if settings.weight_loss else None
         trainer = Trainer(settings, network, make_criterion(settings, weights), group)
+        check_size(settings, trainer.network)
         made = cls(settings, trainer, samples, Validation(settings, tiles) if len(tiles) else None, Record(),
                    {"raw": Preprocessing.raw(settings).description, "target": Preprocessing.target(settings).description})
         made._begin_from(where_to_begin(settings), allow_partial)
@@ -217,7 +217,7 @@ class Training:
 
 
 def check_size(settings: "Settings", network: nn.Module) -> None:
-    """Let the network run on zeros of the shape of the input.
+    """Let a network in training run on zeros of the shape of the input, where it is.
 
     :raises UserError: if it does not take it
     """
@@ -226,6 +226,7 @@ def check_size(settings: "Settings", network: nn.Module) -> None:
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, 1, *sides, device=device))
+        network.train()
     except (RuntimeError, ValueError) as error:  # what PyTorch raises of shapes
         raise UserError(f"{settings.path}: input_array_info: the model does not take an input of {sides} voxels "
                         f"({' '.join(str(error).split())[:120]}). Correct its shape, or model") from error
