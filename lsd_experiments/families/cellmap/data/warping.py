@@ -28,7 +28,7 @@ def read_patch(image: Image, centre: Sequence[float], shape: Sequence[int], matr
     """
     steps, start = _affine(image, centre, shape, matrix)
     if is_exact(steps) and np.abs(start - np.round(start)).max() <= ON_GRID:
-        return _put(_copied(image, np.round(start).astype(int), steps.astype(int), shape), target)
+        return _copied(image, np.round(start).astype(int), steps.astype(int), shape, target)
     corners = np.array([[0, n - 1] for n in shape])
     ends = np.sort(steps[:, :, None] * corners, axis=2).sum(axis=1) + start[:, None]
     box = Box(tuple(np.floor(ends[:, 0] - 1).astype(int).tolist()), tuple(np.ceil(ends[:, 1] + 2).astype(int).tolist()))
@@ -43,13 +43,6 @@ def read_patch(image: Image, centre: Sequence[float], shape: Sequence[int], matr
     interpolated = np.empty(tuple(shape), np.float32)
     _linear(image.read(box), steps, start - box.begin, interpolated)
     return interpolated if image.dtype.kind == "f" else np.rint(interpolated, out=interpolated).astype(image.dtype)
-
-
-def _put(values: NDArray[Any], target: NDArray[np.float32] | None) -> NDArray[Any]:
-    if target is None:
-        return np.ascontiguousarray(values)
-    target[:] = values
-    return target
 
 
 def on_grid(image: Image, centre: Sequence[float], shape: Sequence[int], matrix: Matrix) -> Nanometres:
@@ -68,20 +61,22 @@ def _affine(image: Image, centre: Sequence[float], shape: Sequence[int], matrix:
     return steps, first
 
 
-def _copied(image: Image, start: NDArray[np.int_], steps: NDArray[np.int_], shape: Sequence[int]) -> NDArray[Any]:
+def _copied(image: Image, start: NDArray[np.int_], steps: NDArray[np.int_], shape: Sequence[int],
+            target: NDArray[np.float32] | None) -> NDArray[Any]:
     last = start + steps @ (np.asarray(shape) - 1)
     box = Box(tuple(np.minimum(start, last).tolist()), tuple((np.maximum(start, last) + 1).tolist()))
-    if image.kind == "labels":
-        inside = box.intersect(image.box)
-        values = np.empty(box.shape, np.float32) if inside == box else np.full(box.shape, np.nan, np.float32)
-        if not inside.empty:
-            values[inside.shift([-b for b in box.begin]).slices] = image.read(inside)
-    else:
-        values = image.read(box)
     order = [int(np.flatnonzero(steps[:, axis])[0]) for axis in range(3)]  # of each axis of the patch, the image's
-    turned = values.transpose(order)
-    turned = turned[tuple(slice(None, None, int(steps[of, axis])) for axis, of in enumerate(order))]
-    return turned
+    turns = tuple(slice(None, None, int(steps[of, axis])) for axis, of in enumerate(order))
+    if image.kind != "labels":
+        return np.ascontiguousarray(image.read(box).transpose(order)[turns])
+    target = np.empty(tuple(shape), np.float32) if target is None else target
+    inside = box.intersect(image.box)
+    if inside != box:
+        target.fill(np.nan)
+    if not inside.empty:
+        seen = target[turns].transpose(np.argsort(order))  # the patch, with axes as the image has them
+        seen[inside.shift([-b for b in box.begin]).slices] = image.read(inside)
+    return target
 
 
 @compiled
