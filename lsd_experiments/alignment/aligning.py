@@ -21,7 +21,7 @@ from lsd_experiments.alignment.warping import aligner, unaligner
 from lsd_experiments.arrays import Volume, add_volume, has_dataset, open_volume
 from lsd_experiments.arrays.creating import check_zarr, default_chunks
 from lsd_experiments.errors import UserError
-from lsd_experiments.geometry import Box, to_nm
+from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.locks import only_run
 from lsd_experiments.provenance import provenance
 from lsd_experiments.stages import VolumeArtifact
@@ -30,6 +30,8 @@ from lsd_experiments.stages.volumes import open_output
 from lsd_experiments.writing import put_text
 
 Missing = Literal["copy", "remove", "keep"]
+Make = Callable[[Box], tuple[NDArray[Any], ...]]  # the values of a block, of each volume
+Place = tuple[Voxels, Nanometres, Nanometres]  # shape, voxel size, offset
 MISSING = ("copy", "remove", "keep")
 LOGGER = logging.getLogger(__name__)
 HDF5 = (".h5", ".hdf", ".hdf5")
@@ -127,8 +129,8 @@ def undo_alignment(
     return alignment
 
 
-def _artifacts(out: str | Path, dataset: str, place: tuple[Any, ...], prediction: Volume, made: Mapping[str, Any], make: Any
-               ) -> tuple[Any, ...]:
+def _artifacts(out: str | Path, dataset: str, place: Place, prediction: Volume, made: Mapping[str, Any], make: Make
+               ) -> tuple[VolumeArtifact, Mapping[str, Any], Make, list[VolumeArtifact]]:
     """The arguments of :func:`write_blocks` for what is brought back, and its mask."""
     first, mask = (VolumeArtifact(str(out), name, *place, dtype, BLOCK, channels) for name, dtype, channels in (
         (dataset, str(prediction.dtype), prediction.channels), (dataset + MASK, "uint8", None)))
@@ -209,8 +211,8 @@ def _alignment(container: Path, made: Mapping[str, Any], overwrite: bool, make: 
     return alignment
 
 
-def _undo_to_hdf5(out: Path, dataset: str, place: tuple[Any, ...], prediction: Volume, make: Callable[[Box], tuple[NDArray[Any],
-...]], made: Mapping[str, Any], overwrite: bool) -> None:
+def _undo_to_hdf5(out: Path, dataset: str, place: Place, prediction: Volume, make: Make, made: Mapping[str, Any], overwrite: bool
+                  ) -> None:
     """Both volumes into an HDF5 file; each appears when it is whole."""
     left = [name for name in (dataset + MASK, dataset) if overwrite or not _is_made(out, name, made)]
     if not left:

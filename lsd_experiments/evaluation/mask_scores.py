@@ -41,7 +41,7 @@ def score_masks(mask: MaskVoxels, truth: MaskVoxels, voxel_size: Nanometres, tol
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(2) as threads:  # the loops let other threads run
-        both = threads.map(lambda pair: distances(*pair, voxel_size), [(mask, truth), (truth, mask)])
+        both = threads.map(lambda pair: distances(pair[0], pair[1], voxel_size), [(mask, truth), (truth, mask)])
         to_truth, to_mask = ((distance_statistics(found), count_beyond(found, tolerance)) for found in both)
     return _row(to_truth, to_mask)
 

@@ -13,6 +13,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinat
 
 from lsd_experiments.alignment import aligning, command, estimating
 from lsd_experiments.alignment.aligning import MASK, align_stack, plan_alignment, undo_alignment, write_blocks
+from lsd_experiments.alignment.chain import _tissue
 from lsd_experiments.alignment.estimating import Estimate
 from lsd_experiments.alignment.maps import IDENTITY, Crack, SectionMap, apply, compose, inverse, rotation, translation
 from lsd_experiments.alignment.record import read_alignment, write_alignment
@@ -360,6 +361,19 @@ def test_a_prediction_of_another_grid_is_refused(tmp_path, known):
     write_alignment(plan_alignment(raw, estimate, "rigid"), tmp_path / "a.zarr")
     with pytest.raises(UserError, match="is not part of the aligned volumes"):
         undo_alignment(replace(raw, offset=(80.0, 4000.0, 24.0)), tmp_path / "a.zarr", tmp_path / "b.zarr", "x")
+
+
+def test_what_goes_on_is_kept_and_what_jumps_is_not():
+    """Tissue that runs obliquely all over is not straightened; sections that lie somewhere are brought back."""
+    rng = np.random.default_rng(0)
+    oblique, beside = np.full((20, 2), (0.7, -0.4)), np.diff(rng.normal(0, 5, (21, 2)), axis=0)
+    for gaps in ([1] * 20, [1] * 9 + [2] + [1] * 10):
+        steps = oblique * np.reshape(gaps, (20, 1))
+        assert np.abs(_tissue(steps, gaps, 0.2, 1.0) - steps).max() < 0.15
+        left = _tissue(steps + beside, gaps, 0.2, 1.0)
+        assert np.abs(left - steps).mean() < 0.5 < np.abs(beside).mean() / 5
+        assert np.abs(left.mean(0) - oblique.mean(0)).max() < 0.4
+    assert np.abs(_tissue(oblique, [1] * 20, 1e-6, 1.0)).max() < 0.1, "none is likely to be the tissue's"
 
 
 def test_only_shifts_are_shifts(tmp_path, straight):
