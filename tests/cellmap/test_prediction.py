@@ -101,7 +101,7 @@ def test_sections_along_three_axes_are_averaged(challenge, tmp_path):
     found, _ = predicted(given, conv, place)
     assert found.shape == (2, 10, 10, 11)
     image = open_raw(given, place)
-    raw = image.read(Box((-1, -1, -1), tuple(n + 1 for n in found.shape[1:]))).astype(np.float32) / 255
+    raw = image.grays(Box((-1, -1, -1), tuple(n + 1 for n in found.shape[1:]))).astype(np.float32) / 255
     parts = []
     for axis in range(3):
         inner = np.moveaxis(raw, axis, 0)[1:-1]

@@ -39,16 +39,20 @@ class Raw:
     image: "Image"
     first: Voxels
 
-    def read(self, box: Box) -> NDArray[Any]:
+    def grays(self, box: Box) -> NDArray[Any]:
         """``box``, which may lie before the crop, or beyond the image."""
         return self.image.read(box.shift(self.first))
+
+    def in_range(self, grays: NDArray[Any]) -> NDArray[Any]:
+        """The preprocessing of a checkpoint takes what is stored."""
+        return grays
 
 
 @dataclass(frozen=True)
 class Plane:
     """Patches of one orientation; ``flat``: the axis of which a 2-D network sees one voxel."""
 
-    patches: Patches
+    patches: Patches[Raw]
     flat: int | None
 
 
@@ -98,7 +102,7 @@ def _turned(shape: Voxels, flat: int, axis: int) -> Voxels:
 
 
 def _patches(settings: "Settings", raw: Raw, shape: Voxels, source: ArrayInfo, target: ArrayInfo, overlap: float,
-             blending: str) -> Patches:
+             blending: str) -> Patches[Raw]:
     window = target["shape"]
     starts, origins, total, before = [], [], [], []
     for axis in range(3):
@@ -120,7 +124,7 @@ def _patches(settings: "Settings", raw: Raw, shape: Voxels, source: ArrayInfo, t
         origins.append(tuple(int((at - pad) * ratio) - lead for at in begin))
         total.append(length)
         before.append(pad)
-    return Patches(raw, source["shape"], Box.of_shape(window), UNIT, blending, tuple(origins), tuple(starts),  # type: ignore[arg-type]
+    return Patches(raw, source["shape"], Box.of_shape(window), UNIT, blending, tuple(origins), tuple(starts),
                    window, tuple(total), Box.of_shape(shape, before))
 
 

@@ -16,7 +16,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.families.pytc.configuration.kinds import Located
 from lsd_experiments.families.pytc.inference.heads import channel_slices, ensemble_of, heads_of
-from lsd_experiments.families.pytc.inference.images import Limits, image_paths, open_as_configured
+from lsd_experiments.families.pytc.inference.images import Image, Limits, image_paths, open_as_configured
 from lsd_experiments.families.pytc.inference.model import PytcModel
 from lsd_experiments.families.pytc.inference.outputs import output_paths
 from lsd_experiments.families.pytc.inference.patches import Patches, make_patches, offset, voxel_size
@@ -108,7 +108,7 @@ def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
     return process
 
 
-def write_shape(config: Config, patches: Patches) -> Voxels:
+def write_shape(config: Config, patches: Patches[Image]) -> Voxels:
     """The voxels of a block: as many steps of the patches as there is room for."""
     steps = [max(1, math.floor(step * by)) for step, by in zip(config.INFERENCE.STRIDE, patches.scale, strict=True)]
 
@@ -121,7 +121,7 @@ def write_shape(config: Config, patches: Patches) -> Voxels:
     return shape(number)
 
 
-def _patches(config: Config, image: int, parity: bool, known: Limits | None = None) -> Patches:
+def _patches(config: Config, image: int, parity: bool, known: Limits | None = None) -> Patches[Image]:
     opened = open_as_configured(config, image_paths(config)[image], parity, known)
     return make_patches(config, opened, ensemble_of(config, parity))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.families.pytc.inference.heads import channel_slices, ensemble_of, heads_of
-from lsd_experiments.families.pytc.inference.images import open_images
+from lsd_experiments.families.pytc.inference.images import Image, open_images
 from lsd_experiments.families.pytc.inference.model import PytcModel
 from lsd_experiments.families.pytc.inference.outputs import Write, output_paths, writing
 from lsd_experiments.families.pytc.inference.patches import Patches, make_patches, offset, voxel_size
@@ -49,7 +49,7 @@ def infer(config: Config, checkpoint: str | Path, parity: bool = False, allow_pa
     return list(dict.fromkeys(files))
 
 
-def _one(config: Config, model: PytcModel, ensemble: Ensemble, patches: Patches, write: Write, progress: Progress) -> None:
+def _one(config: Config, model: PytcModel, ensemble: Ensemble, patches: Patches[Image], write: Write, progress: Progress) -> None:
     channels = channel_slices(heads_of(config))
 
     def predict(raws: list[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,28 @@ from lsd_experiments.prediction.tiling import blending, starts_inside
 from lsd_experiments.prediction.turning import Ensemble
 
 
+class Source(Protocol):
+    """What patches are read of."""
+
+    def grays(self, box: Box, /) -> NDArray[Any]:
+        """``box`` as it is kept until its turn, in as few bytes as there are."""
+
+    def in_range(self, grays: NDArray[Any], /) -> NDArray[Any]:
+        """The same as the network gets it."""
+
+
+Read = TypeVar("Read", bound=Source, covariant=True)
+
+
 @dataclass(frozen=True)
-class Patches:
+class Patches(Generic[Read]):
     """Patches are counted along each axis; ``origins``: where each begins in ``image``; ``starts``: where its output begins.
 
     ``core``: which voxels of a patch are right in all turns; ``window``: what they become in the output, which has ``total``
     voxels (z, y, x), of which those in ``kept`` are written.
     """
 
-    image: Image
+    image: Read
     patch: Voxels
     core: Box
     scale: tuple[float, ...]
@@ -52,7 +65,7 @@ class Patches:
         """What a patch gives."""
         return Box.of_shape(self.window, [starts[one] for starts, one in zip(self.starts, number, strict=True)])
 
-    def read(self, numbers: Sequence[Voxels]) -> list[NDArray[np.uint8]]:
+    def read(self, numbers: Sequence[Voxels]) -> list[NDArray[Any]]:
         """The gray values of patches, read as one box: sections that are stored compressed are decoded once."""
         boxes = [Box.of_shape(self.patch, [at[one] for at, one in zip(self.origins, number, strict=True)]) for number in numbers]
         first = tuple(min(box.begin[axis] for box in boxes) for axis in range(3))
@@ -71,7 +84,7 @@ class Patches:
         return blending(self.blending, self.window)
 
 
-def make_patches(config: Config, image: Image, ensemble: Ensemble) -> Patches:
+def make_patches(config: Config, image: Image, ensemble: Ensemble) -> Patches[Image]:
     """The patches of ``image`` that a configuration for inference asks for.
 
     :raises UserError: if they are larger than the image, or leave voxels out
@@ -98,13 +111,13 @@ def make_patches(config: Config, image: Image, ensemble: Ensemble) -> Patches:
     return Patches(image, patch, core, scale, config.INFERENCE.BLENDING, origins, starts, window, total, kept)
 
 
-def voxel_size(patches: Patches) -> Nanometres:
+def voxel_size(patches: Patches[Image]) -> Nanometres:
     """Of the output, nm."""
     image = patches.image
     return tuple(size / by / out for size, by, out in zip(image.volume.voxel_size, image.scale, patches.scale, strict=True))
 
 
-def offset(patches: Patches) -> Nanometres:
+def offset(patches: Patches[Image]) -> Nanometres:
     """Where what is kept begins, nm; the image begins behind its padding."""
     image = patches.image
     padded = [math.floor(before * by) for (before, _), by in zip(image.pads, patches.scale, strict=True)]

@@ -19,7 +19,7 @@ Predict = Callable[[list[NDArray[np.float32]]], list[Outputs]]
 
 
 def sweep(
-    patches: Patches, predict: Predict, batch: int, progress: Callable[[int], Any] = lambda _: None
+    patches: Patches[Any], predict: Predict, batch: int, progress: Callable[[int], Any] = lambda _: None
 ) -> Iterator[tuple[Box, Outputs]]:
     """All of what is kept: boxes of sections and, of these, of rows, from the first to the last; each with all heads, float32.
 
@@ -43,7 +43,7 @@ def sweep(
                 yield from sums.take(sections, waiting.pop(0))
 
 
-def gather(patches: Patches, predict: Predict, asked: Box, batch: int = 1) -> Outputs:
+def gather(patches: Patches[Any], predict: Predict, asked: Box, batch: int = 1) -> Outputs:
     """All heads in ``asked``, from all patches that touch it."""
     sums: Outputs = {}
     for several, images in _batches(patches, patches.touching(asked), batch):
@@ -56,7 +56,7 @@ def gather(patches: Patches, predict: Predict, asked: Box, batch: int = 1) -> Ou
 class _Sums:
     """Sums of what is kept, of each section and strip apart: strips are the rows between two starts of patches."""
 
-    def __init__(self, patches: Patches) -> None:
+    def __init__(self, patches: Patches[Any]) -> None:
         self.patches = patches
         first, last = patches.kept.begin[1], patches.kept.end[1]
         bounds = sorted({first, last, *(start for start in patches.starts[1] if first < start < last)})
@@ -94,7 +94,7 @@ class _Sums:
         return Box((begin, first, kept.begin[2]), (end, last, kept.end[2]))
 
 
-def _add(sums: Outputs, outputs: Outputs, patches: Patches, number: Voxels, asked: Box) -> None:
+def _add(sums: Outputs, outputs: Outputs, patches: Patches[Any], number: Voxels, asked: Box) -> None:
     """Add what a patch gives of ``asked`` to the sums of it."""
     output = patches.output(number)
     part = output.intersect(asked)
@@ -107,7 +107,7 @@ def _add(sums: Outputs, outputs: Outputs, patches: Patches, number: Voxels, aske
             sums[name][(slice(None), *here.slices)] += weights * values[(slice(None), *there.slices)]
 
 
-def _weights(patches: Patches, asked: Box) -> NDArray[np.float32]:
+def _weights(patches: Patches[Any], asked: Box) -> NDArray[np.float32]:
     """The sum of the weights of all patches, in C order."""
     total = np.zeros(asked.shape, np.float32)
     for number in patches.touching(asked):
@@ -118,7 +118,7 @@ def _weights(patches: Patches, asked: Box) -> NDArray[np.float32]:
 
 
 def _batches(
-    patches: Patches, numbers: Sequence[Voxels], size: int
+    patches: Patches[Any], numbers: Sequence[Voxels], size: int
 ) -> Iterator[tuple[list[Voxels], list[NDArray[np.float32]]]]:
     """Patches and their images, ``size`` at a time; those of one depth are read together."""
     for _, layer in itertools.groupby(numbers, key=lambda number: number[0]):

@@ -1,3 +1,5 @@
+"""A fixture of tests with PyTorch: one thread."""
+
 import pytest
 
 
