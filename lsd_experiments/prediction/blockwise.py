@@ -32,7 +32,7 @@ Heads = Mapping[str, NDArray[np.uint8]]  # of a block, [c, z, y, x], by their na
 FACTORY = "lsd_experiments.prediction.blockwise:make_worker"
 THREADS = 3  # blocks in work in one worker: one is read, one is in the network, one is written
 BASE_MEMORY = 600 * 2**20  # bytes of a worker before its first block, with TensorFlow
-COPIES = 3  # of the first level's feature maps, at most, that are in memory at a time: measured at full width
+COPIES = 4  # of the first level's feature maps that are in memory or kept there, at most: measured at full width
 
 
 def check_work(plan: Plan) -> None:
