@@ -91,13 +91,14 @@ class Section:
         return Table(f"summary_{self.index}", header, [self._row(variant) for variant in self.comparison.variants])
 
     def _row(self, variant: Variant) -> list[str]:
-        thresholds = dict.fromkeys(f"{chosen.row['threshold']:g}" for chosen in variant.chosen if "threshold" in chosen.row)
+        thresholds = [f"{chosen.row['threshold']:g}" if "threshold" in chosen.row else NONE for chosen in variant.chosen]
         split, merge, both, rand, erl, normalized = (
             mean_and_spread(variant.mean(score), variant.spread(score), 0 if score == "erl" else 3) for score in SCORES)
         interval = NONE
         if self.bootstrap and variant.name in self.bootstrap.sums:
             interval = "{:.3f} to {:.3f}".format(*self.bootstrap.interval(variant.name))
-        return [variant.name, _seeds(variant), ", ".join(thresholds) or NONE, split, merge, both, interval, rand, erl, normalized]
+        each = ", ".join(thresholds) if set(thresholds) - {NONE} else NONE
+        return [variant.name, _seeds(variant), each, split, merge, both, interval, rand, erl, normalized]
 
     def _ranks(self, document: Document) -> None:
         document.add(Heading(3, "How sure the ranks are"))

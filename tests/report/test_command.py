@@ -94,6 +94,7 @@ def test_numbers_are_those_of_the_scores(whole, results):
     mean, difference = sum(row["voi_split"] for row in best) / 2, abs(best[0]["voi_split"] - best[1]["voi_split"])
     assert summary["mtlsd"]["VOI split"] == f"{mean:.3f} ± {difference / 2**0.5:.3f}"
     assert (summary["mtlsd"]["seeds"], summary["baseline"]["seeds"]) == ("0, 1", "0, 1")
+    assert summary["mtlsd"]["threshold"] == ", ".join(f"{row['threshold']:g}" for row in best)  # of each, also where they are one
     every = [
         row for row in rows(whole / "scores.csv") if row["variant"] == "mtlsd" and row["seed"] == "1" and row["kind"] == "labels"
     ]
