@@ -43,6 +43,8 @@ def read(path: str | Path) -> Checkpoint:
     :raises UserError: if it is damaged, is none, or holds more than tensors and plain values
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: is a directory. Name a checkpoint in it, like {path / NAME.format(100000)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file. Name a checkpoint, like outputs/.../{NAME.format(100000)}")
     found = read_values(path)

@@ -104,8 +104,8 @@ def test_files_that_are_none(network, tmp_path):
         path.write_bytes(data)
         with pytest.raises(UserError, match="is no file of weights, or damaged"):
             read(path)
-    for missing in (tmp_path / "none.pth.tar", tmp_path):
-        with pytest.raises(UserError, match="no such file"):
+    for missing, said in ((tmp_path / "none.pth.tar", "no such file"), (tmp_path, "is a directory. Name a checkpoint in it")):
+        with pytest.raises(UserError, match=said):
             read(missing)
 
 

@@ -77,6 +77,9 @@ def test_what_is_said_of_a_wrong_value(tmp_path):
         ("MODEL:\n  PRE_MODEL: a.pth", f"{file}:2: MODEL.PRE_MODEL is not read by the published code. Pass --checkpoint"),
         ("INFERENCE:\n  STRIDE: [0, 1, 1]", f"{file}:2: INFERENCE.STRIDE is [0, 1, 1], but must be three numbers"),
         ("INFERENCE:\n  OUTPUT_ACT: [sigmod]", f"{file}:2: INFERENCE.OUTPUT_ACT has 'sigmod', none of"),
+        ("AUGMENTOR:\n  ADDITIONAL_TARGETS_TYPE: [img]", f"{file}:2: AUGMENTOR.ADDITIONAL_TARGETS_TYPE has 'img', but"),
+        ("AUGMENTOR:\n  ADDITIONAL_TARGETS_NAME: [skeleton]",
+         f"{file}:2: AUGMENTOR.ADDITIONAL_TARGETS_NAME has 'skeleton', but knows label"),
         ("MODEL:\n  FILTERS: null", f"{file}:2: MODEL.FILTERS is None, but needs a value"),
     ):
         file.write_text(text)

@@ -301,6 +301,28 @@ def test_sections_one_by_one(make_config, tmp_path):
     assert np.abs(whole[:, :1].astype(int) - alone).max() > 1
 
 
+def test_which_scale_counts(make_config):
+    """INFERENCE.DATA_SCALE over what the training's images were scaled by."""
+    trained_with = {"DATASET__IMAGE_SCALE": [1.0, 0.5, 0.5]}
+    assert open_images(make_config(random_raw(), **trained_with))[0].inner_shape == (11, 15, 16)
+    assert open_images(make_config(**trained_with, INFERENCE__DATA_SCALE=[1.0, 2.0, 1.0]))[0].inner_shape == (11, 60, 33)
+
+
+def test_heads_of_a_transformer_count(make_config, tmp_path):
+    """Weights of one shape give another output with other heads; what was made with the usual ones stays what it is."""
+    path = tmp_path / "some.pth.tar"
+    path.write_bytes(b"weights")
+
+    def made_with(**others):
+        config = make_config(random_raw(), INFERENCE__OUTPUT_NAME="result.zarr", **others)
+        return blockwise.inference_stage(config, path, 0, tmp_path / "result.zarr", 0, False, False).made["parameters"]
+
+    usual = made_with()
+    assert not [name for name in usual if "HEADS" in name]
+    assert made_with(MODEL__UNETR_NUM_HEADS=12) == usual
+    assert made_with(MODEL__UNETR_NUM_HEADS=6) == usual | {"MODEL.UNETR_NUM_HEADS": 6}
+
+
 def test_mirrors_far_away():
     for size, mode in itertools.product((1, 2, 5), ("reflect", "symmetric")):
         wanted = np.pad(np.arange(size), 13, mode=mode)

@@ -466,6 +466,7 @@ def test_volumes_of_tiles(tmp_path):
 @pytest.mark.parametrize(("change", "message"), [
     ({"image": []}, "names 0 sections"), ({"tile_size": 0}, "tile_size"), ({"dtype": "float32"}, "float32"),
     ({"image": ["x_{row}.png"] * 12}, "no tile of the first section"),
+    *(({"image": [f"x_{wrong}.png"] * 12}, "has other fields than {row} and {column}") for wrong in ("{r}", "{", "{}")),
 ])
 def test_wrong_volumes_of_tiles(tmp_path, change, message):
     path = tiles(tmp_path, volumes(tmp_path)[1], 40, "im")
@@ -473,6 +474,18 @@ def test_wrong_volumes_of_tiles(tmp_path, change, message):
     with pytest.raises(UserError, match=message) as raised:
         open_tiles(path)
     assert str(path) in str(raised.value)
+
+
+def test_tiles_that_hold_more_than_is_said(tmp_path):
+    """Ids above 255 are not cut to uint8; those that fit are taken as they are."""
+    values = np.full((2, 30, 20), 255, np.uint16)
+    path = tiles(tmp_path, values, 16, "seg")
+    assert (open_tiles(path, of_labels=True).read() == 255).all()
+    Image.fromarray(values[0, :14, :4] + 1).save(tmp_path / "seg/1_2_2.png")
+    with pytest.raises(UserError, match=r"1_2_2\.png: has values from 256 to 256, but 'dtype' of its JSON file is uint8, to 255"):
+        open_tiles(path, of_labels=True).read()
+    path.write_text(path.read_text().replace("uint8", "uint16"))
+    assert open_tiles(path, of_labels=True).read()[1, -1, -1] == 256
 
 
 @pytest.mark.parametrize("text", ["{", "[]", None])

@@ -255,6 +255,14 @@ def test_what_a_run_leaves(config_with, tmp_path):
     assert texts == {"Config/text_summary", "Model Architecture/text_summary"}
 
 
+def test_weights_that_were_never_averaged(whole, config_with, tmp_path, caplog):
+    """A training that has ended already is asked for averaged weights: those that a network begins with are none."""
+    averaged = {"SOLVER.SWA.ENABLED": True, "SOLVER.SWA.START_ITER": 3, "SOLVER.SWA.MERGE_ITER": 1}
+    assert train(config_with(**averaged), whole) == 0
+    assert "no weights were averaged in this training" in caplog.text
+    assert not (tmp_path / "out/checkpoint_swa.pth.tar").exists()
+
+
 def events(folder):
     """The curves of a folder of TensorBoard's, by iteration, and the tags of its pictures and texts."""
     from lsd_experiments import frameworks
@@ -345,6 +353,8 @@ def test_the_tutorials_commands(whole, snemi3d, pairs_of, tmp_path, monkeypatch,
     ({"MODEL.LOSS_OPTION": [["DiceLoss", "WeightedBCE"]], "MODEL.OUTPUT_ACT": [["none", "none"]]},
      "WeightedBCE is a loss of probabilities. Give it sigmoid, or take WeightedBCEWithLogitsLoss"),
     ({"MONITOR.VIS_OPT": [1, 16]}, "MONITOR.VIS_OPT is [1, 16]"), ({"MONITOR.ITERATION_NUM": [0, 1]}, "must be above 0"),
+    ({"SOLVER.SWA.ENABLED": True}, "START_ITER (by default) is 90000: from there on no multiple of MERGE_ITER 10 comes before"),
+    ({"SOLVER.SWA.ENABLED": True, "SOLVER.SWA.START_ITER": 3, "SOLVER.SWA.MERGE_ITER": 6}, "no weights would be averaged"),
 ])
 def test_what_cannot_be_trained(change, message, pairs_of, tmp_path, monkeypatch, capsys):
     """One line, status 2, and nothing written."""

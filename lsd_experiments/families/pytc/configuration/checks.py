@@ -71,6 +71,7 @@ def check(config: Config) -> None:
     _check_present(config)
     _check_refused(config)
     _check_choices(config)
+    _check_additional(config)
     _check_numbers(config)
     _check_levels(config)
     _check_targets(config)
@@ -94,6 +95,15 @@ def _check_choices(config: Config) -> None:
         if value not in choices:
             words = [str(choice) for choice in choices]
             raise config.wrong(name, f"is {value!r}, none of {', '.join(words)}{nearest(str(value), words)}")
+
+
+def _check_additional(config: Config) -> None:
+    """Labels and valid masks are turned with the image whether or not they are named, and never interpolated."""
+    for key, known in (("NAME", ("label", "valid_mask")), ("TYPE", ("mask",))):
+        name = f"AUGMENTOR.ADDITIONAL_TARGETS_{key}"
+        for one in config.values[name].value:
+            if one not in known:
+                raise config.wrong(name, f"has {one!r}, but knows {' and '.join(known)} alone. Leave it out")
 
 
 def _check_numbers(config: Config) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
+from lsd_experiments.families.pytc.configuration.defaults import KNOWN
 from lsd_experiments.families.pytc.configuration.kinds import Located
 from lsd_experiments.families.pytc.inference.heads import channel_slices, ensemble_of, heads_of
 from lsd_experiments.families.pytc.inference.images import Image, Limits, image_paths, open_as_configured
@@ -40,6 +41,7 @@ COUNTING = {  # what the output depends on
     "DATASET": ("DATA_SCALE", "IMAGE_SCALE", "PAD_SIZE", "PAD_MODE", "NORMALIZE_RANGE", "MEAN", "STD", "IS_ISOTROPIC", "DO_2D"),
     "INFERENCE": ("STRIDE", "BLENDING", "AUG_MODE", "AUG_NUM", "OUTPUT_SCALE", "OUTPUT_ACT", "UNPAD"),
 }
+TRANSFORMING = ("SWIN_UNETR_NUM_HEADS", "UNETR_NUM_HEADS", "NORMALIZE")  # of MODEL: weights of one shape give another output
 NETWORK_MEMORY = 2**30  # bytes of a worker with PyTorch and a network at work, about
 
 
@@ -81,6 +83,8 @@ def inference_stage(
     task = BlockTask(STAGE, Box.of_shape(patches.kept.shape), output.write_shape, f"{__name__}:make_worker", settings,
                      output.records, cpus=None, memory=memory)
     counting = {f"{section}.{name}": getattr(config, section)[name] for section, names in COUNTING.items() for name in names}
+    others = {f"MODEL.{name}": config.MODEL[name] for name in TRANSFORMING}
+    counting |= {name: value for name, value in others.items() if value != KNOWN[name]}  # outputs made before have none of these
     parameters = {**counting, "parity": parity, "allow_partial": allow_partial}
     inputs = {"raw": describe_input(patches.image.volume), "sha256_of_checkpoint": sha256(Path(checkpoint))}
     return Stage(STAGE, parameters, inputs, (output,), task)

@@ -179,7 +179,7 @@ def open_as_configured(config: Config, path: Path, parity: bool = False, known: 
     dataset = config.DATASET
     if not dataset.NORMALIZE_RANGE and volume.dtype != np.uint8:
         raise UserError(f"{volume.name}: is {volume.dtype}, not uint8. Set DATASET.NORMALIZE_RANGE True")
-    scale = dataset.IMAGE_SCALE or dataset.DATA_SCALE
+    scale = config.INFERENCE.DATA_SCALE or dataset.IMAGE_SCALE or dataset.DATA_SCALE
     low_high = known or find_range(volume) if dataset.NORMALIZE_RANGE else None
     return Image(volume, low_high, pads_of(config), dataset.PAD_MODE, tuple(scale), dataset.MEAN, dataset.STD, parity)
 

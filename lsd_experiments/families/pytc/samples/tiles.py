@@ -44,6 +44,11 @@ class Tiling(Settings, extra="ignore"):
             raise ValueError(f"image: names {len(self.image)} sections, depth says {self.depth}")
         if self.dtype not in ("uint8", "uint16", "uint32", "uint64"):
             raise ValueError(f"dtype: {self.dtype} is none of uint8, uint16, uint32, uint64")
+        for name in self.image:
+            try:
+                name.format(row=0, column=0)
+            except (LookupError, ValueError, AttributeError):
+                raise ValueError(f"image: {name} has other fields than {{row}} and {{column}}") from None
         return self
 
 
@@ -114,7 +119,17 @@ class Tiles:
             from scipy.ndimage import zoom
 
             values = zoom(values, self.tiling.tile_ratio, order=0 if self.of_labels else 1)
+        self._check(file, values)
         return values.astype(self.dtype)
+
+    def _check(self, file: Path, values: NDArray[Any]) -> None:
+        """:raises UserError: if values are none of the type that the JSON file says"""
+        if values.dtype.kind not in "bui":
+            raise UserError(f"{file}: is of {values.dtype}, but tiles are whole numbers. Convert it")
+        greatest = np.iinfo(self.dtype).max
+        if values.dtype != self.dtype and values.size and not 0 <= int(values.min()) <= int(values.max()) <= greatest:
+            raise UserError(f"{file}: has values from {values.min()} to {values.max()}, but 'dtype' of its JSON file is "
+                            f"{self.dtype}, to {greatest}. Correct 'dtype', or the tile")
 
 
 def colour_ids(colours: NDArray[Any]) -> NDArray[np.uint32]:

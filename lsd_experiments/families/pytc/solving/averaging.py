@@ -19,6 +19,11 @@ class Averaging:
         rates = [group.get("initial_lr", group["lr"]) * config.SOLVER.SWA.LR_FACTOR for group in optimizer.param_groups]
         self.schedule = SWALR(optimizer, rates, anneal_epochs=config.SOLVER.SWA.MERGE_ITER)
 
+    @property
+    def number(self) -> int:
+        """How many weights the mean is of."""
+        return int(self.model.n_averaged)
+
     def begun(self, iteration: int) -> bool:
         """Whether it decides the learning rate after ``iteration`` (the first is 0)."""
         return bool(iteration >= self._config.SOLVER.SWA.START_ITER)

@@ -78,6 +78,11 @@ def _check(config: Config) -> None:
                                f"probabilities. Give it sigmoid, or take {PROBABILITIES}WithLogitsLoss")
     if config.MONITOR.VIS_OPT[0]:
         raise config.wrong("MONITOR.VIS_OPT", f"is {config.MONITOR.VIS_OPT}: consecutive sections alone, 0, are shown")
+    swa, last = config.SOLVER.SWA, config.SOLVER.ITERATION_TOTAL
+    if swa.ENABLED and not any(number % swa.MERGE_ITER == 0 for number in range(swa.START_ITER, last)):
+        raise config.wrong("SOLVER.SWA.START_ITER", f"is {swa.START_ITER}: from there on no multiple of MERGE_ITER "
+                           f"{swa.MERGE_ITER} comes before ITERATION_TOTAL {last}, so that no weights would be averaged. Take an "
+                           "earlier one")
     if min(*config.MONITOR.ITERATION_NUM, config.MONITOR.VIS_OPT[1]) < 1:
         raise config.wrong("MONITOR.ITERATION_NUM", "and the sections of VIS_OPT must be above 0")
 
@@ -211,6 +216,9 @@ class Training:
         """The averaged weights, if they are asked for: with batch norms of samples that come after the last iteration."""
         averaging, solver, group = self.trainer.averaging, self.config.SOLVER, self.trainer.processes
         if averaging is None:
+            return
+        if not averaging.number:
+            logger.warning("SOLVER.SWA: no weights were averaged in this training: no %s is written", AVERAGED)
             return
         iterations = range(solver.ITERATION_TOTAL, solver.ITERATION_TOTAL + solver.SWA.BN_UPDATE_ITER)
         batches = iter(load_batches(self.sampler, iterations, solver.SAMPLES_PER_BATCH, group.rank, group.size, self.workers))
