@@ -114,8 +114,8 @@ def _warn_of_share(truth: "Volume", clefts: int) -> None:
     """If so many voxels are clefts that the truth may be something else, such as neurons."""
     voxels = int(np.prod(truth.shape, dtype=np.int64))
     if 2 * clefts > voxels:
-        LOGGER.warning("%s: %.0f %% of the voxels are clefts. If it is of neurons, or has another background, name another dataset "
-                       "or --truth-background", truth.name, 100 * clefts / voxels)
+        LOGGER.warning("%s: %.0f %% of the voxels are clefts. If it is of neurons, or has another background, name another "
+                       "dataset or --truth-background", truth.name, 100 * clefts / voxels)
 
 
 def _largest(volume: "Volume") -> int:

@@ -74,7 +74,8 @@ def find_partners(clefts: "Volume", segments: "Volume", polarity: "Volume | None
     for number, box in sorted(boxes_of(clefts, (background_of(clefts), UNKNOWN))):
         wide = box.grow(margin).intersect(clefts.box)
         map_ = None if polarity is None or turn is None else polarity.read(wide.shift(turn)).reshape(-1, *wide.shape)[0]
-        found = sides_of(is_id(clefts.read(wide), number), segments.read(wide.shift(shift)), clefts.voxel_size[1], map_, reach, share)
+        cleft = is_id(clefts.read(wide), number)
+        found = sides_of(cleft, segments.read(wide.shift(shift)), clefts.voxel_size[1], map_, reach, share)
         if found is None:
             continue
         pre = len(locations) + 1

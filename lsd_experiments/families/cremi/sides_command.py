@@ -41,7 +41,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """All options; ``description`` is the command's docstring."""
     parser = cli.parser(description)
     add = parser.add_argument
-    add("clefts", metavar="CLEFTS", help="container of numbered clefts, like volumes/components of the pipeline (0 is none) or of CREMI")
+    add("clefts", metavar="CLEFTS", help="container of numbered clefts, like volumes/components of the pipeline")
     add("clefts_dataset", metavar="DATASET")
     add("segments", metavar="SEGMENTS", help="container of neurons on the same voxels")
     add("segments_dataset", metavar="DATASET")
