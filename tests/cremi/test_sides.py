@@ -83,3 +83,13 @@ def test_the_command_and_its_score(tmp_path, tissue, capsys):
     found = read_cremi(tmp_path / "p.hdf").annotations
     write_cremi(tmp_path / "truth.hdf", CremiFile(neuron_ids=in_memory(segments, VOXEL_SIZE, OFFSET), annotations=found))
     assert score_partner_files(tmp_path / "p.hdf", tmp_path / "truth.hdf")["fscore"] == 1
+
+
+def test_swapped_volumes_are_refused(tmp_path, tissue, capsys):
+    clefts, segments = tissue
+    stored(tmp_path / "v.zarr", clefts=clefts, neuron_ids=segments)
+    with pytest.raises(SystemExit) as ended:
+        sides_command.cli.run(sides_command.run, sides_command.parser(""), [
+            str(tmp_path / "v.zarr"), "neuron_ids", str(tmp_path / "v.zarr"), "clefts", str(tmp_path / "p.hdf")])
+    assert (ended.value.code, "neuron_ids are named as CLEFTS" in capsys.readouterr().err) == (2, True)
+    assert not (tmp_path / "p.hdf").exists()

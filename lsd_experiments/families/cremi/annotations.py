@@ -111,7 +111,7 @@ def _open(path: str | Path) -> Any:
     import h5py
 
     if Path(path).is_dir():
-        raise UserError(f"{path}: is a directory, perhaps a zarr; annotations of synapses are in files of CREMI, which are HDF5. Name "
+        raise UserError(f"{path}: is a directory, perhaps a zarr; annotations of synapses are in files of CREMI, HDF5. Name "
                         "one that ends in .hdf")
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file. Name a file of CREMI")
