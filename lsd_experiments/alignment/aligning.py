@@ -37,6 +37,7 @@ LOGGER = logging.getLogger(__name__)
 HDF5 = (".h5", ".hdf", ".hdf5")
 TURNED = 1.0  # degrees by which directions are warned of
 BLOCK = (8, 512, 512)  # voxels that are made at a time
+NOTHING, UNKNOWN = 2**64 - 1, 2**64 - 2  # ids in CREMI's files: no cleft or no neuron, and clefts that nobody knows
 MASK = "_source_mask"  # ends the name of the mask that says where there was a source
 
 
@@ -94,7 +95,8 @@ def align_stack(
             is_raw = volume is raw
             artifact = VolumeArtifact(str(container), volume.dataset or "raw", alignment.aligned_shape, alignment.voxel_size,
                                       alignment.aligned_offset, str(volume.dtype), BLOCK, volume.channels)
-            make = aligner(volume, alignment, not is_raw, 0 if is_raw else _outside(volume), is_raw)
+            fill = 0 if is_raw else _outside(volume)
+            make = aligner(volume, alignment, not is_raw, fill, is_raw, margin=1 if fill == UNKNOWN else 0)
             inputs = {**made["inputs"], "volume": describe_input(volume)}
             write_blocks(artifact, provenance("align", parameters, inputs), _alone(make), (), overwrite)
     return alignment
@@ -110,7 +112,7 @@ def undo_alignment(
     is made in a hidden zarr container beside it, and then copied.
 
     :param nearest: as labels need it; else values are interpolated (default: see :func:`is_labels`)
-    :param fill: of voxels without a source (default: 0)
+    :param fill: of voxels without a source (default: 2^64 - 1 of labels that have it anywhere, else 0)
     :raises UserError: if it is not on the aligned grid, or ``out`` is there and holds something else
     """
     alignment = read_alignment(container)
@@ -118,7 +120,7 @@ def undo_alignment(
         nearest = is_labels(prediction)
     _check_undo(prediction, alignment, Path(out), fill)
     _warn_of_turns(prediction, alignment)
-    make = unaligner(prediction, alignment, nearest, 0 if fill is None else fill)
+    make = unaligner(prediction, alignment, nearest, (_nothing(prediction) if nearest else 0) if fill is None else fill)
     parameters = {"alignment": to_json(replace(alignment, stack="")), "nearest": nearest, "fill": fill}
     made = provenance("undo_alignment", parameters, {"prediction": describe_input(prediction)})
     place = (alignment.shape, alignment.voxel_size, alignment.offset)
@@ -251,12 +253,18 @@ def _alone(make: Callable[[Box], NDArray[Any]]) -> Callable[[Box], tuple[NDArray
 
 
 def _outside(labels: Volume) -> int:
-    """What labels have where there is no section: 2^64 - 1, if they have it anywhere (CREMI's files), else 0."""
+    """What labels have where there is no section: of clefts, by the name of the dataset, 2^64 - 2, as nobody knows what is there;
+    of other labels see :func:`_nothing`."""
+    is_clefts = "cleft" in labels.dataset.rsplit("/", 1)[-1].lower()
+    return UNKNOWN if is_clefts and labels.dtype == np.uint64 else _nothing(labels)
+
+
+def _nothing(labels: Volume) -> int:
+    """What says that there is no object: 2^64 - 1, if labels have it anywhere (CREMI's files), else 0."""
     if labels.dtype != np.uint64:
         return 0
     chunks = labels.chunks or (1, *labels.shape[1:])
-    largest = np.uint64(2**64 - 1)
     for block in labels.box.blocks(tuple(min(n, max(c, 256)) for c, n in zip(chunks, labels.shape, strict=True))):
-        if (labels.read(block.intersect(labels.box)) == largest).any():
-            return 2**64 - 1
+        if (labels.read(block.intersect(labels.box)) == np.uint64(NOTHING)).any():
+            return NOTHING
     return 0

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from lsd_experiments.arrays import Volume
 
 RAW, LABELS = "volumes/raw", ("volumes/labels/neuron_ids", "volumes/labels/clefts")
+ALIGNING = ("labels", "model", "missing", "keep_cracks", "voxel_size", "picture")
+UNDOING = ("out_dataset", "interpolation", "fill")
 
 
 def main(description: str | None) -> None:
@@ -24,7 +26,17 @@ def run(options: argparse.Namespace) -> None:
     if len(places) != (3 if options.undo else 2):
         wanted = "PREDICTION ALIGNED.zarr OUT" if options.undo else "STACK ALIGNED.zarr"
         raise UserError(f"{len(places)} places are named: {' '.join(places)}. Name {wanted}")
+    _check_direction(options)
     (_undo if options.undo else _align)(options, *places[1:])
+
+
+def _check_direction(options: argparse.Namespace) -> None:
+    """:raises UserError: if an option is of the other direction"""
+    back = parser(None)
+    for name in ALIGNING if options.undo else UNDOING:
+        if getattr(options, name) != back.get_default(name):
+            other = "aligning, not of --undo" if options.undo else "--undo"
+            raise UserError(f"--{name.replace('_', '-')}: is of {other}. Leave it out")
 
 
 def stack_of(options: argparse.Namespace) -> "tuple[Volume, list[Volume]]":
@@ -97,5 +109,6 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     undoing.add_argument("--out-dataset", metavar="NAME", help="default: as the prediction's")
     undoing.add_argument("--interpolation", choices=("nearest", "linear"),
                          help="default: nearest of integers, which are labels; linear of uint8 and floats")
-    undoing.add_argument("--fill", type=int, metavar="VALUE", help="of voxels without a source (default: 0)")
+    undoing.add_argument("--fill", type=int, metavar="VALUE",
+                         help="of voxels without a source (default: 2^64 - 1 of labels that have it, else 0)")
     return parser

@@ -18,16 +18,18 @@ def pixels(begin: tuple[int, int], shape: tuple[int, int]) -> Points:
     return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
-def sample(read: Reader, shape: tuple[int, int], points: Points, nearest: bool, fill: float) -> tuple[NDArray[Any],
-NDArray[np.bool_]]:
+def sample(read: Reader, shape: tuple[int, int], points: Points, nearest: bool, fill: float, margin: int = 0
+           ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The values of a section of ``shape`` at ``points`` [2, y, x], and which of them lie in it; elsewhere it is ``fill``.
 
     Only the part that is needed is read. A place belongs to a section if its nearest pixel does.
 
     :param nearest: take the nearest pixel, as labels need it; else the values between four, rounded where they are integers
+    :param margin: pixels beyond the section that still show its outermost ones
     """
-    close = np.floor(points + 0.5).astype(np.int64)
-    inside: NDArray[np.bool_] = np.logical_and.reduce((close >= 0) & (close < np.reshape(shape, (2, 1, 1))))
+    close, limit = np.floor(points + 0.5).astype(np.int64), np.reshape(shape, (2, 1, 1))
+    inside: NDArray[np.bool_] = np.logical_and.reduce((close >= -margin) & (close < limit + margin))
+    close = np.clip(close, 0, limit - 1) if margin else close
     if not inside.any():
         empty = read((0, 0), (0, 0))
         return np.full((*empty.shape[:-2], *points.shape[1:]), fill, empty.dtype), inside

@@ -52,12 +52,14 @@ class _Sections:
         return np.zeros((*leading, *box.shape), self.volume.dtype)
 
 
-def aligner(volume: Volume, alignment: Alignment, nearest: bool, fill: float, is_raw: bool) -> Callable[[Box], NDArray[Any]]:
+def aligner(volume: Volume, alignment: Alignment, nearest: bool, fill: float, is_raw: bool, margin: int = 0
+            ) -> Callable[[Box], NDArray[Any]]:
     """What makes a block of the aligned ``volume``, which is on the stack's grid, or begins within it.
 
     :param nearest: for labels
     :param fill: where no section is
     :param is_raw: sections whose raw is missing show that of another one
+    :param margin: pixels around a section that show its outermost ones, so that these come back where sections are turned
     """
     sections, shift = _Sections(volume), _shift(volume, alignment)
 
@@ -69,7 +71,8 @@ def aligner(volume: Volume, alignment: Alignment, nearest: bool, fill: float, is
             if not 0 <= place < volume.shape[0]:
                 return _filled(volume, box, fill)
             points = alignment.maps[source].to_section(pixels((box.begin[1], box.begin[2]), (box.shape[1], box.shape[2])))
-            return sample(sections.reader(place), (volume.shape[1], volume.shape[2]), _less(points, shift), nearest, fill)[0]
+            shape = (volume.shape[1], volume.shape[2])
+            return sample(sections.reader(place), shape, _less(points, shift), nearest, fill, margin)[0]
         return np.stack([section(z) for z in range(box.begin[0], box.end[0])], axis=-3)
     return make
 

@@ -128,6 +128,25 @@ def test_labels_come_back_by_known_maps(tmp_path, known, monkeypatch, missing):
     assert (np.concatenate([moved_edges(before[z], other[z]) for z in (0, 1, 3)]) <= 1).mean() < 0.9, "the control"
 
 
+@pytest.mark.parametrize(("name", "none", "outside"), [("labels/clefts", 2**64 - 1, 2**64 - 2), ("clefts", 0, 2**64 - 2),
+                                                       ("neuron_ids", 2**64 - 1, 2**64 - 1), ("neuron_ids", 0, 0)])
+def test_nobody_knows_of_clefts_where_no_tissue_is(tmp_path, known, monkeypatch, name, none, outside):
+    raw, labels, estimate = known
+    monkeypatch.setattr(aligning, "estimate", lambda *_: estimate)
+    values = np.where(labels.read() == 1, none, labels.read()).astype(np.uint64)
+    ids = stored(tmp_path / "ids.zarr", **{name: values})[0]
+    align_stack(raw, tmp_path / "a.zarr", [ids])
+    aligned = open_volume(tmp_path / "a.zarr", name)
+    tissue = distance_transform_edt(np.pad(open_volume(tmp_path / "a.zarr", "raw").read()[0] > 0, 1))[1:-1, 1:-1] > 0
+    assert (aligned.read()[0][0, [0, -1]] == outside).all()
+    assert ((aligned.read()[0] == outside) & tissue).any() == (outside == none), "the control: tissue is known"
+    undo_alignment(aligned, tmp_path / "a.zarr", tmp_path / "back.zarr", "back")
+    back, mask = (open_volume(tmp_path / "back.zarr", one).read() for one in ("back", "back" + MASK))
+    assert (back[2][mask[2] == 0] == none).all(), "what has no source is no object of id 0"
+    assert not (back == 2**64 - 2).any(), "pixels at the border of a turned section have one"
+    assert (back == values)[mask > 0].mean() > 0.95
+
+
 def test_probabilities_come_back_by_interpolation(tmp_path, known, monkeypatch):
     raw, _, estimate = known
     monkeypatch.setattr(aligning, "estimate", lambda *_: estimate)
@@ -340,6 +359,8 @@ def test_a_stack_that_is_straight_stays_to_the_bit(tmp_path, straight):
     (["--undo", "s.zarr", "moved.zarr", "b.hdf", "--dataset", "raw"], "is on the grid of the stack"),
     (["--undo", "moved.zarr", "moved.zarr", "b.hdf", "--dataset", "raw", "--fill", "300"], "from 0 to 255"),
     (["--undo", "moved.zarr", "moved.zarr", "b.txt", "--dataset", "raw"], "is HDF5 or zarr"),
+    (["s.zarr", "a.zarr", "--dataset", "raw", "--fill", "0"], "--fill: is of --undo"),
+    (["--undo", "moved.zarr", "moved.zarr", "b.hdf", "--dataset", "raw", "--keep-cracks"], "--keep-cracks: is of aligning"),
 ])  # fmt: skip
 def test_what_is_refused(tmp_path, capsys, monkeypatch, arguments, said):
     values = blobs((3, 40, 40)).astype(np.uint8)

@@ -1,1 +1,1 @@
-from tests.families.pytc.conftest import one_thread  # noqa: F401
+from tests.one_thread import one_thread  # noqa: F401

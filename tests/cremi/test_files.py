@@ -209,6 +209,21 @@ def test_clefts_are_scored_where_the_truth_is(volumes, capsys):
     assert rows["threshold 0.5"]["adf"] == row["adf"]
     assert "<- best F1" in capsys.readouterr().out
     assert (volumes / "scores.png").read_bytes().startswith(b"\x89PNG")
+    single = ("--task", "clefts", "--prediction-dataset", "components")
+    assert evaluate(volumes, *single) == 0
+    assert not (volumes / "scores.png").exists(), "a plot of other scores"
+    (volumes / "scores.png").write_bytes(b"somebody's own")
+    assert evaluate(volumes, *single) == 0
+    assert (volumes / "scores.png").read_bytes() == b"somebody's own"
+
+
+@pytest.mark.parametrize("arguments", [("components",), ("probabilities", "--curve")])
+def test_a_truth_that_is_cleft_all_over_is_warned_of(volumes, caplog, arguments):
+    """Neurons under another name, or a background that was not found."""
+    evaluate(volumes, "--task", "clefts", "--prediction-dataset", *arguments)
+    assert "of the voxels are clefts" not in caplog.text
+    evaluate(volumes, "--task", "clefts", "--prediction-dataset", *arguments, "--truth-background", "5")
+    assert "100 % of the voxels are clefts" in caplog.text
 
 
 def test_neurons_and_partners_are_scored(volumes):
@@ -229,7 +244,15 @@ def test_neurons_and_partners_are_scored(volumes):
     (["--task", "clefts", "--prediction-dataset", "probabilities", "--threshold", "2"], "is not from 0 to less than 1"),
     (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--channel", "1"], "there is no 1"),
     (["--task", "clefts", "--prediction-dataset", "components", "--voxel-size", "8", "4", "4"], "do not overlap"),
-    (["--task", "partners"], "no such file"),
+    (["--task", "clefts", "--prediction-dataset", "components", "--truth-dataset", "volumes/labels/neuron_ids"],
+     "neuron_ids are not scored as clefts"),
+    (["--task", "neurons", "--prediction-dataset", "components", "--truth-dataset", "volumes/labels/clefts"],
+     "clefts are not scored as neurons"),
+    (["--task", "clefts", "--prediction-dataset", "components", "--channel", "0"], "--channel: is of probabilities"),
+    (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--background", "0"], "--background: is of ids"),
+    (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--threshold", "0.5"], "name one of them"),
+    (["--task", "partners", "--prediction-dataset", "components"], "annotations have neither"),
+    (["--task", "partners"], "is a directory, perhaps a zarr"),
 ])  # fmt: skip
 def test_what_is_refused(volumes, capsys, arguments, said):
     assert evaluate(volumes, *arguments) == 2

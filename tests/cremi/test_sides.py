@@ -62,6 +62,17 @@ def test_partners_of_a_volume(tmp_path, tissue):
     assert (found.offset, found.types.count("presynaptic_site")) == (OFFSET, 2)
 
 
+@pytest.mark.parametrize("none", [0, 2**64 - 1])
+def test_clefts_of_cremi_have_ids_with_a_meaning(tmp_path, tissue, none):
+    """2^64 - 1 is no cleft, and 0 one; what nobody knows is none, and what is not labelled is no neuron."""
+    clefts, segments = tissue
+    clefts[clefts == 0], clefts[0, :5, :5] = none, 2**64 - 2
+    clefts[2, 19:21, 10:50], segments[2, :20] = 0, 2**64 - 1
+    found = find_partners(*stored(tmp_path / "v.zarr", clefts=clefts, segments=segments))
+    pairs = segments_at(open_volume(tmp_path / "v.zarr", "segments"), found.pairs())
+    assert sorted(map(tuple, pairs.tolist())) == [(1, 2), (1, 3), *([(2, 3), (2, 4)] if none else [])]
+
+
 def test_the_command_and_its_score(tmp_path, tissue, capsys):
     clefts, segments = tissue
     stored(tmp_path / "v.zarr", clefts=clefts, segments=segments)
@@ -72,3 +83,13 @@ def test_the_command_and_its_score(tmp_path, tissue, capsys):
     found = read_cremi(tmp_path / "p.hdf").annotations
     write_cremi(tmp_path / "truth.hdf", CremiFile(neuron_ids=in_memory(segments, VOXEL_SIZE, OFFSET), annotations=found))
     assert score_partner_files(tmp_path / "p.hdf", tmp_path / "truth.hdf")["fscore"] == 1
+
+
+def test_swapped_volumes_are_refused(tmp_path, tissue, capsys):
+    clefts, segments = tissue
+    stored(tmp_path / "v.zarr", clefts=clefts, neuron_ids=segments)
+    with pytest.raises(SystemExit) as ended:
+        sides_command.cli.run(sides_command.run, sides_command.parser(""), [
+            str(tmp_path / "v.zarr"), "neuron_ids", str(tmp_path / "v.zarr"), "clefts", str(tmp_path / "p.hdf")])
+    assert (ended.value.code, "neuron_ids are named as CLEFTS" in capsys.readouterr().err) == (2, True)
+    assert not (tmp_path / "p.hdf").exists()

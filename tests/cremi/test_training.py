@@ -116,6 +116,16 @@ def test_a_path_names_a_dataset_in_a_file(files):
         open_sources([files / "n.hdf"], [files / "n.hdf/volumes/labels/nothing"])
 
 
+@pytest.mark.parametrize(("image", "labels", "said"), [
+    ("a.hdf/volumes/labels/clefts", "a.hdf", "clefts: is no image"), ("a.hdf", "a.hdf/volumes/raw", "raw: is no label"),
+    ("raw.hdf", "raw.hdf", "It holds volumes/raw")])  # fmt: skip
+def test_raw_is_no_label_and_labels_no_image(files, image, labels, said):
+    """Nor has a file of the challenge's test volumes labels, which is raw alone."""
+    write_cremi(files / "raw.hdf", CremiFile(raw=open_volume(files / "a.hdf", "volumes/raw")))
+    with pytest.raises(UserError, match=said):
+        open_sources([files / image], [files / labels])
+
+
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_what_nobody_knows_counts_in_no_loss(name):
     """Neither its value, nor what a network learns from it."""

@@ -110,6 +110,9 @@ def _texts(dataset: Any) -> list[str]:
 def _open(path: str | Path) -> Any:
     import h5py
 
+    if Path(path).is_dir():
+        raise UserError(f"{path}: is a directory, perhaps a zarr; annotations of synapses are in files of CREMI, HDF5. Name "
+                        "one that ends in .hdf")
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file. Name a file of CREMI")
     try:

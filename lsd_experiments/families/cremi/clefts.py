@@ -4,6 +4,7 @@ Files of CREMI have 2^64 - 1 where there is no cleft, and 0 is a cleft like any 
 mask, or components that are numbered from 1, has 0 in its place, unless a background is named.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from lsd_experiments.families.cremi.neurons import covering, read_true_ids
 
 if TYPE_CHECKING:
     from lsd_experiments.arrays import Volume
+
+LOGGER = logging.getLogger(__name__)
 
 
 def score_cleft_volumes(prediction: "Volume", truth: "Volume", tolerance: float = TOLERANCE, background: int | None = None,
@@ -38,11 +41,13 @@ def score_cleft_volumes(prediction: "Volume", truth: "Volume", tolerance: float 
     if true_background is None:
         true_background = background_of(truth)
     shift = covering(prediction, truth)
-    mine, theirs = MaskCollector(truth.shape), MaskCollector(truth.shape)
+    mine, theirs, marked = MaskCollector(truth.shape), MaskCollector(truth.shape), 0
     for block in blocks_of(truth, truth.box):
         found, true = cleft_masks(_one(prediction.read(block.shift(shift))), truth.read(block), background, true_background)
         mine.add(block, found)
         theirs.add(block, true)
+        marked += int(np.count_nonzero(true))
+    _warn_of_share(truth, marked)
     return score_masks(mine.voxels(), theirs.voxels(), truth.voxel_size, tolerance)
 
 
@@ -67,13 +72,16 @@ def score_probability_volumes(
     if len(chosen) > MOST:
         raise UserError(f"{len(chosen)} thresholds: at most {MOST} are scored in one pass. Name fewer")
     shift, theirs = covering(prediction, truth), MaskCollector(truth.shape)
-    levels = Levels(truth.shape, [limit_of(prediction, threshold) for threshold in chosen])
+    levels, marked = Levels(truth.shape, [limit_of(prediction, threshold) for threshold in chosen]), 0
     for block in blocks_of(truth, truth.box):
         values, ids = prediction.read(block.shift(shift)), truth.read(block)
         values = values[channel] if values.ndim == 4 else values
         _check_range(prediction, values)
         levels.add(block, values, ~is_id(ids, UNKNOWN))
-        theirs.add(block, cleft_masks(ids, ids, true_background, true_background)[1])
+        true = cleft_masks(ids, ids, true_background, true_background)[1]
+        theirs.add(block, true)
+        marked += int(np.count_nonzero(true))
+    _warn_of_share(truth, marked)
     rows = dict(zip(chosen, score_thresholds(levels, chosen, theirs.voxels(), truth.voxel_size, tolerance), strict=True))
     return [rows[threshold] for threshold in thresholds]
 
@@ -100,6 +108,14 @@ def _check_ids(prediction: "Volume", background: int | None) -> None:
     if prediction.dtype == np.uint8 and background is None and _largest(prediction) > 1:
         raise UserError(f"{prediction.name} is of type uint8, with values above 1: probabilities, it seems. Pass --threshold or "
                         "--curve; or, if these are ids, --background 0")
+
+
+def _warn_of_share(truth: "Volume", clefts: int) -> None:
+    """If so many voxels are clefts that the truth may be something else, such as neurons."""
+    voxels = int(np.prod(truth.shape, dtype=np.int64))
+    if 2 * clefts > voxels:
+        LOGGER.warning("%s: %.0f %% of the voxels are clefts. If it is of neurons, or has another background, name another "
+                       "dataset or --truth-background", truth.name, 100 * clefts / voxels)
 
 
 def _largest(volume: "Volume") -> int:

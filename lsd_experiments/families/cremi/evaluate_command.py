@@ -1,6 +1,7 @@
 """The command behind ``02_train/cremi/evaluate.py``."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ COLUMNS = {
     "partners": ("fscore", "precision", "recall", "false_positives", "false_negatives"),
 }
 PANELS = {"share": ("f1", "precision", "recall"), "nm": ("adgt", "adf", "mean_distance")}  # of the plot of a curve
+OTHER_KINDS = {"clefts": ("neuron_ids", "raw"), "neurons": ("clefts", "raw")}  # CREMI's names of what a task is not of
 Row = dict[str, Any]
 
 
@@ -59,7 +61,7 @@ def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
         return [dict(neurons.score_neuron_volumes(prediction, truth, options.border_threshold))], inputs
     tolerance, thresholds = options.tolerance or mask_scores.TOLERANCE, CURVE if options.curve else options.threshold
     if thresholds:
-        return clefts.score_probability_volumes(prediction, truth, thresholds, tolerance, options.channel,
+        return clefts.score_probability_volumes(prediction, truth, thresholds, tolerance, options.channel or 0,
                                                 options.truth_background), inputs
     row = clefts.score_cleft_volumes(prediction, truth, tolerance, options.background, options.truth_background)
     return [row], inputs
@@ -69,10 +71,19 @@ def _check_task(options: argparse.Namespace) -> None:
     """:raises UserError: if an option is of another task"""
     given = {"--border-threshold": ("neurons", options.border_threshold), "--threshold": ("clefts", options.threshold),
              "--curve": ("clefts", options.curve or None), "--background": ("clefts", options.background),
-             "--truth-background": ("clefts", options.truth_background)}
+             "--truth-background": ("clefts", options.truth_background), "--channel": ("clefts", options.channel)}
     for name, (task, value) in given.items():
         if value is not None and options.task != task:
             raise UserError(f"{name}: is of --task {task}, not of {options.task}. Leave it out")
+    of_probabilities = bool(options.threshold or options.curve)
+    if options.channel is not None and not of_probabilities:
+        raise UserError("--channel: is of probabilities. Leave it out, or pass --threshold or --curve")
+    if options.background is not None and of_probabilities:
+        raise UserError("--background: is of ids; probabilities have none. Leave it out")
+    if options.threshold and options.curve:
+        raise UserError("--curve, --threshold: name one of them")
+    if options.task == "partners" and (options.prediction_dataset or options.voxel_size):
+        raise UserError("--prediction-dataset, --voxel-size: annotations have neither. Leave them out")
     if options.tolerance is not None and options.task == "neurons":
         raise UserError("--tolerance: is of clefts and partners. Neurons have --border-threshold")
     for threshold in options.threshold or ():
@@ -87,6 +98,10 @@ def volumes_of(options: argparse.Namespace) -> "tuple[Volume, Volume]":
 
     places = ((options.prediction, options.prediction_dataset), (options.truth, options.truth_dataset))
     prediction, truth = (open_volume(*place, default=TRUTHS[options.task], voxel_size=options.voxel_size) for place in places)
+    for volume in (prediction, truth) if not (options.threshold or options.curve) else (truth,):
+        kind = volume.dataset.rsplit("/", 1)[-1]
+        if kind in OTHER_KINDS[options.task]:
+            raise UserError(f"{volume.name}: {kind} are not scored as {options.task}. Name another dataset, or another --task")
     return prediction, truth
 
 
@@ -105,9 +120,21 @@ def _write(rows: list[Row], chosen: int | None, options: argparse.Namespace, inp
 
     parameters = {key: value for key, value in vars(options).items() if key not in ("prediction", "truth", "out", "debug")}
     named = {f"threshold {row['threshold']:g}" if "threshold" in row else options.task: row for row in rows}
+    of_curve = _is_curve(Path(f"{options.out}.json"))
     write_rows(named, Path(options.out), provenance("evaluate_cremi", parameters, inputs))
     if chosen is not None:
         write_plot(Path(options.out), lambda path: plot_thresholds(rows, PANELS, chosen, path))
+    elif of_curve:
+        Path(f"{options.out}.png").unlink(missing_ok=True)
+
+
+def _is_curve(path: Path) -> bool:
+    """Whether ``path`` is what this command wrote of several thresholds, with a plot beside it that goes with it."""
+    try:
+        written = json.loads(path.read_text())
+        return written["provenance"]["stage"] == "evaluate_cremi" and len(written["scores"]) > 1
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _parser(description: str | None) -> argparse.ArgumentParser:
@@ -121,7 +148,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--voxel-size", type=cli.positive_number, nargs=3, metavar=("Z", "Y", "X"), help="nm, where files do not say it")
     add("--threshold", type=float, nargs="+", metavar="P", help="clefts: the prediction is probabilities; what is above P is one")
     add("--curve", action="store_true", help="clefts: the thresholds 0.05 to 0.95, in one pass")
-    add("--channel", type=cli.not_negative, default=0, metavar="N", help="clefts: of the probabilities (default: 0)")
+    add("--channel", type=cli.not_negative, metavar="N", help="clefts: of the probabilities (default: 0)")
     add("--tolerance", type=cli.positive_number, metavar="NM", help="default: clefts 200, partners 400")
     add("--border-threshold", type=cli.positive_number, metavar="NM",
         help="neurons: leave out what is so near to a border of the truth (default: nothing)")

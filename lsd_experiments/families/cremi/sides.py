@@ -6,7 +6,7 @@ the whole cleft, is taken for the presynaptic one, or, where there is a map of p
 there. All others with at least ``share`` of all contact are postsynaptic. A cleft with fewer than two segments has no sides.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.families.cremi.annotations import POST, PRE, Annotations
+from lsd_experiments.families.cremi.clefts import background_of
+from lsd_experiments.families.cremi.ids import BACKGROUND, UNKNOWN, is_id
+from lsd_experiments.families.cremi.neurons import covering, read_true_ids
 from lsd_experiments.geometry import Box
 
 if TYPE_CHECKING:
@@ -35,14 +38,14 @@ def sides_of(cleft: NDArray[np.bool_], segments: NDArray[np.integer], pixel: flo
              reach: float = REACH, share: float = SHARE) -> Sides | None:
     """The sides of one cleft; arrays [z, y, x] of what is around it.
 
-    :param segments: 0 is none
+    :param segments: 0 is none, 2^64 - 1 is not labelled
     :param pixel: nm along y and x
     :param polarity: larger where it is presynaptic
     """
     from scipy import ndimage
 
     far = ndimage.distance_transform_edt(~cleft, sampling=(1e9, pixel, pixel))
-    near = (far <= reach) & ~cleft & (segments != 0)
+    near = (far <= reach) & ~cleft & (segments != 0) & ~is_id(segments, BACKGROUND)
     ids, inverse, contact = np.unique(segments[near], return_inverse=True, return_counts=True)
     kept = contact >= share * max(1, contact.sum())
     if kept.sum() < 2:
@@ -56,23 +59,23 @@ def sides_of(cleft: NDArray[np.bool_], segments: NDArray[np.integer], pixel: flo
 
 def find_partners(clefts: "Volume", segments: "Volume", polarity: "Volume | None" = None, reach: float = REACH,
                   share: float = SHARE) -> Annotations:
-    """The partners of all clefts of ``clefts``, numbered components (0 is none), as annotations of a CREMI file.
+    """The partners of all clefts of ``clefts``, as annotations of a CREMI file.
 
+    :param clefts: ids; none is 2^64 - 1 if that is anywhere (CREMI's files), else 0 (components); 2^64 - 2 is not known
     :param segments: neurons, on the same voxels, that cover the clefts; and so ``polarity``
     :raises UserError: if the volumes do not fit each other
     """
-    from lsd_experiments.families.cremi.neurons import covering
-
     shift = covering(segments, clefts)
     turn = None if polarity is None else covering(polarity, clefts)
     margin = (0, *(int(np.ceil(reach / v)) + 1 for v in clefts.voxel_size[1:]))
     locations: list[NDArray[np.float64]] = []
     types: list[str] = []
     partners = []
-    for number, box in sorted(boxes_of(clefts)):
+    for number, box in sorted(boxes_of(clefts, (background_of(clefts), UNKNOWN))):
         wide = box.grow(margin).intersect(clefts.box)
         map_ = None if polarity is None or turn is None else polarity.read(wide.shift(turn)).reshape(-1, *wide.shape)[0]
-        found = sides_of(clefts.read(wide) == number, segments.read(wide.shift(shift)), clefts.voxel_size[1], map_, reach, share)
+        cleft = is_id(clefts.read(wide), number)
+        found = sides_of(cleft, segments.read(wide.shift(shift)), clefts.voxel_size[1], map_, reach, share)
         if found is None:
             continue
         pre = len(locations) + 1
@@ -83,17 +86,17 @@ def find_partners(clefts: "Volume", segments: "Volume", polarity: "Volume | None
                        tuple(partners), clefts.offset)
 
 
-def boxes_of(components: "Volume") -> Iterator[tuple[int, Box]]:
-    """Each component but 0, and the box that it is in; read block by block."""
+def boxes_of(components: "Volume", without: Collection[int] = (0,)) -> Iterator[tuple[int, Box]]:
+    """Each component but those of the ids ``without``, and the box that it is in; read block by block."""
     from scipy import ndimage
 
     from lsd_experiments.evaluation.volumes import blocks_of
 
     found: dict[int, Box] = {}
     for block in blocks_of(components, components.box):
-        ids, compact = np.unique(components.read(block), return_inverse=True)
+        ids, compact = np.unique(read_true_ids(components.read(block)), return_inverse=True)
         for place, number in zip(ndimage.find_objects(compact.reshape(block.shape) + 1), ids, strict=True):
-            if number:
+            if int(number) not in without:
                 own = Box(tuple(s.start for s in place), tuple(s.stop for s in place)).shift(block.begin)
                 other = found.get(int(number), own)
                 found[int(number)] = Box(tuple(map(min, own.begin, other.begin)), tuple(map(max, own.end, other.end)))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
+from lsd_experiments.errors import UserError
 
 if TYPE_CHECKING:
     from lsd_experiments.arrays import Volume
@@ -34,6 +35,9 @@ def inputs(options: argparse.Namespace) -> "tuple[Volume, Volume, Volume | None]
     segments = open_volume(options.segments, options.segments_dataset)
     check_labels(clefts)
     check_labels(segments)
+    for volume, other, kind in ((clefts, "neuron_ids", "CLEFTS"), (segments, "clefts", "SEGMENTS")):
+        if volume.dataset.rsplit("/", 1)[-1] == other:
+            raise UserError(f"{volume.name}: {other} are named as {kind}. Name clefts first, and then segments")
     return clefts, segments, None if options.polarity is None else open_volume(*options.polarity)
 
 
@@ -41,7 +45,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """All options; ``description`` is the command's docstring."""
     parser = cli.parser(description)
     add = parser.add_argument
-    add("clefts", metavar="CLEFTS", help="container of numbered clefts, 0 is none, like volumes/components of the pipeline")
+    add("clefts", metavar="CLEFTS", help="container of numbered clefts, like volumes/components of the pipeline")
     add("clefts_dataset", metavar="DATASET")
     add("segments", metavar="SEGMENTS", help="container of neurons on the same voxels")
     add("segments_dataset", metavar="DATASET")

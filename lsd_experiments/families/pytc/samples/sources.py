@@ -210,6 +210,8 @@ def open_sources(images: Sequence[str | Path], labels: Sequence[str | Path], mas
     opened = [_with_meanings(Source(_open(image), _open_labels(label, vast), None if masks is None else _open(masks[index], True),
                                     tuple(pad), pad_mode, binary=binary, chunks=chunks))  # type: ignore[arg-type]
               for index, (image, label) in enumerate(zip(images, labels, strict=True))]
+    for source in opened:
+        _check_kinds(source.image, source.labels)
     size = sum(int(np.prod(volume.shape)) * volume.dtype.itemsize for source in opened
                for volume in (source.image, source.labels, source.mask) if volume is not None)
     held = chunks is None and size * float(np.prod(scale)) <= memory
@@ -223,6 +225,14 @@ def _with_meanings(source: Source) -> Source:
     """``source`` with ids that mean nothing or nobody knows, like those of CREMI, made 0; and where they are known."""
     labels, known = (source.labels, None) if is_tiling(source.labels.container) else with_meanings(source.labels)
     return replace(source, labels=labels, known=known)
+
+
+def _check_kinds(image: Volume, labels: Volume) -> None:
+    """:raises UserError: if one is, by the name of its dataset, what the other should be"""
+    for volume, others, kind in ((image, ("clefts", "neuron_ids"), "image"), (labels, ("raw",), "label")):
+        if str(volume.dataset).rsplit("/", 1)[-1] in others:
+            raise UserError(f"{volume.name}: is no {kind}. Name another file as DATASET.{kind.upper()}_NAME, or its "
+                            "dataset, FILE/DATASET")
 
 
 def _open(path: str | Path, of_labels: bool = False, datasets: Sequence[str] | None = None) -> Volume:
