@@ -290,7 +290,12 @@ def test_which_crops_are_meant(challenge):
     places, left = find_places(layout, ["3", "crop2"], ["er", "mito"], manifest)
     assert [(place.name, place.classes) for place in places] == [("crop3", ("er",)), ("crop2", ("er", "mito"))]
     assert left == []
-    with pytest.raises(UserError, match=r"there is no crop77 at .*, nor in the manifest"):
+    only, all_of_er = (find_places(layout, [name], [label], manifest)[0] for name, label in (("crop2", "er"), ("*", "er")))
+    assert [(place.name, place.classes) for place in only] == [("crop2", ("er",))]  # where er is not annotated
+    assert [place.name for place in all_of_er] == ["crop1"]
+    with pytest.raises(UserError, match="none that is annotated, with raw, has one of nuc"):
+        find_places(layout, ["*"], ["nuc"], manifest)
+    with pytest.raises(UserError, match=r"there is no crop77 with raw at .*, nor in the manifest"):
         find_places(layout, ["77"], ["er"], manifest)
     with pytest.raises(UserError, match=r"none is left. crop3 is left out: it is scored in none of mito"):
         find_places(layout, ["test"], ["mito"], manifest)
