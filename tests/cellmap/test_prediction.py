@@ -10,6 +10,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap.prediction.crops import Place, find_places
 from lsd_experiments.families.cellmap.split import Layout
 from lsd_experiments.geometry import Box
+from lsd_experiments.stages.inputs import check_finished
 from tests.cellmap.configured import BEGIN, SHAPE, TEST, VOXEL, settings, write_challenge
 
 torch = pytest.importorskip("torch", reason="PyTorch, the extra 'torch', is not installed")
@@ -257,6 +258,17 @@ def test_several_crops_by_workers(project, challenge, monkeypatch):
     values = second.read(second.box)
     expected = 1 / (1 + np.exp(-(challenge[1][:, :, 14:] * 0.5 * -1 + 0.5)))
     np.testing.assert_allclose(values, 255 * expected, atol=0.51)
+
+
+def test_a_network_that_gives_nan_is_refused(project, capsys):
+    given, made = project.configured(), torch.nn.Conv3d(1, 2, 1)
+    with torch.no_grad():
+        made.bias.fill_(float("nan"))
+    checkpoints.write(given.checkpoint_path(5), made, 5, 15)
+    assert project("--crops", "crop2") == 2
+    assert "_5.pth: gives NaN in crop2. Predict with another epoch" in capsys.readouterr().err
+    with pytest.raises(UserError, match="not finished"):
+        check_finished(open_volume(project.out, "crop2/er"), "csc predict")
 
 
 def test_several_channels_of_a_class_are_an_axis(project):
