@@ -305,7 +305,7 @@ def test_which_crops_are_meant(challenge):
     only, all_of_er = (find_places(layout, [name], [label], manifest)[0] for name, label in (("crop2", "er"), ("*", "er")))
     assert [(place.name, place.classes) for place in only] == [("crop2", ("er",))]  # where er is not annotated
     assert [place.name for place in all_of_er] == ["crop1"]
-    with pytest.raises(UserError, match="none that is annotated, with raw, has one of nuc"):
+    with pytest.raises(UserError, match="there is no crop with one of nuc with raw at"):
         find_places(layout, ["*"], ["nuc"], manifest)
     with pytest.raises(UserError, match=r"there is no crop77 with raw at .*, nor in the manifest"):
         find_places(layout, ["77"], ["er"], manifest)

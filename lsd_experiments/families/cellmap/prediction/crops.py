@@ -49,8 +49,8 @@ def find_places(layout: Layout, asked: Sequence[str], classes: Sequence[str], ma
             continue
         of_name = [crop for crop in found if name == crop.name or (name == ALL and not set(classes).isdisjoint(crop.classes))]
         if not of_name:
-            raise UserError(f"--crops: none that is annotated, with raw, has one of {', '.join(classes)}. Name them" if name == ALL else
-                            f"--crops: there is no {name} with raw at {layout.search_path}, nor in the manifest {manifest}. Name "
+            what = "crop with one of " + ", ".join(classes) if name == ALL else name
+            raise UserError(f"--crops: there is no {what} with raw at {layout.search_path}, nor in the manifest {manifest}. Name "
                             "others")
         places += [_annotated_place(crop, classes) for crop in of_name]
     if not places:

@@ -92,8 +92,8 @@ def read_processing(path: str | Path) -> Processing:
     for label, table in found.tables.items():
         found.of(label)
         if function is not None and (idle := _idle(label, table)):
-            raise UserError(f"{path}: processing: '{label}' names {idle[0]}, in place of which process_func is called. Leave one of "
-                            "them out, or name a method in the table of each class that process_func is not for")
+            raise UserError(f"{path}: processing: '{label}' names {idle[0]}, in place of which process_func is called. Leave one "
+                            "of them out, or name a method in the table of each class that process_func is not for")
         if label != OTHERS and found.classes is not None and label not in found.classes:
             raise UserError(f"{path}: processing: '{label}' is none of classes{nearest(label, found.classes)}. Add it there, or "
                             "leave it out")

@@ -42,8 +42,8 @@ class Crop:
     classes: tuple[str, ...]
 
 
-def find_crops(layout: Layout, classes: Sequence[str] | None, scale: Sequence[float] | None = None, datasets: Iterable[str] = ("*",),
-               crops: Iterable[str] = ("*",)) -> list[Crop]:
+def find_crops(layout: Layout, classes: Sequence[str] | None, scale: Sequence[float] | None = None,
+               datasets: Iterable[str] = ("*",), crops: Iterable[str] = ("*",)) -> list[Crop]:
     """The crops that have raw, and one of ``classes`` at least, sorted by dataset and number.
 
     :param classes: None: any
@@ -57,7 +57,8 @@ def find_crops(layout: Layout, classes: Sequence[str] | None, scale: Sequence[fl
         if not any(fnmatchcase(dataset, pattern) for pattern in datasets) or not any(fnmatchcase(crop, name) for name in crops):
             continue
         annotated = set(directories(path))
-        there = tuple(label for label in (sorted(annotated) if classes is None else classes) if label in annotated and (scale is None or _is_fine(f"{path}/{label}", scale)))
+        wanted = sorted(annotated) if classes is None else classes
+        there = tuple(label for label in wanted if label in annotated and (scale is None or _is_fine(f"{path}/{label}", scale)))
         raw = _raw(layout, dataset) if there else None
         if raw is not None:
             container, group = split_container(path)
