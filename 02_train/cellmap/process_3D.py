@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 classes = ["nuc", "er"]
 processing = {
-    "*": {"threshold": 0.5},  # of classes that are not named here
+    "*": {"threshold": 0.5},  # of all, where their own table does not say it
     "nuc": {"method": "components", "minimum_size": 1000},
 }
 

@@ -83,6 +83,13 @@ def test_from_the_split_to_a_checked_and_scored_submission(challenge, tmp_path, 
     assert "mito_mem" in capsys.readouterr().out
     csc("make-datasplit", "-c", "mito", "--scale", 15, "-cp", tmp_path / "none.csv", status=2)  # labels are of 16 nm and 13.92
     csc("make-datasplit", "-c", "mito", "--scale", 16, "-cp", tmp_path / "fine.csv")
+    capsys.readouterr()
+    csc("make-datasplit", "-c", "mito", "--crops", "1,crop2,99", "--datasets", "made_?,mad_b", "-cp", tmp_path / "some.csv")
+    told = capsys.readouterr()
+    assert told.err == "--datasets mad_b: no crop with raw has one of mito\n--crops 99: no crop with raw has one of mito\n"
+    assert "crops      1         1" in told.out
+    csc("make-datasplit", "-c", "mito", "--crops", "99", "-cp", tmp_path / "none.csv", status=2)
+    assert "one of mito in --crops 99. Correct" in capsys.readouterr().err
     assert len(read_split(tmp_path / "fine.csv")) == 6
     capsys.readouterr()
     csc("get-counts", "-c", "mito,mito_mem")

@@ -114,6 +114,17 @@ def test_a_seed_of_the_environment(tmp_path, monkeypatch):
         defaults()
 
 
+def test_the_weights_of_a_model_of_ones_own_are_those_of_the_seed(tmp_path, monkeypatch):
+    monkeypatch.delenv("SEED", raising=False)
+    path = written(tmp_path / "a.py", "import torch\nmodel = torch.nn.Linear(3, 2)\n")
+    state = torch.get_rng_state()
+    first, again = (read(path).model.weight for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
+    monkeypatch.setenv("SEED", "43")
+    assert torch.equal(first, again)
+    assert not torch.equal(first, read(path).model.weight)
+
+
 def test_a_configuration_that_builds_on_another(tmp_path):
     written(tmp_path / "train_2D.py", "classes = ['er']\nbatch_size = 2\n")
     other = written(tmp_path / "process_2D.py", """

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs PyTorch: pip install 'lsd-experiments[pytorch]'")
+pytest.importorskip("torch", reason="needs PyTorch: pip install 'lsd-experiments[torch]'")
 
 from lsd_experiments.families.cellmap import command
 from lsd_experiments.families.cellmap.configuration import read

@@ -43,6 +43,22 @@ def test_300_touching_instances_stay_300(tmp_path):
     assert (packed.voxel_size, packed.begin) == (VOXEL, BEGIN)
 
 
+@pytest.mark.parametrize(("attrs", "message"), [
+    ({"provenance": {}}, r"made.zarr:crop7/er is not finished. Run csc process again"),
+    ({"values": "probabilities"}, "holds probabilities, as csc predict makes them. Run csc process"),
+    ({"provenance": {}, "finished": "2026-07-01"}, None), ({"values": [1, 2]}, None)])
+def test_what_is_not_finished_or_not_processed_is_not_packed(tmp_path, attrs, message):
+    put(tmp_path / "made.zarr", er=(boxes() > 0).astype(np.float32))
+    zarr.open_group(str(tmp_path / "made.zarr"), "a")["crop7/er"].attrs.update(attrs)
+    arguments = f"{tmp_path}/{{dataset}}.zarr/{{crop}}", tmp_path / "submission.zarr", [target("er")]
+    if message is None:
+        assert pack(*arguments).packed == ["crop7/er"]
+        return
+    with pytest.raises(UserError, match=message):
+        pack(*arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["made.zarr"]
+
+
 def test_processed_at_other_voxels_and_places_is_brought_to_the_crop(tmp_path):
     fine = boxes().repeat(2, 0).repeat(2, 1).repeat(2, 2)[:, :, 4:]  # begins 2 voxels of the crop later
     half = tuple(n / 2 for n in VOXEL)

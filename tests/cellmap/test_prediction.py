@@ -10,6 +10,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap.prediction.crops import Place, find_places
 from lsd_experiments.families.cellmap.split import Layout
 from lsd_experiments.geometry import Box
+from lsd_experiments.stages.inputs import check_finished
 from tests.cellmap.configured import BEGIN, SHAPE, TEST, VOXEL, settings, write_challenge
 
 torch = pytest.importorskip("torch", reason="PyTorch, the extra 'torch', is not installed")
@@ -259,6 +260,17 @@ def test_several_crops_by_workers(project, challenge, monkeypatch):
     np.testing.assert_allclose(values, 255 * expected, atol=0.51)
 
 
+def test_a_network_that_gives_nan_is_refused(project, capsys):
+    given, made = project.configured(), torch.nn.Conv3d(1, 2, 1)
+    with torch.no_grad():
+        made.bias.fill_(float("nan"))
+    checkpoints.write(given.checkpoint_path(5), made, 5, 15)
+    assert project("--crops", "crop2") == 2
+    assert "_5.pth: gives NaN in crop2. Predict with another epoch" in capsys.readouterr().err
+    with pytest.raises(UserError, match="not finished"):
+        check_finished(open_volume(project.out, "crop2/er"), "csc predict")
+
+
 def test_several_channels_of_a_class_are_an_axis(project):
     given = project.configured(channels=4)
     made = torch.nn.Conv3d(1, 4, 1)
@@ -290,7 +302,12 @@ def test_which_crops_are_meant(challenge):
     places, left = find_places(layout, ["3", "crop2"], ["er", "mito"], manifest)
     assert [(place.name, place.classes) for place in places] == [("crop3", ("er",)), ("crop2", ("er", "mito"))]
     assert left == []
-    with pytest.raises(UserError, match=r"there is no crop77 at .*, nor in the manifest"):
+    only, all_of_er = (find_places(layout, [name], [label], manifest)[0] for name, label in (("crop2", "er"), ("*", "er")))
+    assert [(place.name, place.classes) for place in only] == [("crop2", ("er",))]  # where er is not annotated
+    assert [place.name for place in all_of_er] == ["crop1"]
+    with pytest.raises(UserError, match="there is no crop with one of nuc with raw at"):
+        find_places(layout, ["*"], ["nuc"], manifest)
+    with pytest.raises(UserError, match=r"there is no crop77 with raw at .*, nor in the manifest"):
         find_places(layout, ["77"], ["er"], manifest)
     with pytest.raises(UserError, match=r"none is left. crop3 is left out: it is scored in none of mito"):
         find_places(layout, ["test"], ["mito"], manifest)

@@ -236,6 +236,18 @@ def test_a_published_configuration(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "data/processed/made.zarr/crop7/er/.zattrs").read_text() != before
 
 
+def test_the_table_of_a_class_that_is_nowhere_is_named(tmp_path, monkeypatch, capsys):
+    put(tmp_path / "data/predictions/made.zarr", mito=(noise(), target("mito", SHAPE)))
+    text = "processing = {{'*': {{'threshold': 0.6}}, '{}': {{'minimum_size': 9}}}}\ndef helper(x): return x\n"
+    monkeypatch.chdir(tmp_path)
+    for name, told in (("mit", "process.py: processing: 'mit' was predicted in none of these crops; did you mean 'mito'?\n"),
+                       ("mito", "")):
+        (tmp_path / "process.py").write_text(text.format(name))
+        csc("process", "process.py", "--crops", "7", "--overwrite")
+        assert capsys.readouterr().err.endswith(told)
+        assert bool(told) == ("mit' was" in told)
+
+
 def test_one_table_says_all(tmp_path):
     from lsd_experiments.families.cellmap.configuration import read
 
@@ -282,6 +294,10 @@ def test_crops_are_found_by_their_pattern(tmp_path):
     (["p.py", "-c", "7"], "processing = 3", "processing is 3"),
     (["p.py", "-c", "7"], "processing = {'*': {'method': 'affinities'}}", "affinities have three"),
     (["p.py", "-c", "7"], "process_func = 3", "process_func is 3"),
+    (["p.py", "-c", "7"], "procesing = {'er': {}}", "no parameter 'procesing'; did you mean 'processing'"),
+    (["p.py", "-c", "7"], "def proces_func(x): return x > 0", "did you mean 'process_func'"),
+    (["p.py", "-c", "7"], "processing = {'*': {'method': 'components'}}\ndef process_func(x): return x > 0", "'*' names method"),
+    (["p.py", "-c", "7"], "processing = {'er': {'threshold': 0.7}}\ndef process_func(x): return x > 0", "'er' names threshold"),
     (["p.py", "-c", "7"], "def process_func(x): return x", "process_func gives 0."),
     (["p.py", "-c", "7"], "def process_func(x): return x[:, :, 1:] > 0", "for an input of shape (1, 1, 20, 24, 18)"),
     (["p.py", "-c", "7"], "def process_func(x): return y", "process_func ends in NameError"),

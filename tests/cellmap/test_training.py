@@ -1,6 +1,7 @@
 """csc train: exact gradients, each parameter's effect, runs that are interrupted and go on, checkpoints."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -205,6 +206,17 @@ def test_a_configuration_without_a_model_trains_that_of_the_name(make):
 def test_a_network_in_three_dimensions(make):
     given = make(model=torch.nn.Conv3d(1, 2, 3, padding=1), input_array_info={"shape": (4, 8, 8), "scale": VOXEL}, epochs=1)
     assert trained(given).epoch == 1
+
+
+@pytest.mark.parametrize("low_is_best", [True, False])
+def test_a_validation_that_is_no_number_is_never_the_best(low_is_best):
+    record = Record()
+    assert [record.add(epoch, value, 1, low_is_best) for epoch, value in enumerate((math.nan, 0.5, math.nan, math.inf), 1)] == [
+        False, True, False, False]
+    assert (record.best, record.latest, record.validation) == (2, 4, {2: 0.5})
+    before = Record(1, 1, {1: math.nan}, {1: math.nan})  # as it was recorded
+    assert before.add(2, 0.7, 1, low_is_best)
+    assert before.best == 2
 
 
 def test_best_is_recorded_smoothed_and_of_the_right_sense(make):

@@ -55,10 +55,13 @@ def test_raw_is_first_and_instances_are_segmentations(place, monkeypatch):
     assert len([view for view in views if view.visible]) == 5  # raw, and one of each kind
 
 
-def test_names_choose(place, monkeypatch):
+def test_names_choose(place, monkeypatch, caplog):
     monkeypatch.chdir(place)
     shown = find_shown({"gt": PATTERNS["gt"]}, RAW_AT, ["ma*"], ["crop7"], ["er"])
     assert [one.name for one in shown] == ["raw", "crop7/gt/er"]
+    assert not caplog.messages
+    find_shown({"gt": PATTERNS["gt"]}, RAW_AT, ["ma*", "jrc"], ["crop7", "crop8", "crop9"], ["er", "mit"], {"crop9": "made"})
+    assert caplog.messages == [f"not shown: there is no {name}" for name in ("jrc", "crop8; did you mean 'crop7'?", "mit")]
 
 
 def test_a_section_on_other_voxels(place, monkeypatch):

@@ -11,6 +11,7 @@ read, and written on demand. Nothing but tensors and plain values is ever read.
 
 import json
 import logging
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -71,7 +72,10 @@ class Record:
                 key, table in (("validation", self.validation), ("smoothed", self.smoothed))}}
 
     def add(self, epoch: int, value: float | None, window: int, low_is_best: bool) -> bool:
-        """Note an epoch; whether it is the best. Epochs after it, of a training that began again earlier, are forgotten."""
+        """Note an epoch; whether it is the best. Epochs after it, of a training that began again earlier, are forgotten.
+
+        A validation that is no number is not noted: nothing would be better.
+        """
         for table in (self.validation, self.smoothed):
             for later in [one for one in table if one >= epoch]:
                 del table[later]
@@ -79,13 +83,13 @@ class Record:
             best = min if low_is_best else max
             self.best = best(self.smoothed, key=lambda one: self.smoothed[one], default=None)
         self.latest = epoch
-        if value is None:
+        if value is None or not math.isfinite(value):
             return False
         self.validation[epoch] = value
         last = [self.validation[one] for one in sorted(self.validation)[-window:]]
         self.smoothed[epoch] = mean = sum(last) / len(last)
         before = None if self.best is None else self.smoothed[self.best]
-        if before is None or (mean < before if low_is_best else mean > before):
+        if before is None or math.isnan(before) or (mean < before if low_is_best else mean > before):
             self.best = epoch
         return self.best == epoch
 

@@ -10,7 +10,7 @@ inputs give equal bytes.
 import os
 import shutil
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap.aligning import load_aligned
 from lsd_experiments.families.cellmap.classes import INSTANCES
 from lsd_experiments.families.cellmap.manifest import Target
+from lsd_experiments.families.cellmap.places import VALUES
 from lsd_experiments.families.cellmap.sources import Level, levels, open_tree
 from lsd_experiments.families.cellmap.split.finding import split_container
 
@@ -45,7 +46,7 @@ def pack(processed: str, output: str | Path, targets: Sequence[Target], overwrit
     """Write the zarr ``output`` and the zip file beside it; both appear when they are whole.
 
     :param processed: where crops lie, with {dataset} and {crop}
-    :raises UserError: if nothing is there, the output is there already, or ids cannot be kept
+    :raises UserError: if nothing is there, or what is there is not finished, the output is there already, or ids cannot be kept
     """
     output = Path(output)
     archive = output.with_suffix(".zip")
@@ -97,12 +98,27 @@ def where(processed: str, target: Target) -> str:
 
 
 def processed_levels(processed: str, target: Target) -> list[Level]:
-    """The levels of what was processed for ``target``; empty if there is nothing."""
+    """The levels of what was processed for ``target``; empty if there is nothing.
+
+    :raises UserError: if it is not finished, or was not processed
+    """
     container, group = split_container(where(processed, target))
     if not Path(container).exists():
         return []
     path = f"{group}/{target.label}".lstrip("/")
-    return levels(open_tree(container), path) if (Path(container) / path).is_dir() else []
+    if not (Path(container) / path).is_dir():
+        return []
+    tree = open_tree(container)
+    _check_processed(tree.attrs(path), f"{container}:{path}")
+    return levels(tree, path)
+
+
+def _check_processed(attrs: Mapping[str, Any], name: str) -> None:
+    """:raises UserError: if csc process did not finish it, or it is what csc predict makes"""
+    if "provenance" in attrs and "finished" not in attrs:
+        raise UserError(f"{name} is not finished. Run csc process again, which goes on")
+    if (values := attrs.get(VALUES)) in ("logits", "probabilities"):
+        raise UserError(f"{name} holds {values}, as csc predict makes them. Run csc process, and name what that makes")
 
 
 def packable(values: NDArray[Any], target: Target, instances: Collection[str] = INSTANCES) -> NDArray[Any]:

@@ -23,6 +23,7 @@ from lsd_experiments.families.cellmap.split.finding import directories, matches,
 PREDICTIONS = "data/predictions/{dataset}.zarr/{crop}"
 PROCESSED = "data/processed/{dataset}.zarr/{crop}"
 ALL = ("*",)
+VALUES = "values"  # the attribute of a prediction that says whether it holds logits or probabilities
 
 
 @dataclass(frozen=True)

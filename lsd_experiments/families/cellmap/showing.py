@@ -5,6 +5,7 @@ is submitted. Classes of instances are segmentations, others masks.
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.families.cellmap.classes import INSTANCES
 from lsd_experiments.families.cellmap.places import ALL, CropPlace, filled_in, find_places, open_class
 from lsd_experiments.geometry import Box
@@ -61,11 +62,20 @@ def find_shown(patterns: Mapping[str, str], raw: str, datasets: Collection[str] 
     of_crop = dict(known or {}) | {place.crop: place.dataset for _, place in places if place.dataset}
     found = [one for kind, place in places for one in _of_place(kind, place, of_crop, datasets, classes)]
     if not found:
-        raise UserError(f"nothing to show: no {', '.join(patterns)} of {', '.join(crops)} with {', '.join(classes)} at "
-                        f"{', '.join(patterns.values())}. Correct the names")
+        raise UserError(f"nothing to show: no {', '.join(patterns)} of {', '.join(crops)} with {', '.join(classes)} in the "
+                        f"datasets {', '.join(datasets)} at {', '.join(patterns.values())}. Correct the names")
     there = sorted({one.dataset for one in found})
+    _tell_absent(datasets, there)
+    _tell_absent([name for name in crops if name not in (known or ())], {one.crop for one in found})
+    _tell_absent(classes, {one.label for one in found})
     raws = [one for dataset in there for one in _opened(RAW, dataset, "", "", filled_in(raw, dataset, ""))]
     return sorted([*raws, *found], key=lambda one: (one.dataset, one.kind != RAW, one.crop, one.label))
+
+
+def _tell_absent(asked: Collection[str], there: Collection[str]) -> None:
+    for name in asked:
+        if not any(fnmatchcase(one, name) for one in there):
+            logger.warning("not shown: there is no %s%s", name, nearest(name, there))
 
 
 def _of_place(kind: str, place: CropPlace, of_crop: Mapping[str, str], datasets: Collection[str],

@@ -1,6 +1,8 @@
 """``csc make-datasplit``."""
 
 import argparse
+import fnmatch
+import sys
 from pathlib import Path
 
 from lsd_experiments import cli
@@ -12,13 +14,26 @@ def make_datasplit(options: argparse.Namespace) -> None:
     """Find the crops, divide them, write the CSV, and show both sides."""
     from lsd_experiments.families.cellmap.split import divide, find_crops, shown, write_split
 
-    crops = find_crops(layout(options), options.classes, _scale(options.scale), options.datasets, options.crops)
+    asked = {name: (name, f"crop{name}") if name.isdigit() else (name,) for name in options.crops}
+    crops = find_crops(layout(options), options.classes, _scale(options.scale), options.datasets, [one for several in asked.values() for one in several])
     if not crops:
-        raise nothing(options, " at that scale" if options.scale else "")
+        raise nothing(options, _restricted(options))
+    for option, given, found in (("--datasets", {name: (name,) for name in options.datasets}, {crop.dataset for crop in crops}),
+                                 ("--crops", asked, {crop.name for crop in crops})):
+        for name, patterns in given.items():
+            if not any(fnmatch.filter(found, pattern) for pattern in patterns):
+                print(f"{option} {name}: no crop with raw has one of {', '.join(options.classes)}", file=sys.stderr)
     divided = divide(crops, options.classes, options.validate_ratio, options.seed, options.force)
     write_split(options.csv_path, divided)
     print(shown([(side, crop.classes) for side, crop in divided], options.classes))
     print(options.csv_path)
+
+
+def _restricted(options: argparse.Namespace) -> str:
+    """What else than classes a crop was asked to have."""
+    said = [" at that scale"] if options.scale else []
+    said += [f" in --{name} {','.join(given)}" for name in ("datasets", "crops") if (given := getattr(options, name)) != ["*"]]
+    return "".join(said)
 
 
 def add(commands: "Subparsers[argparse.ArgumentParser]") -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
-from lsd_experiments.errors import UserError
+from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.families.cellmap.commands.options import Subparsers, add_manifest, names
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def process(options: argparse.Namespace) -> int:
         raise UserError(f"{options.config}: classes: none of {', '.join(processing.classes or ())} was predicted in the crops at "
                         f"{options.input_path}. Correct it, or run csc predict")
     _check_apart(jobs, options.output_path)
+    _tell_idle(processing, sorted({label for _, label, _ in jobs}))
     try:
         for place, label, out in jobs:
             print(process_class(f"{place.path}/{label}", f"{out}/{label}", label, processing, options.overwrite), flush=True)
@@ -66,6 +67,14 @@ def _classes(place: "CropPlace", processing: "Processing") -> list[str]:
         if label not in there:
             print(f"{place.crop}/{label} is left out: it was not predicted", file=sys.stderr)
     return [label for label in processing.classes or there if label in there]
+
+
+def _tell_idle(processing: "Processing", labels: list[str]) -> None:
+    """What is said of classes that are in no crop, which may be misspelt."""
+    for label in processing.tables:
+        if label not in ("*", *labels):
+            print(f"{processing.path}: processing: '{label}' was predicted in none of these crops{nearest(label, labels)}",
+                  file=sys.stderr)
 
 
 def _check_apart(jobs: "list[tuple[CropPlace, str, str]]", pattern: str) -> None:

@@ -37,7 +37,7 @@ def checked(said: Mapping[str, Any], path: Path, base: Path) -> Settings:
     from lsd_experiments.families.cellmap import transforms
 
     values = PLAIN | {"criterion": torch.nn.BCEWithLogitsLoss, "train_raw_value_transforms": transforms.raw_default(),
-                      "target_value_transforms": transforms.target_default(), "random_seed": _seed()} | dict(said)
+                      "target_value_transforms": transforms.target_default(), "random_seed": environment_seed()} | dict(said)
     values.setdefault("model_to_load", values["model_name"])
     values.setdefault("target_array_info", values["input_array_info"])
     values["base_experiment_path"] = base
@@ -60,7 +60,11 @@ def _check_together(values: Mapping[str, Any], path: Path) -> None:
                         "of 1 along the same axes")
 
 
-def _seed() -> int:
+def environment_seed() -> int:
+    """SEED of the environment, or 42.
+
+    :raises UserError: if it is no number
+    """
     text = os.environ.get("SEED", "42")
     try:
         return int(text)

@@ -4,13 +4,13 @@ import contextlib
 import sys
 import traceback
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lsd_experiments.errors import UserError, nearest
 from lsd_experiments.families.cellmap.configuration.aliases import published_modules
-from lsd_experiments.families.cellmap.configuration.checks import checked
+from lsd_experiments.families.cellmap.configuration.checks import checked, environment_seed
 from lsd_experiments.families.cellmap.configuration.settings import PARAMETERS, Settings
 from lsd_experiments.settings import read_values
 
@@ -27,12 +27,12 @@ def read(path: Path | str) -> Settings:
     path = Path(path).absolute()
     if not path.is_file():
         raise UserError(f"{path}: no such configuration. Name a Python file, like train_3D.py, or a TOML file")
-    values = dict(read_values(path)) if path.suffix == ".toml" else run(path)
+    values = dict(read_values(path)) if path.suffix == ".toml" else _run_seeded(path)
     values = {name: value for name, value in values.items() if name not in IGNORED}
     if path.suffix == ".toml":
         _check_names(values, path)
     else:
-        _check_near(values, path)
+        check_near(values, path)
     said = {name: value for name, value in values.items() if name in PARAMETERS}
     base = said.pop("base_experiment_path", None)
     return checked(said, path, path.parent if base is None else (path.parent / str(base)).absolute())
@@ -42,6 +42,15 @@ def defaults(base: Path | str = ".") -> Settings:
     """What holds where a file says nothing, with ``base`` for its directory."""
     base = Path(base).absolute()
     return checked({}, base / "defaults.toml", base)
+
+
+def _run_seeded(path: Path) -> dict[str, Any]:
+    """As :func:`run`; the weights of a ``model`` that is made there are drawn from SEED, or 42: random_seed is not known yet."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(environment_seed())
+        return run(path)
 
 
 def run(path: Path) -> dict[str, Any]:
@@ -86,12 +95,17 @@ def _check_names(values: Mapping[str, Any], path: Path) -> None:
             raise UserError(f"{path}: no parameter {name!r}{nearest(name, PARAMETERS)}")
 
 
-def _check_near(values: Mapping[str, Any], path: Path) -> None:
-    """A Python file has names of its own, too; those that look like a parameter's are taken for misspelt."""
+def check_near(values: Mapping[str, Any], path: Path, known: Sequence[str] = PARAMETERS, functions: Sequence[str] = ()) -> None:
+    """A Python file has names of its own, too; those that look like a parameter's are taken for misspelt.
+
+    :param functions: parameters that are functions
+    :raises UserError: if a name is one
+    """
     import difflib
 
     for name, value in values.items():
-        if name in PARAMETERS or isinstance(value, (types.ModuleType, type, types.FunctionType)):
+        if name in known or isinstance(value, (types.ModuleType, type)):
             continue
-        if near := difflib.get_close_matches(name, PARAMETERS, n=1, cutoff=NEAR):
+        likely = functions if isinstance(value, types.FunctionType) else known
+        if near := difflib.get_close_matches(name, likely, n=1, cutoff=NEAR):
             raise UserError(f"{path}: no parameter {name!r}; did you mean {near[0]!r}? A name of your own may begin with _")

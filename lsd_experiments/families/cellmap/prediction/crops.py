@@ -39,7 +39,7 @@ def find_places(layout: Layout, asked: Sequence[str], classes: Sequence[str], ma
     scored = {crop: [target for target in targets if target.crop == crop] for crop in dict.fromkeys(t.crop for t in targets)}
     names = [name for one in asked for name in (scored if one == TEST else [one if one == ALL else crop_name(one)])]
     annotated = [name for name in names if name not in scored]
-    found = find_crops(layout, classes, crops=annotated) if annotated else []
+    found = find_crops(layout, None, crops=annotated) if annotated else []
     places, left = [], []
     for name in dict.fromkeys(names):
         if name in scored:
@@ -47,9 +47,11 @@ def find_places(layout: Layout, asked: Sequence[str], classes: Sequence[str], ma
             places += [place] if place else []
             left += [reason] if reason else []
             continue
-        of_name = [crop for crop in found if name in (ALL, crop.name)]
+        of_name = [crop for crop in found if name == crop.name or (name == ALL and not set(classes).isdisjoint(crop.classes))]
         if not of_name:
-            raise UserError(f"--crops: there is no {name} at {layout.search_path}, nor in the manifest {manifest}. Name others")
+            what = "crop with one of " + ", ".join(classes) if name == ALL else name
+            raise UserError(f"--crops: there is no {what} with raw at {layout.search_path}, nor in the manifest {manifest}. Name "
+                            "others")
         places += [_annotated_place(crop, classes) for crop in of_name]
     if not places:
         raise UserError(f"--crops: none is left. {'. '.join(left) or 'Name others'}")

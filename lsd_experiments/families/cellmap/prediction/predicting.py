@@ -122,6 +122,8 @@ def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:
     def process(block: Block) -> None:
         box = block.write.intersect(Box.of_shape(shape))
         logits = gathered(model, made, place.classes, box)
+        if np.isnan(logits).any():
+            raise UserError(f"{settings['checkpoint']}: gives NaN in {place.name}. Predict with another epoch, or correct model")
         for number, (volume, note) in enumerate(volumes):
             part = logits[number * model.channels:(number + 1) * model.channels]
             volume.write(box, stored(part if volume.channels else part[0], choices.values, choices.dtype))

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from lsd_experiments.errors import UserError
 
-VALUES = "values"  # the attribute of a prediction that says whether it holds logits or probabilities
-
 
 def above(values: NDArray[Any], threshold: float, is_logits: bool) -> NDArray[np.uint8]:
     """1 where the probability is above ``threshold``, else 0; NaN is not."""

@@ -1,7 +1,7 @@
 """Configurations of ``csc process``: a Python file as published, with its own ``process_func``, or TOML.
 
     classes = ["mito", "er"]
-    processing = {"*": {"minimum_size": 20}, "mito": {"method": "watershed"}}       # "*": of classes that are not named
+    processing = {"*": {"minimum_size": 20}, "mito": {"method": "watershed"}}       # "*": of all, where their own does not say it
     workers = {"num_workers": 4}                                                     # as [workers] of docs/clusters.md
 
     def process_func(x):                     # in place of the above; x: a tensor [N, 1, z, y, x], or [N, 1, y, x] of flat blocks
@@ -16,7 +16,7 @@ from typing import Any
 
 from lsd_experiments.blockwise import WorkersConfig
 from lsd_experiments.errors import UserError, nearest
-from lsd_experiments.families.cellmap.configuration.reading import run
+from lsd_experiments.families.cellmap.configuration.reading import check_near, run
 from lsd_experiments.families.cellmap.configuration.settings import PARAMETERS
 from lsd_experiments.families.cellmap.processing.settings import ClassSettings
 from lsd_experiments.geometry import Voxels
@@ -24,6 +24,7 @@ from lsd_experiments.settings import parse_settings, read_values
 
 OTHERS = "*"
 OWN = ("processing", "workers")
+REPLACED = ("threshold", "merge_threshold", "merge_function", "min_seed_distance")  # by process_func
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def read_processing(path: str | Path) -> Processing:
     for name in values if is_table else ():
         if name not in (*PARAMETERS, *OWN):
             raise UserError(f"{path}: no parameter {name!r}{nearest(name, (*PARAMETERS, *OWN))}")
+    if not is_table:
+        check_near(values, path, (*PARAMETERS, *OWN), ("process_func",))
     function = values.get("process_func")
     if function is not None and not callable(function):
         raise UserError(f"{path}: process_func is {function!r}. Define a function, which takes a tensor and gives a mask, or ids")
@@ -86,12 +89,21 @@ def read_processing(path: str | Path) -> Processing:
                        parse_settings(values.get("workers", {}), WorkersConfig, f"{path}: workers"), function,
                        _shape(values.get("input_array_info"), path), _count(values.get("batch_size", 8), path),
                        hashlib.sha256(path.read_bytes()).hexdigest()[:16])
-    for label in found.tables:
+    for label, table in found.tables.items():
         found.of(label)
+        if function is not None and (idle := _idle(label, table)):
+            raise UserError(f"{path}: processing: '{label}' names {idle[0]}, in place of which process_func is called. Leave one "
+                            "of them out, or name a method in the table of each class that process_func is not for")
         if label != OTHERS and found.classes is not None and label not in found.classes:
             raise UserError(f"{path}: processing: '{label}' is none of classes{nearest(label, found.classes)}. Add it there, or "
                             "leave it out")
     return found
+
+
+def _idle(label: str, table: Mapping[str, Any]) -> list[str]:
+    """What a table says that has no effect beside ``process_func``; what "*" says may be of classes that name a method."""
+    idle = ("method",) if label == OTHERS else () if "method" in table else REPLACED
+    return [key for key in idle if key in table]
 
 
 def _classes(value: Any, path: Path) -> tuple[str, ...] | None:

@@ -17,7 +17,7 @@ from lsd_experiments.blockwise import Block, BlockTask
 from lsd_experiments.components.blockwise import shown_blocks
 from lsd_experiments.components.joining import Ids, join, number_parts, touching_across
 from lsd_experiments.errors import UserError
-from lsd_experiments.families.cellmap.places import open_class
+from lsd_experiments.families.cellmap.places import VALUES, open_class
 from lsd_experiments.families.cellmap.processing import functions
 from lsd_experiments.families.cellmap.processing.reading import Processing, read_processing
 from lsd_experiments.families.cellmap.processing.settings import ClassSettings
@@ -60,7 +60,7 @@ def is_logits(prediction: Volume, settings: ClassSettings) -> bool:
     if prediction.dtype != np.uint8 and prediction.dtype.kind != "f":
         raise UserError(f"{prediction.name} is of type {prediction.dtype}; predictions are floats, or uint8. Name what csc "
                         "predict made")
-    said = settings.values or prediction.attrs.get(functions.VALUES)
+    said = settings.values or prediction.attrs.get(VALUES)
     return prediction.dtype != np.uint8 and said != "probabilities"
 
 

@@ -42,10 +42,11 @@ class Crop:
     classes: tuple[str, ...]
 
 
-def find_crops(layout: Layout, classes: Sequence[str], scale: Sequence[float] | None = None, datasets: Iterable[str] = ("*",),
-               crops: Iterable[str] = ("*",)) -> list[Crop]:
+def find_crops(layout: Layout, classes: Sequence[str] | None, scale: Sequence[float] | None = None,
+               datasets: Iterable[str] = ("*",), crops: Iterable[str] = ("*",)) -> list[Crop]:
     """The crops that have raw, and one of ``classes`` at least, sorted by dataset and number.
 
+    :param classes: None: any
     :param scale: (z, y, x) in nm: only classes whose finest level has voxels of that size at most, along each axis
     :param datasets: patterns of names, like jrc_*; ``crops`` the same
     :raises UserError: if the patterns are none
@@ -56,7 +57,8 @@ def find_crops(layout: Layout, classes: Sequence[str], scale: Sequence[float] | 
         if not any(fnmatchcase(dataset, pattern) for pattern in datasets) or not any(fnmatchcase(crop, name) for name in crops):
             continue
         annotated = set(directories(path))
-        there = tuple(label for label in classes if label in annotated and (scale is None or _is_fine(f"{path}/{label}", scale)))
+        wanted = sorted(annotated) if classes is None else classes
+        there = tuple(label for label in wanted if label in annotated and (scale is None or _is_fine(f"{path}/{label}", scale)))
         raw = _raw(layout, dataset) if there else None
         if raw is not None:
             container, group = split_container(path)
