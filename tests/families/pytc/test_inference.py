@@ -308,6 +308,16 @@ def test_which_scale_counts(make_config):
     assert open_images(make_config(**trained_with, INFERENCE__DATA_SCALE=[1.0, 2.0, 1.0]))[0].inner_shape == (11, 60, 33)
 
 
+def test_a_transformer_of_one_size_is_not_transposed(make_config):
+    def turned(number, size):
+        sizes = {"INFERENCE__INPUT_SIZE": size, "INFERENCE__OUTPUT_SIZE": size}
+        return len(ensemble_of(make_config(MODEL__ARCHITECTURE="unetr", INFERENCE__AUG_NUM=number, **sizes), parity=False).turns)
+
+    assert (turned(4, [8, 32, 48]), turned(8, [8, 32, 32])) == (4, 8)
+    with pytest.raises(UserError, match=r"AUG_NUM is 8, so that y and x change places, but unetr takes one size"):
+        turned(8, [8, 32, 48])
+
+
 def test_heads_of_a_transformer_count(make_config, tmp_path):
     """Weights of one shape give another output with other heads; what was made with the usual ones stays what it is."""
     path = tmp_path / "some.pth.tar"

@@ -52,7 +52,8 @@ def test_from_a_challenge_to_scores(run, tmp_path, monkeypatch):
     run(lambda: command.main(""), *CONFIGURATION, *pairs)
     predict = [*CONFIGURATION, "--inference", "--checkpoint", "outputs/SNEMI_UNet/checkpoint_00002.pth.tar", *pairs]
     assert run(lambda: command.main(""), *predict).strip() == "outputs/SNEMI_UNet/test/result_xy.h5"
-    run(lambda: command.main(""), *predict, "INFERENCE.OUTPUT_NAME", "result.zarr", "INFERENCE.AUG_NUM", 0)
+    zarr = run(lambda: command.main(""), *predict, "INFERENCE.OUTPUT_NAME", "result.zarr")
+    assert zarr.strip() == "outputs/SNEMI_UNet/test/result_xy.zarr", "as the configuration's AUG_NUM names it"
     said = run(lambda: segment_command.main(""), "outputs/SNEMI_UNet/test/result_xy.h5", "segmentation.zarr", "--voxel-size",
                30, 6, 6, "--labels", TRUTH, "--scores", "scores")
     assert "best by snemi3d_rand_error: segmentation.zarr:segmentation_" in said

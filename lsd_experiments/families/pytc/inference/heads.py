@@ -40,10 +40,14 @@ def ensemble_of(config: Config, parity: bool) -> Ensemble:
     """The turns of ``INFERENCE.AUG_NUM``, and how their outputs are combined.
 
     :param parity: channels are neither exchanged nor shifted, as published
-    :raises UserError: if it is not known how a target turns
+    :raises UserError: if it is not known how a target turns, or the network does not take what is turned
     """
     number = config.INFERENCE.AUG_NUM
     flips, transposes = AUGMENTED[min(number, 8) if number and config.DATASET.DO_2D else number]
+    _, y, x = config.MODEL.INPUT_SIZE
+    if transposes and config.MODEL.ARCHITECTURE == "unetr" and y != x:
+        raise config.wrong("INFERENCE.AUG_NUM", f"is {number}, so that y and x change places, but unetr takes one size "
+                           f"alone, {config.MODEL.INPUT_SIZE}. Make y and x equal, or take 4")
     several = turns(flips, transposes)
     sources = {}
     for head, target in zip(heads_of(config), config.MODEL.TARGET_OPT, strict=True):
