@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 import h5py
@@ -10,7 +11,7 @@ import pytest
 
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.families.cremi import evaluate_command
+from lsd_experiments.families.cremi import evaluate_command, submission_command
 from lsd_experiments.families.cremi.annotations import Annotations, read_annotations
 from lsd_experiments.families.cremi.files import DATASETS, CremiFile, in_memory, read_cremi, write_cremi
 from lsd_experiments.families.cremi.ids import BACKGROUND, UNKNOWN
@@ -245,9 +246,9 @@ def test_neurons_and_partners_are_scored(volumes):
     (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--channel", "1"], "there is no 1"),
     (["--task", "clefts", "--prediction-dataset", "components", "--voxel-size", "8", "4", "4"], "do not overlap"),
     (["--task", "clefts", "--prediction-dataset", "components", "--truth-dataset", "volumes/labels/neuron_ids"],
-     "neuron_ids are not scored as clefts"),
+     "neuron_ids is not scored as clefts"),
     (["--task", "neurons", "--prediction-dataset", "components", "--truth-dataset", "volumes/labels/clefts"],
-     "clefts are not scored as neurons"),
+     "clefts is not scored as neurons"),
     (["--task", "clefts", "--prediction-dataset", "components", "--channel", "0"], "--channel: is of probabilities"),
     (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--background", "0"], "--background: is of ids"),
     (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--threshold", "0.5"], "name one of them"),
@@ -264,3 +265,11 @@ def test_a_prediction_that_does_not_cover_the_truth_is_refused(volumes, capsys):
     assert small.shape == (3, 20, 30)
     assert evaluate(volumes, "--task", "clefts", "--prediction-dataset", "small") == 2
     assert "all of the truth is scored" in capsys.readouterr().err
+
+
+def test_a_background_of_neurons_is_refused(tmp_path, monkeypatch, capsys):
+    arguments = ["make", "n.zarr", "x", tmp_path / "out.hdf", "--task", "neuron_ids", "--background", "0"]
+    monkeypatch.setattr(sys, "argv", ["submission.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        submission_command.main("")
+    assert (ended.value.code, "--background: is of --task clefts" in capsys.readouterr().err) == (2, True)

@@ -56,6 +56,7 @@ def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
         row = partners.score_partner_files(options.prediction, options.truth, options.tolerance or pairs.TOLERANCE, dataset)
         return [row], {"prediction": options.prediction, "truth": options.truth}
     prediction, truth = volumes_of(options)
+    _check_kinds(options.task, *((truth,) if options.threshold or options.curve else (prediction, truth)))
     inputs = {"prediction": prediction.name, "truth": truth.name}
     if options.task == "neurons":
         return [dict(neurons.score_neuron_volumes(prediction, truth, options.border_threshold))], inputs
@@ -92,16 +93,20 @@ def _check_task(options: argparse.Namespace) -> None:
                             "is a cleft")
 
 
+def _check_kinds(task: str, *volumes: "Volume") -> None:
+    """:raises UserError: if one is of something else, by the name of its dataset"""
+    for volume in volumes:
+        kind = str(volume.dataset).rsplit("/", 1)[-1]
+        if kind in OTHER_KINDS[task]:
+            raise UserError(f"{volume.name}: {kind} is not scored as {task}. Name another dataset, or another --task")
+
+
 def volumes_of(options: argparse.Namespace) -> "tuple[Volume, Volume]":
     """The prediction, and the truth."""
     from lsd_experiments.arrays import open_volume
 
     places = ((options.prediction, options.prediction_dataset), (options.truth, options.truth_dataset))
     prediction, truth = (open_volume(*place, default=TRUTHS[options.task], voxel_size=options.voxel_size) for place in places)
-    for volume in (prediction, truth) if not (options.threshold or options.curve) else (truth,):
-        kind = volume.dataset.rsplit("/", 1)[-1]
-        if kind in OTHER_KINDS[options.task]:
-            raise UserError(f"{volume.name}: {kind} are not scored as {options.task}. Name another dataset, or another --task")
     return prediction, truth
 
 

@@ -22,9 +22,18 @@ def run(options: argparse.Namespace) -> None:
     from lsd_experiments.families.cremi.sides import find_partners
 
     check_place(options.out, options.overwrite)
-    found = find_partners(*inputs(options), options.reach, options.share)
+    clefts, segments, polarity = inputs(options)
+    _check_kinds(clefts, segments)
+    found = find_partners(clefts, segments, polarity, options.reach, options.share)
     write_cremi(options.out, CremiFile(annotations=found), options.overwrite)
     print(f"{options.out}: {len(found.partners)} pairs")
+
+
+def _check_kinds(clefts: "Volume", segments: "Volume") -> None:
+    """:raises UserError: if they are swapped, by the names of their datasets"""
+    for volume, other, kind in ((clefts, "neuron_ids", "CLEFTS"), (segments, "clefts", "SEGMENTS")):
+        if str(volume.dataset).rsplit("/", 1)[-1] == other:
+            raise UserError(f"{volume.name}: {other} are named as {kind}. Name clefts first, and then segments")
 
 
 def inputs(options: argparse.Namespace) -> "tuple[Volume, Volume, Volume | None]":
@@ -35,9 +44,6 @@ def inputs(options: argparse.Namespace) -> "tuple[Volume, Volume, Volume | None]
     segments = open_volume(options.segments, options.segments_dataset)
     check_labels(clefts)
     check_labels(segments)
-    for volume, other, kind in ((clefts, "neuron_ids", "CLEFTS"), (segments, "clefts", "SEGMENTS")):
-        if volume.dataset.rsplit("/", 1)[-1] == other:
-            raise UserError(f"{volume.name}: {other} are named as {kind}. Name clefts first, and then segments")
     return clefts, segments, None if options.polarity is None else open_volume(*options.polarity)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
+from lsd_experiments.errors import UserError
 
 if TYPE_CHECKING:
     from lsd_experiments.arrays import Volume
@@ -21,6 +22,8 @@ def make(options: argparse.Namespace) -> int:
     """Make the submission, and check it."""
     from lsd_experiments.families.cremi.submission import make_submission
 
+    if options.background is not None and options.task != "clefts":
+        raise UserError(f"--background: is of --task clefts, not of {options.task}. Leave it out")
     labels = labels_of(options)
     make_submission(labels, options.out, options.task, options.background, options.volume, overwrite=options.overwrite)
     print(options.out)
