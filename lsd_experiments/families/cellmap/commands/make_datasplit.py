@@ -15,13 +15,14 @@ def make_datasplit(options: argparse.Namespace) -> None:
     from lsd_experiments.families.cellmap.split import divide, find_crops, shown, write_split
 
     asked = {name: (name, f"crop{name}") if name.isdigit() else (name,) for name in options.crops}
-    crops = find_crops(layout(options), options.classes, _scale(options.scale), options.datasets, [one for several in asked.values() for one in several])
+    patterns = [one for several in asked.values() for one in several]
+    crops = find_crops(layout(options), options.classes, _scale(options.scale), options.datasets, patterns)
     if not crops:
         raise nothing(options, _restricted(options))
     for option, given, found in (("--datasets", {name: (name,) for name in options.datasets}, {crop.dataset for crop in crops}),
                                  ("--crops", asked, {crop.name for crop in crops})):
-        for name, patterns in given.items():
-            if not any(fnmatch.filter(found, pattern) for pattern in patterns):
+        for name, several in given.items():
+            if not any(fnmatch.filter(found, pattern) for pattern in several):
                 print(f"{option} {name}: no crop with raw has one of {', '.join(options.classes)}", file=sys.stderr)
     divided = divide(crops, options.classes, options.validate_ratio, options.seed, options.force)
     write_split(options.csv_path, divided)
