@@ -361,8 +361,8 @@ def assert_same(first, second, equal=torch.equal):
 def test_after_a_kill_it_goes_on_to_the_same_weights(whole, challenge, tmp_path):
     """Between the second checkpoint and what records it."""
     given = read_in(tmp_path, challenge)
-    died = subprocess.run([sys.executable, "-c", DIES, str(given.path)], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
-                          capture_output=True)
+    died = subprocess.run([sys.executable, "-c", DIES, str(given.path)], cwd=ROOT, capture_output=True,
+                          env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())})
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert checkpoints.epochs(given) == [1, 2]
     left = given.checkpoint_path(3).with_name(".2d_unet_3.pth.12345")
