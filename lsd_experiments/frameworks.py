@@ -14,8 +14,6 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from lsd_experiments.pages import keep_freed_pages
-
 UNUSED_BY_GUNPOWDER = ("tensorflow", "torch", "jax")
 
 
@@ -24,6 +22,8 @@ def import_keras() -> None:
 
     From here on the process keeps the memory that it frees: who imports Keras so trains or predicts.
     """
+    from lsd_experiments.pages import keep_freed_pages
+
     keep_freed_pages()
     _import_silently("keras")
 

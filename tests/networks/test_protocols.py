@@ -15,8 +15,8 @@ PACKAGE = Path(lsd_experiments.__file__).parent
 KERAS_MODULES = {
     "checkpoints/adam.py", "checkpoints/into_model.py", "checkpoints/own.py", "checkpoints/tensorflow1.py",
     "export/weights.py", "families/xpress/import_command.py", "networks/keras_model.py", "networks/model.py",
-    "networks/network.py", "targets/losses.py", "targets/malis.py", "training/experiment.py", "training/parallel.py",
-    "training/trainable.py", "winograd/layer.py",
+    "networks/network.py", "networks/processor.py", "targets/losses.py", "targets/malis.py", "training/experiment.py",
+    "training/parallel.py", "training/trainable.py", "winograd/layer.py",
 }
 NETWORK = Network(2, 2, ((1, 2, 2),), (Head("affs", 3),))
 

@@ -67,7 +67,7 @@ def import_all(kind: str) -> None:
     if kind == "frameworks":
         ours = runpy.run_path(str(Path(__file__).parents[2] / "lsd_experiments" / "frameworks.py"))
         ours["import_gunpowder"]()
-        ours["import_keras"]()
+        ours["_import_silently"]("keras")  # its memory is for the children to keep
 
 
 def begin(words: list[str], directory: str, environment: dict[str, str], without: list[str], base: list[str],
