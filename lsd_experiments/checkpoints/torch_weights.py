@@ -4,6 +4,7 @@ A file holds a module's ``state_dict()``, or has it under one of :data:`KEYS`, a
 ``module.`` of DataParallel.
 """
 
+import logging
 import os
 import pickle
 import re
@@ -16,6 +17,8 @@ from lsd_experiments.cli import BEST
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.torch_network import ITERATION, TorchNetwork, require_torch
 from lsd_experiments.writing import sync
+
+logger = logging.getLogger(__name__)
 
 KEYS = ("state_dict", "model_state_dict", "model")
 DAMAGE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError)
@@ -58,12 +61,8 @@ def load_weights(module: Any, path: Path) -> None:
 
     :raises UserError: if it is damaged, holds more than weights, or those of another module: what differs is named
     """
-    state = state_in(read_values(path), path)
-    wrong = differences(module.state_dict(), state)
-    if wrong:
-        more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        raise UserError(f"{path}: is not of this module: {', '.join(wrong[:SHOWN])}{more}. Name others, or correct the module")
-    module.load_state_dict(state)
+    remedy = "Name others, or correct the module"
+    load_fitting(module, state_in(read_values(path), path), path, False, "module", remedy, remedy)
 
 
 def differences(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
@@ -73,6 +72,26 @@ def differences(wanted: Mapping[str, Any], state: Mapping[str, Any]) -> list[str
     wrong += [f"has {name} of shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}" for name, tensor in wanted.items()
               if name in state and state[name].shape != tensor.shape]
     return wrong
+
+
+def load_fitting(
+    module: Any, state: Mapping[str, Any], path: Path, allow_partial: bool, whose: str, partly: str, none: str
+) -> None:
+    """Give ``module`` the tensors ``state`` of the file ``path``.
+
+    :param allow_partial: take those that fit, and log a line for each that does not
+    :param whose: what the module is called; ``partly``, ``none``: the remedies where some, and where none of them fit
+    :raises UserError: if they are not those of the module, unless ``allow_partial``; or if none of them is
+    """
+    wanted = module.state_dict()
+    wrong = differences(wanted, state)
+    fitting = {name: tensor for name, tensor in state.items() if name in wanted and wanted[name].shape == tensor.shape}
+    if wrong and not (allow_partial and fitting):
+        more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise UserError(f"{path}: is not of this {whose}: {', '.join(wrong[:SHOWN])}{more}. {partly if fitting else none}")
+    for line in wrong:
+        logger.warning("%s: %s: left out", path, line)
+    module.load_state_dict(fitting, strict=not wrong)
 
 
 def save_weights(module: Any, directory: str | Path, network: TorchNetwork, iteration: int, record: Mapping[str, Any]) -> Path:

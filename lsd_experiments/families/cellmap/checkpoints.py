@@ -10,7 +10,6 @@ read, and written on demand. Nothing but tensors and plain values is ever read.
 """
 
 import json
-import logging
 import math
 import re
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsd_experiments.checkpoints.torch_weights import differences, read_values, state_in, write_values
+from lsd_experiments.checkpoints.torch_weights import load_fitting, read_values, state_in, write_values
 from lsd_experiments.errors import UserError
 from lsd_experiments.writing import put_json
 
@@ -27,10 +26,8 @@ if TYPE_CHECKING:
 
     from lsd_experiments.families.cellmap.configuration import Settings
 
-logger = logging.getLogger(__name__)
 STOPPED, RECORD = "stopped", "record"  # in place of an epoch
 TO_GO_ON = ("optimizer", "scheduler")
-SHOWN = 3  # tensors that a message names
 
 
 @dataclass(frozen=True)
@@ -189,17 +186,8 @@ def load(network: "nn.Module", checkpoint: Checkpoint, allow_partial: bool = Fal
     :param allow_partial: take the tensors that fit, and log a line for each that does not
     :raises UserError: if they are not those of the network, unless ``allow_partial``; or if none of them is
     """
-    wanted = network.state_dict()
-    wrong = differences(wanted, checkpoint.state)
-    fitting = {name: tensor for name, tensor in checkpoint.state.items()
-               if name in wanted and wanted[name].shape == tensor.shape}
-    if wrong and not (allow_partial and fitting):
-        more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        remedy = "Pass --allow-partial for those that fit, or correct model" if fitting else "Correct model, or name another one"
-        raise UserError(f"{checkpoint.path}: is not of this model: {', '.join(wrong[:SHOWN])}{more}. {remedy}")
-    for line in wrong:
-        logger.warning("%s: %s: left out", checkpoint.path, line)
-    network.load_state_dict(fitting, strict=not wrong)
+    load_fitting(network, checkpoint.state, checkpoint.path, allow_partial, "model",
+                 "Pass --allow-partial for those that fit, or correct model", "Correct model, or name another one")
 
 
 def described(settings: "Settings") -> dict[str, Any]:

@@ -4,25 +4,22 @@ A file has ``iteration`` (how many were done), ``state_dict``, ``optimizer`` and
 ``state_dict`` alone, and files of 2019 are one. Names may carry the ``module.`` of DataParallel and DistributedDataParallel.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsd_experiments.checkpoints.torch_weights import differences, read_values, state_in, write_values
+from lsd_experiments.checkpoints.torch_weights import load_fitting, read_values, state_in, write_values
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-logger = logging.getLogger(__name__)
 SUFFIX, NAME, BEST, AVERAGED = ".pth.tar", "checkpoint_{:05d}.pth.tar", "checkpoint_best.pth.tar", "checkpoint_swa.pth.tar"
 KEYS = ("iteration", "state_dict", "optimizer", "lr_scheduler")
 PROGRESS = ("last_epoch", "_step_count", "_last_lr", "best", "num_bad_epochs", "cooldown_counter")  # of schedules
 NUMBER_AVERAGED = "n_averaged"  # among averaged weights: of how many they are the mean
-SHOWN = 3  # tensors that a message names
 
 
 @dataclass(frozen=True)
@@ -84,18 +81,9 @@ def load(network: "nn.Module", checkpoint: Checkpoint, allow_partial: bool = Fal
     :param allow_partial: take the tensors that fit, and log a line for each that does not
     :raises UserError: if they are not those of the network, unless ``allow_partial``; or if none of them is
     """
-    wanted = network.state_dict()
-    wrong = differences(wanted, checkpoint.state)
-    fitting = {name: tensor for name, tensor in checkpoint.state.items()
-               if name in wanted and wanted[name].shape == tensor.shape}
-    if wrong and not (allow_partial and fitting):
-        more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        remedy = "Pass --allow-partial for those that fit" if fitting else "None of its tensors fits"
-        raise UserError(f"{checkpoint.path}: is not of this network: {', '.join(wrong[:SHOWN])}{more}. {remedy}, or correct "
-                        "MODEL in the configuration")
-    for line in wrong:
-        logger.warning("%s: %s: left out", checkpoint.path, line)
-    network.load_state_dict(fitting, strict=not wrong)
+    correct = "or correct MODEL in the configuration"
+    load_fitting(network, checkpoint.state, checkpoint.path, allow_partial, "network",
+                 f"Pass --allow-partial for those that fit, {correct}", f"None of its tensors fits, {correct}")
 
 
 def for_inference(config: Config, checkpoint: Checkpoint, allow_partial: bool = False) -> "nn.Module":

@@ -29,12 +29,10 @@ def with_meanings(labels: Volume) -> tuple[Volume, Volume | None]:
 
 
 @dataclass(frozen=True)
-class _Objects:
-    """An array [z, y, x] of the ids of objects; ``zero``: whether 0 is one."""
+class _OfLabels:
+    """An array [z, y, x] that is made of labels where it is read."""
 
     labels: Volume
-    zero: bool
-    dtype: Any = np.uint64
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,8 +42,19 @@ class _Objects:
     def chunks(self) -> tuple[int, ...] | None:
         return self.labels.chunks
 
+    def _ids(self, index: tuple[slice, ...]) -> NDArray[Any]:
+        return self.labels.read(_box(index, self.shape))
+
+
+@dataclass(frozen=True)
+class _Objects(_OfLabels):
+    """An array [z, y, x] of the ids of objects; ``zero``: whether 0 is one."""
+
+    zero: bool
+    dtype: Any = np.uint64
+
     def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.uint64]:
-        ids = np.array(self.labels.read(_box(index, self.shape)))
+        ids = np.array(self._ids(index))
         if self.zero:
             ids[ids == 0] = OBJECT_0
         ids[ids >= UNKNOWN] = 0
@@ -53,22 +62,13 @@ class _Objects:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Known(_OfLabels):
     """An array [z, y, x]: 1 where it is known what is there."""
 
-    labels: Volume
     dtype: Any = np.uint8
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.labels.shape
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None:
-        return self.labels.chunks
-
     def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.uint8]:
-        return np.asarray(self.labels.read(_box(index, self.shape)) != UNKNOWN).view(np.uint8)
+        return np.asarray(self._ids(index) != UNKNOWN).view(np.uint8)
 
 
 def _found(labels: Volume) -> tuple[bool, bool]:
