@@ -34,10 +34,12 @@ def main(options: argparse.Namespace) -> int:
 
 def _evaluate_volume(options: argparse.Namespace, roi: Any) -> None:
     from lsd_experiments.arrays import list_datasets, open_volume
+    from lsd_experiments.stages.inputs import check_whole
 
     path, scale = _skeletons_of(options), 1.0 if options.scale is None else options.scale
     only = list_datasets(options.segmentation_file) if options.segmentation_dataset is None else []
     volume = open_volume(options.segmentation_file, only[0] if len(only) == 1 else options.segmentation_dataset)
+    check_whole(volume)
     found = nodes_in(volume, _read(path, scale), roi, options.downsampling)
     row = None if options.parity else evaluate_skeletons(found.skeletons, found.ids)
     needed = row is None or options.show_all_scores is False or row["skeletons"] > 1  # of one skeleton it leaves out all
@@ -68,6 +70,9 @@ def _evaluate_graph(options: argparse.Namespace) -> None:
     unfit = [name for name in ("print_errors", "segmentation_dataset") if getattr(options, name)]
     if unfit or options.downsampling > 1 or options.show_all_scores is False:
         raise UserError("--graph evaluates look-up tables on fragments: options of a segmentation do not fit it. Leave them out")
+    if options.segmentation_file is not None and _skeletons_of(options) is not None:
+        raise UserError(f"--graph evaluates a pipeline's own fragments, and takes no segmentation beside the skeletons. Leave out "
+                        f"{options.segmentation_file}")
     config = load_pipeline(options.graph)
     if options.skeletons is None:  # the one file that is named stands first
         options.skeletons, options.segmentation_file = options.segmentation_file, None

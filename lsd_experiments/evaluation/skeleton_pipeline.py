@@ -53,7 +53,11 @@ def evaluate_graph(config: "PipelineSettings", skeletons: "Skeletons", roi: Roi 
 def _tables(fragments: "Volume", merge_function: str, luts: dict[str, Any]) -> list[tuple[float, NDArray[np.uint64]]]:
     """The look-up tables, ascending and memory-mapped."""
     from lsd_experiments.segmentation import lut_path, read_lut, threshold_range
+    from lsd_experiments.segmentation.blockwise import check_table
 
     options = luts["parameters"]
-    return [(threshold, read_lut(lut_path(fragments.container, merge_function, threshold)))
-            for threshold in threshold_range(options["thresholds_minmax"], options["thresholds_step"])]
+    paths = {threshold: lut_path(fragments.container, merge_function, threshold)
+             for threshold in threshold_range(options["thresholds_minmax"], options["thresholds_step"])}
+    for path in paths.values():
+        check_table(path, fragments.container, merge_function)
+    return [(threshold, read_lut(path)) for threshold, path in paths.items()]

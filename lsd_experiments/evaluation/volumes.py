@@ -18,8 +18,13 @@ def evaluate_volumes(segmentation: "Volume", labels: "Volume", box: Box | None =
     """The scores of a segmentation on disk, where it and its ground truth overlap.
 
     :param box: the part to evaluate, in voxels of ``labels`` from its first, inside the overlap (default: all of it)
-    :raises UserError: if the volumes do not fit each other, are not labels, hold negative ids, or no voxel there is labelled
+    :raises UserError: if the volumes do not fit each other, are not labels, not finished, hold negative ids, or no voxel there
+        is labelled
     """
+    from lsd_experiments.stages.inputs import check_whole
+
+    check_whole(segmentation)
+    check_whole(labels)
     try:
         return scores(volume_contingency(segmentation, labels, box))
     except UserError as error:

@@ -41,6 +41,8 @@ def read_entries(path: str | Path, network: str | None = None, iteration: int | 
         return entries_of(summary["curves"], summary["provenance"], network, iteration)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Name the .json that evaluate.py wrote") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a directory. Name the .json that evaluate.py wrote") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -23,6 +23,13 @@ def check_finished(volume: Volume, command: str) -> None:
         raise UserError(f"{volume.name} is not finished. Run {command} first")
 
 
+def check_whole(volume: Volume) -> None:
+    """:raises UserError: if ``volume`` is of a stage that began it and did not finish it; it may be any other volume"""
+    stage = (volume.attrs.get("provenance") or {}).get("stage")
+    if stage in STAGES:
+        check_finished(volume, stage)
+
+
 def check_as_finished(volume: Volume, command: str) -> None:
     """:raises UserError: if ``volume`` is not as ``command`` finished it, of something that must not be changed alone"""
     faults = chunk_faults(volume)

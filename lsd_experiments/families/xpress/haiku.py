@@ -92,7 +92,7 @@ def _weights(path: Path, network: Network, tree: Any) -> Arrays:
             raise UserError(f"{path}: has no {names[layer]}/{parameter}: it is of another network than mknet.py's")
         array = _array(values)
         array = array.reshape(-1) if what == "bias" else array  # Haiku's is (out, 1, 1, 1)
-        array = array[::-1, ::-1, ::-1] if UPSAMPLING.fullmatch(key) else array
+        array = array[::-1, ::-1, ::-1] if UPSAMPLING.fullmatch(key) and array.ndim == len(shape) else array
         if array.shape != shape:
             raise UserError(f"{path}: {names[layer]}/{parameter} is of shape {array.shape}, mknet.py's network asks for {shape}")
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():

@@ -1,12 +1,14 @@
 """The command behind 03_predict/submission.py."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
 
 MODES = ("test", "validation")
+LOGGER = logging.getLogger(__name__)
 
 
 def main(description: str | None) -> None:
@@ -28,6 +30,8 @@ def make(options: argparse.Namespace) -> int:
     status = print_faults(options.out, roi)
     if options.zip and not status:
         print(zip_submission(options.out))
+    elif (before := options.out.with_suffix(".zip")).exists():
+        LOGGER.warning("%s: is of a submission before this one. Remove it, or make it anew with --zip", before)
     return status
 
 

@@ -17,7 +17,7 @@ from lsd_experiments.evaluation.skeleton_volumes import Roi
 from lsd_experiments.families.xpress.regions import XPRESS_ROIS
 from lsd_experiments.geometry import Voxels, to_voxels
 from lsd_experiments.provenance import network_of, provenance
-from lsd_experiments.stages.inputs import check_finished, describe_input
+from lsd_experiments.stages.inputs import check_whole, describe_input
 
 NAME, DATASET = "submission.h5", "submission"  # of the challenge, to the letter
 VOXEL_SIZE = (99.0, 99.0, 99.0)  # nm
@@ -63,8 +63,7 @@ def sample(segmentation: Volume, roi: Roi) -> Volume:
     :raises UserError: if it is no finished segmentation of voxels of 33 or 99 nm, or does not cover the region
     """
     check_labels(segmentation)
-    if (segmentation.attrs.get("provenance") or {}).get("stage") == "extract_segmentation":
-        check_finished(segmentation, "extract_segmentation")
+    check_whole(segmentation)
     strides = to_voxels(VOXEL_SIZE, segmentation.voxel_size)
     if strides is None or len({*strides}) > 1 or strides[0] not in STRIDES:
         raise UserError(f"{segmentation.name} has voxels of {show(segmentation.voxel_size)} nm; a submission is made of ones of "
