@@ -20,6 +20,7 @@ CREATE = """CREATE TABLE scores (
     network TEXT NOT NULL, checkpoint INTEGER NOT NULL, merge_function TEXT NOT NULL, threshold REAL NOT NULL,
     truth TEXT NOT NULL, made TEXT NOT NULL, scores TEXT NOT NULL,
     PRIMARY KEY (network, checkpoint, merge_function, threshold, truth)) WITHOUT ROWID"""
+TRUTHS = "CREATE TABLE IF NOT EXISTS truths (name TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID"
 UPSERT = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT = """SELECT network, checkpoint, merge_function, threshold, truth, made, scores FROM scores
     ORDER BY network, checkpoint, merge_function, threshold, truth"""
@@ -34,16 +35,19 @@ class ScoresDatabase:
     def add(self, entries: Sequence[Entry]) -> None:
         """Write ``entries``, each in place of one of the same network, checkpoint, merge function, threshold and truth.
 
+        A truth of the name of another one, but with other content, gets that content's fingerprint into its name.
+
         :raises UserError: if the file is something else, or cannot be written
         """
-        rows = [(e.network, e.checkpoint, e.merge_function, e.threshold, e.truth, e.made, json.dumps(dict(e.scores)))
-                for e in entries]
         with self._open("rwc") as connection, _transaction(connection):
             if not self._is_ours(connection):
                 connection.execute(CREATE)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {LAYOUT}")
-            connection.executemany(UPSERT, rows)
+            connection.execute(TRUTHS)
+            connection.executemany(UPSERT, [
+                (e.network, e.checkpoint, e.merge_function, e.threshold, _name_of(connection, e), e.made, json.dumps(dict(e.scores)))
+                for e in entries])
 
     def entries(self) -> list[Entry]:
         """All of them, by network, checkpoint, merge function and threshold.
@@ -100,6 +104,15 @@ class ScoresDatabase:
         if mark or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise UserError(f"{self.path}: a database of something else. Name another file for the scores")
         return False
+
+
+def _name_of(connection: sqlite3.Connection, entry: Entry) -> str:
+    """The name of the entry's truth: its own, which the first of that name keeps."""
+    if not entry.content:
+        return entry.truth
+    connection.execute("INSERT OR IGNORE INTO truths VALUES (?, ?)", (entry.truth, entry.content))
+    ((content,),) = connection.execute("SELECT content FROM truths WHERE name = ?", (entry.truth,))
+    return entry.truth if content == entry.content else f"{entry.truth}, {entry.content}"
 
 
 @contextmanager

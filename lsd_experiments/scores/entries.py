@@ -17,6 +17,7 @@ class Entry:
     :param checkpoint: its iteration
     :param truth: against which ground truth, where, in words: only scores of one truth can be compared
     :param made: key of the provenance of the scores
+    :param content: fingerprint of that ground truth, and its scale: two files may have one name
     :param scores: by name; ``erl_norm`` is the normalized ERL that went into XPRESS's scores
     """
 
@@ -27,6 +28,7 @@ class Entry:
     truth: str
     made: str
     scores: Mapping[str, float] = field(compare=False)
+    content: str = field(default="", compare=False)
 
 
 def read_entries(path: str | Path, network: str | None = None, iteration: int | None = None) -> list[Entry]:
@@ -62,7 +64,7 @@ def entries_of(curves: Mapping[str, Any], provenance: Mapping[str, Any], network
                         "--iteration N")
     return [
         Entry(network, int(iteration), provenance["inputs"]["luts"]["name"], float(row["threshold"]),
-              _truth(kind, provenance), str(provenance["key"]), _scores(row, provenance))
+              _truth(kind, provenance), str(provenance["key"]), _scores(row, provenance), _content(kind, provenance))
         for name, kind in provenance["curves"].items() for row in curves[name]]
 
 
@@ -75,6 +77,13 @@ def _truth(kind: str, provenance: Mapping[str, Any]) -> str:
     if kind == "skeletons" and parameters.get("parity"):
         said.append("parity")
     return ", ".join(said)
+
+
+def _content(kind: str, provenance: Mapping[str, Any]) -> str:
+    """What tells ground truths of one name apart; empty if that was not kept."""
+    scale = provenance["parameters"].get("skeletons_scale", 1) if kind == "skeletons" else 1
+    fingerprint = str(provenance["inputs"][kind].get("fingerprint", ""))
+    return fingerprint if scale == 1 else f"{fingerprint}, {scale:g} nm per unit"
 
 
 def _scores(row: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, float]:

@@ -227,6 +227,8 @@ def refused(arrays):
     itself["_mapping"] = itself
     names = {name: dict.fromkeys(parameters, "text") for name, parameters in trees[0].items()}
     infinite = {name: {key: values * np.inf for key, values in parameters.items()} for name, parameters in trees[0].items()}
+    flat = {name: {key: values.ravel() if "upsample" in name else values for key, values in parameters.items()}
+            for name, parameters in trees[0].items()}
     deep = ()
     for _ in range(900):
         deep = (deep, 0, 0, 0)
@@ -246,6 +248,7 @@ def refused(arrays):
     yield pickled(weights=itself), "has no my_model/"
     yield pickled(adam=deep), ours
     yield pickled(weights=infinite), "is not of finite numbers"
+    yield pickled(weights=flat), r"conv3_d_transpose/w is of shape \(\d+,\), mknet.py's network asks for"
 
 
 class Malicious:

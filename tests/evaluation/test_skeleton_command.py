@@ -16,11 +16,13 @@ import pytest
 
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.evaluation import evaluate_skeletons
+from lsd_experiments.evaluation import evaluate_skeletons, evaluate_volumes, skeleton_command, skeleton_options
+from lsd_experiments.evaluation.skeleton_pipeline import evaluate_graph
 from lsd_experiments.evaluation.skeleton_volumes import nodes_in
 from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline
-from lsd_experiments.skeletons import Skeletons, write_skeletons
+from lsd_experiments.segmentation import lut_path
+from lsd_experiments.skeletons import Skeletons, read_skeletons, write_skeletons
 from tests.scripts import run_script
 
 SCRIPT = Path(__file__).resolve().parents[2] / "03_predict" / "evaluate_skeletons.py"
@@ -179,6 +181,7 @@ def test_a_submission_is_checked(tmp_path):
     (("{}/seg.zarr", "{}/skeletons.csv", "--mode", "test", "--roi-offset", 0, 0, 0, "--roi-shape", 9, 9, 9), "leave out --roi"),
     (("{}/seg.zarr", "{}/skeletons.csv", "--out", "s3://scores"), "files of this machine"),
     (("--graph", "{}/none.toml", "{}/skeletons.csv"), "none.toml"),
+    (("--graph", "{}/none.toml", "{}/seg.zarr", "{}/skeletons.csv"), "Leave out"),
 ])
 def test_mistakes_are_refused_in_one_line(files, arguments, message):
     before = sorted(files.rglob("*"))
@@ -213,6 +216,21 @@ def test_affinities_are_no_segmentation(files, skeletons):
     put(files / "affs.zarr", np.zeros((3, *SHAPE), np.uint8), "affs")
     with pytest.raises(UserError, match="3 channels"):
         nodes_in(open_volume(files / "affs.zarr", "affs"), skeletons)
+
+
+@pytest.mark.parametrize("attrs", [{}, {"finished": "2024-01-01"}])
+@pytest.mark.parametrize("stage", ["extract_segmentation", "extract_components", "make_synthetic"])
+def test_an_unfinished_segmentation_is_not_scored(files, segmentation, stage, attrs):
+    """Blocks that were not written yet are background there; of what no stage makes block by block, nothing is known."""
+    put(files / "begun.zarr", segmentation, attrs={"provenance": {"stage": stage}, **attrs})
+    options = skeleton_options.parser(None, {}).parse_args([str(files / "begun.zarr"), str(files / "skeletons.csv")])
+    if attrs or stage == "make_synthetic":
+        assert skeleton_command.main(options) == 0
+        return
+    with pytest.raises(UserError, match=f"begun.zarr:seg is not finished. Run {stage} first"):
+        skeleton_command.main(options)
+    with pytest.raises(UserError, match="is not finished"):
+        evaluate_volumes(open_volume(files / "begun.zarr"), open_volume(files / "seg.zarr"))
 
 
 @pytest.fixture(scope="module")
@@ -278,6 +296,15 @@ def test_a_pipeline_without_tables_is_refused(pipeline):
     assert "find_segments" in done.stderr
     done = evaluate("--graph", pipeline / "config.toml", pipeline / "skeletons.csv", "--print-errors")
     assert (done.returncode, "do not fit" in done.stderr) == (2, True)
+
+
+def test_tables_of_something_else_are_refused(pipeline):
+    config = load_pipeline(pipeline / "config.toml")
+    first, second = (lut_path(config.fragments_place[0], "mean", threshold) for threshold in (0.1, 0.9))
+    evaluate_graph(config, read_skeletons(pipeline / "skeletons.csv"))
+    shutil.copyfile(second, first)
+    with pytest.raises(UserError, match="not the look-up table that find_segments wrote there"):
+        evaluate_graph(config, read_skeletons(pipeline / "skeletons.csv"))
 
 
 def with_threshold(directory, threshold):

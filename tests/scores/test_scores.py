@@ -35,10 +35,10 @@ def label_row(threshold, voi):
 
 
 def written(directory, name, rows, iteration=100, network="xpress/baseline", truth="skeletons", merge_function="hist_quant_50",
-            parity=False, roi=None):
+            parity=False, roi=None, file=FILE, **more):
     """The JSON file of an evaluation."""
-    parameters = {"roi_offset": roi, "roi_shape": roi, **({"parity": parity} if truth == "skeletons" else {})}
-    inputs = {truth: FILE, "luts": {"name": merge_function, "fingerprint": f"{name} of {directory.name}"}}
+    parameters = {"roi_offset": roi, "roi_shape": roi, **({"parity": parity} if truth == "skeletons" else {}), **more}
+    inputs = {truth: file, "luts": {"name": merge_function, "fingerprint": f"{name} of {directory.name}"}}
     made = {**provenance("evaluate", parameters, inputs), "curves": {merge_function: truth},
             **({"network": {"name": network, "iteration": iteration}} if network else {})}
     return write_scores({merge_function: rows}, directory / name, made)[0]
@@ -113,6 +113,32 @@ def test_scores_against_different_truths_are_not_mixed(tmp_path, table):
     assert len(of_one_truth(table.entries(), "skeletons.npz")) == 6
     with pytest.raises(UserError, match=r"no scores against 'skeleton.npz'; did you mean 'skeletons.npz'"):
         of_one_truth(table.entries(), "skeleton.npz")
+
+
+@pytest.mark.parametrize(("change", "name"), [
+    ({"file": {**FILE, "fingerprint": "sha256:1"}}, "skeletons.npz, sha256:1"),
+    ({"skeletons_scale": 1000.0}, "skeletons.npz, sha256:0, 1000 nm per unit"),
+    ({"skeletons_scale": 1.0}, "skeletons.npz"),  # negative control: this is what the others were scored with
+])
+def test_truths_of_one_name_with_other_content_are_not_mixed(tmp_path, table, change, name):
+    """The synthetic challenges of two seeds have skeletons of one name."""
+    before = table.entries()
+    for score in (0.98, 0.99):  # what is added again replaces itself only
+        table.add(read_entries(written(tmp_path, "other", [skeleton_row(0.5, score)], **change)))
+    found = [entry for entry in table.entries() if entry not in before or entry.scores["xpress_erl_rand"] == 0.99]
+    assert [(entry.truth, entry.scores["xpress_erl_rand"]) for entry in found] == [(name, 0.99)]
+    assert len(table.entries()) == len(before) + (name != "skeletons.npz")
+
+
+def test_a_table_of_before_goes_on(tmp_path, table):
+    """It knew nothing of truths' content."""
+    before = table.entries()
+    with sqlite3.connect(table.path) as connection:
+        connection.execute("DROP TABLE truths")
+    connection.close()
+    assert table.entries() == before
+    table.add(read_entries(written(tmp_path, "more", [skeleton_row(0.5, 0.5)], iteration=300)))
+    assert len(of_one_truth(table.entries(), None)) == len(before) + 1
 
 
 def test_csv_begins_as_the_published_one(table):

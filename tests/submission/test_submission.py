@@ -231,6 +231,21 @@ def test_the_commands(tmp_path):
         assert says in done.stderr
 
 
+def test_a_zip_file_of_another_submission_is_named(tmp_path):
+    """What is uploaded is the zip file: after a submission with faults, or without --zip, it is that of before."""
+    segmentation(tmp_path)
+    (tmp_path / "submission.zip").write_bytes(b"older")
+    create_volume(tmp_path / "seg.zarr", "empty", (36, 42, 30), (33,) * 3, (330, 198, 132), "uint64")
+    for arguments, status in ((("empty", "--zip"), 1), (("volumes/segmentation",), 0)):
+        done = run("make", "seg.zarr", *arguments, *REGION, "--overwrite", cwd=tmp_path)
+        assert done.returncode == status
+        assert done.stderr.strip() == \
+            "warning: submission.zip is of a submission before this one. Remove it, or make it anew with --zip"
+    done = run("make", "seg.zarr", "volumes/segmentation", *REGION, "--overwrite", "--zip", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert zipfile.is_zipfile(tmp_path / "submission.zip")
+
+
 def test_the_evaluation_checks_as_the_challenge_does(submission):
     """``eval.py submission.h5 --check_submission 1``: of the test, unless another region is named."""
     script = SCRIPT.with_name("evaluate_skeletons.py")

@@ -1,14 +1,13 @@
 """The command behind 03_predict/submission.py."""
 
 import argparse
-import logging
+import sys
 from pathlib import Path
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
 
 MODES = ("test", "validation")
-LOGGER = logging.getLogger(__name__)
 
 
 def main(description: str | None) -> None:
@@ -31,7 +30,7 @@ def make(options: argparse.Namespace) -> int:
     if options.zip and not status:
         print(zip_submission(options.out))
     elif (before := options.out.with_suffix(".zip")).exists():
-        LOGGER.warning("%s: is of a submission before this one. Remove it, or make it anew with --zip", before)
+        print(f"warning: {before} is of a submission before this one. Remove it, or make it anew with --zip", file=sys.stderr)
     return status
 
 
