@@ -71,8 +71,8 @@ def _evaluate_graph(options: argparse.Namespace) -> None:
     if unfit or options.downsampling > 1 or options.show_all_scores is False:
         raise UserError("--graph evaluates look-up tables on fragments: options of a segmentation do not fit it. Leave them out")
     if options.segmentation_file is not None and _skeletons_of(options) is not None:
-        raise UserError(f"--graph evaluates a pipeline's own fragments, and takes no segmentation beside the skeletons. Leave out "
-                        f"{options.segmentation_file}")
+        raise UserError("--graph evaluates a pipeline's own fragments, and takes no segmentation beside the skeletons. Leave out "
+                        + options.segmentation_file)
     config = load_pipeline(options.graph)
     if options.skeletons is None:  # the one file that is named stands first
         options.skeletons, options.segmentation_file = options.segmentation_file, None

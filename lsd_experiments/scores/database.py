@@ -46,8 +46,8 @@ class ScoresDatabase:
                 connection.execute(f"PRAGMA user_version = {LAYOUT}")
             connection.execute(TRUTHS)
             connection.executemany(UPSERT, [
-                (e.network, e.checkpoint, e.merge_function, e.threshold, _name_of(connection, e), e.made, json.dumps(dict(e.scores)))
-                for e in entries])
+                (e.network, e.checkpoint, e.merge_function, e.threshold, _name_of(connection, e), e.made,
+                 json.dumps(dict(e.scores))) for e in entries])
 
     def entries(self) -> list[Entry]:
         """All of them, by network, checkpoint, merge function and threshold.
