@@ -125,7 +125,7 @@ def _dataset(experiment: Experiment, directory: Path) -> Dataset:
 def decided(
     experiment: Experiment, options: TrainingOptions, checkpoint: Checkpoint | None
 ) -> tuple[Experiment, TrainingOptions]:
-    """Parity, averages, and where MALIS begins: as asked for, else as in the training that goes on, else as the experiment says."""
+    """Parity, averages, where MALIS begins: as asked for, else as in the training that goes on, else as the experiment says."""
     recorded = checkpoint.record.get("provenance", {}).get("parameters", {}) if checkpoint else {}
 
     def first_known(*values: Any) -> Any:
