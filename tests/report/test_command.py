@@ -127,7 +127,7 @@ def test_how_descriptors_correlate(whole, tmp_path):
     assert (second["network"], second["where"], second["iterations"]) == ("zebrafinch/lsd", "test.zarr:ids", "70")
     assert (second["variance yy"], second["size"], second["above 0.8"], second["squared error"]) == ("0.85", "", "9", "0.2500")
     (tmp_path / "broken.json").write_text('{"descriptors": [{}]}')
-    with pytest.raises(UserError, match="broken.json: not what evaluate_lsds"):
+    with pytest.raises(UserError, match=r"broken\.json: not what evaluate_lsds"):
         report(tmp_path / "report", tmp_path / "broken.json")
 
 
