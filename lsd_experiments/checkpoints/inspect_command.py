@@ -110,7 +110,7 @@ def _optimizer(contents: Contents) -> str:
 
 def _average(contents: Contents) -> str | None:
     found = contents.average
-    return found and f"of weights, which predict: after {_count(found['steps'], 'step')}, decay {found['decay']:g}"
+    return None if not found else f"of weights, which predict: after {_count(found['steps'], 'step')}, decay {found['decay']:g}"
 
 
 def _validation(contents: Contents) -> str | None:
