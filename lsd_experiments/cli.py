@@ -85,6 +85,14 @@ def positive_number(text: str) -> float:
     return number
 
 
+def share(text: str) -> float:
+    """The number from 0 on, but below 1, that ``text`` says, for argparse."""
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 on and below 1")
+    return number
+
+
 def not_negative(text: str) -> int:
     """The whole number from 0 on that ``text`` says, for argparse."""
     number = _whole(text)

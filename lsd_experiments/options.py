@@ -28,6 +28,7 @@ Positive = Annotated[int, Ge(1)]
 NotNegative = Annotated[int, Ge(0)]
 Which = Annotated[Positive | Literal["best"], "a checkpoint"]  # its iteration, or the best
 PositiveNumber = Annotated[float, Gt(0)]
+Share = Annotated[float, Ge(0), Lt(1)]
 Nm = Annotated[float, Gt(float("-inf")), Lt(float("inf"))]
 PositiveNm = Annotated[float, Gt(0), Lt(float("inf"))]
 PositiveShape = tuple[Positive, Positive, Positive]  # (z, y, x) in voxels
@@ -38,7 +39,8 @@ FORBID: Any = {"extra": "forbid"}  # ``__pydantic_config__`` of a section: an un
 REQUIRED: Any = dataclasses.MISSING
 # A size of 0 is refused where its volume is known, in one line.
 TYPES: dict[Any, Callable[[str], Any]] = {Positive: cli.positive, NotNegative: cli.not_negative, Which: cli.checkpoint,
-                                              PositiveNumber: cli.positive_number, Nm: float, PositiveNm: float,
+                                              PositiveNumber: cli.positive_number, Share: cli.share,
+                                              Nm: float, PositiveNm: float,
                                               float: float, str: str}
 Value = TypeVar("Value")
 
@@ -72,7 +74,7 @@ class Said:
     help: str
     flags: tuple[str, ...]
     names: tuple[str, ...] = ()
-    metavar: str | None = None
+    metavar: str | tuple[str, ...] | None = None
     group: str = ""
 
 
@@ -185,7 +187,8 @@ def _keywords(hint: Any, said: Said) -> dict[str, Any]:
         return {"choices": typing.get_args(hint)}
     if typing.get_origin(hint) is tuple:
         of, *others = typing.get_args(hint)
-        several = {"nargs": "+", "metavar": said.metavar} if others == [...] else {"nargs": 3, "metavar": ("Z", "Y", "X")}
+        several = {"nargs": "+", "metavar": said.metavar} if others == [...] else {
+            "nargs": 1 + len(others), "metavar": said.metavar or ("Z", "Y", "X")}
         return {"type": TYPES[of], **several}
     return {"type": TYPES[hint], "metavar": said.metavar}
 

@@ -12,6 +12,7 @@ SUFFIX = ".weights.h5"  # what Keras asks of a file of weights
 BEST_SUFFIX = f".best{SUFFIX}"  # of the best so far, by validation
 INDEX = ".index"  # of TensorFlow's checkpoints, beside <prefix>.data-00000-of-00001
 VALIDATION = "validation"  # in a record: the newest validation of its training, see lsd_experiments.training.validation
+AVERAGE = "average"  # in a record: what is said of the averages of weights that the file holds besides, see .average
 POINTER = "checkpoint"  # the file that names the newest
 
 
@@ -32,6 +33,11 @@ class Checkpoint:
     def published(self) -> bool:
         """Whether it is in the format of the published checkpoints, TensorFlow 1's."""
         return is_published(self.path)
+
+    @property
+    def averaged(self) -> bool:
+        """Whether it holds averages of the weights, too: they predict, unless the plain ones are asked for."""
+        return bool(self.record.get(AVERAGE))
 
 
 def checkpoint_path(directory: str | Path, iteration: int, best: bool = False) -> Path:

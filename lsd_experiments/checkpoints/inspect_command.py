@@ -67,6 +67,7 @@ def describe(contents: Contents | TorchContents) -> str:
         "iteration": "not said" if contents.iteration is None else contents.iteration,
         "validation": _validation(contents),
         "optimizer": _optimizer(contents),
+        "averages": _average(contents),
         "voxel size": contents.voxel_size and f"{_list(contents.voxel_size)} nm",
         "raw": ", ".join(f"{kind} {low:g} to {high:g}" for kind, (low, high) in (contents.raw_ranges or {}).items()),
         "fits": _list(contents.fits) or "no directory of 02_train as it is",
@@ -105,6 +106,11 @@ def _optimizer(contents: Contents) -> str:
         return "no state of it"
     slots = "" if contents.optimizer == ADAM else f" ({contents.optimizer})"
     return f"Adam{slots}, after {_count(contents.steps, 'step')}"
+
+
+def _average(contents: Contents) -> str | None:
+    found = contents.average
+    return None if not found else f"of weights, which predict: after {_count(found['steps'], 'step')}, decay {found['decay']:g}"
 
 
 def _validation(contents: Contents) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lsd_experiments.checkpoints.adam import MALIS, Slots, find_slots, steps_taken
 from lsd_experiments.checkpoints.bundle import open_bundle
-from lsd_experiments.checkpoints.checkpoint import VALIDATION, is_published
+from lsd_experiments.checkpoints.checkpoint import AVERAGE, VALIDATION, is_published
 from lsd_experiments.checkpoints.comparing import canonical, with_widths
 from lsd_experiments.checkpoints.finding import find_named, resolve
 from lsd_experiments.checkpoints.own import optimizer_steps, read_own
@@ -48,6 +48,7 @@ class Contents:
     voxel_size: tuple[float, ...] | None = None
     validation: dict[str, Any] | None = None  # of this iteration, or the last one before it; of checkpoints that note it
     raw_ranges: dict[str, Any] | None = None  # by type of raw, the values that are 0 and 1; of checkpoints that note them
+    average: dict[str, Any] | None = None  # of weights: its decay, and the steps after which weights went into it
     fits: tuple[str, ...] = ()
     fits_other_widths: tuple[str, ...] = ()
 
@@ -139,6 +140,7 @@ def _own(path: Path, networks: dict[str, Network]) -> Contents:
         voxel_size=tuple(voxel_size) if voxel_size else None,
         validation=checkpoint.record.get(VALIDATION),
         raw_ranges=checkpoint.record.get(NOTE, {}).get("ranges"),
+        average=checkpoint.record.get(AVERAGE),
         fits=fits,
         fits_other_widths=similar,
     )

@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     import keras
 
 
-def load_checkpoint(model: "keras.Model", prefix: str | Path) -> Checkpoint:
+def load_checkpoint(model: "keras.Model", prefix: str | Path, plain: bool = False) -> Checkpoint:
     """Load the weights of a checkpoint into ``model``, and the optimizer's state if the model is compiled and it is there.
+
+    Where the training kept an average of the weights (``train.py --average-weights``), that is what is loaded, unless ``plain``.
 
     :param prefix: ``.../train_net_checkpoint_<n>``, what its files' names begin with; or an ``.index`` or ``.weights.h5`` file,
         or a setup directory (its newest).
     :raises UserError: if there is none; if a layer of the model is not in it, or of another shape: it is named.
     """
     checkpoint = read_checkpoint(resolve(prefix))
-    (tensorflow1.load_published if checkpoint.published else own.load_own)(model, checkpoint.path)
+    if checkpoint.published:
+        tensorflow1.load_published(model, checkpoint.path)
+    else:
+        own.load_own(model, checkpoint.path, averaged=checkpoint.averaged and not plain)
     return checkpoint

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lsd_experiments.checkpoints.average import Weights, named_weights, read_average, write_average
 from lsd_experiments.checkpoints.checkpoint import BEST_SUFFIX, POINTER, PREFIX, SUFFIX, Checkpoint, checkpoint_path
 from lsd_experiments.checkpoints.comparing import check_weights
 from lsd_experiments.checkpoints.seal import check_seal, seal
@@ -43,7 +44,7 @@ def read_own(path: Path) -> Checkpoint:
         raise _damaged(path, error) from error
 
 
-def load_own(model: "keras.Model", path: Path) -> None:
+def load_own(model: "keras.Model", path: Path, averaged: bool = False) -> None:
     """See :func:`~lsd_experiments.checkpoints.load_checkpoint`; :func:`read_own` has checked the file."""
     try:
         shapes = _weight_shapes(path)
@@ -52,6 +53,10 @@ def load_own(model: "keras.Model", path: Path) -> None:
     check_weights(model, shapes, str(path))
     try:
         model.load_weights(path)
+        if averaged:
+            averages = read_average(path)
+            for name, variable in named_weights(model).items():
+                variable.assign(averages[name])
     except DAMAGE as error:  # the shapes are right
         raise _damaged(path, error) from error
 
@@ -76,11 +81,18 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 
 def save_checkpoint(
-    model: "keras.Model", directory: str | Path, network: Network, iteration: int, record: Mapping[str, Any], best: bool = False
+    model: "keras.Model",
+    directory: str | Path,
+    network: Network,
+    iteration: int,
+    record: Mapping[str, Any],
+    best: bool = False,
+    averages: Weights | None = None,
 ) -> Path:
     """Write ``model``, its optimizer's state and ``record`` as the newest checkpoint of ``directory``; return its path.
 
     :param best: as the best one instead, in the place of the one that was best before
+    :param averages: of the weights, of which the record then says what they are; see :mod:`.average`
     """
     import h5py
 
@@ -91,6 +103,7 @@ def save_checkpoint(
     try:
         model.save_weights(beside)
         with h5py.File(beside, "r+") as file:
+            write_average(file, averages or {})
             file.attrs[RECORD] = json.dumps({**record, "iteration": iteration, "network": to_json(network)})
         seal(beside)
         sync(beside)

@@ -21,10 +21,12 @@ def main(description: str) -> None:
         metavar=("Z", "Y", "X"),
         help="ONNX: the only input shape, in voxels (default: any that is legal)",
     )
+    add("--plain-weights", action="store_true", help="those of the last iteration, though the training kept averages")
     cli.run(_command, parser)
 
 
 def _command(options: argparse.Namespace) -> None:
     path, format = target(options.out, options.format)
-    export_checkpoint(checkpoints.find_named(options.source, options.checkpoint), path, format, options.input_shape)
+    checkpoint = checkpoints.find_named(options.source, options.checkpoint)
+    export_checkpoint(checkpoint, path, format, options.input_shape, options.plain_weights)
     print(path)

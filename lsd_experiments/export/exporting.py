@@ -43,11 +43,14 @@ def target(path: str | Path, format: str | None = None) -> tuple[Path, str]:
     return path, chosen
 
 
-def export_checkpoint(checkpoint: Checkpoint, path: Path, format: str, input_shape: Sequence[int] | None = None) -> None:
+def export_checkpoint(
+    checkpoint: Checkpoint, path: Path, format: str, input_shape: Sequence[int] | None = None, plain: bool = False
+) -> None:
     """Write the network and the weights of ``checkpoint`` to ``path``, in the place of what is there.
 
     :param format: ``torch`` or ``onnx``
     :param input_shape: (z, y, x) in voxels to which an ONNX file is bound (default: any legal shape)
+    :param plain: the weights of the last iteration, where there are averages of them, too
     :raises UserError: if what writes the format is not installed, ``input_shape`` is not legal or the format knows none,
         or the network cannot be written in the format
     """
@@ -59,7 +62,7 @@ def export_checkpoint(checkpoint: Checkpoint, path: Path, format: str, input_sha
     if importlib.util.find_spec(PACKAGES[format]) is None:
         raise UserError(f"{path}: {PACKAGES[format]}, which writes it, is not installed. In the repository: {INSTALL}")
     check_writable(path.absolute().parent)
-    weights, metadata = _load(checkpoint), _metadata(checkpoint, format, input_shape)
+    weights, metadata = _load(checkpoint, plain), _metadata(checkpoint, format, input_shape, plain)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -72,19 +75,20 @@ def export_checkpoint(checkpoint: Checkpoint, path: Path, format: str, input_sha
         beside.unlink(missing_ok=True)
 
 
-def _load(checkpoint: Checkpoint) -> Weights:
+def _load(checkpoint: Checkpoint, plain: bool) -> Weights:
     frameworks.import_keras()
     model = checkpoint.network.build(checkpoint.network.smallest_input_shape)
-    checkpoints.load_checkpoint(model, checkpoint.path)
+    checkpoints.load_checkpoint(model, checkpoint.path, plain)
     return torch_weights(model)
 
 
-def _metadata(checkpoint: Checkpoint, format: str, input_shape: Sequence[int] | None) -> dict[str, str]:
+def _metadata(checkpoint: Checkpoint, format: str, input_shape: Sequence[int] | None, plain: bool) -> dict[str, str]:
     """What the file says of itself, as JSON by key: ``network``, ``provenance``; ``voxel_size`` (nm), ``raw_range`` if known."""
     parameters = {
         "format": format,
         "input_shape": input_shape and list(input_shape),
         "iteration": checkpoint.iteration,
+        **({"averaged_weights": True} if checkpoint.averaged and not plain else {}),
     }
     inputs = {
         "checkpoint": "/".join(checkpoint.path.resolve().parts[-3:]),  # dataset, variant, file

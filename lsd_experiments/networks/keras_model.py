@@ -32,9 +32,9 @@ class KerasModel:
         """See :class:`~lsd_experiments.networks.protocols.Model`."""
         return predict_block(self.model, arrays)
 
-    def load(self, path: str | Path) -> None:
-        """See :class:`~lsd_experiments.networks.protocols.Model`."""
-        checkpoints.load_checkpoint(self.model, path)
+    def load(self, path: str | Path, plain: bool = False) -> None:
+        """See :class:`~lsd_experiments.networks.protocols.Model`; ``plain``: not averages of weights."""
+        checkpoints.load_checkpoint(self.model, path, plain)
 
     def save(self, directory: str | Path, iteration: int, record: Mapping[str, Any]) -> Path:
         """See :class:`~lsd_experiments.networks.protocols.Model`."""

@@ -74,4 +74,7 @@ def _settings(arguments: argparse.Namespace, setup: Path, shrink: bool) -> Predi
 def _report(plan: "Plan", predicted: bool) -> None:
     if not predicted:
         print("nothing to do: it was predicted before, with the same parameters", file=sys.stderr)
+    if plan.trained.averaged:
+        print(f"{plan.trained.checkpoint.path.name}: the averages of its weights were taken; --plain-weights takes the last ones",
+              file=sys.stderr)
     print(f"{plan.settings.out_file}: {', '.join(output.dataset for output in plan.outputs.values())}")

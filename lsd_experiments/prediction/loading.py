@@ -23,11 +23,15 @@ from lsd_experiments.networks.torch_network import TorchNetwork
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A setup directory's network and checkpoint, and the input shape (z, y, x) in voxels that it predicts with."""
+    """A setup directory's network and checkpoint, and the input shape (z, y, x) in voxels that it predicts with.
+
+    ``plain``: with the weights of the last iteration, though there may be averages of them.
+    """
 
     setup: Path
     checkpoint: Checkpoint | TorchCheckpoint
     input_shape: Shape
+    plain: bool = False
 
     @property
     def network(self) -> NetworkLike:
@@ -58,18 +62,23 @@ class TrainedNetwork:
 
     def model(self, input_shape: Shape, precision: str) -> Model:
         """Its model for ``input_shape``, with its weights."""
-        model: Model
         if isinstance(self.checkpoint, TorchCheckpoint):
             from lsd_experiments.networks.torch_model import TorchModel
 
-            model = TorchModel.build(self.checkpoint.network, self.setup, input_shape, precision)
-        else:
-            import_keras()
-            from lsd_experiments.networks.keras_model import KerasModel
+            module = TorchModel.build(self.checkpoint.network, self.setup, input_shape, precision)
+            module.load(self.checkpoint.path)
+            return module
+        import_keras()
+        from lsd_experiments.networks.keras_model import KerasModel
 
-            model = KerasModel.build(self.checkpoint.network, input_shape, precision)
-        model.load(self.checkpoint.path)
+        model = KerasModel.build(self.checkpoint.network, input_shape, precision)
+        model.load(self.checkpoint.path, self.plain)
         return model
+
+    @property
+    def averaged(self) -> bool:
+        """Whether it predicts with averages of weights."""
+        return isinstance(self.checkpoint, Checkpoint) and self.checkpoint.averaged and not self.plain
 
     @property
     def made_by(self) -> dict[str, Any]:
@@ -77,13 +86,16 @@ class TrainedNetwork:
         if isinstance(self.checkpoint, TorchCheckpoint):
             network = self.checkpoint.network
             return {"framework": "torch", "module": network.module, "sha256_of_module": network.fingerprint(self.setup)}
-        return {"keras_backend": keras_backend()}
+        return {"keras_backend": keras_backend(), **({"averaged_weights": True} if self.averaged else {})}
 
 
-def find_trained(setup: str | Path, iteration: int | str | None = None, input_shape: Shape | None = None) -> TrainedNetwork:
+def find_trained(
+    setup: str | Path, iteration: int | str | None = None, input_shape: Shape | None = None, plain: bool = False
+) -> TrainedNetwork:
     """What ``config.json`` and the checkpoint of ``iteration``, or the ``"best"``, (default: the newest) in ``setup`` say.
 
     :param input_shape: (z, y, x) in voxels, instead of config.json's.
+    :param plain: predict with the weights of the last iteration where there are averages of them, too
     :raises UserError: if either is missing, they disagree on more than feature maps, or the input shape is not legal.
     """
     setup = Path(setup)
@@ -99,7 +111,7 @@ def find_trained(setup: str | Path, iteration: int | str | None = None, input_sh
     checkpoints.require_same_network(asked, checkpoint, "Run mknet.py again, or name another checkpoint")
     checkpoint.network.check_input_shape(shape)
     network = dataclasses.replace(checkpoint.network, heads=_with_directions(checkpoint.network.heads, described.heads))
-    return TrainedNetwork(setup, dataclasses.replace(checkpoint, network=network), shape)
+    return TrainedNetwork(setup, dataclasses.replace(checkpoint, network=network), shape, plain)
 
 
 def _with_directions(trained: tuple[Head, ...], described: tuple[Head, ...]) -> tuple[Head, ...]:

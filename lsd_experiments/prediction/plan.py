@@ -134,7 +134,7 @@ def make_plan(settings: PredictionSettings) -> Plan:
     :raises UserError: if something is missing, does not fit, or leaves nothing to predict.
     """
     settings = _absolute(settings)
-    trained = find_trained(settings.setup, settings.iteration, settings.input_shape)
+    trained = find_trained(settings.setup, settings.iteration, settings.input_shape, settings.plain_weights)
     lsds = _lsd_network(settings, trained)
     inputs = _inputs(settings, trained, lsds)
     raw = find_range(inputs.get("raw"), settings.raw_range, lsds or trained)

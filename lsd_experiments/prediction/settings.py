@@ -57,6 +57,8 @@ class PredictOptions:
         None, "axes, like yx, of equal voxels: the same with raw whose axes are exchanged", metavar="AXES")
     parity: bool = option(
         False, "with flips and transposes, as PyTorch Connectomics has it: channels are not exchanged, voxels not shifted")
+    plain_weights: bool = option(
+        False, "those of the last iteration, though the training kept averages (train.py --average-weights)")
     precision: Literal["float32", "bfloat16"] = option("float32", "of convolutions (default: float32)")
     lsds_file: str | None = option(
         None, "predicted LSDs (default: test_prediction.zarr of the directory that makes them)", metavar="CONTAINER",

@@ -23,7 +23,8 @@ def main(description: str | None) -> None:
         "results",
         nargs="+",
         metavar="RESULTS",
-        help="configurations of 03_predict, directories with some, or .json of evaluate.py; NAME=RESULTS names the variant",
+        help="configurations of 03_predict, directories with some, or .json of evaluate.py; NAME=RESULTS names the variant; and "
+        ".json of evaluate_lsds.py",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIRECTORY", help="of the report; an earlier one there is replaced"
@@ -50,19 +51,21 @@ def command(options: argparse.Namespace) -> None:
     """
     from lsd_experiments.report.comparing import compare
     from lsd_experiments.report.contents import Options, write_document
+    from lsd_experiments.report.descriptors import read_descriptors
     from lsd_experiments.report.page import Points
     from lsd_experiments.report.results import not_evaluated, read_results
 
     check_out(options.out)
-    results = read_results(options.results)
+    descriptors, places = read_descriptors(options.results)
+    results = read_results(places)
     comparisons = compare(results, read_results(options.validation) if options.validation else [])
-    left = not_evaluated([*options.results, *options.validation])
+    left = not_evaluated([*places, *options.validation])
     measured = _measured(results) if options.measure else {}
     part = options.out.absolute().with_name(f".{options.out.absolute().name}.partial")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        document = write_document(comparisons, part, Options(options.title, options.resamples, measured, left))
+        document = write_document(comparisons, part, Options(options.title, options.resamples, measured, left, descriptors))
         texts = {PAGE: document.html(), "report.md": document.markdown(), "scores.csv": _all_scores(comparisons)}
         texts |= {f"{table.name}.csv": as_csv(table) for table in document.tables}
         for name, text in texts.items():

@@ -118,11 +118,13 @@ def compare(results: Sequence[Result], validation: Sequence[Result] = ()) -> lis
 
     :param validation: results on other volumes, whose best thresholds are used for those of the same network and iteration
     """
-    chosen = {_network(result): result for result in validation}
+    chosen: dict[Any, list[Result]] = {}
+    for result in validation:
+        chosen.setdefault(_network(result), []).append(result)
     skeletons = {result.source: result for result in results if result.kind == "skeletons"}
 
     def choose(result: Result) -> Chosen:
-        found = _chosen(result, chosen.get(_network(result)))
+        found = _chosen(result, _most_alike(result, chosen.get(_network(result), [])))
         beside = skeletons[result.source].rows if result.kind == "labels" and result.source in skeletons else ()
         same = next((row for row in beside if row.get("threshold") == found.row.get("threshold")), {})
         return replace(found, extra={key: same.get(key) for key in ("erl", "normalized_erl")})
@@ -250,6 +252,19 @@ def _chosen(result: Result, validation: Result | None) -> Chosen:
             return Chosen(row, "validation")
         result.lacks.append(f"the validation's threshold, {threshold}, is none of these: the best of the test is taken")
     return Chosen(result.rows[best(result.rows)], "test")
+
+
+def _most_alike(result: Result, validation: Sequence[Result]) -> Result | None:
+    """Of several validations of a network, with its plain weights and with averages, the one that was made as ``result`` was."""
+    if len(validation) < 2:
+        return validation[0] if validation else None
+    own = {**parameters_of(result), "merge_function": _comparable(result)["merge_function"]}
+
+    def differing(other: Result) -> int:
+        its = {**parameters_of(other), "merge_function": _comparable(other)["merge_function"]}
+        return sum(own.get(key) != its.get(key) for key in own.keys() | its.keys())
+
+    return min(reversed(validation), key=differing)
 
 
 def _network(result: Result) -> tuple[str, str, int | None, int | None]:

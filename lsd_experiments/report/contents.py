@@ -14,6 +14,7 @@ from lsd_experiments.report.bootstrap import RESAMPLES
 from lsd_experiments.report.comparing import Comparison, Variant, parameters_of, seed_of
 from lsd_experiments.report.costs import Cost, cost_of
 from lsd_experiments.report.curves import plot_learning
+from lsd_experiments.report.descriptors import Descriptors, of_trainings, write_descriptors
 from lsd_experiments.report.page import NONE, Document, Heading, Image, Paragraph, Points, Table, number
 from lsd_experiments.report.published import CLAIM, INFERENCE, ITERATIONS, SOURCE, VOXELS, published_of, scale_differences
 from lsd_experiments.report.results import Result
@@ -31,12 +32,14 @@ class Options:
 
     :param measured: costs that were measured, by the network's directory
     :param left: what was left out of what was asked for, in words
+    :param descriptors: what evaluate_lsds.py found
     """
 
     title: str = "Report"
     resamples: int = RESAMPLES
     measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     left: Sequence[str] = ()
+    descriptors: Sequence[Descriptors] = ()
 
 
 def write_document(comparisons: Sequence[Comparison], directory: Path, options: Options) -> Document:
@@ -53,6 +56,7 @@ def write_document(comparisons: Sequence[Comparison], directory: Path, options: 
         section.write(document)
     variants = _once(comparisons)
     _learning(document, variants, directory)
+    write_descriptors(document, [*of_trainings(variants), *options.descriptors])
     _costs(document, variants, options)
     _paper(document, variants)
     _provenance(document, comparisons)

@@ -14,6 +14,7 @@ from lsd_experiments.networks import Network
 from lsd_experiments.targets import Loss, Target
 from lsd_experiments.training.experiment import RAW_INPUT, Experiment
 from lsd_experiments.training.keys import COUNTED, FIRST_PREDICTION, RAW, channels_first, head_keys
+from lsd_experiments.training.schedule import Schedule
 from lsd_experiments.training.snapshots import write_snapshot
 
 if TYPE_CHECKING:
@@ -29,12 +30,17 @@ class TrainingStep(gp.BatchFilter):
 
     ``start`` is called with the first batch, and the losses of its phase: a PreCache above has forked its workers by then, which
     would not survive a TensorFlow that has run before, and need none. ``iteration``: of the last batch before this run.
+    ``schedule``: of the learning rate, if that varies.
     """
 
     def __init__(
-        self, experiment: Experiment, start: "Callable[[dict[str, Loss]], TrainableModel]", iteration: int = 0
+        self,
+        experiment: Experiment,
+        start: "Callable[[dict[str, Loss]], TrainableModel]",
+        iteration: int = 0,
+        schedule: Schedule | None = None,
     ) -> None:
-        self.experiment, self.start, self.iteration = experiment, start, iteration
+        self.experiment, self.start, self.iteration, self.schedule = experiment, start, iteration, schedule
         self.losses: dict[str, Loss] = {}
         self.model: TrainableModel | None = None
         self.logs: dict[str, float] = {}
@@ -59,9 +65,13 @@ class TrainingStep(gp.BatchFilter):
         outputs = gp.Batch()
         if any(head_keys(target.name).prediction in request for target in targets):
             self._add_predictions(outputs, batch, model.predict(inputs), truth, knowledge)
+        if self.schedule is not None:
+            model.use_learning_rate(self.schedule.at(self.iteration + 1))
         logs = model.step(inputs, truth, knowledge)
         labels = {f"{target.name}_loss": self.losses[target.name].label(target) for target in targets}
         self.logs = {labels.get(name, name): value for name, value in logs.items()}
+        if self.schedule is not None:
+            self.logs["learning_rate"] = self.schedule.at(self.iteration + 1)
         outputs.loss = self.logs["loss"]
         self.iteration += 1
         return outputs

@@ -18,18 +18,21 @@ from lsd_experiments.options import (
     Positive,
     PositiveNumber,
     PositiveShape,
+    Share,
     Which,
     add_options,
     given,
     option,
 )
 from lsd_experiments.raw_range import WHICH, Setting, parse
+from lsd_experiments.training.schedule import Schedule
 
 if TYPE_CHECKING:
     from lsd_experiments.training.experiment import Experiment
 
 PUBLISHED_WORKERS = 10
-LATER = ("resample", "minutes", "validate_every", "validate_segmentation")  # records of before know nothing of them
+LATER = ("resample", "minutes", "validate_every", "validate_segmentation",
+         "average_weights", "warm_up", "decay")  # records of before know nothing of them
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,22 @@ class TrainingOptions:
         metavar="N")
     validate_segmentation: bool = option(
         False, "with --validate-every: segment the part, too, and its VOI says which checkpoint is the best")
+    average_weights: Share | None = option(
+        None, "like 0.999: keep a moving average of the weights, too, which validates and predicts; 0: none (default: as before, "
+        "else none)", metavar="DECAY")
+    warm_up: NotNegative = option(0, "iterations in which the learning rate grows to --learning-rate (default: 0)", metavar="N")
+    decay: tuple[NotNegative, Positive] | None = option(
+        None, "iterations between which the learning rate falls to a hundredth, where it stays (default: it does not)",
+        metavar=("FROM", "TO"))
 
     def record(self) -> dict[str, Any]:
         """The options as JSON values; of :data:`LATER` those that were given."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value or key not in LATER}
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate of each iteration."""
+        return Schedule(self.learning_rate, self.warm_up, self.decay)
 
     def applied_to(self, network: Network) -> Network:
         """``network`` with the feature maps that the options ask for; ``num_fmaps_out`` keeps its ratio, rounded up."""
@@ -115,4 +130,7 @@ def from_arguments(arguments: argparse.Namespace) -> TrainingOptions:
             values[key] = str(Path(values[key]).resolve())
     if not 0 < arguments.learning_rate < math.inf:
         raise UserError(f"--learning-rate: {arguments.learning_rate} is no positive number. Give one, or leave it out")
+    if arguments.decay and arguments.decay[0] >= arguments.decay[1]:
+        begin, end = arguments.decay
+        raise UserError(f"--decay {begin} {end}: ends before it begins. Name a later iteration second")
     return TrainingOptions(**values)

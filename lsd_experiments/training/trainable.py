@@ -6,7 +6,7 @@ after 1000 steps without one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lsd_experiments.checkpoints import Checkpoint
 from lsd_experiments.errors import UserError
 from lsd_experiments.networks.network import Network
 from lsd_experiments.targets.losses import KerasLoss
+from lsd_experiments.training.average import Average
 from lsd_experiments.training.experiment import Adam
 from lsd_experiments.training.options import TrainingOptions
 from lsd_experiments.training.parallel import Devices, KerasDevices, find_devices
@@ -31,11 +32,15 @@ LOSS_SCALE, GROWTH_STEPS = 2.0**15, 1000  # of the published half precision
 
 @dataclass(frozen=True)
 class TrainableModel:
-    """A network in training. Arrays in and out are batches, channels first: [b, c, z, y, x]."""
+    """A network in training. Arrays in and out are batches, channels first: [b, c, z, y, x].
+
+    ``average``: of its weights, if one is kept.
+    """
 
     network: Network
     model: keras.Model
     devices: Devices = field(default_factory=KerasDevices)
+    average: Average | None = None
 
     @classmethod
     def start(
@@ -62,10 +67,11 @@ class TrainableModel:
             optimizer.build(model.trainable_variables)
             if checkpoint is not None:
                 with _own_adam(model):
-                    checkpoints.load_checkpoint(model, checkpoint.path)
+                    checkpoints.load_checkpoint(model, checkpoint.path, plain=True)
                 optimizer.learning_rate = options.learning_rate
                 _set_loss_scale(optimizer, checkpoint.record.get("loss_scale"))
-        return cls(network, model, devices)
+            average = Average(model, options.average_weights, checkpoint, devices) if options.average_weights else None
+        return cls(network, model, devices, average)
 
     def use_losses(self, losses: Mapping[str, KerasLoss]) -> None:
         """Other losses of the heads from the next step on; weights and the optimizer's state stay."""
@@ -78,9 +84,22 @@ class TrainableModel:
         """
         truth = self._truth(targets, knowledge)
         logs = self.devices.step(self.model, self._inputs(inputs), truth)
+        if self.average:
+            self.average.update()
         if len(self.network.heads) == 1:
             logs.setdefault(f"{self.network.heads[0].name}_loss", logs["loss"])
         return {name: float(value) for name, value in logs.items()}
+
+    def use_learning_rate(self, rate: float) -> None:
+        """That of the next step."""
+        with self.devices.scope():
+            self.model.optimizer.learning_rate = rate
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """While open, it has the averages for weights, if they are kept."""
+        with self.average.in_place() if self.average else nullcontext():
+            yield
 
     def loss_of(self, inputs: Arrays, targets: Arrays, knowledge: Arrays) -> tuple[dict[str, float], Arrays]:
         """The loss as of :meth:`step`, and the outputs, [b, c, z, y, x] in [0, 1]; nothing is updated."""
@@ -103,7 +122,11 @@ class TrainableModel:
         scale = _loss_scale(self.model.optimizer)
         with _own_adam(self.model):
             record = {**record, "loss_scale": scale} if scale else record
-            return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record, best)
+            if self.average is None or not self.average.steps:
+                return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record, best)
+            record = {**record, **self.average.record}
+            averages = self.average.arrays()
+            return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record, best, averages)
 
     def _truth(self, targets: Arrays, knowledge: Arrays) -> dict[str, NDArray[np.float32]]:
         return {

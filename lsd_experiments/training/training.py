@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import checkpoints, frameworks, networks
 from lsd_experiments.checkpoints import Checkpoint
+from lsd_experiments.checkpoints.checkpoint import AVERAGE
 from lsd_experiments.datasets import FILE, Dataset, load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE
@@ -124,7 +125,7 @@ def _dataset(experiment: Experiment, directory: Path) -> Dataset:
 def decided(
     experiment: Experiment, options: TrainingOptions, checkpoint: Checkpoint | None
 ) -> tuple[Experiment, TrainingOptions]:
-    """Parity, and where MALIS begins: as asked for, else as in the training that goes on, else as the experiment says."""
+    """Parity, averages, where MALIS begins: as asked for, else as in the training that goes on, else as the experiment says."""
     recorded = checkpoint.record.get("provenance", {}).get("parameters", {}) if checkpoint else {}
 
     def first_known(*values: Any) -> Any:
@@ -133,6 +134,8 @@ def decided(
     experiment = dataclasses.replace(
         experiment, parity=bool(first_known(options.parity, recorded.get("parity"), experiment.parity))
     )
+    average = checkpoint.record.get(AVERAGE, {}) if checkpoint else {}
+    options = dataclasses.replace(options, average_weights=first_known(options.average_weights, average.get("decay")))
     if experiment.malis_from is None:
         return experiment, options
     malis_from = int(first_known(options.malis_from, recorded.get("malis_from"), experiment.malis_from))
@@ -186,7 +189,8 @@ class Training:
         self.request = batch_request(
             self.experiment, self.dataset, self.input_shape, self.network.output_shape(self.input_shape), self.raw_shape
         )
-        self.step = TrainingStep(self.experiment, self._start_model, self.start)
+        schedule = self.options.schedule
+        self.step = TrainingStep(self.experiment, self._start_model, self.start, schedule if schedule.varies else None)
         self.validating = self._validating() if self.options.validate_every else None
         self.began = time.monotonic()
         data = [sample.raw.container for sample, _ in self.samples]
@@ -325,7 +329,8 @@ class Training:
     def validate(self, validating: "Validating", iteration: int) -> None:
         """Validate, and keep the checkpoint if it is the best so far."""
         assert self.step.model is not None, "validation before the first step"
-        scores, is_best = validating.validate(iteration, self.step.model, self.step.losses)
+        with self.step.model.averaged():
+            scores, is_best = validating.validate(iteration, self.step.model, self.step.losses)
         self.log.scalars(iteration, {f"validation/{name}": value for name, value in scores.items()})
         if is_best:
             self.save(iteration, best=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import checkpoints
 from lsd_experiments.checkpoints.checkpoint import VALIDATION
+from lsd_experiments.descriptors.agreement import CHANNELS, LEARNED
 from lsd_experiments.targets import Loss
 from lsd_experiments.training.curve import Curve
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lsd_experiments.training.validation import Validation
 
 logger = logging.getLogger(__name__)
+CORRELATION = "_correlation_"  # in the names of scores of descriptors' channels
 OF = "of"  # in a record: what scores must have in common to be compared
 
 
@@ -49,6 +51,13 @@ class Validating:
         self.newest = {"iteration": iteration, **scores, OF: of}
         if is_best:
             self.best = self.newest
-        said = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+        said = ", ".join([f"{name} {value:.4g}" for name, value in scores.items() if CORRELATION not in name] + _learned(scores))
         logger.info("validation after iteration %d: %s%s", iteration, said, ", the best so far" if is_best else "")
         return scores, is_best
+
+
+def _learned(scores: Mapping[str, float]) -> list[str]:
+    """How many channels of descriptors follow the truth, in words; nothing without descriptors."""
+    found = [value for name, value in scores.items() if CORRELATION in name]
+    above = sum(value > LEARNED for value in found)
+    return [f"correlation above {LEARNED:g} in {above} of {len(CHANNELS)} channels"] if found else []

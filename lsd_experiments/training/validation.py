@@ -28,6 +28,7 @@ from lsd_experiments.training.data import Sample
 from lsd_experiments.training.experiment import Experiment
 from lsd_experiments.training.nodes import step_arrays
 from lsd_experiments.training.pipeline import fixed_pipeline, reduced_to_cause
+from lsd_experiments.training.validation_descriptors import DescriptorSums
 from lsd_experiments.training.validation_segmentation import counted_labels, segmented_scores, segmented_target
 
 if TYPE_CHECKING:
@@ -111,21 +112,26 @@ class Validation:
             self.parts.append(Part(pipeline + first() if first else pipeline, place, sample, boxes))
 
     def scores(self, model: "TrainableModel", losses: Mapping[str, Loss]) -> Scores:
-        """``loss``, each head's, named as in training; of segments ``voi_split``, ``voi_merge``, ``voi_sum``, ``threshold``."""
+        """``loss``, each head's, named as in training; of descriptors how they agree with the truth's, inside of objects; of
+        segments ``voi_split``, ``voi_merge``, ``voi_sum``, ``threshold``.
+        """
         with same_random_numbers():
             found: list[Scores] = []
             segmented: Scores = {}
+            agreement = DescriptorSums(self.experiment)
             for part in self.parts:
                 predicted: list[Predicted] = []
                 for box, batch in part.batches(self.request):
                     arrays = step_arrays(batch, self.experiment, model.network, losses)
                     logs, outputs = model.loss_of(*arrays)
                     found.append(logs)
+                    agreement.add(batch, outputs)
                     predicted.append((box, {name: output[0] for name, output in outputs.items()}))
                 if self.segments and not segmented:
                     segmented = segmented_scores(self.experiment, self.dataset, part.sample, predicted)
             labels = {f"{target.name}_loss": losses[target.name].label(target) for target in self.experiment.targets}
-            return {labels.get(key, key): float(np.mean([logs[key] for logs in found])) for key in found[0]} | segmented
+            means = {labels.get(key, key): float(np.mean([logs[key] for logs in found])) for key in found[0]}
+            return means | agreement.columns() | segmented
 
     def described(self, losses: Mapping[str, Loss]) -> dict[str, Any]:
         """What scores must have in common to be compared, as JSON values."""

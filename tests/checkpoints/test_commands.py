@@ -77,6 +77,7 @@ def test_the_same_for_our_own(tmp_path, experiments):
     import keras
 
     from lsd_experiments.checkpoints import save_checkpoint
+    from lsd_experiments.checkpoints.average import named_weights
     from lsd_experiments.networks import Head, Network
 
     network = Network(2, 3, ((1, 2, 2),), (Head("lsds", 10, "embedding"), Head("affs", 3)), 3)
@@ -97,6 +98,11 @@ def test_the_same_for_our_own(tmp_path, experiments):
     save_checkpoint(model, tmp_path, network, 4, {"validation": validation}, best=True)
     assert "validation         loss 0.25, voi_sum 1.5, after iteration 4\n" in describe(inspect(tmp_path, None, "best"))
     assert "validation" not in describe(inspect(tmp_path))
+    assert "averages" not in describe(inspect(tmp_path))
+    averages = {name: weights.numpy() * 0 for name, weights in named_weights(model).items()}
+    save_checkpoint(model, tmp_path, network, 6, {"average": {"decay": 0.99, "steps": 1}}, averages=averages)
+    assert "averages           of weights, which predict: after 1 step, decay 0.99\n" in describe(inspect(tmp_path))
+    assert inspect(tmp_path).parameters == contents.parameters
 
 
 def test_every_name_that_a_checkpoint_may_be_called_by(make, tmp_path):

@@ -11,9 +11,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from lsd_experiments.checkpoints import require_checkpoint, save_checkpoint
+from lsd_experiments.checkpoints.average import named_weights
 from lsd_experiments.errors import UserError
 from lsd_experiments.export import export_checkpoint, onnx_file
 from lsd_experiments.export.graph import crops, onnx_graph, up_crops
+from lsd_experiments.export.weights import torch_weights
 from lsd_experiments.networks import Head, Input, Network
 from lsd_experiments.networks.files import from_json
 from lsd_experiments.networks.layers import layers
@@ -41,6 +44,23 @@ def check_metadata(metadata, checkpoint, format):
     assert made["inputs"]["sha256_of_checkpoint"] == hashlib.sha256(checkpoint.path.read_bytes()).hexdigest()
     assert made["inputs"]["checkpoint"].endswith("acrlsd/train_net_checkpoint_7.weights.h5")
     assert not made["inputs"]["checkpoint"].startswith("/")
+
+
+def test_averages_are_exported_where_there_are_some(tmp_path):
+    network = NETWORKS["small"]
+    model = network.build(network.smallest_input_shape)
+    averages = {name: np.full(variable.shape, 0.5, np.float32) for name, variable in named_weights(model).items()}
+    save_checkpoint(model, tmp_path, network, 8, {"average": {"decay": 0.5, "steps": 2}}, averages=averages)
+    checkpoint, found = require_checkpoint(tmp_path), []
+    for plain in (False, True):
+        export_checkpoint(checkpoint, tmp_path / "net.safetensors", "torch", plain=plain)
+        with safe_open(tmp_path / "net.safetensors", framework="pt") as file:
+            made = json.loads(file.metadata()["provenance"])
+        assert made["parameters"].get("averaged_weights", False) is not plain
+        found.append(load_file(tmp_path / "net.safetensors"))
+    assert all((values == 0.5).all() for values in found[0].values())
+    for name, values in torch_weights(model).items():
+        np.testing.assert_array_equal(found[1][name], values)
 
 
 def test_the_state_dict_has_the_published_names_in_torchs_layout(exported, checkpoint_of):

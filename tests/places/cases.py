@@ -131,6 +131,14 @@ def evaluate_volumes(scene, container, dataset, is_truth):
     return printed.getvalue()
 
 
+def evaluate_lsds(scene, container, dataset, is_truth):
+    other = Scene(scene.directory / "other", "lsds" if is_truth else "labels", scene.voxel_size)
+    places, printed = [(container, dataset), (other.whole(), other.dataset)], StringIO()
+    with redirect_stdout(printed):
+        run("03_predict/evaluate_lsds.py", *places[is_truth], *places[not is_truth], "--sigma", 20)
+    return printed.getvalue()
+
+
 def evaluate_skeletons(scene, container, dataset):
     path = scene.directory / "skeletons.csv"
     begin, step = scene.begin, scene.voxel_size
@@ -252,6 +260,10 @@ CASES = {
                                      partial(evaluate_volumes, is_truth=False)),
     "evaluate_volumes: truth": Case(options_of("evaluate_volumes.py", "labels_file", "labels_dataset"), "labels",
                                     partial(evaluate_volumes, is_truth=True)),
+    "evaluate_lsds: prediction": Case(options_of("evaluate_lsds.py", "lsds_file", "lsds_dataset"), "lsds",
+                                      partial(evaluate_lsds, is_truth=False)),
+    "evaluate_lsds: truth": Case(options_of("evaluate_lsds.py", "labels_file", "labels_dataset"), "labels",
+                                 partial(evaluate_lsds, is_truth=True)),
     "evaluate_skeletons": Case(options_of("evaluate_skeletons.py", "segmentation_file", "segmentation_dataset"), "labels",
                                evaluate_skeletons, True),
     "submission": Case(options_of("submission.py", "make segmentation", "make dataset"), "labels", submit, voxel_size=ISOTROPIC),
@@ -276,6 +288,7 @@ CASES = {
 }
 # By a test of their own: they take several datasets of a container, each by a name of its own.
 SEVERAL = {("train.py", "data"), ("add_unlabeled_mask.py", "input_ds_label"), ("add_unlabeled_mask.py", "input_ds_mask"),
+           ("evaluate_lsds.py", "mask_dataset"),
            *(("new.py", name) for name in ("data", "raw", "labels", "labels_mask", "unlabeled_mask")),
            *(("plan.py", name) for name in ("raw", "labels", "mask")),
            *((SEGMENT, name) for name in ("raw", "raw_dataset", "labels", "labels_dataset", "mask"))}

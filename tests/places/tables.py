@@ -31,6 +31,7 @@ OTHER_FILES = {
     "evaluate.skeletons_file",
     # results, directories and databases
     "db", ("export_checkpoint.py", "out"), ("evaluate_skeletons.py", "out"), ("evaluate_volumes.py", "out"),
+    ("evaluate_lsds.py", "out"),
     ("picture.py", "out"), ("submission.py", "make out"), ("scores.py", "add scores"), ("scores.py", "add db"),
     ("scores.py", "show db"), ("scores.py", "show csv"),
     ("report.py", "results"), ("report.py", "validation"), ("report.py", "out"),
@@ -52,7 +53,7 @@ NO_PLACE = {
     "exclude", "exclude_labels", "keep_labels", "include_zero", "unlabeled", "downsample", "downsampling", "transpose", "dtype",
     "range", "channel", "voxel_size", "raw_range", "roi_offset", "roi_shape", "input_shape", "precision", "seamless", "pad",
     "patch_step", "blend", "flips", "transposes", "resample", "nearest", "validate_every", "validate_segmentation",
-    "minutes",
+    "minutes", "average_weights", "warm_up", "decay", "plain_weights", ("evaluate_lsds.py", "sigma"),
     "checkpoint", "iteration", "lsds_checkpoint", "lsds_on_the_fly", "num_fmaps", "fmap_inc_factor", "malis_from", "parity",
     "batch_size", "devices", "iterations", "save_every", "snapshot_every", "seed", "learning_rate", "kind", "shape", "density",
     "offset", "labeled", "scale", "mode", "mincut", "print_errors", "in_xyz", "show_all_scores", "section", "title", "format",

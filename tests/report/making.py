@@ -11,6 +11,7 @@ import numpy as np
 
 from lsd_experiments.arrays import create_volume
 from lsd_experiments.checkpoints import save_checkpoint
+from lsd_experiments.descriptors.agreement import CHANNELS
 from lsd_experiments.frameworks import import_keras
 from lsd_experiments.networks import Head, Network, write
 from lsd_experiments.pipeline import running
@@ -106,17 +107,19 @@ def make_network(setup, variant, seed):
     if seed == 0:
         curve = Curve(setup, 0)
         for iteration in (2, 4):
-            curve.add(iteration, {"loss": 0.5 / iteration})
+            correlations = {f"lsds_correlation_{name}": iteration / 5 for name in CHANNELS[:7]} if variant == "mtlsd" else {}
+            errors = {"lsds_error": 0.01, "lsds_error_of_constant": 0.02} if correlations else {}
+            curve.add(iteration, {"loss": 0.5 / iteration, **correlations, **errors})
         cost = {"cpu_seconds": 100.0 + seed, "iterations": LAST, "peak_gib": 1.25}
         (setup / "cost.json").write_text(json.dumps({"train": cost}))
 
 
-def save_network(setup, network, seed, more=None):
-    """A checkpoint, whose record has ``more``, and the description of a random network."""
+def save_network(setup, network, seed, more=None, **options):
+    """A checkpoint, whose record has ``more``, and the description of a random network; ``options``: of its training."""
     import_keras()
     setup.mkdir(parents=True)
     shape = list(network.smallest_input_shape)
-    made = provenance("train", TrainingOptions(LAST, seed=seed).record(), {"dataset": "made", "data": []})
+    made = provenance("train", TrainingOptions(LAST, seed=seed, **options).record(), {"dataset": "made", "data": []})
     record = {"seed": seed, "input_shape": shape, "voxel_size": list(VOXEL_SIZE), "provenance": made, **(more or {})}
     save_checkpoint(network.build(shape), setup, network, LAST, record)
     write(network, str(setup / "config"), shape)

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from lsd_experiments.descriptors.agreement import CHANNELS
 from lsd_experiments.errors import UserError
 from lsd_experiments.report.command import command
 from tests.report.making import LAST
@@ -64,7 +65,12 @@ def rows(path):
 
 @pytest.fixture(scope="module")
 def whole(results, tmp_path_factory):
-    return report(tmp_path_factory.mktemp("reports") / "report", results)
+    directory = tmp_path_factory.mktemp("reports")
+    rows = [{"channel": name, "correlation": None if name == "size" else 0.85, "error": 0.25, "error_of_constant": 0.5,
+             "voxels": 7} for name in CHANNELS]
+    inputs = {"labels": "test.zarr:ids", "variant": "zebrafinch/lsd", "iteration": 70}
+    (directory / "lsds.json").write_text(json.dumps({"descriptors": rows, "provenance": {"inputs": inputs}}))
+    return report(directory / "report", results, directory / "lsds.json")
 
 
 def test_the_page_needs_nothing_but_what_lies_beside_it(whole):
@@ -111,6 +117,18 @@ def test_numbers_are_those_of_the_scores(whole, results):
         "100",
         "",
     )
+
+
+def test_how_descriptors_correlate(whole, tmp_path):
+    """Of the newest validation of a training, and of what evaluate_lsds.py wrote."""
+    first, second = rows(whole / "descriptors.csv")
+    assert [first[key] for key in ("network", "seed", "iterations", "offset z", "size")] == ["mtlsd", "0", "4", "0.80", ""]
+    assert (first["above 0.8"], first["squared error"], first["of a constant"]) == ("0", "0.0100", "0.0200")
+    assert (second["network"], second["where"], second["iterations"]) == ("zebrafinch/lsd", "test.zarr:ids", "70")
+    assert (second["variance yy"], second["size"], second["above 0.8"], second["squared error"]) == ("0.85", "", "9", "0.2500")
+    (tmp_path / "broken.json").write_text('{"descriptors": [{}]}')
+    with pytest.raises(UserError, match=r"broken\.json: not what evaluate_lsds"):
+        report(tmp_path / "report", tmp_path / "broken.json")
 
 
 def test_how_sure_the_ranks_are(whole):

@@ -1,12 +1,13 @@
 """What is compared with what, which rows count, and how variants are named."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from lsd_experiments.report import compare, read_results
-from tests.report.making import run_here_stages
+from tests.report.making import NETWORKS, run_here_stages, save_network
 
 
 def comparisons_of(*places, validation=()):
@@ -100,6 +101,39 @@ def test_other_parameters_are_another_variant(copied):
     assert named.differences == {"extract_fragments.min_seed_distance": ["10, 3"]} or named.differences == {
         "extract_fragments.min_seed_distance": ["3, 10"]
     }
+
+
+def test_options_of_training_are_another_variant(copied):
+    save_network(copied / "other/seed0/mtlsd", NETWORKS["mtlsd"], 0, average_weights=0.5, decay=(2, 4))
+    config = (copied / "mtlsd_0.toml").read_text().replace('"networks/', '"other/')
+    (copied / "averaged.toml").write_text(config.replace("[evaluate]", '[evaluate]\nout_prefix = "averaged"'))
+    shutil.copy(copied / "mtlsd_0_hist_quant_50.json", copied / "averaged.json")
+    change(copied / "averaged.json", lambda summary: summary["provenance"].update(key="averaged"))
+    comparison = of_labels(copied / "mtlsd_0.toml", copied / "averaged.toml")
+    assert sorted(variant.name for variant in comparison.variants) == [
+        "mtlsd (average_weights -, decay -)", "mtlsd (average_weights 0.5, decay 2 4)"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_validations_the_one_that_was_made_alike(copied, order):
+    def at(threshold, function):
+        def change_it(summary):
+            for row in summary["curves"]["hist_quant_50"]:
+                row["voi_sum"] = 0.0 if row["threshold"] == threshold else 9.0
+            summary["provenance"]["key"] = function
+            summary["provenance"]["inputs"]["luts"]["name"] = function
+        return change_it
+
+    config = (copied / "mtlsd_0.toml").read_text()
+    before = json.loads((copied / "mtlsd_0_hist_quant_50.json").read_text())["provenance"]["inputs"]["luts"]["name"]
+    for threshold, function in ((0.75, before), (0.25, "another")):
+        name = f"validation_{threshold}"
+        (copied / f"{name}.toml").write_text(config.replace("[evaluate]", f'[evaluate]\nout_prefix = "{name}"'))
+        shutil.copy(copied / "mtlsd_0_hist_quant_50.json", copied / f"{name}.json")
+        change(copied / f"{name}.json", at(threshold, function))
+    validation = [copied / "validation_0.75.toml", copied / "validation_0.25.toml"][::order]
+    chosen = of_labels(copied / "mtlsd_0.toml", validation=validation).variants[0].chosen[0]
+    assert (chosen.row["threshold"], chosen.by) == (0.75, "validation")
 
 
 def test_thresholds_of_a_validation(copied):

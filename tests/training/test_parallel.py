@@ -36,7 +36,8 @@ arrays = {}
 for name, run in runs.items():
     if run.get("devices", 1) == 1 and keras.backend.backend() == "jax":
         keras.distribution.set_distribution(None)
-    options = TrainingOptions(1, learning_rate=0.01, precision=run.get("precision", "float32"), devices=run.get("devices", 1))
+    options = TrainingOptions(1, learning_rate=0.01, precision=run.get("precision", "float32"), devices=run.get("devices", 1),
+                              average_weights=0.5)
     trainer = TrainableModel.start(network, network.smallest_input_shape, options, Adam(),
                             {"affs": SquaredError("sum_of_weights").in_keras(Affinities())}, 1, None)
     random, losses = np.random.default_rng(1), []
@@ -49,10 +50,15 @@ for name, run in runs.items():
             weights = np.concatenate((np.ones_like(targets), np.ones((2, 1, *shape))), axis=1)
         if run.get("malis") and step == 2:
             trainer.use_losses({"affs": Malis().in_keras(Affinities())})
+        trainer.use_learning_rate(0.01 / (step + 1))
         losses.append(trainer.step({"raw": raw}, {"affs": targets}, {"affs": weights})["loss"])
     optimizer = trainer.model.optimizer
+    with trainer.averaged():
+        averaged = trainer.predict({"raw": raw})["affs"]
     found = {"losses": losses, "predicted": trainer.predict({"raw": raw})["affs"],
              "weights": np.concatenate([weight.ravel() for weight in trainer.model.get_weights()]),
+             "averages": np.concatenate([values.ravel() for values in trainer.average.arrays().values()]),
+             "averaged": averaged, "rate": keras.ops.convert_to_numpy(optimizer.learning_rate),
              "scale": keras.ops.convert_to_numpy(getattr(optimizer, "dynamic_scale", 0)),
              "steps": keras.ops.convert_to_numpy(optimizer.iterations)}
     arrays.update({f"{name}/{key}": value for key, value in found.items()})
@@ -84,6 +90,9 @@ def test_two_devices_take_the_steps_of_one_with_a_batch_of_two(trained):
                 np.testing.assert_allclose(two[key], values, rtol=2e-5, atol=1e-5, err_msg=f"{name} {key}")
             assert np.ptp(one["losses"]) > 1e-3
             assert one["steps"] == 4
+            assert one["rate"] == pytest.approx(0.0025)
+            assert not np.array_equal(one["averaged"], one["predicted"])
+            assert not np.array_equal(one["averages"], one["weights"])
 
 
 def test_half_precision_is_close_to_single_and_skips_steps_that_overflow(trained):

@@ -102,18 +102,24 @@ def check_log(directory):
 
 
 def test_ten_and_ten_are_twenty(make_run):
-    """Here by two calls; with kills between real processes in test_commands.py."""
+    """Here by two calls, with all that varies; with kills between real processes in test_commands.py."""
+    vary = {"warm_up": 3, "decay": (3, 7), "learning_rate": 0.01}
     for name, steps in (("straight", [8]), ("halves", [4, 8])):
         for iterations in steps:
-            run, train = make_run(name, iterations=iterations)
+            average = {"average_weights": 0.75} if iterations == steps[0] else {}  # later as in the checkpoint
+            run, train = make_run(name, iterations=iterations, **vary, **average)
             assert train() == 0
+    assert run.options.average_weights == 0.75
+    assert run.step.logs["learning_rate"] == pytest.approx(0.0001)
     here, there = (find_checkpoint(run.directory.parent / name).path for name in ("straight", "halves"))
     weights = [all_arrays(path) for path in (here, there)]
     assert set(weights[0]) == set(weights[1])
     assert len(weights[0]) > 30  # moments, too
+    assert sum(name.startswith("average/") for name in weights[0]) == len(run.step.model.model.trainable_variables)
+    assert read_checkpoint(there).record["average"] == {"decay": 0.75, "steps": 8}
     for name, array in weights[0].items():
         np.testing.assert_array_equal(array, weights[1][name])
-    other, train = make_run("other", iterations=8, seed=4)
+    other, train = make_run("other", iterations=8, seed=4, **vary, average_weights=0.75)
     assert train() == 0
     different = all_arrays(find_checkpoint(other.directory).path)
     assert any(not np.array_equal(array, different[name]) for name, array in weights[0].items())

@@ -26,8 +26,8 @@ def batch(network, seed, size=1):
     return inputs, targets, weights
 
 
-def start(network, learning_rate=0.01, seed=1, precision="float32", checkpoint=None):
-    options = TrainingOptions(iterations=1, learning_rate=learning_rate, precision=precision)
+def start(network, learning_rate=0.01, seed=1, precision="float32", checkpoint=None, average=None):
+    options = TrainingOptions(iterations=1, learning_rate=learning_rate, precision=precision, average_weights=average)
     losses = {head.name: weighted_error("nonzero_weights") for head in network.heads}
     return TrainableModel.start(network, network.smallest_input_shape, options, Adam(), losses, seed, checkpoint)
 
@@ -173,6 +173,34 @@ def test_a_start_from_a_checkpoint_goes_on_exactly(tmp_path):
         resumed.step(*arrays)
     for a, b in zip(straight.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_averages_of_weights(tmp_path):
+    """Their definition in NumPy; in a checkpoint; as the weights of a model that predicts."""
+    from lsd_experiments.checkpoints import find_checkpoint, load_checkpoint
+
+    trainer, weights = start(ONE_HEAD, average=0.75), []
+    for seed in range(4):
+        trainer.step(*batch(ONE_HEAD, seed))
+        weights.append(trainer.model.get_weights())
+    shares = 0.75 ** np.arange(3, -1, -1)
+    expected = [np.average(steps, axis=0, weights=shares) for steps in zip(*weights, strict=True)]
+    for ours, numpys, plain in zip(trainer.average.arrays().values(), expected, weights[-1], strict=True):
+        np.testing.assert_allclose(ours, numpys, atol=1e-6)
+        assert not np.array_equal(ours, plain)
+    path = trainer.save(tmp_path, 4, {})
+    assert find_checkpoint(tmp_path).record["average"] == {"decay": 0.75, "steps": 4}
+    model = ONE_HEAD.build(ONE_HEAD.smallest_input_shape)
+    load_checkpoint(model, path)
+    for loaded, ours in zip(model.get_weights(), trainer.average.arrays().values(), strict=True):
+        np.testing.assert_array_equal(loaded, ours)
+    load_checkpoint(model, path, plain=True)
+    for loaded, plain in zip(model.get_weights(), weights[-1], strict=True):
+        np.testing.assert_array_equal(loaded, plain)
+    model.load_weights(path)  # Keras reads the file as it does one without averages
+    assert np.array_equal(model.get_weights()[0], weights[-1][0])
+    start(ONE_HEAD, checkpoint=find_checkpoint(tmp_path)).save(tmp_path, 5, {})
+    assert not find_checkpoint(tmp_path).averaged, "nobody asked for them"
 
 
 def test_another_learning_rate_holds_after_a_restart(tmp_path):

@@ -16,6 +16,7 @@ from lsd_experiments.augmentation.elastic import ElasticAugment
 from lsd_experiments.checkpoints import find_best, find_checkpoint, require_checkpoint
 from lsd_experiments.checkpoints.checkpoint import VALIDATION
 from lsd_experiments.datasets import ValidationPart
+from lsd_experiments.descriptors.agreement import CHANNELS
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.networks import Head
@@ -28,6 +29,7 @@ from lsd_experiments.training.options import TrainingOptions
 from lsd_experiments.training.pipeline import batch_pipeline
 from lsd_experiments.training.places import find_places
 from lsd_experiments.training.validation import Validation, blocks
+from lsd_experiments.training.validation_descriptors import DescriptorSums
 from lsd_experiments.training.validation_samples import kept_samples
 from lsd_experiments.training.validation_segmentation import segmented_scores
 
@@ -200,15 +202,23 @@ def weights_of(directory):
 def test_a_training_is_the_same_with_and_without(keeping, make_run, workers):
     """Weights and moments, bit for bit."""
     found = []
-    for name, options in (("without", {}), ("with", {"validate_every": 1, "validate_segmentation": True})):
-        run, train = make_run(name, dataset=keeping(), iterations=3, num_workers=workers, **options)
+    with_all = {"validate_every": 1, "validate_segmentation": True, "average_weights": 0.5}
+    for name, options in (("without", {}), ("with", with_all)):
+        run, train = make_run(name, dataset=keeping(), iterations=3, num_workers=workers, learning_rate=0.01, **options)
         assert train() == 0
         found.append(weights_of(run.directory))
     assert all(np.array_equal(array, found[1][name]) for name, array in found[0].items())
     state = random.getstate()
-    first, second = (run.validating.validation.scores(run.step.model, run.step.losses) for _ in range(2))
-    assert first == second
+    plain = run.validating.validation.scores(run.step.model, run.step.losses)
+    with run.step.model.averaged():
+        assert run.validating.validation.scores(run.step.model, run.step.losses) != plain
+    assert run.validating.validation.scores(run.step.model, run.step.losses) == plain
     assert random.getstate() == state
+    averaged = read_curve(run.directory)[-1]["loss"]  # validation is of the averages
+    assert abs(averaged - plain["loss"]) > 1e-6
+    with run.step.model.averaged():
+        again = run.validating.validation.scores(run.step.model, run.step.losses)["loss"]
+    assert again == averaged
 
 
 def test_what_is_written(keeping, make_run):
@@ -217,7 +227,8 @@ def test_what_is_written(keeping, make_run):
     rows = read_curve(run.directory)
     assert [row["iteration"] for row in rows] == [2, 4, 5]  # and at the end
     losses, scores = {"loss", "lsds_loss", "affs_loss"}, {"voi_split", "voi_merge", "voi_sum", "threshold"}
-    assert {*rows[0]} == {"iteration", "seconds"} | losses | scores
+    agreement = {"lsds_error", "lsds_error_of_constant", *(f"lsds_correlation_{name}" for name in CHANNELS)}
+    assert {*rows[0]} == {"iteration", "seconds"} | losses | scores | agreement
     for row in rows:
         assert row["loss"] == pytest.approx(row["lsds_loss"] + row["affs_loss"], rel=1e-5)
         assert row["voi_sum"] == pytest.approx(row["voi_split"] + row["voi_merge"])
@@ -233,6 +244,24 @@ def test_what_is_written(keeping, make_run):
     events.Reload()
     assert [event.step for event in events.Scalars("validation/loss")] == [2, 4, 5]
     assert events.Scalars("validation/voi_sum")[0].value == pytest.approx(rows[0]["voi_sum"])
+
+
+def test_descriptors_that_are_the_truth_correlate_with_it(keeping, experiment, make_run):
+    run, _ = make_run(dataset=keeping(), iterations=1, validate_every=1)
+    sums, weighted, number = DescriptorSums(experiment), 0, 0
+    keys = head_keys("lsds")
+    for _, batch in run.validating.validation.parts[0].batches(run.request):
+        truth, objects = batch[keys.target].data, batch[LABELS].data[0] > 0
+        weighted, number = weighted + np.count_nonzero(batch[keys.weights].data[0, 0]), number + np.count_nonzero(objects)
+        predicted = truth.copy()
+        predicted[:, 4] = 1 - truth[:, 4]
+        predicted[..., ~objects] = 0.3  # background does not matter
+        sums.add(batch, {"lsds": predicted})
+    columns = sums.columns()
+    for name in CHANNELS:
+        assert columns[f"lsds_correlation_{name}"] == pytest.approx(-1 if name == "variance_yy" else 1)
+    assert columns["lsds_error"] > columns["lsds_error_of_constant"], "of the channel that is upside down"
+    assert number < weighted, "the loss looks at background, too"
 
 
 def test_another_loss_makes_another_best(keeping, experiment, make_run, monkeypatch):
