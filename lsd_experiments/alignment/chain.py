@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.alignment.maps import Matrix, angle, apply, compose, inverse, rotation, translation
-from lsd_experiments.alignment.registration import Flow, Model, fit
+from lsd_experiments.alignment.registration import Model, fit
+from lsd_experiments.alignment.windows import Flow
 
 SMOOTH = 2.0  # sections, sigma of the smoothing of slopes
 DRIFT = 6.0  # sections over which the tissue's mean slope runs on

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.alignment.maps import Crack
-from lsd_experiments.alignment.registration import Flow
+from lsd_experiments.alignment.windows import Flow
 
 LONGEST_WIDTH = 48  # pixels: wider ones are holes, or another section
 SPAN = 0.3  # of the section's length or width that a line spans, at least

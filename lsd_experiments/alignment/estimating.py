@@ -13,7 +13,8 @@ from lsd_experiments.alignment.cracks import Line, extremes, find_lines, opened
 from lsd_experiments.alignment.findings import Section, find_unusual, reader_of
 from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, apply, compose, inverse
 from lsd_experiments.alignment.notes import Notes
-from lsd_experiments.alignment.registration import Flow, Model, Prepared, grid, measure, prepare, register, rescaled
+from lsd_experiments.alignment.registration import WINDOW, Model, Prepared, measure, prepare, register, rescaled
+from lsd_experiments.alignment.windows import Flow, grid
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
 
@@ -148,7 +149,7 @@ def _flow_back(fixed: Prepared, moving: Prepared, to_first: Matrix, moving_to_fi
     """How windows of ``moving`` lie beside ``fixed``, in pixels of the moving section."""
     step = fixed.fine_step
     relative = compose(inverse(to_first), moving_to_first)
-    flow = measure(fixed, moving, rescaled(relative, 1, step), grid(fixed.fine.shape))
+    flow = measure(fixed, moving, rescaled(relative, 1, step), grid(fixed.fine.shape, WINDOW))
     places = step * flow.places + (step - 1) / 2
     back = inverse(relative)
     own = apply(back, places.T).T
@@ -173,7 +174,7 @@ def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], number:
     """How the windows of neighbours lie beside each other, once all are brought over by ``maps``; ``number``: of this fit."""
     from tqdm import tqdm
 
-    step, begins = looked(good[0]).fine_step, grid(looked(good[0]).fine.shape)
+    step, begins = looked(good[0]).fine_step, grid(looked(good[0]).fine.shape, WINDOW)
     flows = []
     for k in tqdm(range(len(good) - 1), "fitting", leave=False, disable=None):
         def flow(k: int = k) -> list[Any]:
