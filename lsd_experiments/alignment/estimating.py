@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lsd_experiments.alignment.chain import chain, kept_drift, separate
+from lsd_experiments.alignment.chain import chain, kept_drift, separate, slopes_beside
 from lsd_experiments.alignment.cracks import Line, extremes, find_lines, opened
 from lsd_experiments.alignment.findings import Section, find_unusual, reader_of
 from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, apply, compose, inverse
@@ -20,7 +21,8 @@ from lsd_experiments.errors import UserError
 
 LOGGER = logging.getLogger(__name__)
 LEAST_SCORE = 0.5  # of the usual one: a section that fits less is damaged
-FITS = 2  # how often all windows are measured to fit sections to each other
+FITS = 4  # how often all windows are measured to fit sections to each other: each takes away more than half of what is left
+SMALL = 32  # pixels of a window then: smaller ones see one structure each, but need a start
 STILL = 0.1  # pixels at the corners: a section that would move less stays where it is
 
 
@@ -129,32 +131,48 @@ def _pair(looked: _Looked, fixed: int, moving: int, model: Model) -> list[Any]:
 
 
 def _close(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], findings: dict[str, list[int]]) -> None:
-    """Which lines are cracks that lie apart, seen beside a neighbour without lines."""
+    """Which lines are cracks that lie apart, seen beside the neighbours without lines."""
     findings["cracked"], findings["folded"] = [], []
     places = {z: number for number, z in enumerate(good)}
     for z in sorted(looked.lines):
         if z not in places:
             continue
         number = places[z]
-        beside = [n for n in (number - 1, number + 1) if 0 <= n < len(good)]
-        other = min(beside, key=lambda n: good[n] in looked.lines)
-        flow = _flow_back(looked(good[other]), looked(z), rough[other], rough[number])
+        beside = _without_lines(looked, good, number)
+        gaps = [abs(good[n] - z) for n in beside]
+        flow = _mean([_beside(looked(z), looked(good[n]), compose(inverse(rough[number]), rough[n]), gap)
+                      for n, gap in zip(beside, gaps, strict=True)], gaps)
         cracks = [crack for line in looked.lines[z] if (crack := opened(line, flow)) is not None]
         if cracks:
             looked.cracks[z] = tuple(cracks[:1])  # one at a time: what lies between two moves with both
         findings["cracked" if cracks else "folded"].append(z)
 
 
-def _flow_back(fixed: Prepared, moving: Prepared, to_first: Matrix, moving_to_first: Matrix) -> Flow:
-    """How windows of ``moving`` lie beside ``fixed``, in pixels of the moving section."""
-    step = fixed.fine_step
-    relative = compose(inverse(to_first), moving_to_first)
-    flow = measure(fixed, moving, rescaled(relative, 1, step), grid(fixed.fine.shape, WINDOW))
-    places = step * flow.places + (step - 1) / 2
-    back = inverse(relative)
-    own = apply(back, places.T).T
-    found = (back[:, :2] @ (step * flow.found).T).T
-    return Flow(own, found, flow.weights)
+def _without_lines(looked: _Looked, good: Sequence[int], number: int) -> list[int]:
+    """The nearest sections before and after, of the next two, that have no lines; one that has, if there is none."""
+    beside = []
+    for side in (-1, 1):
+        next_ones = [n for n in (number + side, number + 2 * side) if 0 <= n < len(good)]
+        beside += [n for n in next_ones if good[n] not in looked.lines][:1]
+    return beside or [number - 1 if number else 1]
+
+
+def _beside(section: Prepared, other: Prepared, relative: Matrix, gap: int) -> Flow:
+    """What must be added to places of ``section`` to be at those of its neighbour, in pixels.
+
+    :param relative: of the neighbour, to this section
+    """
+    step = section.fine_step
+    flow = measure(section, other, rescaled(relative, 1, step), grid(section.fine.shape, WINDOW), IDENTITY, gap)
+    return Flow(step * flow.places + (step - 1) / 2, -step * flow.found, flow.weights)
+
+
+def _mean(flows: Sequence[Flow], gaps: Sequence[int]) -> Flow:
+    """Of one section's windows beside its neighbours, ``gaps`` sections away: what runs obliquely is aside to the one and to the
+    other side of it, and takes itself away; what a crack did stays."""
+    found = np.average([flow.found for flow in flows], axis=0, weights=1 / np.asarray(gaps, np.float64))
+    weights: NDArray[np.float64] = np.min([flow.weights for flow in flows], axis=0)
+    return Flow(flows[0].places, found, weights)
 
 
 def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], model: Model) -> list[Matrix]:
@@ -162,7 +180,7 @@ def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], m
     gaps, centre = np.diff(good).tolist(), [(n * step - 1) / 2 for n in shape]
     maps = list(rough)
     for number in range(FITS):
-        flows = _flows(looked, good, maps, number)
+        flows = _flows(looked, good, maps, number, model)
         steps, slopes = separate(flows, gaps, model)
         relative = [compose(inverse(maps[k]), compose(rescaled(steps[k], step, 1), maps[k + 1])) for k in range(len(steps))]
         maps = chain(relative, [IDENTITY] * len(steps), centre)
@@ -170,20 +188,29 @@ def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], m
     return chain(relative, drift, centre)
 
 
-def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], number: int) -> list[Flow]:
+def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], number: int, model: Model) -> list[Flow]:
     """How the windows of neighbours lie beside each other, once all are brought over by ``maps``; ``number``: of this fit."""
     from tqdm import tqdm
 
-    step, begins = looked(good[0]).fine_step, grid(looked(good[0]).fine.shape, WINDOW)
-    flows = []
-    for k in tqdm(range(len(good) - 1), "fitting", leave=False, disable=None):
-        def flow(k: int = k) -> list[Any]:
-            own, other = (rescaled(matrix, 1, step) for matrix in (maps[k], maps[k + 1]))
-            fixed, moving = looked(good[k]), looked(good[k + 1])
-            found = measure(fixed, moving, compose(inverse(own), other), begins, own, good[k + 1] - good[k])
-            return [array.tolist() for array in (found.places, found.found, found.weights)]
-        flows.append(Flow(*map(np.asarray, looked.notes.get(f"flow {number} {good[k]} {good[k + 1]}", flow))))
-    return flows
+    begins = grid(looked(good[0]).fine.shape, SMALL)
+    flows, missing = dict[int, Flow](), dict[int, Flow]()
+
+    def flow(k: int) -> list[Any]:
+        fixed, moving = looked(good[k]), looked(good[k + 1])
+        own, other = (rescaled(matrix, 1, fixed.fine_step) for matrix in (maps[k], maps[k + 1]))
+        gap, expected = good[k + 1] - good[k], None
+        if gap > 1 and flows:
+            expected = gap * slopes_beside(flows, k, model)
+        found = measure(fixed, moving, compose(inverse(own), other), begins, own, gap, SMALL, expected)
+        return [array.tolist() for array in (found.places, found.found, found.weights)]
+
+    pairs = range(len(good) - 1)
+    lacking = [k for k in pairs if good[k + 1] - good[k] > 1]  # sections: after the others, which tell what to expect
+    for k in tqdm([*(k for k in pairs if k not in lacking), *lacking], "fitting", leave=False, disable=None):
+        values = looked.notes.get(f"fit {number} {good[k]} {good[k + 1]}", functools.partial(flow, k))
+        found = Flow(*map(np.asarray, values))
+        (missing if k in lacking else flows)[k] = found
+    return [flows[k] if k in flows else missing[k] for k in pairs]
 
 
 @dataclass

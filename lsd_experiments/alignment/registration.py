@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.alignment.maps import IDENTITY, Matrix, apply, compose, inverse, rotation, translation
-from lsd_experiments.alignment.windows import Flow, Image, compare, correlate, grid, recentred
+from lsd_experiments.alignment.windows import Flow, Image, compare, correlate, grid, recentred, together
 
 Model = Literal["shift", "rigid", "affine"]
 MODELS = ("shift", "rigid", "affine")
@@ -21,6 +21,7 @@ FARTHEST, NEAR = 0.3, 0.1  # shares of a section: the best shift within either i
 ANGLES = np.arange(-7.0, 7.1, 1.0)  # of one section to the next: each may be turned by 3
 WINDOW, STEPS = 48, 12  # pixels of a window, at most; how often the fine fit is repeated, at most
 CONVERGED = 0.1  # pixels that a corner moves by one more fit
+ROUNDS, EQUAL = 15, 0.3  # of a fit; pixels below which a distance is as good as none
 AGREED = 3.0  # pixels of the coarse images that windows which say the same are apart
 
 
@@ -71,16 +72,19 @@ def register(fixed: Prepared, moving: Prepared, model: Model = "rigid", gap: int
 
 
 def measure(fixed: Prepared, moving: Prepared, matrix: Matrix, begins: NDArray[np.int64], turned: Matrix = IDENTITY,
-            gap: int = 1, window: int = WINDOW) -> Flow:
+            gap: int = 1, window: int = WINDOW, expected: NDArray[np.float64] | None = None) -> Flow:
     """How windows of ``moving``, brought over by ``matrix``, lie beside those of ``fixed``, both of fine pixels.
 
     :param turned: both are brought over by this, too, before they are compared
     :param gap: sections from one to the other: the more, the farther a window is searched
     :param window: pixels of those that begin at ``begins``
+    :param expected: [n, 2] what tissue does by itself: windows are searched there, and where most of them say that all are
     """
     shape = fixed.fine.shape
     a = fixed.fine if np.array_equal(turned, IDENTITY) else moved(fixed.fine, turned, shape)
     b = moved(moving.fine, compose(turned, matrix), shape)
+    if expected is not None:
+        return compare(a, b, begins, window, expected=expected + together(a, b, begins, window, expected)[0])
     return recentred(a, b, compare(a, b, begins, window, 2 if gap > 1 else 4), begins, window)
 
 
@@ -88,13 +92,10 @@ def fit(sources: NDArray[np.float64], targets: NDArray[np.float64], weights: NDA
     """The matrix from ``sources`` [n, 2] to ``targets`` [n, 2] on which most of them agree."""
     if len(weights) < {"shift": 1, "rigid": 3, "affine": 6}[model]:
         model = "shift"
-    middle = np.median(targets - sources, axis=0)
-    residual = np.hypot(*(targets - sources - middle).T)
-    matrix = IDENTITY
-    for _ in range(8):
-        scale = max(1.0, 2.5 * float(np.median(residual)))
-        matrix = _least_squares(sources, targets, weights / (1 + (residual / scale) ** 2), model)
+    matrix = translation(np.median(targets - sources, axis=0))
+    for _ in range(ROUNDS):  # least distances, not squares: oblique structures do not outvote those that stay
         residual = np.hypot(*(apply(matrix, sources.T) - targets.T))
+        matrix = _least_squares(sources, targets, weights / np.hypot(residual, EQUAL), model)
     return matrix
 
 

@@ -33,10 +33,15 @@ def grid(shape: tuple[int, ...], window: int) -> NDArray[np.int64]:
     return np.stack(np.meshgrid(*begins, indexing="ij"), -1).reshape(-1, 2)
 
 
-def compare(a: Image, b: Image, begins: NDArray[np.int64], window: int, part_searched: int = 4) -> Flow:
-    """How windows of ``b`` lie beside those of ``a`` at the same places, at most a ``part_searched``-th of them apart."""
+def compare(a: Image, b: Image, begins: NDArray[np.int64], window: int, part_searched: int = 4,
+            expected: NDArray[np.float64] | None = None) -> Flow:
+    """How windows of ``b`` lie beside those of ``a``, at most a ``part_searched``-th of them from where they are expected.
+
+    :param expected: [n, 2] what will be found, about (default: nothing)
+    """
     size = window_of(a.shape, window)
-    found, scores = _correlated(a, b, begins, begins, size, [s // part_searched for s in size])
+    whole = np.zeros_like(begins) if expected is None else np.rint(expected).astype(np.int64)
+    found, scores = _around(a, b, begins, whole, size, [s // part_searched for s in size])
     return Flow(begins + (np.asarray(size) - 1) / 2, found, np.where(scores >= LEAST, scores, 0))
 
 
@@ -47,15 +52,26 @@ def recentred(a: Image, b: Image, flow: Flow, begins: NDArray[np.int64], window:
     """
     size, found, weights = window_of(a.shape, window), flow.found.copy(), flow.weights.copy()
     far = np.flatnonzero((weights > 0) & (np.abs(found).max(1) >= 0.5))
-    whole = np.rint(found[far]).astype(np.int64)
-    own = begins[far] + whole // 2
-    inside = _inside(own, size, a) & _inside(own - whole, size, b)  # others: at the edge of the section
-    far, whole, own = far[inside], whole[inside], own[inside]
-    rest, scores = _correlated(a, b, own, own - whole, size, [max(2, s // 12) for s in size])
-    full = scores >= 0
-    found[far[full]] = (whole + rest)[full]
-    weights[far[full]] = np.where(scores >= LEAST, scores, 0)[full]
+    again, scores = _around(a, b, begins[far], np.rint(found[far]).astype(np.int64), size, [max(2, s // 12) for s in size])
+    seen = scores >= 0  # others: at the edge of the section
+    found[far[seen]], weights[far[seen]] = again[seen], np.where(scores >= LEAST, scores, 0)[seen]
     return Flow(flow.places, found, weights)
+
+
+def together(a: Image, b: Image, begins: NDArray[np.int64], window: int, expected: NDArray[np.float64], part_searched: int = 2
+             ) -> tuple[NDArray[np.float64], float]:
+    """[2] what must be added to places of ``b``, but for what is ``expected`` [n, 2] of each window, as all see it; how well."""
+    size, whole = window_of(a.shape, window), np.rint(expected).astype(np.int64)
+    farthest, total = [s // part_searched for s in size], np.zeros((1, 1))
+    own, other = begins + whole // 2, begins + whole // 2 - whole
+    usable = _inside(own, size, a) & _inside(other, size, b)
+    for part in _batches(int(usable.sum()), size):
+        near, energy = _correlations(_cut(a, own[usable][part], size), _cut(b, other[usable][part], size), farthest)
+        total = total + np.einsum("nyx,n->yx", near[energy > 0], 1 / energy[energy > 0])
+    y, x = np.unravel_index(int(total.argmax()), total.shape)
+    if len(total) == 1:
+        return np.zeros(2), 0.0
+    return np.array([y, x], np.float64) - farthest, float(total[y, x])
 
 
 def correlate(fixed: Image, moving: Image, farthest: list[int]) -> tuple[tuple[float, float], float]:
@@ -65,6 +81,17 @@ def correlate(fixed: Image, moving: Image, farthest: list[int]) -> tuple[tuple[f
     """
     [found], [score] = _peaks(fixed[None], moving[None], farthest)
     return (float(found[0]), float(found[1])), float(score)
+
+
+def _around(a: Image, b: Image, begins: NDArray[np.int64], whole: NDArray[np.int64], size: list[int], farthest: list[int]
+            ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """[n, 2] and [n], as :func:`correlate` gives, of windows moved towards each other by ``whole``; -1: none is there."""
+    own = begins + whole // 2
+    found, scores = whole.astype(np.float64), np.full(len(begins), -1.0)
+    inside = _inside(own, size, a) & _inside(own - whole, size, b)
+    rest, scores[inside] = _correlated(a, b, own[inside], (own - whole)[inside], size, farthest)
+    found[inside] += rest
+    return found, scores
 
 
 def _inside(begins: NDArray[np.int64], size: list[int], image: Image) -> NDArray[np.bool_]:
@@ -103,21 +130,30 @@ def _filled(windows: Image) -> NDArray[np.float64]:
 
 def _peaks(fixed: Image, moving: Image, farthest: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """[n, 2] and [n]: see :func:`correlate`, of images [n, y, x]."""
+    near, energy = _correlations(fixed, moving, farthest)
+    n = np.arange(len(near))
+    y, x = np.unravel_index(near.reshape(len(near), -1).argmax(1), near.shape[1:])
+    scores = np.divide(near[n, y, x], energy, out=np.zeros_like(energy), where=energy > 0)
+    found = np.stack([y + _between(near[n, :, x], y) - farthest[0], x + _between(near[n, y], x) - farthest[1]], -1)
+    return np.where(energy[:, None] > 0, found, 0.0), np.maximum(scores, 0)
+
+
+def _correlations(fixed: Image, moving: Image, farthest: list[int]) -> tuple[Image, NDArray[np.float64]]:
+    """[n, 2 y + 1, 2 x + 1] of images [n, y, x], for all shifts up to ``farthest``; [n] what it is at most."""
     from scipy import fft
 
-    taper = np.outer(*(np.hanning(n + 2)[1:-1].astype(np.float32) ** 0.5 for n in fixed.shape[1:]))
+    tapers = [np.hanning(n + 2)[1:-1] ** 0.5 for n in fixed.shape[1:]]
+    taper = np.outer(*tapers).astype(np.float32)
     a, b = fixed * taper, moving * taper
     energy = np.sqrt(np.einsum("nyx,nyx->n", a, a) * np.einsum("nyx,nyx->n", b, b), dtype=np.float64)
     shape = [fft.next_fast_len(n + f, real=True) for n, f in zip(fixed.shape[1:], farthest, strict=True)]
     product = fft.irfft2(fft.rfft2(a, shape) * np.conj(fft.rfft2(b, shape)), shape)
     rows, columns = (np.arange(-f, f + 1) for f in farthest)
-    near = product[:, rows[:, None], columns]
-    n = np.arange(len(near))
-    y, x = np.unravel_index(near.reshape(len(near), -1).argmax(1), near.shape[1:])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scores = np.where(energy > 0, near[n, y, x] / energy, 0)
-    found = np.stack([y + _between(near[n, :, x], y) - farthest[0], x + _between(near[n, y], x) - farthest[1]], -1)
-    return np.where(energy[:, None] > 0, found, 0.0), np.maximum(scores, 0)
+    # The farther aside, the less of two tapered windows lies on each other: without this, they would seem less far apart.
+    overlaps = [np.correlate(one, one, "full")[len(one) - 1 + at] / (one @ one)
+                for one, at in zip(tapers, (rows, columns), strict=True)]
+    near: Image = product[:, rows[:, None], columns] / np.outer(*overlaps).astype(np.float32)
+    return near, energy
 
 
 def _between(values: NDArray[np.floating], at: NDArray[np.integer]) -> NDArray[np.float64]:
