@@ -1,6 +1,7 @@
 """How the sections of a stack must be moved."""
 
 import functools
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from lsd_experiments.alignment.chain import chain, kept_drift, separate, slopes_beside
 from lsd_experiments.alignment.cracks import Line, extremes, find_lines, opened
 from lsd_experiments.alignment.findings import Section, find_unusual, reader_of
-from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, apply, compose, inverse
+from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, angle, apply, compose, inverse
 from lsd_experiments.alignment.notes import Notes
 from lsd_experiments.alignment.registration import WINDOW, Model, Prepared, measure, prepare, register, rescaled
 from lsd_experiments.alignment.windows import Flow, grid
@@ -23,6 +24,7 @@ LOGGER = logging.getLogger(__name__)
 LEAST_SCORE = 0.5  # of the usual one: a section that fits less is damaged
 FITS = 4  # how often all windows are measured to fit sections to each other: each takes away more than half of what is left
 SMALL = 32  # pixels of a window then: smaller ones see one structure each, but need a start
+UNTURNED = 0.5  # degrees between neighbours that are as good as none
 STILL = 0.1  # pixels at the corners: a section that would move less stays where it is
 
 
@@ -178,7 +180,7 @@ def _mean(flows: Sequence[Flow], gaps: Sequence[int]) -> Flow:
 def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], model: Model) -> list[Matrix]:
     step, shape = looked(good[0]).fine_step, looked(good[0]).fine.shape
     gaps, centre = np.diff(good).tolist(), [(n * step - 1) / 2 for n in shape]
-    maps = list(rough)
+    maps = _unturned(looked, good, rough)
     for number in range(FITS):
         flows = _flows(looked, good, maps, number, model)
         steps, slopes = separate(flows, gaps, model)
@@ -186,6 +188,24 @@ def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], m
         maps = chain(relative, [IDENTITY] * len(steps), centre)
     drift = kept_drift(relative, slopes * step, flows[0].places, gaps, centre, step)
     return chain(relative, drift, centre)
+
+
+def _unturned(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix]) -> list[Matrix]:
+    """``rough``, but for sections beyond missing ones that are turned as no others are: these are taken for shifted.
+
+    Across a gap so little is alike that a turn, which is one more thing to choose, is often chosen wrongly.
+    """
+    steps = [compose(inverse(before), after) for before, after in itertools.pairwise(rough)]
+    gaps = np.diff(good)
+    turns = np.array([abs(angle(step)) for step in steps])
+    usual = max(UNTURNED, 2 * float(np.median(turns[gaps == 1]))) if (gaps == 1).any() else np.inf
+    maps = [rough[0]]
+    for k, step in enumerate(steps):
+        if gaps[k] > 1 and turns[k] > usual:
+            step = np.asarray(looked.notes.get(f"shift {good[k]} {good[k + 1]}", functools.partial(
+                _pair, looked, good[k], good[k + 1], "shift"))[0])
+        maps.append(compose(maps[-1], step))
+    return maps
 
 
 def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], number: int, model: Model) -> list[Flow]:

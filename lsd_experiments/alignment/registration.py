@@ -160,7 +160,7 @@ def _band_passed(image: Image, valid: NDArray[np.bool_], step: int, least: float
     weights = None if everywhere else _binned(valid, step)
     mean, usable = _binned(image if weights is None else np.where(valid, image, 0), step), np.ones((), np.bool_)
     if weights is not None:
-        mean = np.divide(mean, weights, out=np.zeros_like(mean), where=weights > 0)
+        mean = np.divide(mean, weights, out=np.zeros_like(mean), where=weights > 0).astype(np.float32)
         usable = weights > 0.5
 
     def smooth(sigma: float) -> Image:

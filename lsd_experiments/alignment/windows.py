@@ -95,7 +95,7 @@ def _around(a: Image, b: Image, begins: NDArray[np.int64], whole: NDArray[np.int
 
 
 def _inside(begins: NDArray[np.int64], size: list[int], image: Image) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = ((begins >= 0) & (begins + size <= image.shape)).all(1)
+    inside: NDArray[np.bool_] = np.logical_and.reduce((begins >= 0) & (begins + size <= image.shape), axis=1)
     return inside
 
 

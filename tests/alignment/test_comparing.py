@@ -1,16 +1,19 @@
 """Windows beside each other, what they agree on, and cracks: on images whose answer is known."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift
 
+from lsd_experiments.alignment import estimating
 from lsd_experiments.alignment.chain import moved_by, slopes_beside, step_of
 from lsd_experiments.alignment.cracks import extremes, find_lines, opened
 from lsd_experiments.alignment.estimating import _mean
-from lsd_experiments.alignment.maps import IDENTITY, Crack, apply, rotation
-from lsd_experiments.alignment.registration import measure, prepare
+from lsd_experiments.alignment.maps import IDENTITY, Crack, angle, apply, compose, inverse, rotation, translation
+from lsd_experiments.alignment.notes import Notes
+from lsd_experiments.alignment.registration import Registered, measure, prepare
 from lsd_experiments.alignment.windows import Flow, correlate, grid
 
 SHAPE = (150, 170)
@@ -98,3 +101,16 @@ def _lines_of(crack):
     usual = extremes(image)
     image[70:80] = 238
     return find_lines(image, usual)
+
+
+@pytest.mark.parametrize(("turns", "kept"), [((0.1, -0.2, 2.6, 0.2), False), ((2.0, -1.5, 2.6, 1.8), True)])
+def test_a_section_beyond_a_missing_one_is_not_turned_where_no_other_is(monkeypatch, turns, kept):
+    good, rough = [0, 1, 2, 4, 5], [IDENTITY]
+    for turn in turns:
+        rough.append(compose(rough[-1], rotation(turn, (40, 50), (2, 3))))
+    monkeypatch.setattr(estimating, "register", lambda *_: Registered(translation((5, -7)), 0.8))
+    looked = estimating._Looked(lambda z: texture(z, (40, 50)), {}, {}, Notes())
+    maps = estimating._unturned(looked, good, rough)
+    steps = [compose(inverse(a), b) for a, b in itertools.pairwise(maps)]
+    np.testing.assert_allclose([angle(step) for step in steps], [*turns[:2], turns[2] if kept else 0, turns[3]], atol=1e-6)
+    assert np.allclose(steps[2], translation((5, -7))) == (not kept)
