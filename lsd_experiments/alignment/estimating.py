@@ -3,19 +3,19 @@
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.alignment.chain import chain, kept_drift, separate, slopes_beside
+from lsd_experiments.alignment.chain import BESIDE, chain, kept_drift, separate, slopes_beside
 from lsd_experiments.alignment.cracks import Line, extremes, find_lines, opened
 from lsd_experiments.alignment.findings import Section, find_unusual, reader_of
 from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, angle, apply, compose, inverse
 from lsd_experiments.alignment.notes import Notes
-from lsd_experiments.alignment.registration import WINDOW, Model, Prepared, measure, prepare, register, rescaled
+from lsd_experiments.alignment.registration import WINDOW, Model, Prepared, measure, prepare, register, rescaled, shared_shift
 from lsd_experiments.alignment.windows import Flow, grid
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
@@ -23,6 +23,7 @@ from lsd_experiments.errors import UserError
 LOGGER = logging.getLogger(__name__)
 LEAST_SCORE = 0.5  # of the usual one: a section that fits less is damaged
 FITS = 4  # how often all windows are measured to fit sections to each other: each takes away more than half of what is left
+WIDE = 96  # pixels of windows that see the same tissue beyond a missing section
 SMALL = 32  # pixels of a window then: smaller ones see one structure each, but need a start
 UNTURNED = 0.5  # degrees between neighbours that are as good as none
 STILL = 0.1  # pixels at the corners: a section that would move less stays where it is
@@ -212,16 +213,11 @@ def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], number:
     """How the windows of neighbours lie beside each other, once all are brought over by ``maps``; ``number``: of this fit."""
     from tqdm import tqdm
 
-    begins = grid(looked(good[0]).fine.shape, SMALL)
     flows, missing = dict[int, Flow](), dict[int, Flow]()
 
     def flow(k: int) -> list[Any]:
-        fixed, moving = looked(good[k]), looked(good[k + 1])
-        own, other = (rescaled(matrix, 1, fixed.fine_step) for matrix in (maps[k], maps[k + 1]))
-        gap, expected = good[k + 1] - good[k], None
-        if gap > 1 and flows:
-            expected = gap * slopes_beside(flows, k, model)
-        found = measure(fixed, moving, compose(inverse(own), other), begins, own, gap, SMALL, expected)
+        expected = _expected(looked, good, maps, k, flows, model) if good[k + 1] - good[k] > 1 and flows else None
+        found = _measured(looked, good, maps, k, SMALL, expected)
         return [array.tolist() for array in (found.places, found.found, found.weights)]
 
     pairs = range(len(good) - 1)
@@ -231,6 +227,28 @@ def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], number:
         found = Flow(*map(np.asarray, values))
         (missing if k in lacking else flows)[k] = found
     return [flows[k] if k in flows else missing[k] for k in pairs]
+
+
+def _pair_of(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], k: int) -> tuple[Prepared, Prepared, Matrix, Matrix]:
+    """Two sections, how the second lies on the first, and what both are brought over by, in fine pixels."""
+    fixed, moving = looked(good[k]), looked(good[k + 1])
+    own, other = (rescaled(matrix, 1, fixed.fine_step) for matrix in (maps[k], maps[k + 1]))
+    return fixed, moving, compose(inverse(own), other), own
+
+
+def _measured(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], k: int, window: int,
+              expected: NDArray[np.float64] | None = None) -> Flow:
+    fixed, moving, relative, own = _pair_of(looked, good, maps, k)
+    return measure(fixed, moving, relative, grid(fixed.fine.shape, window), own, good[k + 1] - good[k], window, expected)
+
+
+def _expected(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], k: int, flows: Mapping[int, Flow], model: Model
+              ) -> NDArray[np.float64]:
+    """[windows, 2] how far small windows are aside across a gap: what tissue does by itself, and how the section lies."""
+    gap = good[k + 1] - good[k]
+    wide = {n: _measured(looked, good, maps, n, WIDE) for n in flows if abs(n - k) <= BESIDE}
+    runs = gap * (slopes_beside(wide, k, model) if wide else np.zeros((len(grid(looked(good[k]).fine.shape, WIDE)), 2)))
+    return gap * slopes_beside(flows, k, model) + shared_shift(*_pair_of(looked, good, maps, k), WIDE, runs)
 
 
 @dataclass

@@ -78,14 +78,25 @@ def measure(fixed: Prepared, moving: Prepared, matrix: Matrix, begins: NDArray[n
     :param turned: both are brought over by this, too, before they are compared
     :param gap: sections from one to the other: the more, the farther a window is searched
     :param window: pixels of those that begin at ``begins``
-    :param expected: [n, 2] what tissue does by itself: windows are searched there, and where most of them say that all are
+    :param expected: [n, 2] what will be found, about: windows are searched there (default: nothing)
     """
     shape = fixed.fine.shape
     a = fixed.fine if np.array_equal(turned, IDENTITY) else moved(fixed.fine, turned, shape)
     b = moved(moving.fine, compose(turned, matrix), shape)
     if expected is not None:
-        return compare(a, b, begins, window, expected=expected + together(a, b, begins, window, expected)[0])
+        return compare(a, b, begins, window, expected=expected)
     return recentred(a, b, compare(a, b, begins, window, 2 if gap > 1 else 4), begins, window)
+
+
+def shared_shift(fixed: Prepared, moving: Prepared, matrix: Matrix, turned: Matrix, window: int, expected: NDArray[np.float64]
+                 ) -> NDArray[np.float64]:
+    """[2] how all windows of ``moving`` lie beside those of ``fixed``, but for what is ``expected`` of each [n, 2].
+
+    Where most of them, each for itself, would see nothing, all of them together do. Arguments as of :func:`measure`.
+    """
+    shape = fixed.fine.shape
+    a, b = moved(fixed.fine, turned, shape), moved(moving.fine, compose(turned, matrix), shape)
+    return together(a, b, grid(shape, window), window, expected, 3)
 
 
 def fit(sources: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64], model: Model) -> Matrix:
@@ -189,7 +200,7 @@ def _binned(image: NDArray[np.generic], step: int) -> Image:
     total = np.zeros((height // step, width // step), np.float32)
     for first in range(step):
         total += rows[:, first::step]
-    means: Image = total / np.float32(step * step)
+    means: Image = (total / (step * step)).astype(np.float32)
     return means
 
 

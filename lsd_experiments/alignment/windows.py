@@ -58,20 +58,20 @@ def recentred(a: Image, b: Image, flow: Flow, begins: NDArray[np.int64], window:
     return Flow(flow.places, found, weights)
 
 
-def together(a: Image, b: Image, begins: NDArray[np.int64], window: int, expected: NDArray[np.float64], part_searched: int = 2
-             ) -> tuple[NDArray[np.float64], float]:
-    """[2] what must be added to places of ``b``, but for what is ``expected`` [n, 2] of each window, as all see it; how well."""
+def together(a: Image, b: Image, begins: NDArray[np.int64], window: int, expected: NDArray[np.float64], part_searched: int
+             ) -> NDArray[np.float64]:
+    """[2] what must be added to places of ``b``, but for what is ``expected`` [n, 2] of each window, as all of them see it."""
     size, whole = window_of(a.shape, window), np.rint(expected).astype(np.int64)
-    farthest, total = [s // part_searched for s in size], np.zeros((1, 1))
+    farthest, total = [s // part_searched for s in size], np.zeros(())
     own, other = begins + whole // 2, begins + whole // 2 - whole
     usable = _inside(own, size, a) & _inside(other, size, b)
     for part in _batches(int(usable.sum()), size):
         near, energy = _correlations(_cut(a, own[usable][part], size), _cut(b, other[usable][part], size), farthest)
         total = total + np.einsum("nyx,n->yx", near[energy > 0], 1 / energy[energy > 0])
+    if not total.ndim:
+        return np.zeros(2)
     y, x = np.unravel_index(int(total.argmax()), total.shape)
-    if len(total) == 1:
-        return np.zeros(2), 0.0
-    return np.array([y, x], np.float64) - farthest, float(total[y, x])
+    return np.array([y, x], np.float64) - farthest
 
 
 def correlate(fixed: Image, moving: Image, farthest: list[int]) -> tuple[tuple[float, float], float]:

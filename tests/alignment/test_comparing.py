@@ -13,7 +13,7 @@ from lsd_experiments.alignment.cracks import extremes, find_lines, opened
 from lsd_experiments.alignment.estimating import _mean
 from lsd_experiments.alignment.maps import IDENTITY, Crack, angle, apply, compose, inverse, rotation, translation
 from lsd_experiments.alignment.notes import Notes
-from lsd_experiments.alignment.registration import Registered, measure, prepare
+from lsd_experiments.alignment.registration import Registered, measure, prepare, shared_shift
 from lsd_experiments.alignment.windows import Flow, correlate, grid
 
 SHAPE = (150, 170)
@@ -56,14 +56,16 @@ def test_what_lies_beyond_a_missing_section_is_looked_for_where_tissue_runs():
     def section(sections, beside=(0, 0)):
         moved = [shift(part, (run * sections + beside[0], beside[1]), mode="wrap") for part, run in zip(parts, own, strict=True)]
         return prepare(np.concatenate([one[:, a:b] for one, a, b in zip(moved, edges[:-1], edges[1:], strict=True)], axis=1))
-    begins = grid(SHAPE, 32)
-    whole = np.array([np.abs(x + 15.5 - np.array(edges[1:3])).min() > 16 for x in begins[:, 1]])  # of one part
-    runs = np.array([[own[np.searchsorted(edges[1:3], x + 15.5)], 0] for x in begins[:, 1]])
-    flows = {number: measure(section(number), section(number + 1), IDENTITY, begins, window=32) for number in (0, 2)}
-    expected = 2 * slopes_beside(flows, 1, "shift")
-    right = [np.abs(measure(section(0), section(2, aside), IDENTITY, begins, gap=2, window=32, expected=one).found
-                    + 2 * runs + aside).max(1)[whole] < 1 for one in (expected, None)]
-    assert right[0].mean() > 0.7 > 0.6 > right[1].mean()
+    begins = grid(SHAPE, 48)
+    whole = np.array([np.abs(x + 23.5 - np.array(edges[1:3])).min() > 16 for x in begins[:, 1]])  # of one part
+    runs = np.array([[own[np.searchsorted(edges[1:3], x + 23.5)], 0] for x in begins[:, 1]])
+    flows = {number: measure(section(number), section(number + 1), IDENTITY, begins) for number in (0, 2)}
+    pair, expected = (section(0), section(2, aside)), 2 * slopes_beside(flows, 1, "shift")
+    shift_of_all = shared_shift(*pair, IDENTITY, IDENTITY, 48, expected)
+    assert np.abs(shift_of_all + aside).max() <= 1
+    right = [np.abs(measure(*pair, IDENTITY, begins, gap=2, expected=one).found + 2 * runs + aside).max(1)[whole] < 1
+             for one in (expected + shift_of_all, None)]
+    assert right[0].mean() > 0.7 > 0.65 > right[1].mean()
     assert not slopes_beside({}, 1, "shift").any()
 
 
