@@ -5,7 +5,8 @@ Of window w, between sections k and k + 1, the flow is measured: how far its con
     flow[k, w] = g[k] v[k, w] + s[k](w)
 
 - v, the slope of the structures in that window, changes little from section to section: neurites run on. It is smoothed along z.
-- s, how the section lies beside its neighbour (a shift, a turn, an affine map), changes from one to the next as it likes.
+- s, how the section lies beside its neighbour (a shift, a turn, an affine map), changes from one to the next as it likes. It is
+  what most windows agree on: some structures run far aside, more of them hardly do.
 - g[k] is 1, or more where sections between the two are missing.
 
 So what jumps is the section's, what goes on is the tissue's. What is the same all over the section **and** goes on cannot be told
@@ -15,20 +16,22 @@ straight so keeps its slope, and one that was shifted loses what jumps.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.alignment.maps import Matrix, angle, apply, compose, inverse, rotation, translation
-from lsd_experiments.alignment.registration import Flow, Model, fit
+from lsd_experiments.alignment.registration import Model, fit
+from lsd_experiments.alignment.windows import Flow
 
 SMOOTH = 2.0  # sections, sigma of the smoothing of slopes
 DRIFT = 6.0  # sections over which the tissue's mean slope runs on
 ALONE = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0)  # pixels that a section may lie beside its place, standard deviations
 ALONG = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # and beside the one before; the least is what is measured wrongly
+MISSED = 4.0  # times the variance of slopes that small windows, smoothed along z, show: measured on synthetic tissue
 PART = 128.0  # pixels along each axis: parts of a section whose structures run as they like
-ROUNDS = 15
+BESIDE = 2  # pairs to each side of one that lacks sections, which tell how tissue goes on there
 
 
 def separate(flows: Sequence[Flow], gaps: Sequence[int], model: Model) -> tuple[list[Matrix], NDArray[np.float64]]:
@@ -39,15 +42,39 @@ def separate(flows: Sequence[Flow], gaps: Sequence[int], model: Model) -> tuple[
     """
     found, weights = np.stack([flow.found for flow in flows]), np.stack([flow.weights for flow in flows])
     places, g = flows[0].places, np.asarray(gaps, np.float64)[:, None, None]
-    slopes = np.zeros_like(found)
-    steps: list[Matrix] = []
-    for _ in range(ROUNDS):
-        steps = [_step(places, own, weight, model) for own, weight in zip(found - g * slopes, weights, strict=True)]
-        moved = np.stack([(apply(step, places.T) - places.T).T for step in steps])
-        slopes = _smooth((found - moved) / g, weights, np.cumsum([0, *gaps[:-1]]))
-        average = (slopes * weights[..., None]).sum((0, 1)) / max(weights.sum(), 1e-9)
-        slopes -= average  # what is the same all over belongs to the steps, until the drift is looked at
-    return steps, slopes
+    steps = [step_of(flow, model) for flow in flows]
+    slopes = _smooth((found - np.stack([moved_by(step, places) for step in steps])) / g, weights, np.cumsum([0, *gaps[:-1]]))
+    average = (slopes * weights[..., None]).sum((0, 1)) / max(weights.sum(), 1e-9)
+    return steps, slopes - average  # what is the same all over belongs to the steps, until the drift is looked at
+
+
+def step_of(flow: Flow, model: Model) -> Matrix:
+    """What most windows of ``flow`` agree on, each of them alike."""
+    good = flow.weights > 0
+    if not good.any():
+        return translation((0, 0))
+    return fit(flow.places[good], flow.places[good] + flow.found[good], np.ones(int(good.sum())), model)
+
+
+def moved_by(matrix: Matrix, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[n, 2] how far ``matrix`` moves ``places`` [n, 2]."""
+    moved: NDArray[np.float64] = (apply(matrix, places.T) - places.T).T
+    return moved
+
+
+def slopes_beside(flows: Mapping[int, Flow], pair: int, model: Model) -> NDArray[np.float64]:
+    """[windows, 2] pixels per section that tissue moves by itself between the sections of ``pair``, as its neighbours say.
+
+    :param flows: of pairs of sections with none between them, by the number of the pair
+    """
+    near = [flow for number, flow in flows.items() if abs(number - pair) <= BESIDE]
+    places = next(iter(flows.values())).places if flows else np.zeros((0, 2))
+    total, weights = np.zeros_like(places), np.full((len(places), 1), 1e-9)
+    for flow in near:
+        total += flow.weights[:, None] * (flow.found - moved_by(step_of(flow, model), places))
+        weights += flow.weights[:, None]
+    mean: NDArray[np.float64] = total / weights
+    return mean
 
 
 def kept_drift(steps: Sequence[Matrix], slopes: NDArray[np.float64], places: NDArray[np.float64], gaps: Sequence[int],
@@ -93,7 +120,7 @@ def _variance_of_mean(slopes: NDArray[np.float64], places: NDArray[np.float64]) 
     parts = np.unique(places // PART, axis=0, return_inverse=True)[1].ravel()
     members = np.eye(parts.max() + 1)[parts]  # [windows, parts]
     means = np.einsum("kwc,wp->kpc", slopes, members / members.sum(0))
-    return float(means.var(1).mean() / means.shape[1])
+    return MISSED * float(means.var(1).mean() / means.shape[1])
 
 
 def chain(steps: Sequence[Matrix], drift: Sequence[Matrix], centre: Sequence[float]) -> list[Matrix]:
@@ -105,13 +132,6 @@ def chain(steps: Sequence[Matrix], drift: Sequence[Matrix], centre: Sequence[flo
     middle = np.asarray(centre, np.float64)
     moves = np.stack([apply(matrix, middle) - middle for matrix in maps])
     return [compose(translation(-np.median(moves, axis=0)), matrix) for matrix in maps]
-
-
-def _step(places: NDArray[np.float64], found: NDArray[np.float64], weights: NDArray[np.float64], model: Model) -> Matrix:
-    good = weights > 0
-    if not good.any():
-        return translation((0, 0))
-    return fit(places[good], places[good] + found[good], weights[good], model)
 
 
 def _smooth(values: NDArray[np.float64], weights: NDArray[np.float64], at: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.alignment.maps import Crack
-from lsd_experiments.alignment.registration import Flow
+from lsd_experiments.alignment.windows import Flow
 
 LONGEST_WIDTH = 48  # pixels: wider ones are holes, or another section
 SPAN = 0.3  # of the section's length or width that a line spans, at least
 THICKNESS = 0.2  # of its span that a line is wide, at most
-FARTHER = 1.1  # times the extreme of most sections
+FARTHER = 1.05, 1.1  # times the extreme of most sections, bright and dark: tissue has dark structures that are long
+EDGE = 4  # pixels beyond what is that bright or dark, in which a line may still end
+ALIKE = 15  # pixels along a line over which its edges are smoothed
 REACHES = (np.inf, 400.0, 200.0, 100.0, 50.0)
 
 
@@ -42,17 +44,45 @@ def find_lines(section: NDArray[np.generic], usual: tuple[float, float]) -> list
     from scipy import ndimage
 
     image, middle, above, below = _smoothed(section)
-    bright, dark = image > middle + FARTHER * usual[0] * above, image < middle - FARTHER * usual[1] * below
+    bright, dark = image > middle + FARTHER[0] * usual[0] * above, image < middle - FARTHER[1] * usual[1] * below
     found = []
     for is_bright, far in ((True, bright), (False, dark)):
         parts, _ = ndimage.label(ndimage.binary_closing(np.pad(far, 4), iterations=3)[4:-4, 4:-4], np.ones((3, 3)))
         for number, place in enumerate(ndimage.find_objects(parts), start=1):
-            line = _line(parts[place] == number, place, image.shape)
-            if line is not None:
-                mask = np.zeros(image.shape, np.bool_)
-                mask[place] = parts[place] == number
-                found.append(Line(line, mask, is_bright))
+            core = _line(parts[place] == number, place, image.shape)
+            if core is not None:
+                whole = _to_its_edges(core, image if is_bright else -image)
+                mask = (parts == number) | _mask(whole, image.shape)
+                found.append(Line(_ending(whole, image.shape), mask, is_bright))
     return found
+
+
+def _to_its_edges(crack: Crack, image: NDArray[np.float32]) -> Crack:
+    """``crack`` up to where ``image``, bright in it, is steepest: its edges are blurred, and tissue beside it may be bright."""
+    from scipy import ndimage
+
+    columns = image if crack.axis == 1 else image.T  # [across, along]
+    rises = np.diff(columns, axis=0, prepend=columns[:1])  # from the row before
+    along = crack.begin + np.arange(len(crack.centres))
+    edges = []
+    for side in (-1, 1):
+        core = np.rint(np.asarray(crack.centres) + side * np.asarray(crack.widths) / 2 + 0.5).astype(np.int64)
+        rows = core + side * np.arange(-2, EDGE + 1)[:, None]
+        steep = -side * np.where((rows > 0) & (rows < len(columns)), rises[np.clip(rows, 0, len(columns) - 1), along], 0)
+        edge = np.take_along_axis(rows, steep.argmax(0)[None], 0)[0] - 0.5
+        edges.append(ndimage.uniform_filter1d(ndimage.median_filter(edge, ALIKE, mode="nearest"), 5, mode="nearest"))
+    first, last = edges
+    centres, widths = (first + last) / 2, np.maximum(last - first, 1.0)
+    return dataclasses.replace(crack, centres=tuple(np.round(centres, 3).tolist()), widths=tuple(np.round(widths, 3).tolist()))
+
+
+def _mask(crack: Crack, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """[y, x] the pixels of a section that lie in it."""
+    mask = np.zeros(shape, np.bool_)
+    columns = mask if crack.axis == 1 else mask.T
+    across = np.arange(len(columns))[:, None] - np.asarray(crack.centres)
+    columns[:, crack.begin:crack.begin + len(crack.centres)] = np.abs(across) <= np.asarray(crack.widths) / 2
+    return mask
 
 
 def _smoothed(section: NDArray[np.generic]) -> tuple[NDArray[np.float32], float, float, float]:
@@ -116,11 +146,16 @@ def _line(part: NDArray[np.bool_], place: tuple[slice, ...], shape: tuple[int, .
     there = widths > 0
     centres = np.interp(along, along[there], ((rows * columns).sum(0)[there] / widths[there]))
     widths = np.interp(along, along[there], widths[there])
-    begin, end = place[axis].start, place[axis].stop
     centres += place[1 - axis].start
-    ramp = int(4 * np.median(widths)) + 1  # an end inside of the section closes bit by bit
+    return Crack(axis, int(place[axis].start), tuple(centres.tolist()), tuple(widths.tolist()))
+
+
+def _ending(crack: Crack, shape: tuple[int, ...]) -> Crack:
+    """``crack``, whose ends inside of a section of ``shape`` close bit by bit."""
+    widths, begin, span = np.array(crack.widths), crack.begin, len(crack.widths)
+    along, ramp = np.arange(span), int(4 * np.median(widths)) + 1
     if begin > 2:
         widths *= np.clip((along + 1) / ramp, 0, 1)
-    if end < shape[axis] - 2:
+    if begin + span < shape[crack.axis] - 2:
         widths *= np.clip((span - along) / ramp, 0, 1)
-    return Crack(axis, int(begin), tuple(np.round(centres, 3).tolist()), tuple(np.round(widths, 3).tolist()))
+    return dataclasses.replace(crack, widths=tuple(np.round(widths, 3).tolist()))

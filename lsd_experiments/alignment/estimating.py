@@ -1,25 +1,31 @@
 """How the sections of a stack must be moved."""
 
 import functools
+import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lsd_experiments.alignment.chain import chain, kept_drift, separate
+from lsd_experiments.alignment.chain import BESIDE, chain, kept_drift, separate, slopes_beside
 from lsd_experiments.alignment.cracks import Line, extremes, find_lines, opened
 from lsd_experiments.alignment.findings import Section, find_unusual, reader_of
-from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, apply, compose, inverse
+from lsd_experiments.alignment.maps import IDENTITY, Crack, Matrix, SectionMap, angle, apply, compose, inverse
 from lsd_experiments.alignment.notes import Notes
-from lsd_experiments.alignment.registration import Flow, Model, Prepared, grid, measure, prepare, register, rescaled
+from lsd_experiments.alignment.registration import WINDOW, Model, Prepared, measure, prepare, register, rescaled, shared_shift
+from lsd_experiments.alignment.windows import Flow, grid
 from lsd_experiments.arrays import Volume
 from lsd_experiments.errors import UserError
 
 LOGGER = logging.getLogger(__name__)
 LEAST_SCORE = 0.5  # of the usual one: a section that fits less is damaged
-FITS = 2  # how often all windows are measured to fit sections to each other
+FITS = 4  # how often all windows are measured to fit sections to each other: each takes away more than half of what is left
+WIDE = 96  # pixels of windows that see the same tissue beyond a missing section
+SMALL = 32  # pixels of a window then: smaller ones see one structure each, but need a start
+UNTURNED = 0.5  # degrees between neighbours that are as good as none
 STILL = 0.1  # pixels at the corners: a section that would move less stays where it is
 
 
@@ -128,40 +134,56 @@ def _pair(looked: _Looked, fixed: int, moving: int, model: Model) -> list[Any]:
 
 
 def _close(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], findings: dict[str, list[int]]) -> None:
-    """Which lines are cracks that lie apart, seen beside a neighbour without lines."""
+    """Which lines are cracks that lie apart, seen beside the neighbours without lines."""
     findings["cracked"], findings["folded"] = [], []
     places = {z: number for number, z in enumerate(good)}
     for z in sorted(looked.lines):
         if z not in places:
             continue
         number = places[z]
-        beside = [n for n in (number - 1, number + 1) if 0 <= n < len(good)]
-        other = min(beside, key=lambda n: good[n] in looked.lines)
-        flow = _flow_back(looked(good[other]), looked(z), rough[other], rough[number])
+        beside = _without_lines(looked, good, number)
+        gaps = [abs(good[n] - z) for n in beside]
+        flow = _mean([_beside(looked(z), looked(good[n]), compose(inverse(rough[number]), rough[n]), gap)
+                      for n, gap in zip(beside, gaps, strict=True)], gaps)
         cracks = [crack for line in looked.lines[z] if (crack := opened(line, flow)) is not None]
         if cracks:
             looked.cracks[z] = tuple(cracks[:1])  # one at a time: what lies between two moves with both
         findings["cracked" if cracks else "folded"].append(z)
 
 
-def _flow_back(fixed: Prepared, moving: Prepared, to_first: Matrix, moving_to_first: Matrix) -> Flow:
-    """How windows of ``moving`` lie beside ``fixed``, in pixels of the moving section."""
-    step = fixed.fine_step
-    relative = compose(inverse(to_first), moving_to_first)
-    flow = measure(fixed, moving, rescaled(relative, 1, step), grid(fixed.fine.shape))
-    places = step * flow.places + (step - 1) / 2
-    back = inverse(relative)
-    own = apply(back, places.T).T
-    found = (back[:, :2] @ (step * flow.found).T).T
-    return Flow(own, found, flow.weights)
+def _without_lines(looked: _Looked, good: Sequence[int], number: int) -> list[int]:
+    """The nearest sections before and after, of the next two, that have no lines; one that has, if there is none."""
+    beside = []
+    for side in (-1, 1):
+        next_ones = [n for n in (number + side, number + 2 * side) if 0 <= n < len(good)]
+        beside += [n for n in next_ones if good[n] not in looked.lines][:1]
+    return beside or [number - 1 if number else 1]
+
+
+def _beside(section: Prepared, other: Prepared, relative: Matrix, gap: int) -> Flow:
+    """What must be added to places of ``section`` to be at those of its neighbour, in pixels.
+
+    :param relative: of the neighbour, to this section
+    """
+    step = section.fine_step
+    flow = measure(section, other, rescaled(relative, 1, step), grid(section.fine.shape, WINDOW), IDENTITY, gap)
+    return Flow(step * flow.places + (step - 1) / 2, -step * flow.found, flow.weights)
+
+
+def _mean(flows: Sequence[Flow], gaps: Sequence[int]) -> Flow:
+    """Of one section's windows beside its neighbours, ``gaps`` sections away: what runs obliquely is aside to the one and to the
+    other side of it, and takes itself away; what a crack did stays."""
+    found = np.average([flow.found for flow in flows], axis=0, weights=1 / np.asarray(gaps, np.float64))
+    weights: NDArray[np.float64] = np.min([flow.weights for flow in flows], axis=0)
+    return Flow(flows[0].places, found, weights)
 
 
 def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], model: Model) -> list[Matrix]:
     step, shape = looked(good[0]).fine_step, looked(good[0]).fine.shape
     gaps, centre = np.diff(good).tolist(), [(n * step - 1) / 2 for n in shape]
-    maps = list(rough)
+    maps = _unturned(looked, good, rough)
     for number in range(FITS):
-        flows = _flows(looked, good, maps, number)
+        flows = _flows(looked, good, maps, number, model)
         steps, slopes = separate(flows, gaps, model)
         relative = [compose(inverse(maps[k]), compose(rescaled(steps[k], step, 1), maps[k + 1])) for k in range(len(steps))]
         maps = chain(relative, [IDENTITY] * len(steps), centre)
@@ -169,20 +191,64 @@ def _straighten(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix], m
     return chain(relative, drift, centre)
 
 
-def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], number: int) -> list[Flow]:
+def _unturned(looked: _Looked, good: Sequence[int], rough: Sequence[Matrix]) -> list[Matrix]:
+    """``rough``, but for sections beyond missing ones that are turned as no others are: these are taken for shifted.
+
+    Across a gap so little is alike that a turn, which is one more thing to choose, is often chosen wrongly.
+    """
+    steps = [compose(inverse(before), after) for before, after in itertools.pairwise(rough)]
+    gaps = np.diff(good)
+    turns = np.array([abs(angle(step)) for step in steps])
+    usual = max(UNTURNED, 2 * float(np.median(turns[gaps == 1]))) if (gaps == 1).any() else np.inf
+    maps = [rough[0]]
+    for k, step in enumerate(steps):
+        if gaps[k] > 1 and turns[k] > usual:
+            step = np.asarray(looked.notes.get(f"shift {good[k]} {good[k + 1]}", functools.partial(
+                _pair, looked, good[k], good[k + 1], "shift"))[0])
+        maps.append(compose(maps[-1], step))
+    return maps
+
+
+def _flows(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], number: int, model: Model) -> list[Flow]:
     """How the windows of neighbours lie beside each other, once all are brought over by ``maps``; ``number``: of this fit."""
     from tqdm import tqdm
 
-    step, begins = looked(good[0]).fine_step, grid(looked(good[0]).fine.shape)
-    flows = []
-    for k in tqdm(range(len(good) - 1), "fitting", leave=False, disable=None):
-        def flow(k: int = k) -> list[Any]:
-            own, other = (rescaled(matrix, 1, step) for matrix in (maps[k], maps[k + 1]))
-            fixed, moving = looked(good[k]), looked(good[k + 1])
-            found = measure(fixed, moving, compose(inverse(own), other), begins, own, good[k + 1] - good[k])
-            return [array.tolist() for array in (found.places, found.found, found.weights)]
-        flows.append(Flow(*map(np.asarray, looked.notes.get(f"flow {number} {good[k]} {good[k + 1]}", flow))))
-    return flows
+    flows, missing = dict[int, Flow](), dict[int, Flow]()
+
+    def flow(k: int) -> list[Any]:
+        expected = _expected(looked, good, maps, k, flows, model) if good[k + 1] - good[k] > 1 and flows else None
+        found = _measured(looked, good, maps, k, SMALL, expected)
+        return [array.tolist() for array in (found.places, found.found, found.weights)]
+
+    pairs = range(len(good) - 1)
+    lacking = [k for k in pairs if good[k + 1] - good[k] > 1]  # sections: after the others, which tell what to expect
+    for k in tqdm([*(k for k in pairs if k not in lacking), *lacking], "fitting", leave=False, disable=None):
+        values = looked.notes.get(f"fit {number} {good[k]} {good[k + 1]}", functools.partial(flow, k))
+        found = Flow(*map(np.asarray, values))
+        (missing if k in lacking else flows)[k] = found
+    return [flows[k] if k in flows else missing[k] for k in pairs]
+
+
+def _pair_of(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], k: int) -> tuple[Prepared, Prepared, Matrix, Matrix]:
+    """Two sections, how the second lies on the first, and what both are brought over by, in fine pixels."""
+    fixed, moving = looked(good[k]), looked(good[k + 1])
+    own, other = (rescaled(matrix, 1, fixed.fine_step) for matrix in (maps[k], maps[k + 1]))
+    return fixed, moving, compose(inverse(own), other), own
+
+
+def _measured(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], k: int, window: int,
+              expected: NDArray[np.float64] | None = None) -> Flow:
+    fixed, moving, relative, own = _pair_of(looked, good, maps, k)
+    return measure(fixed, moving, relative, grid(fixed.fine.shape, window), own, good[k + 1] - good[k], window, expected)
+
+
+def _expected(looked: _Looked, good: Sequence[int], maps: Sequence[Matrix], k: int, flows: Mapping[int, Flow], model: Model
+              ) -> NDArray[np.float64]:
+    """[windows, 2] how far small windows are aside across a gap: what tissue does by itself, and how the section lies."""
+    gap = good[k + 1] - good[k]
+    wide = {n: _measured(looked, good, maps, n, WIDE) for n in flows if abs(n - k) <= BESIDE}
+    runs = gap * (slopes_beside(wide, k, model) if wide else np.zeros((len(grid(looked(good[k]).fine.shape, WIDE)), 2)))
+    return gap * slopes_beside(flows, k, model) + shared_shift(*_pair_of(looked, good, maps, k), WIDE, runs)
 
 
 @dataclass

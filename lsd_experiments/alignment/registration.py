@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.alignment.maps import IDENTITY, Matrix, apply, compose, inverse, rotation, translation
+from lsd_experiments.alignment.windows import Flow, Image, compare, correlate, grid, recentred, together
 
-Image = NDArray[np.float32]  # [y, x]
 Model = Literal["shift", "rigid", "affine"]
 MODELS = ("shift", "rigid", "affine")
 COARSE, FINE = 256, 1024  # pixels that sections have at most along an axis when they are compared
@@ -21,8 +21,8 @@ FARTHEST, NEAR = 0.3, 0.1  # shares of a section: the best shift within either i
 ANGLES = np.arange(-7.0, 7.1, 1.0)  # of one section to the next: each may be turned by 3
 WINDOW, STEPS = 48, 12  # pixels of a window, at most; how often the fine fit is repeated, at most
 CONVERGED = 0.1  # pixels that a corner moves by one more fit
+ROUNDS, EQUAL = 15, 0.3  # of a fit; pixels below which a distance is as good as none
 AGREED = 3.0  # pixels of the coarse images that windows which say the same are apart
-LEAST = 0.15  # correlation of a window that has a say
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Prepared:
 
 def prepare(section: NDArray[np.generic], valid: NDArray[np.bool_] | None = None) -> Prepared:
     """Band-pass ``section`` [y, x]; where ``valid`` is not, nothing is compared."""
-    image = np.asarray(section, np.float32)
+    image = np.asarray(section)
     usable = np.ones(image.shape, np.bool_) if valid is None else valid
     steps = [max(1, -(-max(image.shape) // size)) for size in (COARSE, FINE)]
     coarse, fine = (_band_passed(image, usable, step, sigma) for step, sigma in zip(steps, (2.0, 0.7), strict=True))
@@ -54,7 +54,7 @@ def prepare(section: NDArray[np.generic], valid: NDArray[np.bool_] | None = None
 
 def register(fixed: Prepared, moving: Prepared, model: Model = "rigid", gap: int = 1) -> Registered:
     """How ``moving`` lies on ``fixed``, ``gap`` sections before."""
-    begins = grid(fixed.fine.shape)
+    begins = grid(fixed.fine.shape, WINDOW)
     matrix = rescaled(_coarse(fixed.coarse, moving.coarse, model), moving.coarse_step, moving.fine_step)
     corners, score = np.outer(fixed.fine.shape, (0.0, 1.0)), 0.0
     for _ in range(STEPS):
@@ -71,88 +71,42 @@ def register(fixed: Prepared, moving: Prepared, model: Model = "rigid", gap: int
     return Registered(rescaled(matrix, moving.fine_step, 1), score)
 
 
-@dataclass(frozen=True)
-class Flow:
-    """Of windows: [n, 2] their middles, [n, 2] what must be added to a place of the moved image, [n] correlations; 0: no say."""
-
-    places: NDArray[np.float64]
-    found: NDArray[np.float64]
-    weights: NDArray[np.float64]
-
-
-def grid(shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """[n, 2] where the windows of images of ``shape`` begin."""
-    begins = [np.unique(np.linspace(0, n - s, max(1, round(1.5 * n / s))).astype(np.int64))
-              for n, s in zip(shape, _window(shape), strict=True)]
-    return np.stack(np.meshgrid(*begins, indexing="ij"), -1).reshape(-1, 2)
-
-
 def measure(fixed: Prepared, moving: Prepared, matrix: Matrix, begins: NDArray[np.int64], turned: Matrix = IDENTITY,
-            gap: int = 1) -> Flow:
+            gap: int = 1, window: int = WINDOW, expected: NDArray[np.float64] | None = None) -> Flow:
     """How windows of ``moving``, brought over by ``matrix``, lie beside those of ``fixed``, both of fine pixels.
 
     :param turned: both are brought over by this, too, before they are compared
     :param gap: sections from one to the other: the more, the farther a window is searched
+    :param window: pixels of those that begin at ``begins``
+    :param expected: [n, 2] what will be found, about: windows are searched there (default: nothing)
     """
     shape = fixed.fine.shape
     a = fixed.fine if np.array_equal(turned, IDENTITY) else moved(fixed.fine, turned, shape)
     b = moved(moving.fine, compose(turned, matrix), shape)
-    return _recentred(a, b, _compare(a, b, begins, 2 if gap > 1 else 4), begins)
+    if expected is not None:
+        return compare(a, b, begins, window, expected=expected)
+    return recentred(a, b, compare(a, b, begins, window, 2 if gap > 1 else 4), begins, window)
 
 
-def _compare(a: Image, b: Image, begins: NDArray[np.int64], part_searched: int = 4) -> Flow:
-    size = _window(a.shape)
-    found, weights = np.zeros((len(begins), 2)), np.zeros(len(begins))
-    for number, begin in enumerate(begins):
-        parts = _part(a, begin, size), _part(b, begin, size)
-        if min(map(_filled, parts)) < 0.7:
-            continue
-        found[number], score = correlate(*parts, [s // part_searched for s in size])
-        weights[number] = score if score >= LEAST else 0
-    return Flow(begins + (np.asarray(size) - 1) / 2, found, weights)
+def shared_shift(fixed: Prepared, moving: Prepared, matrix: Matrix, turned: Matrix, window: int, expected: NDArray[np.float64]
+                 ) -> NDArray[np.float64]:
+    """[2] how all windows of ``moving`` lie beside those of ``fixed``, but for what is ``expected`` of each [n, 2].
 
-
-def _recentred(a: Image, b: Image, flow: Flow, begins: NDArray[np.int64]) -> Flow:
-    """``flow``, measured again between windows that are moved towards each other by what was found.
-
-    Of windows at one place, less and less is seen of what moved farther and farther: they say that it moved less than it did.
+    Where most of them, each for itself, would see nothing, all of them together do. Arguments as of :func:`measure`.
     """
-    size, found, weights = _window(a.shape), flow.found.copy(), flow.weights.copy()
-    for number in np.flatnonzero((weights > 0) & (np.abs(found).max(1) >= 0.5)):
-        whole = np.rint(found[number]).astype(np.int64)
-        begin = begins[number] + whole // 2
-        parts = _part(a, begin, size), _part(b, begin - whole, size)
-        if any(part.shape != tuple(size) for part in parts) or min(map(_filled, parts)) < 0.7:
-            continue  # at the edge of the section
-        rest, score = correlate(*parts, [max(2, s // 12) for s in size])
-        found[number], weights[number] = whole + rest, score if score >= LEAST else 0
-    return Flow(flow.places, found, weights)
-
-
-def _part(image: Image, begin: NDArray[np.int64], size: list[int]) -> Image:
-    y, x = begin.tolist()
-    return image[max(0, y):y + size[0], max(0, x):x + size[1]]
-
-
-def _filled(part: Image) -> float:
-    return np.count_nonzero(part) / max(1, part.size)
-
-
-def _window(shape: tuple[int, ...]) -> list[int]:
-    return [min(WINDOW, n) for n in shape]
+    shape = fixed.fine.shape
+    a, b = moved(fixed.fine, turned, shape), moved(moving.fine, compose(turned, matrix), shape)
+    return together(a, b, grid(shape, window), window, expected, 3)
 
 
 def fit(sources: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64], model: Model) -> Matrix:
     """The matrix from ``sources`` [n, 2] to ``targets`` [n, 2] on which most of them agree."""
     if len(weights) < {"shift": 1, "rigid": 3, "affine": 6}[model]:
         model = "shift"
-    middle = np.median(targets - sources, axis=0)
-    residual = np.hypot(*(targets - sources - middle).T)
-    matrix = IDENTITY
-    for _ in range(8):
-        scale = max(1.0, 2.5 * float(np.median(residual)))
-        matrix = _least_squares(sources, targets, weights / (1 + (residual / scale) ** 2), model)
+    matrix = translation(np.median(targets - sources, axis=0))
+    for _ in range(ROUNDS):  # least distances, not squares: oblique structures do not outvote those that stay
         residual = np.hypot(*(apply(matrix, sources.T) - targets.T))
+        matrix = _least_squares(sources, targets, weights / np.hypot(residual, EQUAL), model)
     return matrix
 
 
@@ -175,14 +129,14 @@ def _least_squares(
 def _coarse(fixed: Image, moving: Image, model: Model) -> Matrix:
     """The shift and the angle of the whole images by which windows of them fit best."""
     centre = [(n - 1) / 2 for n in moving.shape]
-    begins = grid(fixed.shape)
+    begins = grid(fixed.shape, WINDOW)
     best, found = -1.0, IDENTITY
     for angle in [0.0] if model == "shift" else ANGLES:
         turned = moved(moving, rotation(angle, centre), fixed.shape)
         for share in (NEAR, FARTHEST):
             shift, _ = correlate(fixed, turned, [int(share * n) + 1 for n in fixed.shape])
             matrix = rotation(angle, centre, shift)
-            flow = _compare(fixed, moved(moving, matrix, fixed.shape), begins)
+            flow = compare(fixed, moved(moving, matrix, fixed.shape), begins, WINDOW)
             if (agreeing := _agreeing(flow)) > best:
                 best, found = agreeing, matrix
     return found
@@ -195,35 +149,6 @@ def _agreeing(flow: Flow) -> float:
         return 0.0
     apart = np.hypot(*(flow.found[good] - np.median(flow.found[good], axis=0)).T)
     return float((flow.weights[good] / (1 + (apart / AGREED) ** 2)).sum())
-
-
-def correlate(fixed: Image, moving: Image, farthest: list[int]) -> tuple[tuple[float, float], float]:
-    """What must be added to places of ``moving`` to be at those of ``fixed``, to a fraction of a pixel; the correlation there.
-
-    :param farthest: pixels (y, x)
-    """
-    from scipy import fft
-
-    window = np.outer(*(np.hanning(n + 2)[1:-1].astype(np.float32) ** 0.5 for n in fixed.shape))
-    a, b = fixed * window, moving * window
-    energy = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    if energy == 0:
-        return (0.0, 0.0), 0.0
-    shape = [fft.next_fast_len(n + f, real=True) for n, f in zip(fixed.shape, farthest, strict=True)]
-    product = fft.irfft2(fft.rfft2(a, shape) * np.conj(fft.rfft2(b, shape)), shape)
-    near = np.roll(product, farthest, (0, 1))[:2 * farthest[0] + 1, :2 * farthest[1] + 1]
-    y, x = np.unravel_index(int(near.argmax()), near.shape)
-    peak = float(near[y, x]) / energy
-    return (y + _between(near[:, x], int(y)) - farthest[0], x + _between(near[y], int(x)) - farthest[1]), max(0.0, peak)
-
-
-def _between(values: NDArray[np.floating], at: int) -> float:
-    """How far from ``at`` the top of the parabola through it and its neighbours is."""
-    if not 0 < at < len(values) - 1:
-        return 0.0
-    before, here, after = (float(v) for v in values[at - 1:at + 2])
-    bend = before - 2 * here + after
-    return 0.5 * (before - after) / bend if bend < 0 else 0.0
 
 
 def moved(image: Image, matrix: Matrix, shape: tuple[int, ...]) -> Image:
@@ -242,27 +167,40 @@ def _band_passed(image: Image, valid: NDArray[np.bool_], step: int, least: float
     """
     from scipy.ndimage import gaussian_filter
 
-    weights = _binned(valid.astype(np.float32), step)
-    mean = np.divide(_binned(np.where(valid, image, 0), step), weights, out=np.zeros_like(weights), where=weights > 0)
-    usable = weights > 0.5
+    everywhere = bool(valid.all())
+    weights = None if everywhere else _binned(valid, step)
+    mean, usable = _binned(image if weights is None else np.where(valid, image, 0), step), np.ones((), np.bool_)
+    if weights is not None:
+        mean = np.divide(mean, weights, out=np.zeros_like(mean), where=weights > 0).astype(np.float32)
+        usable = weights > 0.5
 
     def smooth(sigma: float) -> Image:
+        if weights is None:
+            whole: Image = gaussian_filter(mean, sigma)
+            return whole
         share = gaussian_filter(usable.astype(np.float32), sigma)
         smoothed: Image = np.divide(gaussian_filter(mean * usable, sigma), share, out=np.zeros_like(mean), where=share > 1e-3)
         return smoothed
 
     fine = max(least, 2.0 / step)
     passed = np.where(usable, smooth(fine) - smooth(8 * fine), 0)
-    spread = float(passed[usable].std()) if usable.any() else 0.0
+    spread = float(passed[np.broadcast_to(usable, passed.shape)].std()) if usable.any() else 0.0
     if not spread:
         return np.zeros_like(mean)
     limited: Image = np.clip(passed / spread, -3, 3).astype(np.float32)
     return limited
 
 
-def _binned(image: Image, step: int) -> Image:
-    height, width = (n // step for n in image.shape)
-    means: Image = image[:height * step, :width * step].reshape(height, step, width, step).mean((1, 3), dtype=np.float32)
+def _binned(image: NDArray[np.generic], step: int) -> Image:
+    """Means of ``step`` x ``step`` pixels."""
+    height, width = (n // step * step for n in image.shape)
+    rows = np.zeros((height // step, width), np.float32)
+    for first in range(step):  # sums of strided views are many times as fast as those over short axes
+        rows += image[first:height:step, :width]
+    total = np.zeros((height // step, width // step), np.float32)
+    for first in range(step):
+        total += rows[:, first::step]
+    means: Image = (total / (step * step)).astype(np.float32)
     return means
 
 
