@@ -55,7 +55,8 @@ def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
 
     if options.task == "partners":
         dataset = options.truth_dataset or TRUTHS["partners"]
-        row = partners.score_partner_files(options.prediction, options.truth, options.tolerance or pairs.TOLERANCE, dataset)
+        row = partners.score_partner_files(options.prediction, options.truth, options.tolerance or pairs.TOLERANCE, dataset,
+                                           options.ignore_alignment)
         return [row], {"prediction": options.prediction, "truth": options.truth}
     prediction, truth = volumes_of(options)
     _check_kinds(options.task, *((truth,) if options.threshold or options.curve else (prediction, truth)))
@@ -73,7 +74,8 @@ def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
 def _check_task(options: argparse.Namespace) -> None:
     """:raises UserError: if an option is of another task"""
     given = {"--border-threshold": ("neurons", options.border_threshold), "--threshold": ("clefts", options.threshold),
-             "--curve": ("clefts", options.curve or None), "--threshold-of": ("clefts", options.threshold_of), "--background": ("clefts", options.background),
+             "--curve": ("clefts", options.curve or None),
+             "--threshold-of": ("clefts", options.threshold_of), "--background": ("clefts", options.background),
              "--truth-background": ("clefts", options.truth_background), "--channel": ("clefts", options.channel)}
     for name, (task, value) in given.items():
         if value is not None and options.task != task:
@@ -123,10 +125,11 @@ def _check_kinds(task: str, *volumes: "Volume") -> None:
 def volumes_of(options: argparse.Namespace) -> "tuple[Volume, Volume]":
     """The prediction, and the truth."""
     from lsd_experiments.arrays import open_volume
+    from lsd_experiments.arrays.alignments import unmarked
 
     places = ((options.prediction, options.prediction_dataset), (options.truth, options.truth_dataset))
     prediction, truth = (open_volume(*place, default=TRUTHS[options.task], voxel_size=options.voxel_size) for place in places)
-    return prediction, truth
+    return (unmarked(prediction), unmarked(truth)) if options.ignore_alignment else (prediction, truth)
 
 
 def _width(name: str) -> int:
@@ -181,5 +184,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--background", type=cli.not_negative, metavar="ID",
         help="clefts: what is none in the prediction (default: 2^64 - 1 if that is there, else 0)")
     add("--truth-background", type=cli.not_negative, metavar="ID", help="clefts: the same of the truth")
+    add("--ignore-alignment", action="store_true",
+        help="compare volumes where they say they are, whatever alignments they lie on: of predictions by other programs")
     add("--out", metavar="PREFIX", help="write PREFIX.json and PREFIX.csv, and of several thresholds PREFIX.png")
     return parser
