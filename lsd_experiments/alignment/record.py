@@ -106,7 +106,8 @@ def mark(alignment: Alignment, container: str | Path) -> str:
 
 def to_json(alignment: Alignment) -> dict[str, Any]:
     """As JSON values."""
-    stack: dict[str, Any] = {"name": alignment.stack, "shape": alignment.shape, "voxel_size": alignment.voxel_size, "offset": alignment.offset}
+    stack: dict[str, Any] = {"name": alignment.stack, "shape": alignment.shape, "voxel_size": alignment.voxel_size,
+                             "offset": alignment.offset}
     if alignment.stack_mark:
         stack["alignment"] = alignment.stack_mark
     return {

@@ -5,7 +5,7 @@ It is an attribute of its own, or one of its provenance.
     "91c0f2a44d1be730, a.zarr of sample_A.hdf:volumes/raw"
 
 The first word tells alignments apart; the rest is for people: the container of the aligned volumes, and the stack that was
-aligned. An aligned volume overlaps the stack that it was made of, in voxels of the same size: nothing else would tell that the two
+aligned. An aligned volume overlaps the stack that it was made of, in voxels of the same size: nothing else would tell that they
 do not show the same tissue in the same place. Volumes without the attribute lie where they say.
 """
 

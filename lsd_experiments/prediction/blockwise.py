@@ -64,7 +64,8 @@ def prediction_stage(plan: Plan, check: Callable[[Plan], None] | None = check_wo
         environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
     )
     return Stage(STAGE, made["parameters"], made["inputs"], outputs, task, carried(*plan.inputs.values()),
-                 check and partial(check, plan), words=lambda: f"{plan.settings.out_file}: {', '.join(output.dataset for output in outputs)}")
+                 check and partial(check, plan),
+                 words=lambda: f"{plan.settings.out_file}: {', '.join(output.dataset for output in outputs)}")
 
 
 def predict_blockwise(plan: Plan, workers: Workers, overwrite: bool = False) -> bool:

@@ -19,6 +19,7 @@ from lsd_experiments.alignment.maps import IDENTITY, Crack, SectionMap, apply, c
 from lsd_experiments.alignment.record import read_alignment, write_alignment
 from lsd_experiments.alignment.sampling import pixels
 from lsd_experiments.arrays import create_volume, open_volume
+from lsd_experiments.arrays.alignments import unmarked
 from lsd_experiments.errors import UserError
 from lsd_experiments.synthetic import volume as synthetic
 
@@ -123,7 +124,10 @@ def test_labels_come_back_by_known_maps(tmp_path, known, monkeypatch, missing):
     assert known_voxels[[0, 1, 3, 5]].all()
     wrong = replace(read_alignment(tmp_path / "a.zarr"), maps=(SectionMap(),) * 6)
     write_alignment(wrong, tmp_path / "a.zarr")
-    undo_alignment(open_volume(tmp_path / "a.zarr", "labels"), tmp_path / "a.zarr", tmp_path / "wrong.zarr", "labels")
+    with pytest.raises(UserError, match=r"a.zarr:labels lies on another alignment \(\w{16}, a.zarr of s.zarr:raw\)"):
+        undo_alignment(open_volume(tmp_path / "a.zarr", "labels"), tmp_path / "a.zarr", tmp_path / "wrong.zarr", "labels")
+    aligned = unmarked(open_volume(tmp_path / "a.zarr", "labels"))
+    undo_alignment(aligned, tmp_path / "a.zarr", tmp_path / "wrong.zarr", "labels")
     other = open_volume(tmp_path / "wrong.zarr", "labels").read()
     assert (np.concatenate([moved_edges(before[z], other[z]) for z in (0, 1, 3)]) <= 1).mean() < 0.9, "the control"
 

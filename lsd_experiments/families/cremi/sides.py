@@ -69,8 +69,8 @@ def find_partners(clefts: "Volume", segments: "Volume", polarity: "Volume | None
     :raises UserError: if the volumes do not fit each other, or the map has several channels
     """
     if polarity is not None and polarity.channels not in (None, 1):
-        raise UserError(f"{polarity.name}: has {polarity.channels} channels, and it is not said which is larger on the presynaptic "
-                        f"side. Take one: {convert_command(polarity, '--channel', '0')}")
+        raise UserError(f"{polarity.name}: has {polarity.channels} channels, and it is not said which is larger on the "
+                        f"presynaptic side. Take one: {convert_command(polarity, '--channel', '0')}")
     shift = covering(segments, clefts)
     turn = None if polarity is None else covering(polarity, clefts)
     margin = (0, *(int(np.ceil(reach / v)) + 1 for v in clefts.voxel_size[1:]))

@@ -134,8 +134,8 @@ def part_of(labels: "Volume", affs: "Volume") -> "Box":
         return labels.box
     whole, theirs = overlap(affs, labels)
     if whole != affs.box:
-        raise UserError(f"{labels.name}: covers voxels {whole.begin} to {whole.end} of {affs.name}, which has {_text(affs.shape)}. "
-                        "Name labels of all that was predicted, or correct an offset")
+        raise UserError(f"{labels.name}: covers voxels {whole.begin} to {whole.end} of {affs.name}, which has "
+                        f"{_text(affs.shape)}. Name labels of all that was predicted, or correct an offset")
     return theirs
 
 

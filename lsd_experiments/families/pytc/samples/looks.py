@@ -26,7 +26,7 @@ def check_looks(image: Volume, labels: Volume) -> None:
     """:raises UserError: if the labels are surely an image, or the image surely ids"""
     swapped = "If image and labels are named the wrong way round, change DATASET.IMAGE_NAME and LABEL_NAME (-dn and -ln)"
     if labels.channels is None and _share_of_changes(_sample(labels)) > DIFFER:
-        raise UserError(f"{labels.name}: most of its voxels differ from the next one, as in an image; these are no labels. "
+        raise UserError(f"{labels.name}: most of its voxels differ from the next one, as in an image: no labels. "
                         f"{swapped}")
     if image.dtype.kind in "ui" and image.dtype.itemsize >= WIDE and image.channels is None:
         sample = _sample(image)
@@ -55,7 +55,7 @@ def _sample(volume: Volume) -> NDArray[np.generic]:
 
 
 def _share_of_changes(values: NDArray[np.generic], least: int = VALUES) -> float:
-    """Of neighbours along x, how many differ; if there is too little to judge by, not a number, neither more nor less than any."""
+    """Of neighbours along x, how many differ; if there is too little to judge by, not a number, neither more nor less."""
     changes = values[..., 1:] != values[..., :-1]
     if changes.size < LEAST or len(np.unique(values)) < least:
         return float("nan")
