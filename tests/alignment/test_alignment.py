@@ -133,7 +133,8 @@ def test_labels_come_back_by_known_maps(tmp_path, known, monkeypatch, missing):
 
 
 @pytest.mark.parametrize(("name", "none", "outside"), [("labels/clefts", 2**64 - 1, 2**64 - 2), ("clefts", 0, 2**64 - 2),
-                                                       ("neuron_ids", 2**64 - 1, 2**64 - 1), ("neuron_ids", 0, 0)])
+                                                       ("neuron_ids", 2**64 - 1, 2**64 - 1), ("neuron_ids", 0, 0),
+                                                       ("synapses", 2**64 - 1, 2**64 - 2), ("synapses", 0, 0)])
 def test_nobody_knows_of_clefts_where_no_tissue_is(tmp_path, known, monkeypatch, name, none, outside):
     raw, labels, estimate = known
     monkeypatch.setattr(aligning, "estimate", lambda *_: estimate)
@@ -363,7 +364,8 @@ def test_a_stack_that_is_straight_stays_to_the_bit(tmp_path, straight):
     (["--undo", "s.zarr", "moved.zarr", "b.hdf", "--dataset", "raw"], "is on the grid of the stack"),
     (["--undo", "moved.zarr", "moved.zarr", "b.hdf", "--dataset", "raw", "--fill", "300"], "from 0 to 255"),
     (["--undo", "moved.zarr", "moved.zarr", "b.txt", "--dataset", "raw"], "is HDF5 or zarr"),
-    (["s.zarr", "a.zarr", "--dataset", "raw", "--fill", "0"], "--fill: is of --undo"),
+    (["s.zarr", "a.zarr", "--dataset", "raw", "--labels", "raw", "--fill", "300"], "from 0 to 255"),
+    (["s.zarr", "a.zarr", "--dataset", "raw", "--out-dataset", "x"], "--out-dataset: is of --undo"),
     (["--undo", "moved.zarr", "moved.zarr", "b.hdf", "--dataset", "raw", "--keep-cracks"], "--keep-cracks: is of aligning"),
 ])  # fmt: skip
 def test_what_is_refused(tmp_path, capsys, monkeypatch, arguments, said):

@@ -70,11 +70,11 @@ def inputs(options: argparse.Namespace) -> "tuple[Volume, Volume | None]":
     direct_channels(affs, options.channels)
     if options.labels is None:
         return affs, None
-    named = (options.labels, options.labels_dataset, "main")
+    named = (options.labels, options.labels_dataset)
     try:  # voxels of 1 nm are those of a file that does not say it
-        labels = open_volume(*named, voxel_size=affs.voxel_size if affs.voxel_size == UNIT else None)
+        labels = open_volume(*named, default="main", voxel_size=affs.voxel_size if affs.voxel_size == UNIT else None)
     except NoVoxelSize:
-        labels = open_volume(*named, voxel_size=affs.voxel_size)
+        labels = open_volume(*named, default="main", voxel_size=affs.voxel_size)
     check_labels(labels)
     part_of(labels, affs)
     return affs, labels
@@ -121,16 +121,18 @@ def _said_channels(affs: "Volume") -> list[int] | None:
 
 
 def part_of(labels: "Volume", affs: "Volume") -> "Box":
-    """The voxels of ``labels`` that were predicted: by their place in the world, or, where the labels' file says none, all of
-    them.
+    """The voxels of ``labels`` that were predicted: by their place in the world; all of them, where their file says none.
 
-    :raises UserError: if they do not cover what was predicted
+    :raises UserError: if they do not cover what was predicted, or, without a place, are of another shape
     """
     from lsd_experiments.arrays import overlap
     from lsd_experiments.arrays.alignments import check_same_alignment
 
     check_same_alignment(affs, labels)
-    if labels.shape == affs.shape and not any(labels.offset) and "offset" not in labels.attrs:
+    if not any(labels.offset) and "offset" not in labels.attrs:
+        if labels.shape != affs.shape:
+            raise UserError(f"{labels.name}: has {_text(labels.shape)} voxels, {affs.name} has {_text(affs.shape)}. Name labels "
+                            "of what was predicted, or a crop (.json) of them")
         return labels.box
     whole, theirs = overlap(affs, labels)
     if whole != affs.box:

@@ -31,7 +31,7 @@ def check_looks(image: Volume, labels: Volume) -> None:
     if image.dtype.kind in "ui" and image.dtype.itemsize >= WIDE and image.channels is None:
         sample = _sample(image)
         if _share_of_changes(sample, 2) < 1 - ALIKE:
-            raise UserError(f"{image.name}: is of type {image.dtype}, with objects of one value each, like ids; this is no image. "
+            raise UserError(f"{image.name}: is of type {image.dtype}, with objects of one value each, like ids: no image. "
                             f"{swapped}")
 
 
