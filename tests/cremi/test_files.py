@@ -220,7 +220,7 @@ def test_clefts_are_scored_where_the_truth_is(volumes, capsys):
 
 def test_a_threshold_is_chosen_on_another_volume(volumes, capsys):
     probabilities = ("--task", "clefts", "--prediction-dataset", "probabilities")
-    assert evaluate(volumes, *probabilities, "--threshold", "0.05", "0.3", "0.95") == 0
+    assert evaluate(volumes, *probabilities, "--threshold", "0.9", "0.3") == 0
     (volumes / "scores.json").rename(volumes / "other.json")
     assert evaluate(volumes, *probabilities, "--threshold-of", str(volumes / "other.json")) == 0
     assert list(json.loads((volumes / "scores.json").read_text())["scores"]) == ["threshold 0.3"]
@@ -270,6 +270,7 @@ def test_neurons_and_partners_are_scored(volumes):
     (["--task", "clefts", "--prediction-dataset", "probabilities", "--threshold-of", "x.json"], "x.json: holds no scores"),
     (["--task", "partners", "--prediction-dataset", "components"], "annotations have neither"),
     (["--task", "partners"], "is a directory, perhaps a zarr"),
+    (["--task", "clefts", "--prediction-dataset", "components", "--background", str(2**64)], r"is above 2\^64 - 1, the last id"),
 ])  # fmt: skip
 def test_what_is_refused(volumes, capsys, arguments, said):
     assert evaluate(volumes, *arguments) == 2

@@ -132,6 +132,14 @@ def volumes_of(options: argparse.Namespace) -> "tuple[Volume, Volume]":
     return (unmarked(prediction), unmarked(truth)) if options.ignore_alignment else (prediction, truth)
 
 
+def an_id(text: str) -> int:
+    """For argparse: an id, at most 2^64 - 1."""
+    number = cli.not_negative(text)
+    if number >= 2**64:
+        raise argparse.ArgumentTypeError(f"{text} is above 2^64 - 1, the last id")
+    return number
+
+
 def _width(name: str) -> int:
     return max(9, len(name))
 
@@ -181,9 +189,9 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--tolerance", type=cli.positive_number, metavar="NM", help="default: clefts 200, partners 400")
     add("--border-threshold", type=cli.positive_number, metavar="NM",
         help="neurons: leave out what is so near to a border of the truth (default: nothing)")
-    add("--background", type=cli.not_negative, metavar="ID",
+    add("--background", type=an_id, metavar="ID",
         help="clefts: what is none in the prediction (default: 2^64 - 1 if that is there, else 0)")
-    add("--truth-background", type=cli.not_negative, metavar="ID", help="clefts: the same of the truth")
+    add("--truth-background", type=an_id, metavar="ID", help="clefts: the same of the truth")
     add("--ignore-alignment", action="store_true",
         help="compare volumes where they say they are, whatever alignments they lie on: of predictions by other programs")
     add("--out", metavar="PREFIX", help="write PREFIX.json and PREFIX.csv, and of several thresholds PREFIX.png")
