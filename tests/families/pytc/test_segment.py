@@ -27,6 +27,8 @@ def place(tmp_path_factory):
     write_snemi3d(place / "data", (8, 96, 96))
     labels = open_volume(place / "data/seg/test-labels.h5", voxel_size=VOXEL_SIZE).read()
     ideal = (affinities(widen_boundaries(labels, 1)) * 255).astype(np.uint8)
+    with h5py.File(place / "data/seg/test-labels.h5", "a") as file:
+        file["main"].attrs["offset"] = OFFSET
     with h5py.File(place / "result_xy.h5", "w") as file:
         file.create_dataset("vol0", data=ideal).attrs.update({"resolution": VOXEL_SIZE, "offset": OFFSET})
     return place
