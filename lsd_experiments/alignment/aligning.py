@@ -12,13 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.alignment.estimating import Estimate, estimate
+from lsd_experiments.alignment.filling import ATTRIBUTE as OUTSIDE
+from lsd_experiments.alignment.filling import UNKNOWN, check_fill, nothing, outside
 from lsd_experiments.alignment.maps import angle, apply
 from lsd_experiments.alignment.notes import NAME as NOTES
 from lsd_experiments.alignment.notes import Notes
-from lsd_experiments.alignment.record import NAME, AlignedSection, Alignment, read_alignment, to_json, write_alignment
+from lsd_experiments.alignment.record import NAME, AlignedSection, Alignment, mark, read_alignment, to_json, write_alignment
 from lsd_experiments.alignment.registration import Model
 from lsd_experiments.alignment.warping import aligner, unaligner
 from lsd_experiments.arrays import Volume, add_volume, has_dataset, open_volume
+from lsd_experiments.arrays.alignments import ATTRIBUTE as ALIGNMENT
+from lsd_experiments.arrays.alignments import check_same_alignment, key_of, mark_of
 from lsd_experiments.arrays.creating import check_zarr, default_chunks
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
@@ -37,7 +41,6 @@ LOGGER = logging.getLogger(__name__)
 HDF5 = (".h5", ".hdf", ".hdf5")
 TURNED = 1.0  # degrees by which directions are warned of
 BLOCK = (8, 512, 512)  # voxels that are made at a time
-NOTHING, UNKNOWN = 2**64 - 1, 2**64 - 2  # ids in CREMI's files: no cleft or no neuron, and clefts that nobody knows
 MASK = "_source_mask"  # ends the name of the mask that says where there was a source
 
 
@@ -61,17 +64,18 @@ def plan_alignment(raw: Volume, found: Estimate, model: Model, missing: Missing 
     maps = tuple(one.moved(-begin) if begin.any() else one for one in found.maps)
     shape = (len(sections), *(end - begin).tolist())
     return Alignment(raw.name, raw.shape, raw.voxel_size, raw.offset, shape, tuple(offset), model, sections, maps, found.findings,
-                     tuple(found.scores))
+                     tuple(found.scores), mark_of(raw) or "")
 
 
 def align_stack(
     raw: Volume, container: str | Path, labels: Sequence[Volume] = (), model: Model = "rigid", missing: Missing = "copy",
-    close_cracks: bool = True, overwrite: bool = False,
+    close_cracks: bool = True, overwrite: bool = False, fill: int | None = None,
 ) -> Alignment:
     """Align ``raw``, and ``labels`` with it, into the zarr ``container``, under the names of their datasets.
 
     What is there, made like this, is left; what was begun goes on: whole volumes, and blocks of them.
 
+    :param fill: of labels where no section is (default: see :mod:`.filling`)
     :raises UserError: if raw is no stack, or the container holds something else
     """
     import zarr
@@ -82,6 +86,9 @@ def align_stack(
     check_zarr(container)
     if raw.channels is not None:
         raise UserError(f"{raw.name} has {raw.channels} channels; a stack is [z, y, x]. Name another dataset")
+    for volume in labels:
+        check_same_alignment(raw, volume)
+        check_fill(volume, fill)
     for volume in (raw, *labels):
         if container.exists() and not (container / NAME).exists() and has_dataset(container, volume.dataset or "raw"):
             raise UserError(f"{container}: has a {volume.dataset or 'raw'} that no alignment made. Name a container of its own")
@@ -93,12 +100,14 @@ def align_stack(
             raw, estimate(raw, model, close_cracks, notes), model, missing))
         for volume in (raw, *labels):
             is_raw = volume is raw
+            value = 0 if is_raw else outside(volume, fill)
+            attrs = {ALIGNMENT: mark(alignment, container), **({} if is_raw else {OUTSIDE: value})}
             artifact = VolumeArtifact(str(container), volume.dataset or "raw", alignment.aligned_shape, alignment.voxel_size,
-                                      alignment.aligned_offset, str(volume.dtype), BLOCK, volume.channels)
-            fill = 0 if is_raw else _outside(volume)
-            make = aligner(volume, alignment, not is_raw, fill, is_raw, margin=1 if fill == UNKNOWN else 0)
+                                      alignment.aligned_offset, str(volume.dtype), BLOCK, volume.channels, attrs)
+            make = aligner(volume, alignment, not is_raw, value, is_raw, margin=1 if value == UNKNOWN else 0)
             inputs = {**made["inputs"], "volume": describe_input(volume)}
-            write_blocks(artifact, provenance("align", parameters, inputs), _alone(make), (), overwrite)
+            asked = {} if is_raw or fill is None else {"fill": fill}  # not named where it is not: as of versions before
+            write_blocks(artifact, provenance("align", {**parameters, **asked}, inputs), _alone(make), (), overwrite)
     return alignment
 
 
@@ -118,28 +127,31 @@ def undo_alignment(
     alignment = read_alignment(container)
     if nearest is None:
         nearest = is_labels(prediction)
-    _check_undo(prediction, alignment, Path(out), fill)
+    _check_undo(prediction, alignment, container, Path(out))
+    check_fill(prediction, fill)
     _warn_of_turns(prediction, alignment)
-    make = unaligner(prediction, alignment, nearest, (_nothing(prediction) if nearest else 0) if fill is None else fill)
+    value = (nothing(prediction) if nearest else 0) if fill is None else fill
+    make = unaligner(prediction, alignment, nearest, value)
+    attrs = {OUTSIDE: value, **({ALIGNMENT: alignment.stack_mark} if alignment.stack_mark else {})}
     parameters = {"alignment": to_json(replace(alignment, stack="")), "nearest": nearest, "fill": fill}
     made = provenance("undo_alignment", parameters, {"prediction": describe_input(prediction)})
     place = (alignment.shape, alignment.voxel_size, alignment.offset)
     if Path(out).suffix.lower() in HDF5:
-        _undo_to_hdf5(Path(out), dataset, place, prediction, make, made, overwrite)
+        _undo_to_hdf5(Path(out), dataset, place, prediction, make, made, overwrite, attrs)
         return alignment
-    write_blocks(*_artifacts(out, dataset, place, prediction, made, make), overwrite)
+    write_blocks(*_artifacts(out, dataset, place, prediction, made, make, attrs), overwrite)
     return alignment
 
 
-def _artifacts(out: str | Path, dataset: str, place: Place, prediction: Volume, made: Mapping[str, Any], make: Make
-               ) -> tuple[VolumeArtifact, Mapping[str, Any], Make, list[VolumeArtifact]]:
+def _artifacts(out: str | Path, dataset: str, place: Place, prediction: Volume, made: Mapping[str, Any], make: Make,
+               attrs: Mapping[str, Any]) -> tuple[VolumeArtifact, Mapping[str, Any], Make, list[VolumeArtifact]]:
     """The arguments of :func:`write_blocks` for what is brought back, and its mask."""
-    first, mask = (VolumeArtifact(str(out), name, *place, dtype, BLOCK, channels) for name, dtype, channels in (
-        (dataset, str(prediction.dtype), prediction.channels), (dataset + MASK, "uint8", None)))
+    first, mask = (VolumeArtifact(str(out), name, *place, dtype, BLOCK, channels, own) for name, dtype, channels, own in (
+        (dataset, str(prediction.dtype), prediction.channels, attrs), (dataset + MASK, "uint8", None, {})))
     return first, made, make, [mask]
 
 
-def _check_undo(prediction: Volume, alignment: Alignment, out: Path, fill: float | None) -> None:
+def _check_undo(prediction: Volume, alignment: Alignment, container: str | Path, out: Path) -> None:
     """:raises UserError: if the prediction is not one of the aligned volumes, or it cannot be brought back so"""
     if out.suffix.lower() not in (*HDF5, ".zarr"):
         raise UserError(f"{out}: what is brought back is HDF5 or zarr. Name a file that ends in .hdf or .zarr")
@@ -147,10 +159,10 @@ def _check_undo(prediction: Volume, alignment: Alignment, out: Path, fill: float
     if own == stack != (alignment.aligned_shape, alignment.aligned_offset):
         raise UserError(f"{prediction.name} is on the grid of the stack, not on that of the aligned volumes. Name what was "
                         "predicted on the aligned ones")
-    limits = np.iinfo(prediction.dtype) if prediction.dtype.kind in "ui" else None
-    if fill is not None and limits is not None and not limits.min <= fill <= limits.max:
-        raise UserError(f"--fill {fill}: {prediction.name} is of type {prediction.dtype}, from {limits.min} to {limits.max}. "
-                        "Give a value of these")
+    theirs = mark_of(prediction)
+    if theirs and key_of(theirs) != key_of(mark(alignment, container)):
+        raise UserError(f"{prediction.name} lies on another alignment ({theirs}) than {container}. Name the container that it "
+                        "was predicted on")
 
 
 def _warn_of_turns(prediction: Volume, alignment: Alignment) -> None:
@@ -213,8 +225,8 @@ def _alignment(container: Path, made: Mapping[str, Any], overwrite: bool, make: 
     return alignment
 
 
-def _undo_to_hdf5(out: Path, dataset: str, place: Place, prediction: Volume, make: Make, made: Mapping[str, Any], overwrite: bool
-                  ) -> None:
+def _undo_to_hdf5(out: Path, dataset: str, place: Place, prediction: Volume, make: Make, made: Mapping[str, Any], overwrite: bool,
+                  attrs: Mapping[str, Any]) -> None:
     """Both volumes into an HDF5 file; each appears when it is whole."""
     left = [name for name in (dataset + MASK, dataset) if overwrite or not _is_made(out, name, made)]
     if not left:
@@ -222,13 +234,14 @@ def _undo_to_hdf5(out: Path, dataset: str, place: Place, prediction: Volume, mak
     beside = out.with_name(f".{out.name}.{dataset.replace('/', '.')}.zarr")
     beside.mkdir(parents=True, exist_ok=True)
     with only_run(out, beside / ".lock", "another command is at work on it"):
-        arguments = _artifacts(beside, dataset, place, prediction, made, make)
+        arguments = _artifacts(beside, dataset, place, prediction, made, make, attrs)
         is_stale = any(artifact.state(made).kind == "stale" for artifact in (arguments[0], *arguments[3]))
         write_blocks(*arguments, overwrite=is_stale)  # hidden: what another command left there is of no use to anybody
         for name in left:
             source, chunks = open_volume(beside, name), default_chunks(place[0])
             with add_volume(out, name, *place, source.dtype, chunks=chunks, channels=source.channels,
-                            attrs={"provenance": dict(made)}, overwrite=overwrite) as volume:
+                            attrs={"provenance": dict(made), **(attrs if name == dataset else {})},
+                            overwrite=overwrite) as volume:
                 for block in volume.box.blocks(tuple(max(1, b // c) * c for b, c in zip((64, 512, 512), chunks, strict=True))):
                     box = block.intersect(volume.box)
                     volume.write(box, source.read(box))
@@ -250,21 +263,3 @@ def _is_made(out: Path, name: str, made: Mapping[str, Any]) -> bool:
 
 def _alone(make: Callable[[Box], NDArray[Any]]) -> Callable[[Box], tuple[NDArray[Any], ...]]:
     return lambda box: (make(box),)
-
-
-def _outside(labels: Volume) -> int:
-    """What labels have where there is no section: of clefts, by the name of the dataset, 2^64 - 2, as nobody knows what is there;
-    of other labels see :func:`_nothing`."""
-    is_clefts = "cleft" in labels.dataset.rsplit("/", 1)[-1].lower()
-    return UNKNOWN if is_clefts and labels.dtype == np.uint64 else _nothing(labels)
-
-
-def _nothing(labels: Volume) -> int:
-    """What says that there is no object: 2^64 - 1, if labels have it anywhere (CREMI's files), else 0."""
-    if labels.dtype != np.uint64:
-        return 0
-    chunks = labels.chunks or (1, *labels.shape[1:])
-    for block in labels.box.blocks(tuple(min(n, max(c, 256)) for c, n in zip(chunks, labels.shape, strict=True))):
-        if (labels.read(block.intersect(labels.box)) == np.uint64(NOTHING)).any():
-            return NOTHING
-    return 0

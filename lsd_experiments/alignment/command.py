@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 RAW, LABELS = "volumes/raw", ("volumes/labels/neuron_ids", "volumes/labels/clefts")
 ALIGNING = ("labels", "model", "missing", "keep_cracks", "voxel_size", "picture")
-UNDOING = ("out_dataset", "interpolation", "fill")
+UNDOING = ("out_dataset", "interpolation")
 
 
 def main(description: str | None) -> None:
@@ -57,11 +57,14 @@ def _align(options: argparse.Namespace, container: str) -> None:
     raw, labels = stack_of(options)
     if options.picture:
         check_prefix(options.picture)
-    made = align_stack(raw, container, labels, options.model, options.missing, not options.keep_cracks, options.overwrite)
+    made = align_stack(raw, container, labels, options.model, options.missing, not options.keep_cracks, options.overwrite,
+                       options.fill)
     for kind, sections in made.findings.items():
         if sections:
             print(f"{kind}: sections {', '.join(map(str, sections))}")
     print(f"{container}: {', '.join(volume.dataset or 'raw' for volume in (raw, *labels))}, alignment.json")
+    for volume in labels:
+        _say_outside(container, volume.dataset, "where no section is")
     if options.picture:
         from lsd_experiments.alignment.pictures import draw
 
@@ -85,6 +88,16 @@ def _undo(options: argparse.Namespace, container: str, out: str) -> None:
     undo_alignment(volume, container, out, dataset, nearest, options.fill, options.overwrite)
     how = "labels, by nearest neighbour" if nearest else "values, interpolated"
     print(f"{out}: {dataset} ({how}), {dataset}{MASK}")
+    _say_outside(out, dataset, "where nothing came from")
+
+
+def _say_outside(container: str, dataset: str, where: str) -> None:
+    from lsd_experiments.alignment.filling import ATTRIBUTE, in_words
+    from lsd_experiments.arrays import open_volume
+
+    value = open_volume(container, dataset).attrs.get(ATTRIBUTE)
+    if value is not None:  # versions before did not note it
+        print(f"{dataset} is {in_words(value)} {where}")
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -94,6 +107,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("places", nargs="+", metavar="PLACE", help="STACK ALIGNED.zarr; with --undo PREDICTION ALIGNED.zarr OUT.hdf|OUT.zarr")
     add("--undo", action="store_true", help="bring a prediction back to the stack")
     add("--dataset", metavar="NAME", help=f"of the stack (default: {RAW}, or the only one); of the prediction")
+    add("--fill", type=int, metavar="VALUE", help="of labels where no section is (default: of clefts 2^64 - 2, of others 2^64 - "
+        "1 if they have it, else 0); of what is brought back, where nothing came from (2^64 - 1 of labels that have it, else 0)")
     add("--overwrite", action="store_true", help="make anew what was made otherwise")
     aligning = parser.add_argument_group("to align")
     text = "carried along, of the same container (default: neuron_ids and clefts of volumes/labels, if they are there)"
@@ -109,6 +124,4 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     undoing.add_argument("--out-dataset", metavar="NAME", help="default: as the prediction's")
     undoing.add_argument("--interpolation", choices=("nearest", "linear"),
                          help="default: nearest of integers, which are labels; linear of uint8 and floats")
-    undoing.add_argument("--fill", type=int, metavar="VALUE",
-                         help="of voxels without a source (default: 2^64 - 1 of labels that have it, else 0)")
     return parser

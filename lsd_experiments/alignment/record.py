@@ -1,7 +1,8 @@
 """``alignment.json``: all that is needed to make aligned volumes of a stack, and to go back.
 
     format            "alignment 1"
-    stack             shape (voxels), voxel_size, offset (nm), (z, y, x), of the volume that was aligned, and its name
+    stack             shape (voxels), voxel_size, offset (nm), (z, y, x), of the volume that was aligned, and its name; and
+                      alignment, if it was itself aligned before: see :mod:`lsd_experiments.arrays.alignments`
     aligned           shape and offset of the aligned volumes
     model             shift, rigid or affine
     sections          of each aligned section: source, the stack's section that it is, and raw_source, whose raw it shows: another
@@ -17,10 +18,11 @@ pixels across at which tissue is not displaced any more, null: two halves. See :
 formula.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,7 @@ class Alignment:
     maps: tuple[SectionMap, ...]
     findings: dict[str, list[int]] = field(default_factory=dict)
     scores: tuple[float | None, ...] = ()
+    stack_mark: str = ""
 
     @property
     def removed(self) -> list[int]:
@@ -92,9 +95,21 @@ def read_alignment(container: str | Path) -> Alignment:
         raise UserError(f"{path}: cannot be read ({type(error).__name__}: {error}). Align the stack again") from error
 
 
+def mark(alignment: Alignment, container: str | Path) -> str:
+    """What its aligned volumes in ``container`` say of themselves: see :mod:`lsd_experiments.arrays.alignments`."""
+    counting = to_json(replace(alignment, stack="", findings={}, scores=()))
+    digest = hashlib.sha256(json.dumps(counting, sort_keys=True).encode()).hexdigest()[:16]
+    place, colon, dataset = alignment.stack.rpartition(":")
+    stack = f"{Path(place).name}:{dataset}" if colon else Path(dataset).name
+    return f"{digest}, {Path(container).name} of {stack}"
+
+
 def to_json(alignment: Alignment) -> dict[str, Any]:
     """As JSON values."""
-    stack = {"name": alignment.stack, "shape": alignment.shape, "voxel_size": alignment.voxel_size, "offset": alignment.offset}
+    stack: dict[str, Any] = {"name": alignment.stack, "shape": alignment.shape, "voxel_size": alignment.voxel_size,
+                             "offset": alignment.offset}
+    if alignment.stack_mark:
+        stack["alignment"] = alignment.stack_mark
     return {
         "format": FORMAT, "stack": stack, "aligned": {"shape": alignment.aligned_shape, "offset": alignment.aligned_offset},
         "model": alignment.model, "removed": alignment.removed,
@@ -116,7 +131,7 @@ def from_json(values: dict[str, Any]) -> Alignment:
         stack["name"], tuple(stack["shape"]), tuple(stack["voxel_size"]), tuple(stack["offset"]), tuple(aligned["shape"]),
         tuple(aligned["offset"]), values["model"], tuple(AlignedSection(**one) for one in values["sections"]),
         maps_from_json(values["maps"]),
-        values["findings"], tuple(values["scores"]))
+        values["findings"], tuple(values["scores"]), stack.get("alignment", ""))
 
 
 def maps_from_json(values: Sequence[dict[str, Any]]) -> tuple[SectionMap, ...]:

@@ -26,6 +26,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.arrays.grids import show
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
@@ -67,7 +68,8 @@ def resampled(volume: Volume, voxel_size: Sequence[float], kind: Kind, place: Se
     array = Resampled(volume, kind, axes)
     offset = tuple(p + axis.first * axis.new for p, axis in zip(through, axes, strict=True))
     box = Box.of_shape(array.shape[-3:])
-    return Volume(volume.container, volume.dataset, array, tuple(voxel_size), offset, box, volume.channels)
+    return Volume(volume.container, volume.dataset, array, tuple(voxel_size), offset, box, volume.channels,
+                  carried(volume))
 
 
 @dataclass(frozen=True)

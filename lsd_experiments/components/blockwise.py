@@ -11,12 +11,12 @@ from lsd_experiments.components.joining import join_parts, label_parts
 from lsd_experiments.components.settings import ComponentsSettings
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
-from lsd_experiments.provenance import fingerprint_of, network_of
+from lsd_experiments.provenance import fingerprint_of
 from lsd_experiments.segmentation.blockwise import relabeling_stage
 from lsd_experiments.segmentation.luts import write_lut
 from lsd_experiments.stages import FilesArtifact, Show, Stage, VolumeArtifact
 from lsd_experiments.stages.files import read_json
-from lsd_experiments.stages.inputs import check_finished, describe_input
+from lsd_experiments.stages.inputs import check_finished, describe_input, facts_of
 from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 from lsd_experiments.thresholding.blockwise import block_shape
 
@@ -40,7 +40,7 @@ def labeling_stage(masks: Volume, settings: ComponentsSettings) -> Stage:
         "connectivity": settings.connectivity,
     }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(write_shape))
     return Stage("label_blocks", {"connectivity": settings.connectivity, "block_shape": write_shape},
-                 {"masks": describe_input(masks)}, (output,), task, network_of(masks.attrs.get("provenance")))
+                 {"masks": describe_input(masks)}, (output,), task, facts_of(masks))
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
@@ -66,7 +66,7 @@ def joining_stage(parts: Volume, settings: ComponentsSettings) -> Stage:
         write_lut(_table(parts), lut)
 
     return Stage("join_blocks", {"connectivity": settings.connectivity, "minimum_size": settings.minimum_size},
-                 {"parts": describe_input(parts)}, (artifact,), work, network_of(parts.attrs.get("provenance")),
+                 {"parts": describe_input(parts)}, (artifact,), work, facts_of(parts),
                  words=lambda: str(_table(parts)))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.arrays import add_volume, can_add, create_stack, find_volume, fingerprint
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.blockwise import BlockTask
 from lsd_experiments.conversion import making
@@ -79,7 +80,8 @@ def describe(view: View, more: dict[str, Any] | None = None) -> dict[str, Any]:
         parameters["exclude"] = sorted(view.exclude)
     if view.cast is not None:
         parameters |= {"dtype": str(view.cast.dtype), "range": view.cast.limits and list(view.cast.limits)}
-    return provenance(STAGE, parameters, {"volume": {"name": source.name, "fingerprint": fingerprint(source)}})
+    made = provenance(STAGE, parameters, {"volume": {"name": source.name, "fingerprint": fingerprint(source)}})
+    return {**made, **carried(source)}
 
 
 def convert(

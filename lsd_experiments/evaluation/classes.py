@@ -55,9 +55,11 @@ def evaluate_class_volumes(masks: "Volume", truth: "Volume", ids: Sequence[int] 
     :raises UserError: if they do not fit each other
     """
     from lsd_experiments.arrays import overlap
+    from lsd_experiments.arrays.alignments import check_same_alignment
 
     classes = masks.channels or 1
     check_classes(masks, truth, ids)
+    check_same_alignment(masks, truth)
     whole, theirs = overlap(truth, masks)
     shift = tuple(m - t for m, t in zip(theirs.begin, whole.begin, strict=True))
     counts = np.zeros((classes, 2, 2), np.int64)

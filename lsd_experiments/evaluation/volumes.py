@@ -34,9 +34,11 @@ def evaluate_volumes(segmentation: "Volume", labels: "Volume", box: Box | None =
 def volume_contingency(segmentation: "Volume", labels: "Volume", box: Box | None = None) -> Contingency:
     """The table of a segmentation (or fragments) on disk; arguments and errors as :func:`evaluate_volumes`."""
     from lsd_experiments.arrays import check_labels, overlap, read_ids
+    from lsd_experiments.arrays.alignments import check_same_alignment
 
     check_labels(segmentation)
     check_labels(labels)
+    check_same_alignment(segmentation, labels)
     whole, in_segmentation = overlap(labels, segmentation)
     shift = tuple(s - t for s, t in zip(in_segmentation.begin, whole.begin, strict=True))
     box = whole if box is None else box

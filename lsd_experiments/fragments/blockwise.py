@@ -18,11 +18,10 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
 from lsd_experiments.geometry import Box, Voxels, to_voxels
-from lsd_experiments.provenance import network_of
 from lsd_experiments.rag import open_store
 from lsd_experiments.rag.nodes import NODES
 from lsd_experiments.stages import Stage, TableArtifact, VolumeArtifact
-from lsd_experiments.stages.inputs import check_as_finished, check_finished, describe_input, in_voxels
+from lsd_experiments.stages.inputs import check_as_finished, check_finished, describe_input, facts_of, in_voxels
 from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 
 STAGE = "extract_fragments"
@@ -50,7 +49,7 @@ def fragments_stage(affs: Volume, container: str, dataset: str, db: str, setting
     }, output.records, context=context, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(affs.box).shape))
     inputs = {"affs": describe_input(affs), **({"mask": describe_input(mask)} if mask else {})}
     return Stage(STAGE, _parameters(settings, parity), inputs, (output, nodes), task,
-                 facts=network_of(affs.attrs.get("provenance")),
+                 facts=facts_of(affs),
                  words=lambda: f"{output.report()}, {nodes.stored().get('count', 0)} fragments")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, add_volume, find_volume, overlap, read_mask
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.arrays.hierarchy import clean
 from lsd_experiments.arrays.labels import hide_negative
@@ -129,8 +130,8 @@ def write_mask(task: MaskTask, overwrite: bool = False, progress: Callable[[int]
     shape = grow(chunks, labels.shape, BLOCK_VOXELS)
     into = add_volume(
         task.container, task.dataset, labels.shape, labels.voxel_size, labels.offset, np.uint8,
-        chunks=[min(c, s) for c, s in zip(chunks, labels.shape, strict=True)], attrs={"provenance": task.provenance()},
-        overwrite=overwrite)  # fmt: skip
+        chunks=[min(c, s) for c, s in zip(chunks, labels.shape, strict=True)],
+        attrs={"provenance": {**task.provenance(), **carried(labels)}}, overwrite=overwrite)  # fmt: skip
     with into as volume:
         process = _block_function(task, volume)
         for block in labels.box.blocks(shape):

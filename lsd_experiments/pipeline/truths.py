@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume, check_labels, check_voxel_size, overlap, to_box
+from lsd_experiments.arrays.alignments import check_same_alignment
 from lsd_experiments.arrays.resampling import resampled
 from lsd_experiments.errors import UserError
 from lsd_experiments.fitting import check_axes
@@ -65,6 +66,7 @@ def evaluated_part(truth: Volume, found: Volume, region: Region | None) -> Box:
     :raises UserError: if both lie otherwise, or do not cover the region
     """
     check_axes(truth, found)
+    check_same_alignment(found, truth)
     shared, _ = overlap(truth, found)
     if region is None:
         return shared

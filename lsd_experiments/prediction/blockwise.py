@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.checkpoints.torch_weights import TorchCheckpoint
 from lsd_experiments.errors import UserError
@@ -62,7 +63,8 @@ def prediction_stage(plan: Plan, check: Callable[[Plan], None] | None = check_wo
         threads=_threads(plan),
         environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
     )
-    return Stage(STAGE, made["parameters"], made["inputs"], outputs, task, check=check and partial(check, plan),
+    return Stage(STAGE, made["parameters"], made["inputs"], outputs, task, carried(*plan.inputs.values()),
+                 check and partial(check, plan),
                  words=lambda: f"{plan.settings.out_file}: {', '.join(output.dataset for output in outputs)}")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from lsd_experiments.agglomeration.blockwise import edges_name
 from lsd_experiments.arrays import Volume, open_volume
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.blockwise import Block, BlockTask
 from lsd_experiments.errors import UserError
 from lsd_experiments.provenance import fingerprint_of, identity
@@ -143,7 +144,8 @@ def relabeling_stage(name: str, fragments: Volume, lut: Path, dataset: str, writ
     task = BlockTask(name, fragments.box, output.write_shape, f"{__name__}:make_worker", {
         "fragments": (fragments.container, fragments.dataset), "segmentation": (output.container, dataset), "lut": str(lut),
     }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(write_shape))
-    return Stage(name, parameters, {"fragments": describe_input(fragments), **inputs}, (output,), task, check=check)
+    return Stage(name, parameters, {"fragments": describe_input(fragments), **inputs}, (output,), task,
+                 carried(fragments), check)
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.arrays import Volume, fingerprint
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.arrays.fingerprints import has_chunks, look
 from lsd_experiments.arrays.grids import show
 from lsd_experiments.arrays.resampling import Resampled
 from lsd_experiments.arrays.written import DAMAGED
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels, to_voxels
-from lsd_experiments.provenance import fingerprint_of
+from lsd_experiments.provenance import fingerprint_of, network_of
 from lsd_experiments.stages.volumes import Planned, changes, chunk_faults
 
 STAGES = ("predict", "extract_fragments", "extract_segmentation", "threshold", "label_blocks", "extract_components")  # volumes
@@ -69,6 +70,11 @@ def describe_input(volume: Volume) -> dict[str, Any]:
         described["content"] = fingerprint(volume)
     files = look(volume)
     return {**described, "files": files} if files else described
+
+
+def facts_of(volume: Volume) -> dict[str, Any]:
+    """What the provenance of what is made of ``volume``, on its voxels, says for people: its network, and its alignment."""
+    return {**network_of(volume.attrs.get("provenance")), **carried(volume)}
 
 
 def in_voxels(size: Sequence[float], volume: Volume, key: str) -> Voxels:

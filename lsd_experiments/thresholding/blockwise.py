@@ -13,9 +13,8 @@ from lsd_experiments.blockwise import Block, BlockTask
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Voxels
 from lsd_experiments.masks.blockwise import grow
-from lsd_experiments.provenance import network_of
 from lsd_experiments.stages import Stage, VolumeArtifact
-from lsd_experiments.stages.inputs import check_finished, describe_input, in_voxels
+from lsd_experiments.stages.inputs import check_finished, describe_input, facts_of, in_voxels
 from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 from lsd_experiments.thresholding.settings import ThresholdSettings
 
@@ -45,7 +44,7 @@ def threshold_stage(probabilities: Volume, container: str, settings: ThresholdSe
     }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * (probabilities.channels or 1) * math.prod(write_shape))
     parameters = {"channels": channels, "thresholds": thresholds, "block_shape": write_shape, **closing}
     return Stage(STAGE, parameters, {"probabilities": describe_input(probabilities)}, (output,), task,
-                 network_of(probabilities.attrs.get("provenance")))
+                 facts_of(probabilities))
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:

@@ -65,7 +65,7 @@ def _newest(views: list[View]) -> View | None:
 
 
 def _views(name: str) -> Iterator[View]:
-    """The volume ``container:dataset``, or all of ``container``."""
+    """The volume ``container:dataset``, or all of ``container`` that is for people."""
     container, _, dataset = name.rpartition(":")
     is_address = dataset.startswith("//") or re.search("https?://[^/]*$", container)  # its ":", or that of a server's port
     if container and not is_address and not Path(name).exists():
@@ -77,13 +77,21 @@ def _views(name: str) -> Iterator[View]:
     errors = []
     for dataset in filter(None, datasets):
         try:
-            yield _view(open_volume(name, dataset))
+            volume = open_volume(name, dataset)
+            if not _is_internal(volume):
+                yield _view(volume)
         except UserError as error:
             errors.append(error)
     if errors and len(errors) == len(datasets):
         raise errors[0]
     for refusal in errors:
         logger.warning("not shown: %s", refusal)
+
+
+def _is_internal(volume: Volume) -> bool:
+    """Whether it is of use to the next stage alone: the parts of each block, which components are made of."""
+    made = volume.attrs.get("provenance")
+    return isinstance(made, dict) and made.get("stage") == "label_blocks"
 
 
 def _view(volume: Volume) -> View:

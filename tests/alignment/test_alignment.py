@@ -19,6 +19,7 @@ from lsd_experiments.alignment.maps import IDENTITY, Crack, SectionMap, apply, c
 from lsd_experiments.alignment.record import read_alignment, write_alignment
 from lsd_experiments.alignment.sampling import pixels
 from lsd_experiments.arrays import create_volume, open_volume
+from lsd_experiments.arrays.alignments import unmarked
 from lsd_experiments.errors import UserError
 from lsd_experiments.synthetic import volume as synthetic
 
@@ -123,17 +124,22 @@ def test_labels_come_back_by_known_maps(tmp_path, known, monkeypatch, missing):
     assert known_voxels[[0, 1, 3, 5]].all()
     wrong = replace(read_alignment(tmp_path / "a.zarr"), maps=(SectionMap(),) * 6)
     write_alignment(wrong, tmp_path / "a.zarr")
-    undo_alignment(open_volume(tmp_path / "a.zarr", "labels"), tmp_path / "a.zarr", tmp_path / "wrong.zarr", "labels")
+    with pytest.raises(UserError, match=r"a.zarr:labels lies on another alignment \(\w{16}, a.zarr of s.zarr:raw\)"):
+        undo_alignment(open_volume(tmp_path / "a.zarr", "labels"), tmp_path / "a.zarr", tmp_path / "wrong.zarr", "labels")
+    aligned = unmarked(open_volume(tmp_path / "a.zarr", "labels"))
+    undo_alignment(aligned, tmp_path / "a.zarr", tmp_path / "wrong.zarr", "labels")
     other = open_volume(tmp_path / "wrong.zarr", "labels").read()
     assert (np.concatenate([moved_edges(before[z], other[z]) for z in (0, 1, 3)]) <= 1).mean() < 0.9, "the control"
 
 
 @pytest.mark.parametrize(("name", "none", "outside"), [("labels/clefts", 2**64 - 1, 2**64 - 2), ("clefts", 0, 2**64 - 2),
-                                                       ("neuron_ids", 2**64 - 1, 2**64 - 1), ("neuron_ids", 0, 0)])
+                                                       ("neuron_ids", 2**64 - 1, 2**64 - 1), ("neuron_ids", 0, 0),
+                                                       ("synapses", 2**64 - 1, 2**64 - 2), ("synapses", 0, 0)])
 def test_nobody_knows_of_clefts_where_no_tissue_is(tmp_path, known, monkeypatch, name, none, outside):
     raw, labels, estimate = known
     monkeypatch.setattr(aligning, "estimate", lambda *_: estimate)
-    values = np.where(labels.read() == 1, none, labels.read()).astype(np.uint64)
+    nowhere = labels.read() != 2 if name == "synapses" else labels.read() == 1
+    values = np.where(nowhere, none, labels.read()).astype(np.uint64)
     ids = stored(tmp_path / "ids.zarr", **{name: values})[0]
     align_stack(raw, tmp_path / "a.zarr", [ids])
     aligned = open_volume(tmp_path / "a.zarr", name)
@@ -359,7 +365,8 @@ def test_a_stack_that_is_straight_stays_to_the_bit(tmp_path, straight):
     (["--undo", "s.zarr", "moved.zarr", "b.hdf", "--dataset", "raw"], "is on the grid of the stack"),
     (["--undo", "moved.zarr", "moved.zarr", "b.hdf", "--dataset", "raw", "--fill", "300"], "from 0 to 255"),
     (["--undo", "moved.zarr", "moved.zarr", "b.txt", "--dataset", "raw"], "is HDF5 or zarr"),
-    (["s.zarr", "a.zarr", "--dataset", "raw", "--fill", "0"], "--fill: is of --undo"),
+    (["s.zarr", "a.zarr", "--dataset", "raw", "--labels", "raw", "--fill", "300"], "from 0 to 255"),
+    (["s.zarr", "a.zarr", "--dataset", "raw", "--out-dataset", "x"], "--out-dataset: is of --undo"),
     (["--undo", "moved.zarr", "moved.zarr", "b.hdf", "--dataset", "raw", "--keep-cracks"], "--keep-cracks: is of aligning"),
 ])  # fmt: skip
 def test_what_is_refused(tmp_path, capsys, monkeypatch, arguments, said):

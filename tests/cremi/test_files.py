@@ -218,6 +218,18 @@ def test_clefts_are_scored_where_the_truth_is(volumes, capsys):
     assert (volumes / "scores.png").read_bytes() == b"somebody's own"
 
 
+def test_a_threshold_is_chosen_on_another_volume(volumes, capsys):
+    probabilities = ("--task", "clefts", "--prediction-dataset", "probabilities")
+    assert evaluate(volumes, *probabilities, "--threshold", "0.9", "0.3") == 0
+    (volumes / "scores.json").rename(volumes / "other.json")
+    assert evaluate(volumes, *probabilities, "--threshold-of", str(volumes / "other.json")) == 0
+    assert list(json.loads((volumes / "scores.json").read_text())["scores"]) == ["threshold 0.3"]
+    single = ("--task", "clefts", "--prediction-dataset", "components")
+    assert evaluate(volumes, *single) == 0
+    assert evaluate(volumes, *probabilities, "--threshold-of", str(volumes / "scores.json")) == 2
+    assert "holds no scores of thresholds" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [("components",), ("probabilities", "--curve")])
 def test_a_truth_that_is_cleft_all_over_is_warned_of(volumes, caplog, arguments):
     """Neurons under another name, or a background that was not found."""
@@ -252,8 +264,13 @@ def test_neurons_and_partners_are_scored(volumes):
     (["--task", "clefts", "--prediction-dataset", "components", "--channel", "0"], "--channel: is of probabilities"),
     (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--background", "0"], "--background: is of ids"),
     (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--threshold", "0.5"], "name one of them"),
+    (["--task", "clefts", "--prediction-dataset", "probabilities", "--curve", "--threshold-of", "x.json"], "name one of them"),
+    (["--task", "neurons", "--prediction-dataset", "components", "--threshold-of", "x.json"],
+     "--threshold-of: is of --task clefts"),
+    (["--task", "clefts", "--prediction-dataset", "probabilities", "--threshold-of", "x.json"], "x.json: holds no scores"),
     (["--task", "partners", "--prediction-dataset", "components"], "annotations have neither"),
     (["--task", "partners"], "is a directory, perhaps a zarr"),
+    (["--task", "clefts", "--prediction-dataset", "components", "--background", str(2**64)], r"is above 2\^64 - 1, the last id"),
 ])  # fmt: skip
 def test_what_is_refused(volumes, capsys, arguments, said):
     assert evaluate(volumes, *arguments) == 2

@@ -12,6 +12,7 @@ from lsd_experiments.pipeline.plans import stage_names as names_of
 from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_any, with_num_workers
 from lsd_experiments.synthetic.clefts import synthesize_clefts
+from lsd_experiments.viewing.view_results import result_views
 from tests.pipeline.here import blocks_here
 
 here = pytest.mark.usefixtures(blocks_here.__name__)
@@ -60,6 +61,9 @@ def test_clefts_from_probabilities(predicted, made):
     assert not found[4][~bridged].any()
     assert not found[7, 70:73, 80:84].any() or made.clefts[7, 70:73, 80:84].any(), "the speck is too small"
     assert min(np.bincount(found.ravel().astype(int))[1:]) >= 20
+    shown = {view.volume.dataset for view in result_views([str(out)])}
+    assert shown == {"volumes/masks", "volumes/components"}, "parts of blocks are of use to the next stage alone"
+    assert result_views([f"{out}:volumes/component_parts"]), "who names them sees them"
     scores = score_cleft_volumes(components, truth)
     assert scores["f1"] == 1
     raw = score_probability_volumes(open_volume(predicted / "prediction.zarr", "volumes/clefts"), truth, [0.5])[0]

@@ -85,6 +85,21 @@ def test_the_command_and_its_score(tmp_path, tissue, capsys):
     assert score_partner_files(tmp_path / "p.hdf", tmp_path / "truth.hdf")["fscore"] == 1
 
 
+@pytest.mark.parametrize(("options", "said"), [
+    (["--share", "1.5"], "1.5 is above 1"), (["--share", "nan"], "nan is not above 0"), (["--reach", "-1"], "-1 is not above 0"),
+    (["--polarity", "v.zarr", "several"], "has 2 channels, and it is not said which"),
+])  # fmt: skip
+def test_what_the_command_refuses(tmp_path, tissue, capsys, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    stored("v.zarr", clefts=tissue[0], segments=tissue[1])
+    create_volume("v.zarr", "several", tissue[0].shape, VOXEL_SIZE, OFFSET, "uint8", channels=2)
+    arguments = ["v.zarr", "clefts", "v.zarr", "segments", "p.hdf", *options]
+    with pytest.raises(SystemExit) as ended:
+        sides_command.cli.run(sides_command.run, sides_command.parser(""), arguments)
+    assert (ended.value.code, said in capsys.readouterr().err) == (2, True)
+    assert not (tmp_path / "p.hdf").exists()
+
+
 def test_swapped_volumes_are_refused(tmp_path, tissue, capsys):
     clefts, segments = tissue
     stored(tmp_path / "v.zarr", clefts=clefts, neuron_ids=segments)

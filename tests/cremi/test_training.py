@@ -126,6 +126,41 @@ def test_raw_is_no_label_and_labels_no_image(files, image, labels, said):
         open_sources([files / image], [files / labels])
 
 
+def smooth(dtype, grays, seed=0):
+    """What an image looks like, more or less noisy."""
+    noise = np.random.default_rng(seed).normal(128, grays, (6, 40, 50))
+    return np.clip(noise, 0, 255).astype(dtype)
+
+
+def boxed(dtype):
+    ids = np.zeros((6, 40, 50), dtype)
+    ids[:, 5:30, 4:44], ids[2:5, 10:20, 10:40] = 3, 200
+    return ids
+
+
+@pytest.mark.parametrize(("image", "labels", "said"), [
+    (boxed(np.uint64), smooth(np.uint8, 30), "labels.h5:main: most of its voxels differ"),
+    (boxed(np.uint8), smooth(np.uint16, 30), "labels.h5:main: most of its voxels differ"),
+    (boxed(np.uint64), boxed(np.uint64), "image.h5:main: is of type uint64, with objects"),
+    (smooth(np.uint8, 30), boxed(np.uint64), None), (smooth(np.int64, 30), boxed(np.uint8), None),
+    (boxed(np.uint8), boxed(np.uint8), None), (np.zeros((6, 40, 50), np.uint64), np.ones((6, 40, 50), np.uint64), None),
+    (smooth(np.uint8, 30), smooth(np.uint8, 0.1), None),
+])  # fmt: skip
+def test_swapped_by_their_values(tmp_path, image, labels, said):
+    """Both under the name ``main``, as in the tutorial's files; what is not certain is taken."""
+    import h5py
+
+    for name, values in (("image", image), ("labels", labels)):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["main"] = values
+    if said is None:
+        open_sources([tmp_path / "image.h5"], [tmp_path / "labels.h5"])
+        return
+    with pytest.raises(UserError, match=said) as refused:
+        open_sources([tmp_path / "image.h5"], [tmp_path / "labels.h5"])
+    assert "(-dn and -ln)" in str(refused.value)
+
+
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_what_nobody_knows_counts_in_no_loss(name):
     """Neither its value, nor what a network learns from it."""
@@ -224,6 +259,10 @@ def test_from_a_crooked_stack_to_its_scores(tmp_path, monkeypatch, capsys):
     predicted = open_volume(tmp_path / "out/result_0.h5", "vol0")
     raw = open_volume(aligned, "volumes/raw")
     assert (predicted.shape, predicted.offset) == (raw.shape, raw.offset)
+    capsys.readouterr()
+    scores = [tmp_path / "out/result_0.h5", stack, "--task", "clefts", "--prediction-dataset", "vol0", "--curve"]
+    assert run(evaluate_command.main, "evaluate.py", scores, monkeypatch) == 2, "it was not brought back"
+    assert "align.py --undo" in capsys.readouterr().err
     undo = ["--undo", tmp_path / "out/result_0.h5", aligned, back, "--dataset", "vol0", "--out-dataset", "volumes/clefts"]
     assert run(align_command.main, "align.py", undo, monkeypatch) == 0
     scores = [back, stack, "--task", "clefts", "--prediction-dataset", "volumes/clefts", "--curve", "--out", tmp_path / "scores"]

@@ -193,8 +193,9 @@ def submit_cremi(scene, container, dataset):
 
 
 def segment_pytc(scene, container, dataset, of):
-    shape = open_volume(container, dataset).shape if of == "labels" else SIZE
-    affs = create_volume(scene.directory / "direct.zarr", "vol0", shape, scene.voxel_size, scene.begin, "uint8", channels=3,
+    truth = open_volume(container, dataset) if of == "labels" else None
+    shape, begin = (SIZE, scene.begin) if truth is None else (truth.shape, truth.offset)
+    affs = create_volume(scene.directory / "direct.zarr", "vol0", shape, scene.voxel_size, begin, "uint8", channels=3,
                          overwrite=True)
     named = [] if dataset is None else [{"affinities": "--dataset", "labels": "--labels-dataset"}[of], dataset]
     places = [container] if of == "affinities" else [affs.container, "--labels", container]

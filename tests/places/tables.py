@@ -36,7 +36,7 @@ OTHER_FILES = {
     ("scores.py", "show db"), ("scores.py", "show csv"),
     ("report.py", "results"), ("report.py", "validation"), ("report.py", "out"),
     ("export_graph.py", "directory"), ("import_graph.py", "directory"), ("train.py", "log_dir"),
-    ("align.py", "picture"), ("evaluate.py", "out"), ("partners.py", "out"),
+    ("align.py", "picture"), ("evaluate.py", "out"), ("evaluate.py", "threshold_of"), ("partners.py", "out"),
     ("segment.py", "scores"),
     "dest", "evaluate.out_prefix", "evaluate.scores_db", "export.directory",
     # of csc: patterns of where datasets lie, tables, results, pictures, and weights
@@ -65,10 +65,12 @@ NO_PLACE = {
     ("align.py", "undo"), ("align.py", "model"), ("align.py", "missing"), ("align.py", "keep_cracks"),
     ("align.py", "interpolation"), ("align.py", "fill"),
     ("evaluate.py", "task"), ("evaluate.py", "border_threshold"), ("evaluate.py", "background"),
-    ("evaluate.py", "truth_background"), ("evaluate.py", "tolerance"), ("evaluate.py", "curve"), ("submission.py", "make task"),
+    ("evaluate.py", "truth_background"), ("evaluate.py", "ignore_alignment"),
+    ("evaluate.py", "tolerance"), ("evaluate.py", "curve"), ("submission.py", "make task"),
     ("submission.py", "make background"), ("partners.py", "reach"), ("partners.py", "share"), ("fetch_cremi.py", "sample"),
     ("fetch_cremi.py", "padded"), ("fetch_cremi.py", "source"), ("fetch_snemi3d.py", "test_labels"),
     ("make_synthetic.py", "defects"),
+    ("segment.py", "channels"),
     ("segment.py", "fragments"), ("segment.py", "aff_threshold"), ("segment.py", "gt_border"), ("segment.py", "thresholds"),
     ("main.py", "inference"), ("main.py", "local_rank"), ("main.py", "allow_partial"), ("main.py", "distributed"),
     *((name, option) for name in ("train.py", "test.py") for option in (

@@ -6,6 +6,7 @@
     /annotations/comments/{target_ids, comments}  [m] uint64 ids, [m] text
     /annotations/presynaptic_site/partners        [k, 2] uint64 ids: before and after the cleft
     attribute offset of /annotations              nm, (z, y, x); 0 if it is not there
+    attribute alignment of /annotations           the alignment that the places lie on, if one; of ours alone
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.arrays.alignments import ATTRIBUTE
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Nanometres
 
@@ -23,7 +25,7 @@ PRE, POST = "presynaptic_site", "postsynaptic_site"
 
 @dataclass(frozen=True)
 class Annotations:
-    """See the module; ``locations`` are nm from ``offset``."""
+    """See the module; ``locations`` are nm from ``offset``; ``alignment``: see :mod:`lsd_experiments.arrays.alignments`."""
 
     ids: tuple[int, ...] = ()
     types: tuple[str, ...] = ()
@@ -31,6 +33,7 @@ class Annotations:
     comments: dict[int, str] = field(default_factory=dict)
     partners: tuple[tuple[int, int], ...] = ()
     offset: Nanometres = (0.0, 0.0, 0.0)
+    alignment: str | None = None
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -81,6 +84,8 @@ def write_annotations(file: Any, annotations: Annotations) -> None:
     group = file.create_group("annotations")
     if any(annotations.offset):
         group.attrs["offset"] = np.asarray(annotations.offset, np.float64)
+    if annotations.alignment:
+        group.attrs[ATTRIBUTE] = annotations.alignment
     text = h5py.string_dtype("utf-8")
     group.create_dataset("ids", data=np.asarray(annotations.ids, np.uint64))
     group.create_dataset("types", data=np.asarray(annotations.types, object), dtype=text, compression="gzip")
@@ -100,7 +105,12 @@ def _of_group(group: Any) -> Annotations:
     pairs = () if partners is None else tuple((int(pre), int(post)) for pre, post in partners[()].reshape(-1, 2))
     locations = np.asarray(group["locations"][()], np.float64).reshape(-1, 3)
     offset = tuple(float(value) for value in group.attrs.get("offset", (0, 0, 0)))
-    return Annotations(tuple(map(int, group["ids"][()])), tuple(_texts(group["types"])), locations, named, pairs, offset)
+    return Annotations(tuple(map(int, group["ids"][()])), tuple(_texts(group["types"])), locations, named, pairs, offset,
+                       _text(group.attrs.get(ATTRIBUTE)))
+
+
+def _text(value: Any) -> str | None:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value if isinstance(value, str) else None
 
 
 def _texts(dataset: Any) -> list[str]:

@@ -33,6 +33,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from lsd_experiments.evaluation.mask_scores import best_row
 
     _check_task(options)
+    if options.threshold_of is not None:
+        options.threshold = [_chosen_threshold(Path(options.threshold_of))]
     if options.out is not None:
         check_prefix(options.out)
     rows, inputs = _scores(options)
@@ -53,7 +55,8 @@ def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
 
     if options.task == "partners":
         dataset = options.truth_dataset or TRUTHS["partners"]
-        row = partners.score_partner_files(options.prediction, options.truth, options.tolerance or pairs.TOLERANCE, dataset)
+        row = partners.score_partner_files(options.prediction, options.truth, options.tolerance or pairs.TOLERANCE, dataset,
+                                           options.ignore_alignment)
         return [row], {"prediction": options.prediction, "truth": options.truth}
     prediction, truth = volumes_of(options)
     _check_kinds(options.task, *((truth,) if options.threshold or options.curve else (prediction, truth)))
@@ -71,18 +74,21 @@ def _scores(options: argparse.Namespace) -> tuple[list[Row], dict[str, str]]:
 def _check_task(options: argparse.Namespace) -> None:
     """:raises UserError: if an option is of another task"""
     given = {"--border-threshold": ("neurons", options.border_threshold), "--threshold": ("clefts", options.threshold),
-             "--curve": ("clefts", options.curve or None), "--background": ("clefts", options.background),
+             "--curve": ("clefts", options.curve or None),
+             "--threshold-of": ("clefts", options.threshold_of), "--background": ("clefts", options.background),
              "--truth-background": ("clefts", options.truth_background), "--channel": ("clefts", options.channel)}
     for name, (task, value) in given.items():
         if value is not None and options.task != task:
             raise UserError(f"{name}: is of --task {task}, not of {options.task}. Leave it out")
-    of_probabilities = bool(options.threshold or options.curve)
+    ways = [name for name, value in (("--curve", options.curve), ("--threshold", options.threshold),
+                                     ("--threshold-of", options.threshold_of)) if value]
+    of_probabilities = bool(ways)
     if options.channel is not None and not of_probabilities:
         raise UserError("--channel: is of probabilities. Leave it out, or pass --threshold or --curve")
     if options.background is not None and of_probabilities:
         raise UserError("--background: is of ids; probabilities have none. Leave it out")
-    if options.threshold and options.curve:
-        raise UserError("--curve, --threshold: name one of them")
+    if len(ways) > 1:
+        raise UserError(f"{', '.join(ways)}: name one of them")
     if options.task == "partners" and (options.prediction_dataset or options.voxel_size):
         raise UserError("--prediction-dataset, --voxel-size: annotations have neither. Leave them out")
     if options.tolerance is not None and options.task == "neurons":
@@ -91,6 +97,21 @@ def _check_task(options: argparse.Namespace) -> None:
         if not 0 <= threshold < 1:
             raise UserError(f"--threshold {threshold:g}: is not from 0 to less than 1. Give the probability above which there "
                             "is a cleft")
+
+
+def _chosen_threshold(path: Path) -> float:
+    """That with the best F1 in the scores of a curve, which this command wrote of another volume.
+
+    :raises UserError: if the file is none, or has scores of no threshold
+    """
+    from lsd_experiments.evaluation.mask_scores import best_row
+
+    try:
+        rows = [row for row in json.loads(path.read_text())["scores"].values() if "threshold" in row]
+        return float(rows[best_row(rows)]["threshold"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"--threshold-of {path}: holds no scores of thresholds. Name the .json file that evaluate.py --curve "
+                        "--out wrote of another volume") from error
 
 
 def _check_kinds(task: str, *volumes: "Volume") -> None:
@@ -104,10 +125,19 @@ def _check_kinds(task: str, *volumes: "Volume") -> None:
 def volumes_of(options: argparse.Namespace) -> "tuple[Volume, Volume]":
     """The prediction, and the truth."""
     from lsd_experiments.arrays import open_volume
+    from lsd_experiments.arrays.alignments import unmarked
 
     places = ((options.prediction, options.prediction_dataset), (options.truth, options.truth_dataset))
     prediction, truth = (open_volume(*place, default=TRUTHS[options.task], voxel_size=options.voxel_size) for place in places)
-    return prediction, truth
+    return (unmarked(prediction), unmarked(truth)) if options.ignore_alignment else (prediction, truth)
+
+
+def an_id(text: str) -> int:
+    """For argparse: an id, at most 2^64 - 1."""
+    number = cli.not_negative(text)
+    if number >= 2**64:
+        raise argparse.ArgumentTypeError(f"{text} is above 2^64 - 1, the last id")
+    return number
 
 
 def _width(name: str) -> int:
@@ -152,13 +182,17 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--truth-dataset", metavar="NAME", help="default: volumes/labels/clefts, or neuron_ids; or the only one")
     add("--voxel-size", type=cli.positive_number, nargs=3, metavar=("Z", "Y", "X"), help="nm, where files do not say it")
     add("--threshold", type=float, nargs="+", metavar="P", help="clefts: the prediction is probabilities; what is above P is one")
+    add("--threshold-of", metavar="SCORES.json", help="clefts: that with the best F1 in what --curve --out wrote, of the volume "
+        "that was trained on")
     add("--curve", action="store_true", help="clefts: the thresholds 0.05 to 0.95, in one pass")
     add("--channel", type=cli.not_negative, metavar="N", help="clefts: of the probabilities (default: 0)")
     add("--tolerance", type=cli.positive_number, metavar="NM", help="default: clefts 200, partners 400")
     add("--border-threshold", type=cli.positive_number, metavar="NM",
         help="neurons: leave out what is so near to a border of the truth (default: nothing)")
-    add("--background", type=cli.not_negative, metavar="ID",
+    add("--background", type=an_id, metavar="ID",
         help="clefts: what is none in the prediction (default: 2^64 - 1 if that is there, else 0)")
-    add("--truth-background", type=cli.not_negative, metavar="ID", help="clefts: the same of the truth")
+    add("--truth-background", type=an_id, metavar="ID", help="clefts: the same of the truth")
+    add("--ignore-alignment", action="store_true",
+        help="compare volumes where they say they are, whatever alignments they lie on: of predictions by other programs")
     add("--out", metavar="PREFIX", help="write PREFIX.json and PREFIX.csv, and of several thresholds PREFIX.png")
     return parser

@@ -102,10 +102,12 @@ def read_true_ids(ids: NDArray[np.integer]) -> NDArray[np.uint64]:
 def covering(prediction: "Volume", truth: "Volume") -> Voxels:
     """From the voxels of ``truth`` to those of ``prediction``.
 
-    :raises UserError: if their voxels do not coincide, or the prediction does not cover the truth
+    :raises UserError: if their voxels or their alignments are others, or the prediction does not cover the truth
     """
     from lsd_experiments.arrays import overlap
+    from lsd_experiments.arrays.alignments import check_same_alignment
 
+    check_same_alignment(prediction, truth)
     whole, theirs = overlap(truth, prediction)
     if whole != truth.box:
         raise UserError(f"{prediction.name} covers voxels {whole.begin} to {whole.end} of {truth.name}, which has "

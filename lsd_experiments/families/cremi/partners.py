@@ -17,14 +17,22 @@ if TYPE_CHECKING:
 
 
 def score_partner_files(prediction: str | Path, truth: str | Path, tolerance: float = TOLERANCE,
-                        dataset: str = "volumes/labels/neuron_ids") -> dict[str, Any]:
+                        dataset: str = "volumes/labels/neuron_ids", ignore_alignment: bool = False) -> dict[str, Any]:
     """The scores of the annotations of the file ``prediction`` against those of ``truth``, by the neurons of the latter.
 
-    :raises UserError: if a file or its neurons are missing, or a place lies outside of the neurons
+    :param ignore_alignment: take places of both as they are, whatever alignments they lie on
+    :raises UserError: if a file or its neurons are missing, alignments are others, or a place lies outside of the neurons
     """
     from lsd_experiments.arrays import open_volume
+    from lsd_experiments.arrays.alignments import check_same_marks, mark_of
 
-    found, true, neurons = (read_annotations(prediction).pairs(), read_annotations(truth).pairs(), open_volume(truth, dataset))
+    mine, theirs, neurons = read_annotations(prediction), read_annotations(truth), open_volume(truth, dataset)
+    if mine.alignment and mark_of(neurons) is None and not ignore_alignment:
+        raise UserError(f"{prediction}: its annotations lie on an aligned stack ({mine.alignment}), {neurons.name} does not. "
+                        "Find the partners of what align.py --undo brought back, or name an aligned truth")
+    if not ignore_alignment:
+        check_same_marks((f"{prediction}:annotations", mine.alignment), (neurons.name, mark_of(neurons)))
+    found, true = mine.pairs(), theirs.pairs()
     return score_partners(found, true, segments_at(neurons, found), segments_at(neurons, true), tolerance)
 
 

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsd_experiments.arrays.advice import convert_command
+from lsd_experiments.arrays.alignments import mark_of
+from lsd_experiments.errors import UserError
 from lsd_experiments.families.cremi.annotations import POST, PRE, Annotations
 from lsd_experiments.families.cremi.clefts import background_of
 from lsd_experiments.families.cremi.ids import BACKGROUND, UNKNOWN, is_id
@@ -63,8 +66,11 @@ def find_partners(clefts: "Volume", segments: "Volume", polarity: "Volume | None
 
     :param clefts: ids; none is 2^64 - 1 if that is anywhere (CREMI's files), else 0 (components); 2^64 - 2 is not known
     :param segments: neurons, on the same voxels, that cover the clefts; and so ``polarity``
-    :raises UserError: if the volumes do not fit each other
+    :raises UserError: if the volumes do not fit each other, or the map has several channels
     """
+    if polarity is not None and polarity.channels not in (None, 1):
+        raise UserError(f"{polarity.name}: has {polarity.channels} channels, and it is not said which is larger on the "
+                        f"presynaptic side. Take one: {convert_command(polarity, '--channel', '0')}")
     shift = covering(segments, clefts)
     turn = None if polarity is None else covering(polarity, clefts)
     margin = (0, *(int(np.ceil(reach / v)) + 1 for v in clefts.voxel_size[1:]))
@@ -83,7 +89,7 @@ def find_partners(clefts: "Volume", segments: "Volume", polarity: "Volume | None
         types += [PRE, *[POST] * len(found.posts)]
         partners += [(pre, pre + 1 + n) for n in range(len(found.posts))]
     return Annotations(tuple(range(1, len(locations) + 1)), tuple(types), np.asarray(locations, np.float64).reshape(-1, 3), {},
-                       tuple(partners), clefts.offset)
+                       tuple(partners), clefts.offset, mark_of(clefts))
 
 
 def boxes_of(components: "Volume", without: Collection[int] = (0,)) -> Iterator[tuple[int, Box]]:

@@ -47,6 +47,14 @@ def inputs(options: argparse.Namespace) -> "tuple[Volume, Volume, Volume | None]
     return clefts, segments, None if options.polarity is None else open_volume(*options.polarity)
 
 
+def _share(text: str) -> float:
+    """For argparse: above 0, and at most 1."""
+    number = cli.positive_number(text)
+    if number > 1:
+        raise argparse.ArgumentTypeError(f"{text} is above 1, which is all of the contact")
+    return number
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
     """All options; ``description`` is the command's docstring."""
     parser = cli.parser(description)
@@ -58,7 +66,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("out", metavar="OUT.hdf", type=Path, help="a file of CREMI with the pairs")
     add("--polarity", nargs=2, metavar=("CONTAINER", "DATASET"), help="a map that is larger on the presynaptic side")
     add("--reach", type=cli.positive_number, default=40.0, metavar="NM", help="how near a segment must be (default: %(default)g)")
-    add("--share", type=cli.positive_number, default=0.15, metavar="PART",
+    add("--share", type=_share, default=0.15, metavar="PART",
         help="of all contact, that a segment must have (default: %(default)g)")
     add("--overwrite", action="store_true", help="replace it if it is there")
     return parser

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from lsd_experiments.arrays import Volume, check_labels, check_voxel_size, to_box
+from lsd_experiments.arrays.alignments import container_of, mark_of
 from lsd_experiments.arrays.grids import show
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.volumes import blocks_of
@@ -45,6 +46,10 @@ def make_submission(prediction: Volume, path: str | Path, task: str, background:
     path = Path(path)
     check_place(path, overwrite)
     check_voxel_size(prediction, RESOLUTION, "that of CREMI")
+    mark = mark_of(prediction)
+    if mark:
+        raise UserError(f"{prediction.name} lies on an aligned stack ({mark}), not on the test volume. Bring it back first: "
+                        f"align.py --undo {prediction.container} {container_of(mark)} OUT")
     offset = OFFSETS[volume]
     part = prediction.crop(to_box(prediction, offset, to_nm(shape, RESOLUTION)))
     check_labels(part)
@@ -89,6 +94,9 @@ def check_submission(path: str | Path, volume: str | None = None, shape: Voxels 
         faults.append("it holds neither volumes/labels/clefts, nor volumes/labels/neuron_ids, nor annotations")
     if content.annotations.ids and not content.annotations.partners:
         faults.append("its annotations have no partners (annotations/presynaptic_site/partners)")
+    if content.annotations.alignment:
+        faults.append(f"its annotations lie on an aligned stack ({content.annotations.alignment}), not on the test volume: "
+                      "find partners of what align.py --undo brought back")
     return faults
 
 
@@ -97,6 +105,9 @@ def _faults(name: str, found: Volume, volume: str | None, shape: Voxels) -> Iter
         yield f"{name}: its ids are of type {found.dtype}, not uint64"
     if not np.allclose(found.voxel_size, RESOLUTION):
         yield f"{name}: its resolution is {show(found.voxel_size)} nm; it must be {show(RESOLUTION)}, in the order z, y, x"
+    mark = mark_of(found)
+    if mark:
+        yield f"{name}: it lies on an aligned stack ({mark}), not on the test volume: align.py --undo brings it back"
     yield from _faults_of_place(name, found, volume, shape)
     yield from _faults_of_ids(name, found)
 

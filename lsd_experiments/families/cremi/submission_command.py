@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lsd_experiments import cli
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.cremi.evaluate_command import an_id
 
 if TYPE_CHECKING:
     from lsd_experiments.arrays import Volume
@@ -59,7 +60,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     making.add_argument("dataset", metavar="DATASET", help="like volumes/components")
     making.add_argument("out", metavar="OUT.hdf", type=Path, help="what is made")
     making.add_argument("--task", choices=("clefts", "neuron_ids"), default="clefts", help="default: %(default)s")
-    making.add_argument("--background", type=cli.not_negative, metavar="ID",
+    making.add_argument("--background", type=an_id, metavar="ID",
                         help="of clefts: what is none (default: 2^64 - 1 if that is there, else 0)")
     making.add_argument("--overwrite", action="store_true", help="replace it if it is there")
     checking = commands.add_parser("check", help="say what is wrong with a submission, or Pass")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import open_volume
+from lsd_experiments.errors import UserError
+from lsd_experiments.families.pytc import segment_command
 from lsd_experiments.families.pytc.affinities import affinities
 from lsd_experiments.families.pytc.label_edits import widen_boundaries
 from lsd_experiments.families.pytc.synthetic import write_snemi3d
@@ -25,6 +27,8 @@ def place(tmp_path_factory):
     write_snemi3d(place / "data", (8, 96, 96))
     labels = open_volume(place / "data/seg/test-labels.h5", voxel_size=VOXEL_SIZE).read()
     ideal = (affinities(widen_boundaries(labels, 1)) * 255).astype(np.uint8)
+    with h5py.File(place / "data/seg/test-labels.h5", "a") as file:
+        file["main"].attrs["offset"] = OFFSET
     with h5py.File(place / "result_xy.h5", "w") as file:
         file.create_dataset("vol0", data=ideal).attrs.update({"resolution": VOXEL_SIZE, "offset": OFFSET})
     return place
@@ -85,6 +89,49 @@ def test_what_is_there_stays(place, tmp_path):
 ])
 def test_one_line(place, arguments, message, tmp_path):
     refused(run(place, *arguments, out=tmp_path / "out.zarr"), message, tmp_path)
+
+
+def of(path, values, **attributes):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("vol0", data=values).attrs.update({"resolution": VOXEL_SIZE, "offset": OFFSET, **attributes})
+    return open_volume(path, "vol0")
+
+
+def noted(*targets, planes):
+    return {"configuration": json.dumps({"MODEL": {"TARGET_OPT": targets, "OUT_PLANES": planes}, "DATASET": {"DO_2D": False}})}
+
+
+@pytest.mark.parametrize(("planes", "said", "chosen", "found"), [
+    (3, {}, None, [0, 1, 2]), (4, noted("2", "0", planes=4), None, [0, 1, 2]),
+    (5, noted("0", "4", "2", planes=5), None, [2, 3, 4]),
+    (6, noted("2-3-9-9", "2", planes=6), None, [3, 4, 5]), (6, {}, [3, 4, 5], [3, 4, 5]), (4, {}, None, None),
+    (6, noted("2-3-9-9", "2-1-5-5", planes=6), None, None), (5, noted("2", "0", planes=4), None, None), (2, {}, None, None),
+    (3, {}, [1, 2, 3], None), (4, {"configuration": "[]"}, None, None),
+])  # fmt: skip
+def test_which_channels_are_affinities(tmp_path, planes, said, chosen, found):
+    affs = of(tmp_path / "a.h5", np.zeros((planes, 2, 4, 4), np.uint8), **said)
+    if found is not None:
+        assert segment_command.direct_channels(affs, chosen) == found
+        return
+    with pytest.raises(UserError, match="channels"):
+        segment_command.direct_channels(affs, chosen)
+
+
+@pytest.mark.parametrize(("attributes", "shape", "begin"), [
+    ({}, (4, 10, 12), (1, 2, 3)), ({}, (2, 6, 8), None), ({"offset": np.add(OFFSET, VOXEL_SIZE)}, (4, 10, 12), (0, 1, 2)),
+    ({"offset": np.add(OFFSET, np.multiply(VOXEL_SIZE, 2))}, (4, 10, 12), None),
+    ({"resolution": np.multiply(VOXEL_SIZE, 2)}, (4, 10, 12), None),
+])  # fmt: skip
+def test_labels_are_compared_where_they_are(tmp_path, attributes, shape, begin):
+    offset = [o + b * v for o, b, v in zip(OFFSET, (1, 2, 3), VOXEL_SIZE, strict=True)]
+    affs = of(tmp_path / "a.h5", np.zeros((3, 2, 6, 8), np.uint8), offset=offset)
+    labels = of(tmp_path / "l.h5", np.zeros(shape, np.uint8), **attributes)
+    if begin is None:
+        with pytest.raises(UserError):
+            segment_command.part_of(labels, affs)
+        return
+    part = segment_command.part_of(labels, affs)
+    assert (part.begin, part.shape) == (begin, affs.shape)
 
 
 def test_labels_of_another_shape(place, tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.blockwise import Block, BlockTask, Workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.cellmap.prediction.crops import Place
@@ -102,7 +103,7 @@ def crop_stage(settings: "Settings", place: Place, choices: Choices) -> Stage:
                 "preprocessing": model.preprocessing.description, "place": asdict(place), **asdict(choices)}
     parameters = json.loads(json.dumps({name: value for name, value in counting.items() if name != "output"}))
     inputs = {"raw": describe_input(raw.image.volume), "sha256_of_checkpoint": sha256(path)}
-    return Stage(STAGE, parameters, inputs, outputs, task)
+    return Stage(STAGE, parameters, inputs, outputs, task, carried(raw.image.volume))
 
 
 def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:

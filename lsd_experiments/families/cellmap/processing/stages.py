@@ -22,11 +22,11 @@ from lsd_experiments.families.cellmap.processing import functions
 from lsd_experiments.families.cellmap.processing.reading import Processing, read_processing
 from lsd_experiments.families.cellmap.processing.settings import ClassSettings
 from lsd_experiments.geometry import Voxels
-from lsd_experiments.provenance import fingerprint_of, network_of
+from lsd_experiments.provenance import fingerprint_of
 from lsd_experiments.segmentation.luts import read_lut, write_lut
 from lsd_experiments.stages import FilesArtifact, Show, Stage, VolumeArtifact
 from lsd_experiments.stages.files import read_json
-from lsd_experiments.stages.inputs import check_finished, describe_input
+from lsd_experiments.stages.inputs import check_finished, describe_input, facts_of
 from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 
 FINAL, BLOCKS, JOIN = "process", "process_blocks", "process_join"  # stages
@@ -85,7 +85,7 @@ def blocks_stage(job: Job, what: str, place: tuple[str, str], name: str = BLOCKS
     task = BlockTask(name, prediction.box, shape, f"{__name__}:make_worker", {
         **parameters, "path": job.path, "out": place, "file": str(job.processing.path)}, output.records, context, memory=memory)
     return Stage(name, parameters, {"prediction": describe_input(prediction)}, (output,), task,
-                 network_of(prediction.attrs.get("provenance")))
+                 facts_of(prediction))
 
 
 def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
@@ -177,4 +177,4 @@ def final_stage(job: Job, parts: Volume) -> Stage:
         memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(shape))
     table = {"name": path.name, "fingerprint": fingerprint_of(read_json(about))}
     return Stage(FINAL, {"block_shape": shape}, {"parts": describe_input(parts), "table": table}, (output,), task,
-                 network_of(parts.attrs.get("provenance")))
+                 facts_of(parts))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.blockwise import Block, BlockTask, Workers, run_blockwise
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.configuration import Config
@@ -87,7 +88,7 @@ def inference_stage(
     counting |= {name: value for name, value in others.items() if value != KNOWN[name]}  # outputs made before have none of these
     parameters = {**counting, "parity": parity, "allow_partial": allow_partial}
     inputs = {"raw": describe_input(patches.image.volume), "sha256_of_checkpoint": sha256(Path(checkpoint))}
-    return Stage(STAGE, parameters, inputs, (output,), task)
+    return Stage(STAGE, parameters, inputs, (output,), task, carried(patches.image.volume))
 
 
 def make_worker(settings: dict[str, Any]) -> Callable[[Block], None]:

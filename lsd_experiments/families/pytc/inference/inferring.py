@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.families.pytc.configuration import Config
 from lsd_experiments.families.pytc.inference.heads import channel_slices, ensemble_of, heads_of
 from lsd_experiments.families.pytc.inference.images import Image, open_images
@@ -44,7 +45,8 @@ def infer(config: Config, checkpoint: str | Path, parity: bool = False, allow_pa
     for path, group in itertools.groupby(zip(files, several, strict=True), key=lambda pair: pair[0]):
         with writing(path, note, overwrite) as add:
             for number, (_, patches) in enumerate(group):
-                write = add(f"vol{number}", config.MODEL.OUT_PLANES, patches.kept.shape, voxel_size(patches), offset(patches))
+                write = add(f"vol{number}", config.MODEL.OUT_PLANES, patches.kept.shape, voxel_size(patches), offset(patches),
+                            carried(patches.image.volume))
                 _one(config, model, ensemble, patches, write, progress)
     return list(dict.fromkeys(files))
 

@@ -19,7 +19,7 @@ from lsd_experiments.writing import check_writable, sync
 
 CHUNK = 256  # along y and x
 Write = Callable[[Box, NDArray[np.uint8]], None]
-Add = Callable[[str, int, Voxels, Nanometres, Nanometres], Write]
+Add = Callable[[str, int, Voxels, Nanometres, Nanometres, dict[str, str]], Write]  # the last ones: attributes of this one
 
 
 def output_paths(config: Config, images: int) -> list[Path]:
@@ -58,10 +58,11 @@ def _hdf5(path: Path, attributes: dict[str, Any]) -> Iterator[Add]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with h5py.File(beside, "w") as file:
-            def add(name: str, channels: int, shape: Voxels, voxel_size: Nanometres, offset: Nanometres) -> Write:
+            def add(name: str, channels: int, shape: Voxels, voxel_size: Nanometres, offset: Nanometres, own: dict[str, str]
+                    ) -> Write:
                 chunks = (1, 1, *(max(1, min(size, CHUNK)) for size in shape[1:]))
                 made = file.create_dataset(name, (channels, *shape), np.uint8, chunks=chunks, compression="gzip")
-                made.attrs.update({"resolution": voxel_size, "offset": offset, **attributes})
+                made.attrs.update({"resolution": voxel_size, "offset": offset, **attributes, **own})
 
                 def write(box: Box, values: NDArray[np.uint8]) -> None:
                     made[(slice(None), *box.slices)] = values
@@ -79,10 +80,10 @@ def _hdf5(path: Path, attributes: dict[str, Any]) -> Iterator[Add]:
 def _zarr(path: Path, attributes: dict[str, Any]) -> Iterator[Add]:
     beside = path.with_name(f".{path.stem}.{os.getpid()}.partial.zarr")
 
-    def add(name: str, channels: int, shape: Voxels, voxel_size: Nanometres, offset: Nanometres) -> Write:
+    def add(name: str, channels: int, shape: Voxels, voxel_size: Nanometres, offset: Nanometres, own: dict[str, str]) -> Write:
         chunks = (1, *(max(1, min(size, CHUNK)) for size in shape[1:]))
         made = create_volume(beside, name, shape, voxel_size, offset, np.uint8, channels=channels, chunks=chunks,
-                             attrs=attributes)
+                             attrs={**attributes, **own})
         return made.write
 
     try:

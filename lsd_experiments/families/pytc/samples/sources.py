@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lsd_experiments.arrays import Volume, as_mask, check_labels, has_dataset, open_volume
 from lsd_experiments.arrays.advice import exclude_command
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.pytc.samples.looks import check_alignments, check_looks
 from lsd_experiments.families.pytc.samples.meanings import with_meanings
 from lsd_experiments.families.pytc.samples.tiles import chunk_box, colour_ids, is_tiling, open_tiles
 from lsd_experiments.geometry import Box
@@ -212,6 +213,8 @@ def open_sources(images: Sequence[str | Path], labels: Sequence[str | Path], mas
               for index, (image, label) in enumerate(zip(images, labels, strict=True))]
     for source in opened:
         _check_kinds(source.image, source.labels)
+        check_looks(source.image, source.labels)
+        check_alignments(source.image, source.labels, source.mask)
     size = sum(int(np.prod(volume.shape)) * volume.dtype.itemsize for source in opened
                for volume in (source.image, source.labels, source.mask) if volume is not None)
     held = chunks is None and size * float(np.prod(scale)) <= memory
