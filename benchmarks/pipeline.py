@@ -82,7 +82,7 @@ def main() -> None:
 
 def measure(work: Path, options: argparse.Namespace) -> None:
     source = make_volumes(work, options.shape)
-    setup = options.setup or train(work, options.iterations)
+    setup = options.setup.resolve() if options.setup else train(work, options.iterations)
     print(f"{source}, {' x '.join(map(str, options.shape))} voxels; {machine()}\n")
     kinds = {"one": 1} if options.cores else {"one": 1, "two": 2}
     config = {name: write_config(work, name, setup, workers) for name, workers in {"parts": 1, **kinds}.items()}

@@ -209,8 +209,9 @@ def nice(settings):
 
 
 def slow_until_released(settings):
-    """Blocks that take as long as there is no file ``go``."""
+    """Blocks that take as long as there is no file ``go``; the token of the run is in the file ``token``."""
     process, directory = fill(settings), Path(settings["path"]).parent
+    (directory / "token").write_text(os.environ["LSD_LIFELINE_TOKEN"])
 
     def wait(block):
         (directory / f"stuck_{block.number}").write_text(str(os.getpid()))
