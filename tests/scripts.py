@@ -84,13 +84,13 @@ def cpu_seconds() -> float:
     """Of this process, of those that it has waited for, and of the servers and the scripts that they have run."""
     used = [resource.getrusage(whom) for whom in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     ours = sum(each.ru_utime + each.ru_stime for each in used) + sum(server.used for server in Server.started)
-    return ours + sum(sum(psutil.Process(starter.pid).cpu_times()[:4]) for starter in _starters())
+    return ours + sum(sum(psutil.Process(template.pid).cpu_times()[:4]) for template in _templates())
 
 
-def _starters() -> list[Any]:
+def _templates() -> list[Any]:
     """What this process keeps to start workers: none if it had none."""
-    servers = sys.modules.get("lsd_experiments.blockwise.servers")
-    return [each for each in servers.Starter.idle if each.owner == os.getpid()] if servers else []
+    servers = sys.modules.get("lsd_experiments.blockwise.templates")
+    return [each for each in servers.Template.idle if each.owner == os.getpid()] if servers else []
 
 
 def _server(kind: str, env: Mapping[str, str], asked: bool) -> "Server | None":

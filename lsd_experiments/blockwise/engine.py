@@ -34,8 +34,8 @@ from lsd_experiments.blockwise.blocks import count_blocks
 from lsd_experiments.blockwise.disk import full_disk, has_space
 from lsd_experiments.blockwise.launch import SPEC, package_root
 from lsd_experiments.blockwise.records import check_done, failure, last_words, prune_logs, remove
-from lsd_experiments.blockwise.servers import RunningServer
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
+from lsd_experiments.blockwise.templates import RunningServer
 from lsd_experiments.blockwise.workers import Workers, check_workers, count_workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels

@@ -1,4 +1,4 @@
-"""The scheduler of one task, a process of its own (:mod:`~lsd_experiments.blockwise.starter`).
+"""The scheduler of one task, a process of its own (:mod:`~lsd_experiments.blockwise.template`).
 
 Writes how far it is to the standard output, one JSON object per line. It starts the workers
 (:mod:`~lsd_experiments.blockwise.start_worker`), replaces those that die or freeze, and gives them blocks over their lines

@@ -59,16 +59,16 @@ class Run:
         return found
 
     def victims(self, target: str) -> list[psutil.Process]:
-        """The processes of the run that are a ``worker``, the ``scheduler``, its ``starter``, or the ``run`` itself."""
+        """The processes of the run that are a ``worker``, the ``scheduler``, its ``template``, or the ``run`` itself."""
         below = self.descendants()
         if target == "run":
             return [self.process] if self.is_alive() else []
-        starters = [process for process in below
-                    if _says(process, "lsd_experiments.blockwise.starter") and _parent(process) == self.process.pid]
-        if target == "starter":
-            return starters
+        templates = [process for process in below
+                    if _says(process, "lsd_experiments.blockwise.template") and _parent(process) == self.process.pid]
+        if target == "template":
+            return templates
         # One that was forked this moment has its parent's name still.
-        schedulers = [process for process in below if _is(process, "lsd-server") and _parent(process) in _pids(starters)]
+        schedulers = [process for process in below if _is(process, "lsd-server") and _parent(process) in _pids(templates)]
         if target == "scheduler":
             return schedulers
         return [process for process in below if _parent(process) in _pids(schedulers) and _is(process, "lsd-worker")]

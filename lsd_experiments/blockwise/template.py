@@ -1,8 +1,8 @@
-"""``python -m lsd_experiments.blockwise.starter PARENT SOCKET``: forks the server of each run; it ends with the process PARENT.
+"""``python -m lsd_experiments.blockwise.template PARENT SOCKET``: forks the server of each run; it ends with the process PARENT.
 
-A command with several stages so starts one interpreter for the servers and workers of all of them
-(:mod:`~lsd_experiments.blockwise.servers` asks it). It has imported what those need, and nothing that starts threads; it
-computes nothing, and keeps no file open. Messages are lines, one answer each::
+A command with several stages so starts one interpreter for the servers and workers of all of them, which are its forks, and forks
+of these. It has imported what they need, and nothing that starts threads; it computes nothing, and keeps no file open.
+:mod:`~lsd_experiments.blockwise.templates` asks it, by messages of a line, one answer each::
 
     {"spec": text, "environment": {...}, "imports": [...]}    with the descriptors of the standard output and error, of the lock,
                                                               and of the current directory; answered by the server's process id

@@ -1,4 +1,4 @@
-"""The server of a run, as the command has it: forked by a process that this one keeps (see the starter's module)."""
+"""The server of a run, as the command has it: a fork of its :mod:`~lsd_experiments.blockwise.template`."""
 
 import atexit
 import json
@@ -13,19 +13,19 @@ from typing import IO, Any
 
 from lsd_experiments.blockwise.spec import TaskSpec
 
-MODULE = "lsd_experiments.blockwise.starter"
-# Variables that an interpreter or what a starter imports reads once: with another value of one, another starter is needed.
+MODULE = "lsd_experiments.blockwise.template"
+# Variables that an interpreter or what a template imports reads once: with another value of one, another template is needed.
 READ_ONCE = ("BLOSC_", "GLIBC_", "GOMP_", "KMP_", "LANG", "LC_", "LD_", "MALLOC_", "MKL_", "NUMBA_", "NUMEXPR_", "OMP_",
              "OPENBLAS_", "PYTHON", "TZ")
 
 
-class Starter:
+class Template:
     """A process that starts servers, one at a time; ends with this one.
 
     :param log: gets what it says as long as it imports
     """
 
-    idle: list["Starter"] = []  # noqa: RUF012  (of the process)
+    idle: list["Template"] = []  # noqa: RUF012  (of the process)
 
     def __init__(self, environment: Mapping[str, str], log: IO[str]) -> None:
         self._read_once, self.owner = _read_once(environment), os.getpid()
@@ -37,14 +37,14 @@ class Starter:
         self.pid = self._process.pid
 
     @classmethod
-    def take(cls, environment: Mapping[str, str], log: IO[str]) -> "Starter":
+    def take(cls, environment: Mapping[str, str], log: IO[str]) -> "Template":
         """One that has nothing to do, begun in such an environment; those begun in another one end."""
-        for starter in [each for each in Starter.idle if each.owner == os.getpid()]:  # those of its parent are not its own
-            Starter.idle.remove(starter)
-            if starter._process.poll() is None and starter._read_once == _read_once(environment):
-                return starter
-            starter.end()
-        return Starter(environment, log)
+        for template in [each for each in Template.idle if each.owner == os.getpid()]:  # those of its parent are not its own
+            Template.idle.remove(template)
+            if template._process.poll() is None and template._read_once == _read_once(environment):
+                return template
+            template.end()
+        return Template(environment, log)
 
     def ask(self, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> str | None:
         """Its answer; None if it is gone."""
@@ -78,13 +78,13 @@ class RunningServer:
 
     def __init__(self, spec: TaskSpec, environment: Mapping[str, str], imports: Sequence[str], log: IO[str],
                  lock: IO[str]) -> None:
-        self._starter, self._pid = Starter.take(environment, log), 0
+        self._template, self._pid = Template.take(environment, log), 0
         reading, writing = os.pipe()
         self._states = open(reading)  # noqa: PTH123, SIM115  (a descriptor; closed by end())
         directory = os.open(".", os.O_RDONLY)
         try:
             request = {"spec": spec.to_json(), "environment": dict(environment), "imports": list(imports)}
-            answer = self._starter.ask(request, [writing, log.fileno(), lock.fileno(), directory])
+            answer = self._template.ask(request, [writing, log.fileno(), lock.fileno(), directory])
             self._pid = int(answer or 0)
         except BaseException:
             os.close(writing)
@@ -107,11 +107,11 @@ class RunningServer:
                 for kill in (os.kill, os.killpg):  # it may not lead its group yet
                     with suppress(ProcessLookupError):
                         kill(self._pid, signal.SIGKILL)
-            if not self._pid or self._starter.ask({}) is None:
-                self._starter.end()
+            if not self._pid or self._template.ask({}) is None:
+                self._template.end()
             else:
-                Starter.idle.append(self._starter)
-            for _ in self._states:  # who outlived its starter for a moment has this open
+                Template.idle.append(self._template)
+            for _ in self._states:  # who outlived its template for a moment has this open
                 pass
         finally:
             self._states.close()
@@ -119,9 +119,9 @@ class RunningServer:
 
 @atexit.register
 def _end_all() -> None:
-    for starter in Starter.idle:
-        if starter.owner == os.getpid():
-            starter.end()
+    for template in Template.idle:
+        if template.owner == os.getpid():
+            template.end()
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
