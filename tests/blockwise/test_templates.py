@@ -19,6 +19,7 @@ from tests.scripts import run_script
 
 STAGES = ("agglomeration.blockwise", "components.blockwise", "conversion.making", "fragments.blockwise", "prediction.blockwise",
           "segmentation.blockwise", "thresholding.blockwise")  # those that name what their workers share
+UNSHARED = {"tensorflow", "torch", "jax", "keras", "gunpowder", "tensorstore"}
 
 
 def workers(directory):
@@ -99,6 +100,6 @@ def test_what_workers_share_is_no_framework_and_starts_no_thread():
         module = importlib.import_module(f"lsd_experiments.{stage}")
         names += [module.__name__, *getattr(module, "IMPORTS", ())]
     code = ("import importlib, sys, threading; [importlib.import_module(name) for name in sys.argv[1:]]; "
-            "print(threading.active_count(), {'tensorflow', 'torch', 'jax', 'keras', 'gunpowder', 'tensorstore'} & {*sys.modules})")
+            f"print(threading.active_count(), {UNSHARED} & {{*sys.modules}})")
     done = run_script("-c", code, *names)
     assert (done.returncode, done.stdout) == (0, "1 set()\n"), done.stderr
