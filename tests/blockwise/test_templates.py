@@ -101,5 +101,5 @@ def test_what_workers_share_is_no_framework_and_starts_no_thread():
         names += [module.__name__, *getattr(module, "IMPORTS", ())]
     code = ("import importlib, sys, threading; [importlib.import_module(name) for name in sys.argv[1:]]; "
             f"print(threading.active_count(), {UNSHARED} & {{*sys.modules}})")
-    done = run_script("-c", code, *names)
+    done = run_script("-c", code, *names, fresh=True)  # the one that forks scripts has tensorstore
     assert (done.returncode, done.stdout) == (0, "1 set()\n"), done.stderr
