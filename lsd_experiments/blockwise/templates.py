@@ -40,7 +40,10 @@ class Template:
     def take(cls, environment: Mapping[str, str], log: IO[str]) -> "Template":
         """One that has nothing to do, begun in such an environment; those begun in another one end."""
         for template in [each for each in Template.idle if each.owner == os.getpid()]:  # those of its parent are not its own
-            Template.idle.remove(template)
+            try:
+                Template.idle.remove(template)
+            except ValueError:  # another thread was quicker
+                continue
             if template._process.poll() is None and template._read_once == _read_once(environment):
                 return template
             template.end()
