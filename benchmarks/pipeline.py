@@ -1,16 +1,21 @@
 """One command from raw to segmentation, beside the sum of its parts: what scheduling, processes and records cost.
 
-    python benchmarks/pipeline.py [--shape 250 250 250] [--setup DIRECTORY]
+    python benchmarks/pipeline.py [--shape 250 250 250] [--setup DIRECTORY] [--cores 1]
 
 Raw is the second FIB-25 cube at ../shared/data/fib25 where that is, else a synthetic volume of 8 nm. The network is fib25's
 baseline with few feature maps, trained here for a minute if no --setup is given, so that fragments are like real ones in
 size. The whole is ``03_predict/run.py`` with one worker at a time; the parts are the same blocks, worked on in one process by
 the functions that workers call, one after the other, without scheduler, transport and records. TensorFlow takes all cores in
-both. Imports are a part, too: the one process needs them once, the whole in each stage anew.
+both, or as many as ``--cores`` says. Imports are a part, too: the one process needs them once. CPU seconds of a whole are of
+all its processes, also of the ones that are killed when there is nothing left to do.
 """
 
 import argparse
+import contextlib
+import ctypes
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -62,42 +67,60 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", type=int, nargs=3, default=(250, 250, 250), help="voxels of raw (default: 250 250 250)")
     parser.add_argument("--setup", type=Path, help="directory of a trained network (default: one is trained)")
+    parser.add_argument("--cores", type=int, help="run on so many, one worker at a time (default: all, and two, too)")
     parser.add_argument("--iterations", type=int, default=40)
     parser.add_argument("--parts", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.parts:
         print(json.dumps(parts(options.parts)))
         return
+    if options.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:options.cores])
     with tempfile.TemporaryDirectory() as directory:
         measure(Path(directory), options)
 
 
 def measure(work: Path, options: argparse.Namespace) -> None:
     source = make_volumes(work, options.shape)
-    setup = options.setup or train(work, options.iterations)
+    setup = options.setup.resolve() if options.setup else train(work, options.iterations)
     print(f"{source}, {' x '.join(map(str, options.shape))} voxels; {machine()}\n")
-    config = {name: write_config(work, name, setup, workers) for name, workers in (("parts", 1), ("one", 1), ("two", 2))}
+    kinds = {"one": 1} if options.cores else {"one": 1, "two": 2}
+    config = {name: write_config(work, name, setup, workers) for name, workers in {"parts": 1, **kinds}.items()}
     own = [sys.executable, __file__, "--parts", str(config["parts"])]
     measured = json.loads(subprocess.run(own, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1])
-    whole = {name: clock(config[name]) for name in ("one", "two")}
-    print("| part | s | peak GiB of the process |\n|---|---|---|")
-    for name, (seconds, peak) in measured.items():
-        print(f"| {name} | {seconds:.1f} | {peak:.2f} |")
-    total = sum(seconds for seconds, _ in measured.values())
-    print(f"| sum of the parts | {total:.1f} | |")
-    print(f"| the whole, one worker at a time | {whole['one']:.1f} ({100 * (whole['one'] / total - 1):+.0f} %) | |")
-    print(f"| the whole, two workers | {whole['two']:.1f} ({100 * (whole['two'] / total - 1):+.0f} %) | |")
+    whole = {name: clock(config[name]) for name in kinds}
+    print("| part | s | CPU s | peak GiB of the process |\n|---|---|---|---|")
+    for name, (seconds, cpu, peak) in measured.items():
+        print(f"| {name} | {seconds:.1f} | {cpu:.1f} | {peak:.2f} |")
+    total, total_cpu = (sum(each[index] for each in measured.values()) for index in (0, 1))
+    print(f"| sum of the parts | {total:.1f} | {total_cpu:.1f} | |")
+    for name, words in (("one", "one worker at a time"), ("two", "two workers")):
+        if name in whole:
+            seconds, cpu = whole[name]
+            print(f"| the whole, {words} | {seconds:.1f} ({100 * (seconds / total - 1):+.0f} %) "
+                  f"| {cpu:.1f} ({100 * (cpu / total_cpu - 1):+.0f} %) | |")
 
 
-def clock(config: Path) -> float:
-    begin = time.perf_counter()
+def clock(config: Path) -> tuple[float, float]:
+    """Seconds by the clock, and CPU seconds of all processes, of a whole run."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: those whose parent was killed become this one's
+    begin, before = time.perf_counter(), _waited_for()
     run_script(ROOT / "03_predict", "run.py", config, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - begin
+    seconds = time.perf_counter() - begin
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+    return seconds, _waited_for() - before
 
 
-def parts(path: Path) -> dict[str, tuple[float, float]]:
-    """Seconds, and peak memory in GiB meanwhile, of the imports and of each stage of the configuration at ``path``."""
-    begin = time.perf_counter()
+def _waited_for() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def parts(path: Path) -> dict[str, tuple[float, float, float]]:
+    """Seconds by the clock and of CPU time, and peak memory in GiB meanwhile, of the imports and of each stage of ``path``."""
+    begin = time.perf_counter()  # the CPU seconds of imports are those since the process began
     from lsd_experiments import frameworks
     from lsd_experiments.blockwise import BlockTask
     from lsd_experiments.blockwise.blocks import Block, block_number
@@ -107,10 +130,10 @@ def parts(path: Path) -> dict[str, tuple[float, float]]:
 
     frameworks.import_keras()
     frameworks.import_gunpowder()
-    config, measured = load_pipeline(path), {"imports, once": (time.perf_counter() - begin, memory("VmHWM"))}
+    config, measured = load_pipeline(path), {"imports, once": (time.perf_counter() - begin, time.process_time(), memory("VmHWM"))}
     for name in STAGES:
         forget_peak()
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), time.process_time()
         stage = PLANNERS[name](config, {})
         stage.prepare(False, stage.made)
         if isinstance(stage.work, BlockTask):
@@ -122,7 +145,7 @@ def parts(path: Path) -> dict[str, tuple[float, float]]:
         else:
             stage.work(stage.made, False, lambda state: None)
         stage.finish()
-        measured[name] = (time.perf_counter() - begin, memory("VmHWM"))
+        measured[name] = (time.perf_counter() - begin, time.process_time() - before, memory("VmHWM"))
     return measured
 
 

@@ -20,7 +20,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORKS = {"train.py", "predict.py", "predict_scan.py", "export_checkpoint.py", "import_checkpoint.py",
@@ -81,7 +83,14 @@ def of_backend(name: str) -> dict[str, str]:
 def cpu_seconds() -> float:
     """Of this process, of those that it has waited for, and of the servers and the scripts that they have run."""
     used = [resource.getrusage(whom) for whom in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used) + sum(server.used for server in Server.started)
+    ours = sum(each.ru_utime + each.ru_stime for each in used) + sum(server.used for server in Server.started)
+    return ours + sum(sum(psutil.Process(template.pid).cpu_times()[:4]) for template in _templates())
+
+
+def _templates() -> list[Any]:
+    """What this process keeps to start workers: none if it had none."""
+    servers = sys.modules.get("lsd_experiments.blockwise.templates")
+    return [each for each in servers.Template.idle if each.owner == os.getpid()] if servers else []
 
 
 def _server(kind: str, env: Mapping[str, str], asked: bool) -> "Server | None":

@@ -23,6 +23,8 @@ from lsd_experiments.stages.inputs import check_finished, describe_input, in_vox
 from lsd_experiments.stages.volumes import BASE_MEMORY, records_directory
 
 STAGE = "agglomerate"
+IMPORTS = (__name__, "fastremap", "waterz", "lsd_experiments.agglomeration.contact_kernels",
+           "lsd_experiments.agglomeration.kernels")  # fmt: skip
 BYTES_PER_VOXEL = 50  # of a worker's memory, for each voxel that a block reads: measured, see docs/performance.md
 
 
@@ -53,7 +55,7 @@ def agglomeration_stage(affs: Volume, fragments: Volume, db: str, settings: Aggl
         "affs": affs.place, "fragments": (fragments.container, fragments.dataset), "db": db,
         "merge_function": settings.merge_function,
     }, records_directory(fragments.container, name), context=context,
-        memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.shape))
+        imports=IMPORTS, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.shape))
     parameters = {"merge_function": settings.merge_function, "block_shape": write_shape,
                   "context": to_nm(context, fragments.voxel_size)}
     return Stage(STAGE, parameters, {"affs": describe_input(affs), "fragments": describe_input(fragments)}, (edges,), task,

@@ -14,13 +14,15 @@ over its end, so that every block has the same shape, and the block function cli
 Who talks to whom::
 
     run_blockwise()          engine      the command: shows progress, holds the lock, sees Ctrl-C
-        | starts; JSON lines back, of how far it is
-    server                   server      one thread; ends with the command
+        | asks, once for each stage (templates); JSON lines back, of how far it is
+        |   template                     one process for all stages of a command: it has imported what the others need
+    server                   server      its fork; one thread; ends with the command
         | schedule           daisy's scheduler: which block comes next; done_blocks: the record of those that are done
         | dispatch           who works on which block
         | monitor, restarts  how far the run is; which deaths of workers count against it
         | heartbeat          who is given up, since nothing is heard of it
-        | processes          one process here for each worker: start_worker, which becomes it, or submits a job (cluster)
+        | processes          one process here for each worker: a fork (forks), which is the worker; or start_worker, which becomes
+        |                    what starts one, with a prefix or in a container, or submits a job (cluster)
         | listener
         |   one TCP connection each, with the run's token: blocks out; done, failed, heartbeats in
         | connection

@@ -17,16 +17,13 @@ While it runs it holds a lock (see :mod:`lsd_experiments.locks`): a second run o
 The scheduler holds it, too.
 """
 
-import json
 import logging
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -38,6 +35,7 @@ from lsd_experiments.blockwise.disk import full_disk, has_space
 from lsd_experiments.blockwise.launch import SPEC, package_root
 from lsd_experiments.blockwise.records import check_done, failure, last_words, prune_logs, remove
 from lsd_experiments.blockwise.spec import TaskSpec, check_factory
+from lsd_experiments.blockwise.templates import RunningServer
 from lsd_experiments.blockwise.workers import Workers, check_workers, count_workers
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
@@ -70,6 +68,7 @@ class BlockTask:
     :param cpus: cores that a worker uses, unless ``workers`` says it; None: all of the machine that it runs on
     :param memory: bytes that a worker takes, as far as that can be told; unless ``workers`` says it
     :param threads: blocks in work at a time in one worker process; the block function is called by as many threads
+    :param imports: modules that its workers import and that start no threads as they are: forks of one process share them
     """
 
     name: str
@@ -85,6 +84,7 @@ class BlockTask:
     cpus: int | None = 1
     memory: int | None = None
     threads: int = 1
+    imports: tuple[str, ...] = ()
 
 
 def run_blockwise(task: BlockTask, show: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -155,19 +155,11 @@ def _run_server(task: BlockTask, spec: TaskSpec, lock: IO[str], show: Callable[[
     """
     log = task.records / "logs" / "server.log"
     with log.open("a") as stderr, _sigterm_exits():
-        server = subprocess.Popen([sys.executable, "-m", "lsd_experiments.blockwise.server", str(os.getpid())],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True,
-                                  env=_environment(task), start_new_session=True, pass_fds=[lock.fileno()])
+        server = RunningServer(spec, _environment(task), task.imports, stderr, lock)
         try:
-            assert server.stdin is not None
-            assert server.stdout is not None
-            server.stdin.write(spec.to_json())
-            server.stdin.close()
-            state = _follow(task.name, map(json.loads, server.stdout), show)
+            state = _follow(task.name, server.states(), show)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGKILL)  # and the workers
-            server.wait()
+            server.end()
     return _problem(task, state, log)
 
 

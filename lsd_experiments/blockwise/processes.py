@@ -6,11 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
+from typing import IO
 
 from lsd_experiments.blockwise.connection import NAME
+from lsd_experiments.blockwise.forks import Fork
 from lsd_experiments.blockwise.listener import Line
 from lsd_experiments.blockwise.spec import TaskSpec
+from lsd_experiments.blockwise.start_worker import become_worker, is_forked
 
 MODULE = "lsd_experiments.blockwise.start_worker"
 
@@ -18,6 +22,7 @@ MODULE = "lsd_experiments.blockwise.start_worker"
 class Slot:
     """One worker from its start on.
 
+    :param keep: descriptors that a fork may have, too
     :ivar name: by which its line is known; no other worker of the run has it
     :ivar log: what it prints, from ``offset`` on
     :ivar line: its line, while there is one
@@ -30,7 +35,7 @@ class Slot:
     :ivar ended: it ended, or was given up
     """
 
-    def __init__(self, spec: TaskSpec, index: int, life: int, now: float) -> None:
+    def __init__(self, spec: TaskSpec, index: int, life: int, now: float, keep: Collection[int] = ()) -> None:
         self.name, self.started = f"{index}.{life}", now
         self.line: Line | None = None
         self.heard: float = now
@@ -44,11 +49,21 @@ class Slot:
         self.log = str(logs / f"worker_{index}.err")
         with open(self.log, "ab") as err, open(logs / f"worker_{index}.out", "ab") as out:  # noqa: PTH123
             self.offset = err.tell()
-            words = [sys.executable, "-m", MODULE, str(Path(spec.records) / "task.json"), str(os.getpid()), f"worker_{index}"]
-            self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                             env={**os.environ, NAME: self.name})
+            self._process = self._fork(spec, out, err, keep) if is_forked(spec) else self._command(spec, index, out, err)
         self.pid = self._process.pid
         self._watch()
+
+    def _fork(self, spec: TaskSpec, out: IO[bytes], err: IO[bytes], keep: Collection[int]) -> Fork:
+        server = os.getpid()
+
+        def run() -> None:
+            os.environ[NAME] = self.name
+            become_worker(spec, server)
+        return Fork(run, "lsd-worker", (out.fileno(), err.fileno()), keep)
+
+    def _command(self, spec: TaskSpec, index: int, out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", MODULE, str(Path(spec.records) / "task.json"), str(os.getpid()), f"worker_{index}"]
+        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, NAME: self.name})
 
     def note(self, line: str) -> None:
         """Append a line to its log."""

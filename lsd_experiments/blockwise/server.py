@@ -1,9 +1,8 @@
-"""``python -m lsd_experiments.blockwise.server PARENT``: the scheduler of one task; it ends with the process PARENT.
+"""The scheduler of one task, a process of its own (:mod:`~lsd_experiments.blockwise.template`).
 
-Reads a :class:`~lsd_experiments.blockwise.spec.TaskSpec` as JSON from the standard input, and writes how far it is to
-the standard output, one JSON object per line. It starts the workers (:mod:`~lsd_experiments.blockwise.start_worker`),
-replaces those that die or freeze, and gives them blocks over their lines (:mod:`~lsd_experiments.blockwise.connection`), in
-the order of daisy's scheduler. All of it is one thread.
+Writes how far it is to the standard output, one JSON object per line. It starts the workers
+(:mod:`~lsd_experiments.blockwise.start_worker`), replaces those that die or freeze, and gives them blocks over their lines
+(:mod:`~lsd_experiments.blockwise.connection`), in the order of daisy's scheduler. All of it is one thread.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ import resource
 import secrets
 import sys
 import traceback
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -38,20 +37,24 @@ GOODBYE = 10.0  # seconds in which workers may end by themselves when no block i
 LAST_WORDS = 5.0  # seconds in which what a dead worker said may arrive
 
 
-def main() -> None:
-    """Run the task of the standard input."""
-    spec = TaskSpec.from_json(sys.stdin.read())
+def serve(spec: TaskSpec, parent: int, keep: Collection[int]) -> NoReturn:
+    """Run a task, and end this process, which also ends with the process ``parent``.
+
+    :param keep: descriptors that workers may have, too
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    end_with_parent(partial(cluster.cancel_unattended, Path(spec.records)), int(sys.argv[1]))
+    end_with_parent(partial(cluster.cancel_unattended, Path(spec.records)), parent)
     logging.basicConfig(level=logging.INFO, format=FORMAT)  # to logs/server.log
-    asyncio.run(Server(spec).run())
+    asyncio.run(Server(spec, keep).run())
+    raise AssertionError("it ends the process")
 
 
 class Server:
-    """Has all blocks of ``spec`` worked on that are not done yet."""
+    """Has all blocks of ``spec`` worked on that are not done yet; ``keep``: see :func:`serve`."""
 
-    def __init__(self, spec: TaskSpec) -> None:
+    def __init__(self, spec: TaskSpec, keep: Collection[int] = ()) -> None:
+        self._keep_open = keep
         self._spec, self._monitor, self._clock = spec, Monitor(spec), Clock(2 * TICK)
         self._given_up: list[Slot] = []
         try:
@@ -95,7 +98,7 @@ class Server:
         for life in itertools.count():
             await asyncio.sleep(self._monitor.delay())
             try:
-                slot = Slot(self._spec, index, life, self._clock.look())
+                slot = Slot(self._spec, index, life, self._clock.look(), self._keep_open)
             except OSError as error:  # no process to be had
                 print(f"worker {index} cannot be started: {error}", file=sys.stderr, flush=True)
                 self._monitor.slot_died(f"{index}.{life}", str(Path(self._spec.records) / "logs" / "server.log"), 0)
@@ -150,7 +153,3 @@ def _end(error: BaseException) -> NoReturn:
         traceback.print_exception(error)
         sys.stderr.flush()
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,8 @@
 """``python -m lsd_experiments.blockwise.start_worker RECORDS/task.json SERVER NAME``: how workers are started.
 
-The server has one such process per worker (:mod:`~lsd_experiments.blockwise.processes`). It becomes the worker, or starts one:
-with a prefix, in a container, or as a job of a cluster. It lasts as long as the worker does, and fails if that fails.
+The server has one process per worker (:mod:`~lsd_experiments.blockwise.processes`). It is the worker, a fork of the server; or,
+with a prefix, in a container, or as a job of a cluster, it is this command, which starts one, lasts as long as the worker does,
+and fails if that fails.
 """
 
 import shlex
@@ -15,6 +16,21 @@ from lsd_experiments.blockwise.spec import TaskSpec, end_with_parent
 from lsd_experiments.blockwise.worker import work
 
 
+def is_forked(spec: TaskSpec) -> bool:
+    """Whether the workers are forks of their server."""
+    workers = spec.workers
+    return workers["kind"] == "local" and not workers["prefix"] and not workers["image"]
+
+
+def become_worker(spec: TaskSpec, server: int) -> None:
+    """The life of a worker, which also ends with the process ``server``."""
+    end_with_parent(parent=server)
+    lock = take_gpus(spec)
+    work(spec)
+    if lock:
+        lock.close()
+
+
 def main() -> None:
     """One worker, from its start to its end, or to that of the process SERVER.
 
@@ -25,8 +41,6 @@ def main() -> None:
     if spec.workers["kind"] != "local":
         cluster.become_job(spec, worker_command(spec))
     lock = take_gpus(spec)
-    if not spec.workers["prefix"] and not spec.workers["image"]:
-        return work(spec)
     files = (lock.fileno(),) if lock else ()  # the GPUs are taken for as long as the worker is there
     ended = subprocess.run(worker_command(spec), stdin=subprocess.DEVNULL, pass_fds=files, check=False).returncode
     if ended:

@@ -1,6 +1,6 @@
 """What a worker does: call the stage's factory once, then work on blocks until none is left.
 
-Run by :mod:`~lsd_experiments.blockwise.start_worker` in the process that the server starts, or as a command of its own,
+Run by :mod:`~lsd_experiments.blockwise.start_worker` in the process that the server forks, or as a command of its own,
 ``python -m lsd_experiments.blockwise.worker RECORDS/task.json``, on any machine that sees the same files.
 
 A block that raises is recorded, a :class:`UserError` with its line, others with their traceback, and given back as failed.
@@ -50,7 +50,7 @@ def work(spec: TaskSpec) -> None:
 
     :raises ConnectionError: if there is no run
     """
-    logging.basicConfig(level=logging.WARNING, format=FORMAT)  # to the worker's log
+    logging.basicConfig(level=logging.WARNING, format=FORMAT, force=True)  # to the worker's log, and not as the server's
     logging.getLogger("lsd_experiments").setLevel(logging.INFO)
     logger.info("%s: begins on %s, process %d", spec.name, socket.gethostname(), os.getpid())
     connection = Connection()

@@ -38,7 +38,7 @@ def labeling_stage(masks: Volume, settings: ComponentsSettings) -> Stage:
     task = BlockTask("label_blocks", masks.box, write_shape, f"{__name__}:make_worker", {
         "masks": (masks.container, masks.dataset), "parts": (output.container, output.dataset),
         "connectivity": settings.connectivity,
-    }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(write_shape))
+    }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(write_shape), imports=(__name__, "scipy.ndimage"))
     return Stage("label_blocks", {"connectivity": settings.connectivity, "block_shape": write_shape},
                  {"masks": describe_input(masks)}, (output,), task, facts_of(masks))
 

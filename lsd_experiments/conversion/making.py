@@ -92,7 +92,7 @@ def level_task(layout: Layout, directory: Path, number: int, shape: Voxels, sour
     size = math.prod(shape) * (layout.channels or 1) * layout.dtype.itemsize
     return BlockTask(f"level {number}", layout.levels[number].box, shape, f"{__name__}:make_worker", {
         "source": source, "layout": layout.to_json(), "directory": str(directory), "level": number,
-    }, directory / MAKING / f"s{number}", memory=BASE_MEMORY + 4 * size)
+    }, directory / MAKING / f"s{number}", memory=BASE_MEMORY + 4 * size, imports=(__name__,))
 
 
 def coarse_shape(layout: Layout, number: int) -> Voxels:

@@ -25,6 +25,8 @@ from lsd_experiments.stages.inputs import check_as_finished, check_finished, des
 from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 
 STAGE = "extract_fragments"
+IMPORTS = (__name__, "cc3d", "fastremap", "scipy.ndimage", "lsd_experiments.fragments.kernels",
+           "lsd_experiments.fragments.row_kernels")  # fmt: skip
 ID_BUDGET = 2**63  # ids must be less: the region graph's integers are signed
 BYTES_PER_VOXEL = 60  # of a worker's memory, for each voxel that a block reads: measured, see docs/performance.md
 
@@ -46,7 +48,8 @@ def fragments_stage(affs: Volume, container: str, dataset: str, db: str, setting
     task = BlockTask(STAGE, affs.box, write_shape, f"{__name__}:make_worker", {
         "affs": affs.place, "fragments": (container, dataset), "db": db, "parity": parity,
         "settings": settings.model_dump(mode="json"),
-    }, output.records, context=context, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(affs.box).shape))
+    }, output.records, context=context, imports=IMPORTS,
+        memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(read.intersect(affs.box).shape))
     inputs = {"affs": describe_input(affs), **({"mask": describe_input(mask)} if mask else {})}
     return Stage(STAGE, _parameters(settings, parity), inputs, (output, nodes), task,
                  facts=facts_of(affs),

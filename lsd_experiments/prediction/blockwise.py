@@ -61,6 +61,7 @@ def prediction_stage(plan: Plan, check: Callable[[Plan], None] | None = check_wo
         cpus=None,  # the backend uses all of them
         memory=_memory(plan),
         threads=_threads(plan),
+        imports=(__name__,),  # and no framework: what that starts does not outlive a fork
         environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # so that workers share a GPU with JAX, too
     )
     return Stage(STAGE, made["parameters"], made["inputs"], outputs, task, carried(*plan.inputs.values()),

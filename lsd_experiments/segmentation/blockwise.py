@@ -26,6 +26,7 @@ from lsd_experiments.stages.files import read_json
 from lsd_experiments.stages.inputs import check_finished, describe_input, in_voxels
 from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
 
+IMPORTS = __name__, "lsd_experiments.segmentation.relabel_kernels"
 BYTES_PER_VOXEL = 30  # of an extracting worker's memory, for each voxel of a block: measured, see docs/performance.md
 
 
@@ -143,7 +144,7 @@ def relabeling_stage(name: str, fragments: Volume, lut: Path, dataset: str, writ
                             tuple(write_shape))
     task = BlockTask(name, fragments.box, output.write_shape, f"{__name__}:make_worker", {
         "fragments": (fragments.container, fragments.dataset), "segmentation": (output.container, dataset), "lut": str(lut),
-    }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(write_shape))
+    }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * math.prod(write_shape), imports=IMPORTS)
     return Stage(name, parameters, {"fragments": describe_input(fragments), **inputs}, (output,), task,
                  carried(fragments), check)
 

@@ -41,7 +41,8 @@ def threshold_stage(probabilities: Volume, container: str, settings: ThresholdSe
     task = BlockTask(STAGE, probabilities.box, write_shape, f"{__name__}:make_worker", {
         "probabilities": probabilities.place, "masks": (container, settings.out_dataset), "channels": channels,
         "thresholds": thresholds, **closing,
-    }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * (probabilities.channels or 1) * math.prod(write_shape))
+    }, output.records, memory=BASE_MEMORY + BYTES_PER_VOXEL * (probabilities.channels or 1) * math.prod(write_shape),
+        imports=(__name__,))
     parameters = {"channels": channels, "thresholds": thresholds, "block_shape": write_shape, **closing}
     return Stage(STAGE, parameters, {"probabilities": describe_input(probabilities)}, (output,), task,
                  facts_of(probabilities))

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from lsd_experiments.blockwise import Block, BlocksFailedError, BlockTask, Workers, run_blockwise
@@ -19,7 +20,7 @@ from lsd_experiments.blockwise.worker import RunEnds, attempt
 from lsd_experiments.errors import Unavailable, UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.locks import only_run
-from tests.blockwise.running import alive, command, start, wait_for
+from tests.blockwise.running import alive, command, start, stuck, wait_for
 
 
 def expected(shape, write_shape):
@@ -135,10 +136,11 @@ def test_interrupted_run_stops_its_workers_and_can_go_on(make_task, tmp_path, nu
     task, array = make_task("fill")
     process = start(command(task.settings["path"]))
     wait_for(lambda: len(list(tmp_path.glob("stuck_*"))) == 2)
-    workers = [int(path.read_text()) for path in tmp_path.glob("stuck_*")]
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert {each.pid for each in below} > set(stuck(tmp_path))
     process.send_signal(number)
     assert process.wait(timeout=20) == status
-    wait_for(lambda: not any(alive(worker) for worker in workers))
+    wait_for(lambda: not any(alive(each.pid) for each in below))
     assert array[:3, :8].all()  # what was done before
     assert not array[3:].any()
 
@@ -150,11 +152,11 @@ def test_workers_end_with_a_killed_run(make_task, tmp_path):
     task, _ = make_task("fill")
     process = start(command(task.settings["path"]))
     wait_for(lambda: len(list(tmp_path.glob("stuck_*"))) == 2)
-    workers = [int(path.read_text()) for path in tmp_path.glob("stuck_*")]
-    assert all(alive(worker) for worker in workers)
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert {each.pid for each in below} > set(stuck(tmp_path))
     process.kill()
     process.wait()
-    wait_for(lambda: not any(alive(worker) for worker in workers))
+    wait_for(lambda: not any(alive(each.pid) for each in below))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -15,7 +14,7 @@ from lsd_experiments.blockwise import Workers, run_blockwise
 from lsd_experiments.blockwise.dispatch import Dispatch
 from lsd_experiments.blockwise.heartbeat import Clock
 from lsd_experiments.blockwise.schedule import Schedule
-from tests.blockwise.running import command, start, stuck, wait_for
+from tests.blockwise.running import command, processes_with, start, stuck, wait_for
 from tests.blockwise.test_engine import spec_of
 from tests.blockwise.test_launch import expected
 
@@ -44,11 +43,6 @@ def ports(process):
     return {each.laddr.port for member in family for each in member.net_connections() if each.status == psutil.CONN_LISTEN}
 
 
-def environment_of_a_worker(directory):
-    text = Path(f"/proc/{stuck(directory)[0]}/environ").read_bytes().decode()
-    return dict(item.split("=", 1) for item in text.split("\0") if "=" in item)
-
-
 def answer(port, text):
     """What comes back, until it hangs up."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
@@ -64,7 +58,8 @@ def test_without_the_token_nothing_is_got_and_nothing_counts(make_task, tmp_path
     process = start(command(task.settings["path"], "slow_until_released"))
     wait_for(lambda: len(stuck(tmp_path)) == 2)
     port, = ports(process)
-    token = environment_of_a_worker(tmp_path)["LSD_LIFELINE_TOKEN"]
+    token = (tmp_path / "token").read_text()
+    assert not processes_with(token)  # where others of this user could read it
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]  # they do not occupy a worker's place
     got = subprocess.run([sys.executable, "-c", DAISY, str(port), "a_stage"], capture_output=True, text=True, timeout=60)
     assert "block" not in got.stdout, got

@@ -16,25 +16,25 @@ from tests.blockwise.running import alive, command, start, wait_for
 pytestmark = pytest.mark.kills
 
 
-def server_of(pid):
-    """The scheduler that the command ``pid`` has started, or None."""
+def template_of(pid):
+    """What the command ``pid`` has started for its schedulers, or None."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return next((int(child) for child in children if b"blockwise.server" in Path(f"/proc/{child}/cmdline").read_bytes()), None)
+    return next((int(child) for child in children if b"blockwise.template" in Path(f"/proc/{child}/cmdline").read_bytes()), None)
 
 
-def test_a_server_whose_command_is_killed_as_it_starts_does_nothing(make_task, tmp_path):
+def test_a_template_whose_command_is_killed_as_it_begins_does_nothing(make_task, tmp_path):
     task, array = make_task("fill")
     process = start(command(task.settings["path"], "fill"))
-    wait_for(lambda: server_of(process.pid))
-    server = server_of(process.pid)
-    os.kill(server, signal.SIGSTOP)  # it imports; it does not see its parent die
+    wait_for(lambda: template_of(process.pid))
+    template = template_of(process.pid)
+    os.kill(template, signal.SIGSTOP)  # it imports; it does not see its parent die
     time.sleep(0.05)
     process.kill()
     process.wait()
     with pytest.raises(UserError, match="another run is at work"), only_run(task.records):
         pass
-    os.kill(server, signal.SIGCONT)
-    wait_for(lambda: not alive(server))
+    os.kill(template, signal.SIGCONT)
+    wait_for(lambda: not alive(template))
     with only_run(task.records):
         assert not array.any()
 

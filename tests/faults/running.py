@@ -59,17 +59,19 @@ class Run:
         return found
 
     def victims(self, target: str) -> list[psutil.Process]:
-        """The processes of the run that are a ``worker``, the ``scheduler``, or the ``run`` itself."""
+        """The processes of the run that are a ``worker``, the ``scheduler``, its ``template``, or the ``run`` itself."""
         below = self.descendants()
         if target == "run":
             return [self.process] if self.is_alive() else []
-        # A worker that was forked this moment has its scheduler's command line still.
-        schedulers = [process for process in below
-                      if _says(process, "lsd_experiments.blockwise.server") and _parent(process) == self.process.pid]
+        templates = [process for process in below
+                    if _says(process, "lsd_experiments.blockwise.template") and _parent(process) == self.process.pid]
+        if target == "template":
+            return templates
+        # One that was forked this moment has its parent's name still.
+        schedulers = [process for process in below if _is(process, "lsd-server") and _parent(process) in _pids(templates)]
         if target == "scheduler":
             return schedulers
-        parents = {process.pid for process in schedulers}
-        return [process for process in below if _parent(process) in parents and _says(process, "worker")]
+        return [process for process in below if _parent(process) in _pids(schedulers) and _is(process, "lsd-worker")]
 
     def wait(self, timeout: float = 120) -> int:
         """The exit status.
@@ -147,6 +149,17 @@ def _says(process: psutil.Process, word: str) -> bool:
         return any(word in argument for argument in process.cmdline())
     except psutil.NoSuchProcess:
         return False
+
+
+def _is(process: psutil.Process, name: str) -> bool:
+    try:
+        return process.name() == name
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _pids(processes: list[psutil.Process]) -> set[int]:
+    return {process.pid for process in processes}
 
 
 def _parent(process: psutil.Process) -> int | None:

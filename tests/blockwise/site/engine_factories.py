@@ -1,8 +1,12 @@
 """Block functions for the engine's tests; they run in worker processes."""
 
+import atexit
 import ctypes
+import json
 import os
+import random
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -209,8 +213,9 @@ def nice(settings):
 
 
 def slow_until_released(settings):
-    """Blocks that take as long as there is no file ``go``."""
+    """Blocks that take as long as there is no file ``go``; the token of the run is in the file ``token``."""
     process, directory = fill(settings), Path(settings["path"]).parent
+    (directory / "token").write_text(os.environ["LSD_LIFELINE_TOKEN"])
 
     def wait(block):
         (directory / f"stuck_{block.number}").write_text(str(os.getpid()))
@@ -254,6 +259,32 @@ def stop_always(settings):
             time.sleep(1)  # another thread may be the one to hear of it
         process(block)
     return sometimes
+
+
+def look(settings):
+    """Note what each worker's process is like, and leave something in it."""
+    directory, descriptors = Path(settings["path"]).parent, list(Path("/proc/self/fd").iterdir())
+    found = {"open": {path.name: str(path.readlink()) for path in descriptors if path.exists()},
+             "cwd": str(Path.cwd()), "argument": os.environ.get("AN_ARGUMENT"), "left": "left_here" in sys.modules,
+             "random": [random.random(), float(np.random.random())],  # noqa: NPY002
+             "group": os.getpgid(0), "server": os.getppid(),
+             "frameworks": [name for name in ("tensorflow", "torch", "jax", "keras") if name in sys.modules]}
+    sys.modules["left_here"] = sys
+    atexit.register((directory / f"left_{os.getpid()}").touch)
+    (directory / f"worker_{os.getpid()}").write_text(json.dumps(found))
+    return fill(settings)
+
+
+def kill_template(settings):
+    """Kill what the server is a fork of."""
+    process = fill(settings)
+
+    def kill(block):
+        server = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
+        os.kill(int(server[1]), signal.SIGKILL)
+        time.sleep(60)
+        process(block)
+    return kill
 
 
 def hold(settings):
