@@ -97,7 +97,9 @@ class Job:
     @property
     def digest(self) -> str:
         """Of all that the job does, wherever its outputs and the repository are: another one is not done because this one was."""
-        text = json.dumps(asdict(self), sort_keys=True).replace(self.out, "$out").replace(str(ROOT), "$root")
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        for place, name in ((self.out, "$out"), (str(ROOT), "$root")):  # not of a path that only begins alike
+            text = re.sub(re.escape(place) + r"(?![\w.-])", name, text)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

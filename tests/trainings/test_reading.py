@@ -75,6 +75,15 @@ def test_a_job_is_the_same_wherever_its_outputs_are_and_another_with_another_com
     assert other[-1] != here[-1]
 
 
+def test_outputs_beside_the_repository_whose_name_goes_on_are_no_other_job(monkeypatch, tmp_path):
+    found = []
+    for place in (tmp_path / "ä", tmp_path / "b"):
+        place.mkdir()
+        monkeypatch.setattr("lsd_experiments.trainings.reading.ROOT", place / "out_code")
+        found.append([job.digest for job in read(place, QUEUE)[1]])
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(("old", "new", "message"), [
     ('directory = "$variant"', 'directory = "$volume"', r"job 2: \$volume stands for nothing"),  # but in its file
     ('name = "$volume.toml"', 'name = "$levle"', r"job 2: \$levle stands for nothing.*'level'"),
