@@ -15,8 +15,9 @@ from lsd_experiments.blockwise.spec import TaskSpec
 
 MODULE = "lsd_experiments.blockwise.template"
 # Variables that an interpreter or what a template imports reads once: with another value of one, another template is needed.
-READ_ONCE = ("BLOSC_", "GLIBC_", "GOMP_", "KMP_", "LANG", "LC_", "LD_", "MALLOC_", "MKL_", "NUMBA_", "NUMEXPR_", "OMP_",
-             "OPENBLAS_", "PYTHON", "TZ")
+READ_ONCE = ("BLIS_", "BLOSC_", "GLIBC_", "GOMP_", "GOTO_", "KMP_", "LANG", "LC_", "LD_", "LLVMLITE_", "MALLOC_", "MKL_", "NPY_",
+             "NUMBA_", "NUMEXPR_", "NUMPY_", "OMP_", "OPENBLAS_", "PYTHON", "SCIPY_", "TZ", "ZARR_")
+PATIENCE = 10.0  # seconds in which a process that was killed is gone, and known to be
 
 
 class Template:
@@ -31,9 +32,9 @@ class Template:
         self._read_once, self.owner = _read_once(environment), os.getpid()
         self._asks, theirs = socket.socketpair()
         with theirs:
-            words = [sys.executable, "-m", MODULE, str(self.owner), str(theirs.fileno())]
-            self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environment),
-                                             start_new_session=True, pass_fds=[theirs.fileno()])
+            words = [sys.executable, "-m", MODULE, str(self.owner)]
+            self._process = subprocess.Popen(words, stdin=theirs, stdout=log, stderr=log, env=dict(environment),
+                                             start_new_session=True)
         self.pid = self._process.pid
 
     @classmethod
@@ -49,9 +50,10 @@ class Template:
             template.end()
         return Template(environment, log)
 
-    def ask(self, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> str | None:
-        """Its answer; None if it is gone."""
+    def ask(self, request: Mapping[str, Any], descriptors: Sequence[int] = (), patience: float | None = None) -> str | None:
+        """Its answer; None if it is gone, or is silent for ``patience`` seconds."""
         message = json.dumps(request).encode() + b"\n"
+        self._asks.settimeout(patience)
         with suppress(OSError):
             sent = socket.send_fds(self._asks, [message], descriptors)
             self._asks.sendall(message[sent:])
@@ -84,11 +86,14 @@ class RunningServer:
         self._template, self._pid = Template.take(environment, log), 0
         reading, writing = os.pipe()
         self._states = open(reading)  # noqa: PTH123, SIM115  (a descriptor; closed by end())
-        directory = os.open(".", os.O_RDONLY)
+        directory = os.open(".", os.O_PATH)  # which may be one that this user can enter, but not list
         try:
             request = {"spec": spec.to_json(), "environment": dict(environment), "imports": list(imports)}
             answer = self._template.ask(request, [writing, log.fileno(), lock.fileno(), directory])
             self._pid = int(answer or 0)
+            if not answer:
+                log.write(f"process {self._template.pid}, which forks schedulers, has ended\n")
+                log.flush()
         except BaseException:
             os.close(writing)
             writing = -1
@@ -105,15 +110,19 @@ class RunningServer:
 
     def end(self) -> None:
         """Kill it and its workers; they are gone then."""
+        gone = False
         try:
             if self._pid:
                 for kill in (os.kill, os.killpg):  # it may not lead its group yet
                     with suppress(ProcessLookupError):
                         kill(self._pid, signal.SIGKILL)
-            if not self._pid or self._template.ask({}) is None:
-                self._template.end()
-            else:
+                gone = self._template.ask({}, patience=PATIENCE) is not None
+        finally:
+            if gone:
                 Template.idle.append(self._template)
+            else:
+                self._template.end()
+        try:
             for _ in self._states:  # who outlived its template for a moment has this open
                 pass
         finally:
