@@ -134,7 +134,7 @@ def test_what_a_stage_shares_need_not_be_there(make_task, own_template):
 
 @pytest.mark.parametrize("where", ["idle", "at work"])
 def test_ctrl_c_ends_a_run_whose_template_is_stopped(make_task, tmp_path, own_template, monkeypatch, where):
-    task, array = make_task("slow")
+    task, _ = make_task("slow")
     run_blockwise(replace(task, factory=task.factory.replace("slow", "fill"), records=tmp_path / "others"))
     monkeypatch.setattr(templates, "PATIENCE", 0.2)
     stopped, before = template(), signal.signal(signal.SIGINT, signal.default_int_handler)
