@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
 from lsd_experiments.blockwise.spec import TaskSpec
@@ -33,13 +34,13 @@ class Template:
         self._asks, theirs = socket.socketpair()
         with theirs:
             words = [sys.executable, "-m", MODULE, str(self.owner)]
-            self._process = subprocess.Popen(words, stdin=theirs, stdout=log, stderr=log, env=dict(environment),
+            self._process = subprocess.Popen(words, stdin=theirs.fileno(), stdout=log, stderr=log, env=dict(environment),
                                              start_new_session=True)
         self.pid = self._process.pid
 
     @classmethod
     def take(cls, environment: Mapping[str, str], log: IO[str]) -> "Template":
-        """One that has nothing to do, begun in such an environment; those begun in another one end."""
+        """One that has nothing to do, begun as one would begin now; others end."""
         for template in [each for each in Template.idle if each.owner == os.getpid()]:  # those of its parent are not its own
             try:
                 Template.idle.remove(template)
@@ -136,5 +137,9 @@ def _end_all() -> None:
             template.end()
 
 
-def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(READ_ONCE)}
+def _read_once(environment: Mapping[str, str]) -> dict[str, object]:
+    """What a process has from its start on, and this one may have otherwise by now."""
+    umask = Path("/proc/self/status").read_text().partition("Umask:")[2].split()[0]
+    limits = Path("/proc/self/limits").read_text()
+    return {**{name: value for name, value in environment.items() if name.startswith(READ_ONCE)},
+            "inherited": (umask, limits, os.sched_getaffinity(0), os.nice(0))}

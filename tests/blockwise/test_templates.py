@@ -73,12 +73,21 @@ def test_a_worker_has_no_descriptor_of_its_server(make_task, tmp_path):
     assert list(tmp_path.glob("left_*"))  # what is to be done at exit was done
 
 
-@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "SCIPY_ARRAY_API"])
-def test_what_is_read_at_the_start_of_a_process_takes_another_template(make_task, monkeypatch, name):
+@pytest.fixture
+def umask_is_kept():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.parametrize("change", [lambda patch: patch.setenv("OMP_NUM_THREADS", "3"), lambda patch: os.umask(0o027),
+                                    lambda patch: patch.setenv("SCIPY_ARRAY_API", "3")],
+                         ids=["OMP_NUM_THREADS", "umask", "SCIPY_ARRAY_API"])
+def test_what_is_read_at_the_start_of_a_process_takes_another_template(make_task, monkeypatch, umask_is_kept, change):
     task, _ = make_task("fill")
     run_blockwise(task)
     before = template()
-    monkeypatch.setenv(name, "3")
+    change(monkeypatch)
     run_blockwise(replace(task, records=task.records / "others"))
     assert template() != before
     assert not psutil.pid_exists(before)
