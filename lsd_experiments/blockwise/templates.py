@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ MODULE = "lsd_experiments.blockwise.template"
 # Variables that an interpreter or what a template imports reads once: with another value of one, another template is needed.
 READ_ONCE = ("BLIS_", "BLOSC_", "GLIBC_", "GOMP_", "GOTO_", "KMP_", "LANG", "LC_", "LD_", "LLVMLITE_", "MALLOC_", "MKL_", "NPY_",
              "NUMBA_", "NUMEXPR_", "NUMPY_", "OMP_", "OPENBLAS_", "PYTHON", "SCIPY_", "TZ", "ZARR_")
+LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_STACK, resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC,
+          resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_CPU)
 PATIENCE = 10.0  # seconds in which a process that was killed is gone, and known to be
 
 
@@ -139,7 +142,7 @@ def _end_all() -> None:
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, object]:
     """What a process has from its start on, and this one may have otherwise by now."""
-    umask = Path("/proc/self/status").read_text().partition("Umask:")[2].split()[0]
-    limits = Path("/proc/self/limits").read_text()
+    umask = Path("/proc/self/status").read_text().partition("Umask:")[2][:6]  # old kernels do not say it
+    limits = [resource.getrlimit(number) for number in LIMITS]
     return {**{name: value for name, value in environment.items() if name.startswith(READ_ONCE)},
             "inherited": (umask, limits, os.sched_getaffinity(0), os.nice(0))}
