@@ -135,6 +135,7 @@ def _status(
 @contextmanager
 def unread_output() -> Iterator[None]:
     """While open, and at its end, output that nobody reads any more ends the process without a word, with status 141."""
+    _open_streams()
     try:
         try:
             yield
@@ -146,6 +147,16 @@ def unread_output() -> Iterator[None]:
         # What is still in the buffer goes nowhere, too, or Python would say so at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+
+
+def _open_streams() -> None:
+    """Have standard streams that were closed lead nowhere: not into the files that would get their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  (for as long as the process is there)
 
 
 def _is_unread(stream: TextIO) -> bool:

@@ -46,6 +46,22 @@ def test_a_users_mistake_is_one_line_and_status_2(capsys):
     end(command, capsys, "--debug")
 
 
+def test_closed_streams_lead_nowhere(tmp_path):
+    code = (
+        "import os, sys\nfrom lsd_experiments import cli\n"
+        "def command(options):\n"
+        "    with open(sys.argv[1], 'w') as file:\n"
+        "        print('out'), print('err', file=sys.stderr)\n"
+        "        file.write(str(file.fileno() > 2) + sys.stdin.read())\n"
+        "    os.write(1, b'not into a file'), os.write(2, b'not into a file')\n"
+        "options = cli.parser(None)\noptions.add_argument('path')\ncli.run(command, options)"
+    )
+    path = tmp_path / "written"
+    words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", code, str(path)]
+    assert subprocess.run(words, timeout=60).returncode == 0
+    assert path.read_text() == "True"
+
+
 def test_debug_adds_the_traceback():
     code = (
         "from lsd_experiments import cli\nfrom lsd_experiments.errors import UserError\n"

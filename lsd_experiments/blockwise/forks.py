@@ -1,7 +1,8 @@
 """Processes that go on with what this one has imported: forks of the server of a run, and of who starts it.
 
 A new interpreter takes half a second until it can do anything, and a stage's libraries as long again. Who forks here has no
-thread that matters to the child, and has not run what starts some: no network, no TensorFlow.
+thread that matters to the child, and has not run what starts some: no network, no TensorFlow. Those of OpenBLAS, which come with
+NumPy, it ends before each fork.
 """
 
 import asyncio
@@ -74,6 +75,7 @@ def _begin(run: Callable[[], object], name: str, streams: tuple[int, int], keep:
     try:
         gc.freeze()
         asyncio._set_running_loop(None)
+        asyncio.set_event_loop_policy(None)  # which has the parent's loop, too
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _take_streams(streams)

@@ -1,8 +1,8 @@
-"""``python -m lsd_experiments.blockwise.template PARENT SOCKET``: forks the server of each run; it ends with the process PARENT.
+"""``python -m lsd_experiments.blockwise.template PARENT``: forks the server of each run; it ends with the process PARENT.
 
 A command with several stages so starts one interpreter for the servers and workers of all of them, which are its forks, and forks
-of these. It has imported what they need, and nothing that starts threads; it computes nothing, and keeps no file open.
-:mod:`~lsd_experiments.blockwise.templates` asks it, by messages of a line, one answer each::
+of these. It has imported what they need, and no framework that starts threads; it computes nothing, and keeps no file open.
+:mod:`~lsd_experiments.blockwise.templates` asks it over its standard input, a socket, by messages of a line, one answer each::
 
     {"spec": text, "environment": {...}, "imports": [...]}    with the descriptors of the standard output and error, of the lock,
                                                               and of the current directory; answered by the server's process id
@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -30,11 +31,12 @@ DESCRIPTORS = 4  # of a request
 
 def main() -> None:
     """Serve until nobody can ask any more."""
-    parent, asked = int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
+    parent, asked = int(sys.argv[1]), socket.socket(fileno=os.dup(0))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it, as what the command was started by may, waits for nobody
     _import(IMPORTS)
-    nothing = os.open(os.devnull, os.O_RDWR)  # not the first run's log, whose disk may be taken away
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):  # not the first run's log, whose disk may be taken away
+        os.dup2(nothing, number)
     os.close(nothing)
     os.chdir("/")
     own = open_descriptors()
@@ -51,7 +53,11 @@ def _start(request: dict[str, Any], descriptors: list[int], own: set[int]) -> Fo
     _import(request["imports"])
     out, err, lock, directory = descriptors
     serve = partial(_serve, request, directory, os.getpid(), own)
-    run = Fork(serve, "lsd-server", (out, err), {*own, lock, directory})
+    try:
+        run = Fork(serve, "lsd-server", (out, err), {*own, lock, directory})
+    except OSError as error:  # no process to be had
+        os.write(err, f"the scheduler cannot be started: {error}\n".encode())
+        raise
     for number in descriptors:
         os.close(number)
     return run
@@ -70,9 +76,10 @@ def _serve(request: dict[str, Any], directory: int, parent: int, own: set[int]) 
 
 def _receive(asked: socket.socket, parent: int) -> tuple[dict[str, Any], list[int]]:
     """The next message; ends this process if there will be none."""
-    text, descriptors = b"", []
+    text, descriptors, look = b"", [], select.poll()
+    look.register(asked, select.POLLIN)
     while not text.endswith(b"\n"):
-        while not select.select([asked], [], [], 1)[0]:
+        while not look.poll(1000):
             _end_without(parent)
         more, found, _, _ = socket.recv_fds(asked, 1 << 16, DESCRIPTORS)
         if not more:
@@ -91,7 +98,7 @@ def _end_without(parent: int) -> None:
 
 def _import(names: list[str] | tuple[str, ...]) -> None:
     for name in names:
-        with suppress(ImportError):  # a worker that needs it says so
+        with suppress(Exception):  # a worker that needs it says so
             importlib.import_module(name)
 
 

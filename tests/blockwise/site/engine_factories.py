@@ -1,5 +1,6 @@
 """Block functions for the engine's tests; they run in worker processes."""
 
+import asyncio
 import atexit
 import ctypes
 import json
@@ -9,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -269,6 +271,8 @@ def look(settings):
              "random": [random.random(), float(np.random.random())],  # noqa: NPY002
              "group": os.getpgid(0), "server": os.getppid(),
              "frameworks": [name for name in ("tensorflow", "torch", "jax", "keras") if name in sys.modules]}
+    with warnings.catch_warnings(action="ignore"):  # there is none yet
+        found["loop"] = asyncio.get_event_loop_policy().get_event_loop().is_running()
     sys.modules["left_here"] = sys
     atexit.register((directory / f"left_{os.getpid()}").touch)
     (directory / f"worker_{os.getpid()}").write_text(json.dumps(found))
