@@ -14,6 +14,7 @@ from lsd_experiments.alignment.maps import SectionMap, translation
 from lsd_experiments.arrays import add_volume, create_volume, open_volume
 from lsd_experiments.arrays.alignments import carried, mark_of, unmarked
 from lsd_experiments.arrays.resampling import resampled
+from lsd_experiments.conversion.formats import Options
 from lsd_experiments.conversion.view import View
 from lsd_experiments.conversion.writing import convert
 from lsd_experiments.errors import UserError
@@ -79,6 +80,15 @@ def test_it_goes_with_copies_and_stages(stacks, out):
     assert mark_of(masks) == mark_of(parts) == mark_of(raw)
     straight = threshold_stage(open_volume(stacks / "s.zarr", "raw"), str(stacks / "m.zarr"), ThresholdSettings(dataset="x"))
     assert ("alignment" in straight.made, straight.made["key"] == masks.attrs["provenance"]["key"]) == (False, False)
+
+
+def test_it_goes_with_all_levels_of_a_copy(stacks):
+    """Of OME-Zarr the provenance is the group's, and a level is opened by itself."""
+    raw, straight = open_volume(stacks / "a.zarr", "raw"), open_volume(stacks / "s.zarr", "raw")
+    for volume, name in ((raw, "a.ome.zarr"), (straight, "s.ome.zarr")):
+        convert(View(volume), str(stacks / name), "copy", options=Options(levels=2))
+        levels = [open_volume(stacks / name, f"copy{level}") for level in ("", "/s0", "/s1")]
+        assert {mark_of(level) for level in levels} == {mark_of(volume)}
 
 
 @pytest.mark.parametrize("out", ["back.hdf", "back.zarr"])
