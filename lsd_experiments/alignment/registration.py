@@ -57,7 +57,7 @@ def prepare(section: NDArray[np.generic], valid: NDArray[np.bool_] | None = None
 
 
 def padding(image: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """[y, x] where there is no section: 0 from the border on, and wherever it is :data:`PADDED` pixels wide, or half of that at the border."""
+    """[y, x] where there is no section: 0 from the border on, :data:`PADDED` pixels wide, or half of that at the border."""
     from scipy.ndimage import label, maximum_filter, minimum_filter
 
     black: NDArray[np.bool_] = image == 0

@@ -82,7 +82,8 @@ def test_where_no_section_is_nothing_is_compared():
         corners = np.array([[0, 0, 119, 119], [0, 139, 0, 139]], np.float64)
         moves = [np.abs(apply(one.matrix, corners) - corners).max() for one in estimating.estimate(raw).maps]
         assert max(moves) < most
-    for image in (np.ones(wide), np.zeros((9, 9)), np.pad(np.ones((100, 120)), 8), np.pad(np.zeros((40, 40)), 40, constant_values=7)):
+    hole, frame = np.pad(np.zeros((40, 40)), 40, constant_values=7), np.pad(np.ones((100, 120)), 8)
+    for image in (np.ones(wide), np.zeros((9, 9)), frame, hole):
         assert not padding(image).any()
 
 

@@ -106,6 +106,16 @@ def test_undone_it_is_gone(stacks, out, capsys):
     assert not (stacks / "wrong.zarr").exists()
 
 
+@pytest.mark.parametrize("out", ["back.hdf", "back.zarr"])
+def test_it_is_undone_once_although_both_grids_are_the_same(stacks, monkeypatch, out):
+    monkeypatch.setattr(aligning, "estimate", lambda *_: Estimate([SectionMap(translation((0, 0)))] * 3, {}, [None] * 3))
+    align_stack(open_volume(stacks / "s.zarr", "raw"), stacks / "c.zarr")
+    undo_alignment(open_volume(stacks / "c.zarr", "raw"), stacks / "c.zarr", stacks / out, "raw")
+    with pytest.raises(UserError, match="brought back to its stack already"):
+        undo_alignment(open_volume(stacks / out, "raw"), stacks / "c.zarr", stacks / "twice.zarr", "raw")
+    undo_alignment(unmarked(open_volume(stacks / "c.zarr", "raw")), stacks / "c.zarr", stacks / "once.zarr", "raw")
+
+
 def test_an_aligned_stack_that_is_aligned_again_comes_back_to_itself(stacks, monkeypatch):
     first = open_volume(stacks / "a.zarr", "raw")
     monkeypatch.setattr(aligning, "estimate", lambda *_: Estimate([SectionMap(translation((3, 0)))] * 3, {}, [None] * 3))
