@@ -41,6 +41,7 @@ LOGGER = logging.getLogger(__name__)
 HDF5 = (".h5", ".hdf", ".hdf5")
 TURNED = 1.0  # degrees by which directions are warned of
 BLOCK = (8, 512, 512)  # voxels that are made at a time
+UNDO = "undo_alignment"  # the stage
 MASK = "_source_mask"  # ends the name of the mask that says where there was a source
 
 
@@ -134,7 +135,7 @@ def undo_alignment(
     make = unaligner(prediction, alignment, nearest, value)
     attrs = {OUTSIDE: value, **({ALIGNMENT: alignment.stack_mark} if alignment.stack_mark else {})}
     parameters = {"alignment": to_json(replace(alignment, stack="")), "nearest": nearest, "fill": fill}
-    made = provenance("undo_alignment", parameters, {"prediction": describe_input(prediction)})
+    made = provenance(UNDO, parameters, {"prediction": describe_input(prediction)})
     place = (alignment.shape, alignment.voxel_size, alignment.offset)
     if Path(out).suffix.lower() in HDF5:
         _undo_to_hdf5(Path(out), dataset, place, prediction, make, made, overwrite, attrs)
@@ -160,6 +161,9 @@ def _check_undo(prediction: Volume, alignment: Alignment, container: str | Path,
         raise UserError(f"{prediction.name} is on the grid of the stack, not on that of the aligned volumes. Name what was "
                         "predicted on the aligned ones")
     theirs = mark_of(prediction)
+    if not theirs and (prediction.attrs.get("provenance") or {}).get("stage") == UNDO:
+        raise UserError(f"{prediction.name} was brought back to its stack already. Name what was predicted on the "
+                        "aligned volumes")
     if theirs and key_of(theirs) != key_of(mark(alignment, container)):
         raise UserError(f"{prediction.name} lies on another alignment ({theirs}) than {container}. Name the container that it "
                         "was predicted on")

@@ -23,6 +23,7 @@ WINDOW, STEPS = 48, 12  # pixels of a window, at most; how often the fine fit is
 CONVERGED = 0.1  # pixels that a corner moves by one more fit
 ROUNDS, EQUAL = 15, 0.3  # of a fit; pixels below which a distance is as good as none
 AGREED = 3.0  # pixels of the coarse images that windows which say the same are apart
+PADDED = 17  # pixels along each axis that are black to the last bit where a section is not, at least
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,30 @@ class Prepared:
 
 
 def prepare(section: NDArray[np.generic], valid: NDArray[np.bool_] | None = None) -> Prepared:
-    """Band-pass ``section`` [y, x]; where ``valid`` is not, nothing is compared."""
+    """Band-pass ``section`` [y, x]; where ``valid`` is not, nothing is compared, nor where the section does not reach.
+
+    Its edge is brighter and darker than all tissue, and of a small field most windows would see little else.
+    """
     image = np.asarray(section)
-    usable = np.ones(image.shape, np.bool_) if valid is None else valid
+    usable = ~padding(image) if valid is None else valid & ~padding(image)
     steps = [max(1, -(-max(image.shape) // size)) for size in (COARSE, FINE)]
     coarse, fine = (_band_passed(image, usable, step, sigma) for step, sigma in zip(steps, (2.0, 0.7), strict=True))
     return Prepared(coarse, fine, *steps)
+
+
+def padding(image: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """[y, x] where there is no section: 0 from the border on, :data:`PADDED` pixels wide, or half of that at the border."""
+    from scipy.ndimage import label, maximum_filter, minimum_filter
+
+    black: NDArray[np.bool_] = image == 0
+    edges = (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1])
+    if min(black.shape) <= PADDED or not any(black[edge].any() for edge in edges):
+        return np.zeros(image.shape, np.bool_)
+    wide = maximum_filter(minimum_filter(black, PADDED, mode="nearest"), PADDED, mode="nearest") & black
+    parts, _ = label(wide)
+    at_edges = np.unique(np.concatenate([parts[edge] for edge in edges]))
+    found: NDArray[np.bool_] = np.isin(parts, at_edges[at_edges > 0])
+    return found
 
 
 def register(fixed: Prepared, moving: Prepared, model: Model = "rigid", gap: int = 1) -> Registered:
@@ -134,7 +153,7 @@ def _coarse(fixed: Image, moving: Image, model: Model) -> Matrix:
     for angle in [0.0] if model == "shift" else ANGLES:
         turned = moved(moving, rotation(angle, centre), fixed.shape)
         for share in (NEAR, FARTHEST):
-            shift, _ = correlate(fixed, turned, [int(share * n) + 1 for n in fixed.shape])
+            shift, _ = correlate(fixed, turned, [min(int(share * n) + 1, n - 1) for n in fixed.shape])
             matrix = rotation(angle, centre, shift)
             flow = compare(fixed, moved(moving, matrix, fixed.shape), begins, WINDOW)
             if (agreeing := _agreeing(flow)) > best:

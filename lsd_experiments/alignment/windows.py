@@ -52,7 +52,8 @@ def recentred(a: Image, b: Image, flow: Flow, begins: NDArray[np.int64], window:
     """
     size, found, weights = window_of(a.shape, window), flow.found.copy(), flow.weights.copy()
     far = np.flatnonzero((weights > 0) & (np.abs(found).max(1) >= 0.5))
-    again, scores = _around(a, b, begins[far], np.rint(found[far]).astype(np.int64), size, [max(2, s // 12) for s in size])
+    farthest = [min(max(2, s // 12), s - 1) for s in size]
+    again, scores = _around(a, b, begins[far], np.rint(found[far]).astype(np.int64), size, farthest)
     seen = scores >= 0  # others: at the edge of the section
     found[far[seen]], weights[far[seen]] = again[seen], np.where(scores >= LEAST, scores, 0)[seen]
     return Flow(flow.places, found, weights)

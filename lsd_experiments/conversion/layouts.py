@@ -16,6 +16,7 @@ import numpy as np
 
 from lsd_experiments.arrays import Volume, n5, precomputed_writing, zarr3_writing
 from lsd_experiments.arrays.addresses import Address
+from lsd_experiments.arrays.alignments import ATTRIBUTE as ALIGNMENT
 from lsd_experiments.arrays.creating import default_chunks, for_funlib, plain, write_metadata
 from lsd_experiments.arrays.levels import Level
 from lsd_experiments.arrays.precomputed import ORDER
@@ -85,7 +86,7 @@ def create(layout: Layout, directory: Path, name: str, made: Mapping[str, Any]) 
         precomputed_writing.write_provenance(directory, made)
     elif layout.kind == "ome-zarr":
         for number in range(len(layout.levels)):
-            _create_zarr3(layout, directory / f"s{number}", number, {})
+            _create_zarr3(layout, directory / f"s{number}", number, {key: made[key] for key in (ALIGNMENT,) if key in made})
         ome = zarr3_writing.ome_attrs(name, layout.levels, layout.names, layout.is_labels, layout.how)
         zarr3_writing.write_group(directory, {"ome": ome, "provenance": dict(made)})
     elif layout.kind == "zarr3":

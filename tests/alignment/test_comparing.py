@@ -13,8 +13,10 @@ from lsd_experiments.alignment.cracks import extremes, find_lines, opened
 from lsd_experiments.alignment.estimating import _mean
 from lsd_experiments.alignment.maps import IDENTITY, Crack, angle, apply, compose, inverse, rotation, translation
 from lsd_experiments.alignment.notes import Notes
-from lsd_experiments.alignment.registration import Registered, measure, prepare, shared_shift
+from lsd_experiments.alignment.registration import Registered, measure, padding, prepare, register, shared_shift
 from lsd_experiments.alignment.windows import Flow, correlate, grid
+from lsd_experiments.arrays import Volume
+from lsd_experiments.geometry import Box
 
 SHAPE = (150, 170)
 
@@ -67,6 +69,30 @@ def test_what_lies_beyond_a_missing_section_is_looked_for_where_tissue_runs():
              for one in (expected + shift_of_all, None)]
     assert right[0].mean() > 0.7 > 0.65 > right[1].mean()
     assert not slopes_beside({}, 1, "shift").any()
+
+
+def test_where_no_section_is_nothing_is_compared():
+    """Of a small field that is cut off most windows would see its edge alone, along which they may lie anywhere."""
+    wide = (120, 140)
+    grey = (gaussian_filter(np.random.default_rng(3).standard_normal((6, *wide)), (1.5, 2.5, 2.5)) * 400 + 128).clip(1, 255)
+    for shown, most in ((60, 4), (140, 4)):
+        sections = np.where(np.arange(wide[1]) < shown, grey, 0).astype(np.uint8)
+        assert padding(sections[0]).sum() == (wide[1] - shown) * wide[0]
+        raw = Volume("raw", "", sections, (40.0, 4.0, 4.0), (80.0, 40.0, 20.0), Box.of_shape(sections.shape))
+        corners = np.array([[0, 0, 119, 119], [0, 139, 0, 139]], np.float64)
+        moves = [np.abs(apply(one.matrix, corners) - corners).max() for one in estimating.estimate(raw).maps]
+        assert max(moves) < most
+    hole, frame = np.pad(np.zeros((40, 40)), 40, constant_values=7), np.pad(np.ones((100, 120)), 8)
+    for image in (np.ones(wide), np.zeros((9, 9)), frame, hole):
+        assert not padding(image).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 50), (40, 1), (2, 2)])
+def test_sections_of_a_single_line_are_compared(shape):
+    one, other = prepare(texture(0)[:shape[0], :shape[1]] * 100), prepare(texture(1)[:shape[0], :shape[1]] * 100)
+    assert np.abs(register(one, one).matrix - IDENTITY).max() < 0.01
+    for gap in (1, 2):
+        assert np.isfinite(register(one, other, gap=gap).matrix).all()
 
 
 CRACK = Crack(1, 0, (75.0,) * SHAPE[1], (10.0,) * SHAPE[1], 60.0)

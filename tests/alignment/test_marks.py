@@ -14,6 +14,7 @@ from lsd_experiments.alignment.maps import SectionMap, translation
 from lsd_experiments.arrays import add_volume, create_volume, open_volume
 from lsd_experiments.arrays.alignments import carried, mark_of, unmarked
 from lsd_experiments.arrays.resampling import resampled
+from lsd_experiments.conversion.formats import Options
 from lsd_experiments.conversion.view import View
 from lsd_experiments.conversion.writing import convert
 from lsd_experiments.errors import UserError
@@ -81,6 +82,15 @@ def test_it_goes_with_copies_and_stages(stacks, out):
     assert ("alignment" in straight.made, straight.made["key"] == masks.attrs["provenance"]["key"]) == (False, False)
 
 
+def test_it_goes_with_all_levels_of_a_copy(stacks):
+    """Of OME-Zarr the provenance is the group's, and a level is opened by itself."""
+    raw, straight = open_volume(stacks / "a.zarr", "raw"), open_volume(stacks / "s.zarr", "raw")
+    for volume, name in ((raw, "a.ome.zarr"), (straight, "s.ome.zarr")):
+        convert(View(volume), str(stacks / name), "copy", options=Options(levels=2))
+        levels = [open_volume(stacks / name, f"copy{level}") for level in ("", "/s0", "/s1")]
+        assert {mark_of(level) for level in levels} == {mark_of(volume)}
+
+
 @pytest.mark.parametrize("out", ["back.hdf", "back.zarr"])
 def test_undone_it_is_gone(stacks, out, capsys):
     places = [str(stacks / name) for name in ("a.zarr", "a.zarr", out)]
@@ -94,6 +104,16 @@ def test_undone_it_is_gone(stacks, out, capsys):
     with pytest.raises(UserError, match=r"a.zarr:ids lies on another alignment .* than .*b.zarr"):
         undo_alignment(open_volume(stacks / "a.zarr", "ids"), stacks / "b.zarr", stacks / "wrong.zarr", "ids")
     assert not (stacks / "wrong.zarr").exists()
+
+
+@pytest.mark.parametrize("out", ["back.hdf", "back.zarr"])
+def test_it_is_undone_once_although_both_grids_are_the_same(stacks, monkeypatch, out):
+    monkeypatch.setattr(aligning, "estimate", lambda *_: Estimate([SectionMap(translation((0, 0)))] * 3, {}, [None] * 3))
+    align_stack(open_volume(stacks / "s.zarr", "raw"), stacks / "c.zarr")
+    undo_alignment(open_volume(stacks / "c.zarr", "raw"), stacks / "c.zarr", stacks / out, "raw")
+    with pytest.raises(UserError, match="brought back to its stack already"):
+        undo_alignment(open_volume(stacks / out, "raw"), stacks / "c.zarr", stacks / "twice.zarr", "raw")
+    undo_alignment(unmarked(open_volume(stacks / "c.zarr", "raw")), stacks / "c.zarr", stacks / "once.zarr", "raw")
 
 
 def test_an_aligned_stack_that_is_aligned_again_comes_back_to_itself(stacks, monkeypatch):

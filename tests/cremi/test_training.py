@@ -138,6 +138,17 @@ def boxed(dtype):
     return ids
 
 
+def little_of(values, size=8):
+    """``values``, in much that is black."""
+    return np.where(np.arange(values.shape[2]) < values.shape[2] - size + 3, 0, values).astype(values.dtype)
+
+
+def small(dtype, sizes):
+    """Objects of so many voxels along each axis."""
+    at = np.indices((6, 40, 50)) // np.reshape(sizes, (3, 1, 1, 1))
+    return (at[0] * 997 + at[1] * 61 + at[2] + 1).astype(dtype)
+
+
 @pytest.mark.parametrize(("image", "labels", "said"), [
     (boxed(np.uint64), smooth(np.uint8, 30), "labels.h5:main: most of its voxels differ"),
     (boxed(np.uint8), smooth(np.uint16, 30), "labels.h5:main: most of its voxels differ"),
@@ -145,6 +156,9 @@ def boxed(dtype):
     (smooth(np.uint8, 30), boxed(np.uint64), None), (smooth(np.int64, 30), boxed(np.uint8), None),
     (boxed(np.uint8), boxed(np.uint8), None), (np.zeros((6, 40, 50), np.uint64), np.ones((6, 40, 50), np.uint64), None),
     (smooth(np.uint8, 30), smooth(np.uint8, 0.1), None),
+    (little_of(smooth(np.int32, 30)), boxed(np.uint8), None), ((boxed(np.int64) > 0) * 255, boxed(np.uint8), None),
+    (smooth(np.uint8, 30), small(np.uint32, (2, 2, 1)), None), (smooth(np.uint8, 30), small(np.uint32, (1, 2, 2)), None),
+    (boxed(np.uint64), small(np.uint64, (1, 1, 1)), "labels.h5:main: most"),
 ])  # fmt: skip
 def test_swapped_by_their_values(tmp_path, image, labels, said):
     """Both under the name ``main``, as in the tutorial's files; what is not certain is taken."""
@@ -159,6 +173,24 @@ def test_swapped_by_their_values(tmp_path, image, labels, said):
     with pytest.raises(UserError, match=said) as refused:
         open_sources([tmp_path / "image.h5"], [tmp_path / "labels.h5"])
     assert "(-dn and -ln)" in str(refused.value)
+
+
+def test_meanings_of_ids_do_not_hide_an_alignment(tmp_path, caplog):
+    """Labels that have 2^64 - 1 are read through another array, which lies on the same stack."""
+    from lsd_experiments.arrays import add_volume
+
+    raw, clefts = sample_of(tmp_path / "a.hdf")
+    for name, mark in (("b.hdf", "1, x.zarr of a.hdf:raw"), ("c.hdf", "2, y.zarr of a.hdf:raw")):
+        for dataset, values in (("volumes/raw", raw), ("volumes/labels/clefts", clefts)):
+            with add_volume(tmp_path / name, dataset, raw.shape, RESOLUTION, OFFSET, values.dtype, chunks=raw.shape,
+                            attrs={"alignment": mark}) as volume:
+                volume.write(volume.box, values)
+    open_sources([tmp_path / "b.hdf"], [tmp_path / "b.hdf"])
+    assert "aligned stack" not in caplog.text
+    open_sources([tmp_path / "b.hdf"], [tmp_path / "a.hdf"])
+    assert "does not say so" in caplog.text
+    with pytest.raises(UserError, match="different alignments"):
+        open_sources([tmp_path / "b.hdf"], [tmp_path / "c.hdf"])
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))

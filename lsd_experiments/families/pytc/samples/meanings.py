@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsd_experiments.arrays import Volume
+from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.geometry import Box
 
 BACKGROUND, UNKNOWN = np.uint64(2**64 - 1), np.uint64(2**64 - 2)
@@ -85,7 +86,8 @@ def _found(labels: Volume) -> tuple[bool, bool]:
 
 
 def _wrapped(labels: Volume, array: Any) -> Volume:
-    return Volume(labels.container, labels.dataset, array, labels.voxel_size, labels.offset, labels.box)
+    return Volume(labels.container, labels.dataset, array, labels.voxel_size, labels.offset, labels.box,
+                  attrs=carried(labels))
 
 
 def _box(index: tuple[slice, ...], shape: tuple[int, ...]) -> Box:
