@@ -30,11 +30,19 @@ def evaluate_descriptors(
     from tqdm import tqdm
 
     from lsd_experiments.arrays import check_labels, overlap, to_unit_range
+    from lsd_experiments.arrays.alignments import check_same_alignment
+    from lsd_experiments.stages.inputs import check_whole
 
     if lsds.channels != len(CHANNELS):
         has = f"{lsds.channels or 'no'} channels"
         raise UserError(f"{lsds.name}: has {has}, where descriptors have {len(CHANNELS)}. Name another dataset")
     check_labels(labels)
+    for volume in (lsds, labels):
+        check_whole(volume)
+    check_same_alignment(lsds, labels)
+    largest = max(size * voxels for size, voxels in zip(labels.voxel_size, labels.shape, strict=True))
+    if sigma > largest:
+        raise UserError(f"sigma {sigma:g} nm: is more than {labels.name} is long, {largest:g} nm. Give that of the network's train.py")
     shared, inside = overlap(labels, lsds)
     shift = [i - s for i, s in zip(inside.begin, shared.begin, strict=True)]
     shared = shared if box is None else shared.intersect(box)
