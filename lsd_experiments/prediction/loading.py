@@ -20,6 +20,8 @@ from lsd_experiments.networks.network import Head, Shape
 from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.torch_network import TorchNetwork
 
+AVERAGED = "averaged_weights"  # in provenance, and in the record of a second network: said of averages alone
+
 
 @dataclass(frozen=True)
 class TrainedNetwork:
@@ -86,7 +88,12 @@ class TrainedNetwork:
         if isinstance(self.checkpoint, TorchCheckpoint):
             network = self.checkpoint.network
             return {"framework": "torch", "module": network.module, "sha256_of_module": network.fingerprint(self.setup)}
-        return {"keras_backend": keras_backend(), **({"averaged_weights": True} if self.averaged else {})}
+        return {"keras_backend": keras_backend(), **self.kind_of_weights}
+
+    @property
+    def kind_of_weights(self) -> dict[str, bool]:
+        """What provenance says of them: nothing of plain ones."""
+        return {AVERAGED: True} if self.averaged else {}
 
 
 def find_trained(
