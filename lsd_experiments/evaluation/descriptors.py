@@ -42,7 +42,8 @@ def evaluate_descriptors(
     check_same_alignment(lsds, labels)
     largest = max(size * voxels for size, voxels in zip(labels.voxel_size, labels.shape, strict=True))
     if sigma > largest:
-        raise UserError(f"sigma {sigma:g} nm: is more than {labels.name} is long, {largest:g} nm. Give that of the network's train.py")
+        raise UserError(f"sigma {sigma:g} nm: is more than {labels.name} is long, {largest:g} nm. Give that of the network's "
+                        "train.py")
     shared, inside = overlap(labels, lsds)
     shift = [i - s for i, s in zip(inside.begin, shared.begin, strict=True)]
     shared = shared if box is None else shared.intersect(box)
