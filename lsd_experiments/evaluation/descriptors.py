@@ -24,7 +24,7 @@ def evaluate_descriptors(
 
     :param lsds: [10, z, y, x], uint8 or in [0, 1]
     :param sigma: of the window, nm; ``downsample``: both as the network was trained
-    :param box: the part that counts, in voxels of ``labels`` from its first (default: all)
+    :param box: the part that counts, in voxels of ``labels`` from its first, inside of both (default: where both lie)
     :raises UserError: if the volumes do not fit each other, or no voxel there is in an object
     """
     from tqdm import tqdm
@@ -46,7 +46,10 @@ def evaluate_descriptors(
                         "train.py")
     shared, inside = overlap(labels, lsds)
     shift = [i - s for i, s in zip(inside.begin, shared.begin, strict=True)]
-    shared = shared if box is None else shared.intersect(box)
+    if box is not None and not shared.contains(box):
+        raise UserError(f"the region {box.begin} to {box.end} (voxels of {labels.name}) is not covered by {lsds.name}, "
+                        f"which covers {shared.begin} to {shared.end}. Name a smaller one")
+    shared = shared if box is None else box
     sums = AgreementSums()
     for block in tqdm(list(shared.blocks(BLOCK)), desc="comparing", unit="block", leave=False, disable=None):
         block = block.intersect(shared)

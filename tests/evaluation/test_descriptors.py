@@ -126,6 +126,8 @@ def test_what_does_not_fit_is_refused(place, tmp_path):
         with pytest.raises(UserError, match=message):
             evaluate_descriptors(begun, *volumes(place, "labels"), SIGMA)
         shutil.rmtree(tmp_path / "data.zarr" / "begun")
+    with pytest.raises(UserError, match=r"the region \(1, 6, 4\) to \(9, 9, 9\) .* is not covered by .*lsds"):
+        evaluate_descriptors(*volumes(place, "lsds", "labels"), SIGMA, box=Box((1, 6, 4), (9, 9, 9)))
     empty = create_volume(tmp_path / "data.zarr", "empty", SHAPE, VOXEL, OFFSET, np.uint64)
     with pytest.raises(UserError, match=r"empty: no voxel that .*lsds covers counts"):
         evaluate_descriptors(volumes(place, "lsds")[0], empty, SIGMA)
