@@ -51,6 +51,12 @@ def key(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) ->
     return hashlib.sha256(json.dumps(counting, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def provenance_in(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The provenance among a volume's attributes; empty if there is none, or it is something else by that name, of others."""
+    made = attrs.get("provenance")
+    return made if isinstance(made, Mapping) else {}
+
+
 def fingerprint_of(made: Mapping[str, Any]) -> str:
     """What tells an output of this provenance from others, as an input of the next stage: its key, and which making it is."""
     return f"{made['key']}-{made['again']}" if "again" in made else str(made["key"])

@@ -22,6 +22,7 @@ from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.block import to_disk_range
 from lsd_experiments.prediction.loading import AVERAGED, TrainedNetwork, find_trained, sha256
+from lsd_experiments.provenance import provenance_in
 from lsd_experiments.stages.inputs import check_finished
 from lsd_experiments.targets import LocalShapeDescriptors
 
@@ -73,7 +74,7 @@ def _lsd_setup(directory: str | Path, setup: str | Path | None, record: Mapping[
 
 def check_made_of(lsds: Volume, raw: Volume) -> None:
     """:raises UserError: if ``lsds`` say that they were made of another container than ``raw``'s."""
-    made_of = lsds.attrs.get("provenance", {}).get("inputs", {}).get("raw")
+    made_of = provenance_in(lsds.attrs).get("inputs", {}).get("raw")
     name = made_of["name"] if isinstance(made_of, Mapping) else made_of
     if name and Path(raw.container).name not in name:
         raise UserError(f"{lsds.name}: was made of {name}, not of {raw.container}. Name LSDs of that volume, or that of these")
@@ -98,7 +99,7 @@ def open_lsds(trained: TrainedNetwork, setup: str | Path | None, container: str 
     expected = next(source.channels for source in trained.network.inputs if source.name == LSDS)
     if lsds.channels != expected:
         raise UserError(f"{lsds.name}: has {lsds.channels or 'no'} channels, LSDs have {expected}. Name another dataset")
-    made, trained_with = lsds.attrs.get("provenance", {}), trained.checkpoint.record.get(LSDS) or {}
+    made, trained_with = provenance_in(lsds.attrs), trained.checkpoint.record.get(LSDS) or {}
     made_by, others = made.get("inputs", {}).get("sha256_of_checkpoint"), trained_with.get("sha256")
     if made_by and others and made_by != others:
         logger.warning("%s: made by another LSD network than the one that %s was trained with", lsds.name, trained.variant)
