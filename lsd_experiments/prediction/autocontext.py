@@ -21,8 +21,8 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.block import to_disk_range
-from lsd_experiments.prediction.loading import AVERAGED, TrainedNetwork, find_trained, sha256
-from lsd_experiments.provenance import provenance_in
+from lsd_experiments.prediction.loading import TrainedNetwork, find_trained, sha256
+from lsd_experiments.provenance import AVERAGED, provenance_in
 from lsd_experiments.stages.inputs import check_finished
 from lsd_experiments.targets import LocalShapeDescriptors
 

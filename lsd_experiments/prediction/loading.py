@@ -19,8 +19,7 @@ from lsd_experiments.networks.files import DIRECTIONS, read_any
 from lsd_experiments.networks.network import Head, Shape
 from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.torch_network import TorchNetwork
-
-AVERAGED = "averaged_weights"  # in provenance, and in the record of a second network: said of averages alone
+from lsd_experiments.provenance import AVERAGED
 
 
 @dataclass(frozen=True)
