@@ -44,6 +44,9 @@ def evaluate_descriptors(
     if sigma > largest:
         raise UserError(f"sigma {sigma:g} nm: is more than {labels.name} is long, {largest:g} nm. Give that of the network's "
                         "train.py")
+    if downsample > BLOCK[0]:
+        raise UserError(f"downsample {downsample}: is more than the {BLOCK[0]} sections of a block. Give that of the network's "
+                        "train.py, which is 2 unless it says another")
     shared, inside = overlap(labels, lsds)
     shift = [i - s for i, s in zip(inside.begin, shared.begin, strict=True)]
     if box is not None and not shared.contains(box):

@@ -120,6 +120,8 @@ def test_what_does_not_fit_is_refused(place, tmp_path):
         run(place, "lsds", place, "labels", "--sigma", 30, "--out", tmp_path / "x.csv")
     with pytest.raises(UserError, match=r"sigma 1e\+06 nm: is more than .*labels is long, 480 nm"):
         run(place, "lsds", place, "labels", "--sigma", 1e6)
+    with pytest.raises(UserError, match="downsample 65: is more than the 64 sections of a block"):
+        run(place, "lsds", place, "labels", "--sigma", SIGMA, "--downsample", 65)
     for attrs, message in (({"provenance": {"stage": "predict"}}, "begun is not finished. Run predict first"),
                            ({"alignment": "91c0f2a44d1be730, a.zarr of b.zarr"}, "begun")):
         begun = create_volume(tmp_path / "data.zarr", "begun", SHAPE, VOXEL, OFFSET, np.uint8, channels=10, attrs=attrs)
