@@ -29,7 +29,28 @@ def evaluate_descriptors(
     """
     from tqdm import tqdm
 
-    from lsd_experiments.arrays import check_labels, overlap, to_unit_range
+    from lsd_experiments.arrays import overlap, to_unit_range
+
+    _check(lsds, labels, sigma, downsample)
+    shared, inside = overlap(labels, lsds)
+    shift = [i - s for i, s in zip(inside.begin, shared.begin, strict=True)]
+    if box is not None and not shared.contains(box):
+        raise UserError(f"the region {box.begin} to {box.end} (voxels of {labels.name}) is not covered by {lsds.name}, "
+                        f"which covers {shared.begin} to {shared.end}. Name a smaller one")
+    shared = shared if box is None else box
+    sums = AgreementSums()
+    for block in tqdm(list(shared.blocks(BLOCK)), desc="comparing", unit="block", leave=False, disable=None):
+        block = block.intersect(shared)
+        counted, truth = _truth(labels, mask, block, sigma, downsample)
+        sums.add(to_unit_range(lsds.read(block.shift(shift)), lsds.name), truth, counted)
+    if not sums.voxels:
+        raise UserError(f"{labels.name}: no voxel that {lsds.name} covers counts: all are background, or masked out. Name others")
+    return list(sums.channels())
+
+
+def _check(lsds: "Volume", labels: "Volume", sigma: float, downsample: int) -> None:
+    """:raises UserError: if a volume is another kind or not finished, both are of other alignments, or the window is none"""
+    from lsd_experiments.arrays import check_labels
     from lsd_experiments.arrays.alignments import check_same_alignment
     from lsd_experiments.stages.inputs import check_whole
 
@@ -47,20 +68,6 @@ def evaluate_descriptors(
     if downsample > BLOCK[0]:
         raise UserError(f"downsample {downsample}: is more than the {BLOCK[0]} sections of a block. Give that of the network's "
                         "train.py, which is 2 unless it says another")
-    shared, inside = overlap(labels, lsds)
-    shift = [i - s for i, s in zip(inside.begin, shared.begin, strict=True)]
-    if box is not None and not shared.contains(box):
-        raise UserError(f"the region {box.begin} to {box.end} (voxels of {labels.name}) is not covered by {lsds.name}, "
-                        f"which covers {shared.begin} to {shared.end}. Name a smaller one")
-    shared = shared if box is None else box
-    sums = AgreementSums()
-    for block in tqdm(list(shared.blocks(BLOCK)), desc="comparing", unit="block", leave=False, disable=None):
-        block = block.intersect(shared)
-        counted, truth = _truth(labels, mask, block, sigma, downsample)
-        sums.add(to_unit_range(lsds.read(block.shift(shift)), lsds.name), truth, counted)
-    if not sums.voxels:
-        raise UserError(f"{labels.name}: no voxel that {lsds.name} covers counts: all are background, or masked out. Name others")
-    return list(sums.channels())
 
 
 def rows_of(found: Sequence[Agreement]) -> list[dict[str, Any]]:
