@@ -20,6 +20,7 @@ from lsd_experiments.installation import ROOT, image
 
 # What results may depend on; those that are installed are named.
 PACKAGES = ("daisy", "gunpowder", "jax", "keras", "numpy", "scipy", "tensorflow", "tensorflow-cpu", "torch", "waterz", "zarr")
+AVERAGED = "averaged_weights"  # among the parameters of a prediction, and of its network: with averages; said of these alone
 
 
 def provenance(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,13 +52,20 @@ def key(stage: str, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) ->
     return hashlib.sha256(json.dumps(counting, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def provenance_in(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The provenance among a volume's attributes; empty if there is none, or it is something else by that name, of others."""
+    made = attrs.get("provenance")
+    return made if isinstance(made, Mapping) else {}
+
+
 def fingerprint_of(made: Mapping[str, Any]) -> str:
     """What tells an output of this provenance from others, as an input of the next stage: its key, and which making it is."""
     return f"{made['key']}-{made['again']}" if "again" in made else str(made["key"])
 
 
 def network_of(made: Any) -> dict[str, Any]:
-    """``network``: name and iteration of the network that predicted what ``made`` is the provenance of, or its first input.
+    """``network``: name and iteration of the network that predicted what ``made`` is the provenance of, or its first input; and
+    whether with averages of its weights.
 
     To be added to the provenance of what is made of it: a name for people, which no key depends on. Empty if nothing says so.
     """
@@ -68,7 +76,8 @@ def network_of(made: Any) -> dict[str, Any]:
     found = made.get("parameters")
     if made.get("stage") != "predict" or not isinstance(found, Mapping) or not {"variant", "iteration"} <= found.keys():
         return {}
-    return {"network": {"name": found["variant"], "iteration": found["iteration"]}}
+    averaged = {AVERAGED: True} if found.get(AVERAGED) else {}
+    return {"network": {"name": found["variant"], "iteration": found["iteration"], **averaged}}
 
 
 def identity(value: Any) -> Any:

@@ -17,6 +17,7 @@ from lsd_experiments.blockwise import Block, BlockTask, count_blocks
 from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.blockwise import check_affinities, check_nodes, read_affinities
 from lsd_experiments.geometry import Box, Voxels, to_nm
+from lsd_experiments.provenance import provenance_in
 from lsd_experiments.rag import open_store
 from lsd_experiments.stages import Stage, TableArtifact
 from lsd_experiments.stages.inputs import check_finished, describe_input, in_voxels
@@ -77,7 +78,7 @@ def make_worker(values: dict[str, Any]) -> Callable[[Block], None]:
 
 def _write_shape(fragments: Volume, settings: AgglomerateSettings) -> Voxels:
     """The shape of blocks: those of the fragments, or of whole numbers of them."""
-    size = fragments.attrs.get("provenance", {}).get("parameters", {}).get("block_size")
+    size = provenance_in(fragments.attrs).get("parameters", {}).get("block_size")
     if size is None:
         raise UserError(f"{fragments.name} does not say how large its blocks were. Make it with extract_fragments")
     theirs = in_voxels(size, fragments, "[fragments] block_size")

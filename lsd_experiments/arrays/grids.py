@@ -1,5 +1,6 @@
 """Whether volumes fit each other, and nm to voxels of a volume."""
 
+import math
 from collections.abc import Sequence
 
 from lsd_experiments.arrays.volume import Volume
@@ -15,6 +16,8 @@ def to_box(volume: Volume, begin: Sequence[float], size: Sequence[float]) -> Box
     if len(begin) != 3 or len(size) != 3:
         raise UserError("an ROI needs three numbers (z, y, x) for its offset and size; found "
                         f"{list(begin)} and {list(size)}")
+    if not all(map(math.isfinite, (*begin, *size))):
+        raise UserError(f"the ROI at {show(begin)} of size {show(size)} nm: is not of finite numbers. Give those")
     start = to_voxels([b - o for b, o in zip(begin, volume.offset, strict=True)], volume.voxel_size)
     shape = to_voxels(size, volume.voxel_size)
     if start is None or shape is None:

@@ -11,7 +11,7 @@ from lsd_experiments.components.joining import join_parts, label_parts
 from lsd_experiments.components.settings import ComponentsSettings
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
-from lsd_experiments.provenance import fingerprint_of
+from lsd_experiments.provenance import fingerprint_of, provenance_in
 from lsd_experiments.segmentation.blockwise import relabeling_stage
 from lsd_experiments.segmentation.luts import write_lut
 from lsd_experiments.stages import FilesArtifact, Show, Stage, VolumeArtifact
@@ -112,7 +112,7 @@ def _block_shape(parts: Volume) -> Voxels:
 
     :raises UserError: if it does not say
     """
-    shape = parts.attrs.get("provenance", {}).get("parameters", {}).get("block_shape")
+    shape = provenance_in(parts.attrs).get("parameters", {}).get("block_shape")
     if shape is None:
         raise UserError(f"{parts.name} does not say how large its blocks were. Make it with label_blocks")
     return tuple(shape)

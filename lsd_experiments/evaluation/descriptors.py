@@ -24,20 +24,20 @@ def evaluate_descriptors(
 
     :param lsds: [10, z, y, x], uint8 or in [0, 1]
     :param sigma: of the window, nm; ``downsample``: both as the network was trained
-    :param box: the part that counts, in voxels of ``labels`` from its first (default: all)
+    :param box: the part that counts, in voxels of ``labels`` from its first, inside of both (default: where both lie)
     :raises UserError: if the volumes do not fit each other, or no voxel there is in an object
     """
     from tqdm import tqdm
 
-    from lsd_experiments.arrays import check_labels, overlap, to_unit_range
+    from lsd_experiments.arrays import overlap, to_unit_range
 
-    if lsds.channels != len(CHANNELS):
-        has = f"{lsds.channels or 'no'} channels"
-        raise UserError(f"{lsds.name}: has {has}, where descriptors have {len(CHANNELS)}. Name another dataset")
-    check_labels(labels)
+    _check(lsds, labels, sigma, downsample)
     shared, inside = overlap(labels, lsds)
     shift = [i - s for i, s in zip(inside.begin, shared.begin, strict=True)]
-    shared = shared if box is None else shared.intersect(box)
+    if box is not None and not shared.contains(box):
+        raise UserError(f"the region {box.begin} to {box.end} (voxels of {labels.name}) is not covered by {lsds.name}, "
+                        f"which covers {shared.begin} to {shared.end}. Name a smaller one")
+    shared = shared if box is None else box
     sums = AgreementSums()
     for block in tqdm(list(shared.blocks(BLOCK)), desc="comparing", unit="block", leave=False, disable=None):
         block = block.intersect(shared)
@@ -46,6 +46,28 @@ def evaluate_descriptors(
     if not sums.voxels:
         raise UserError(f"{labels.name}: no voxel that {lsds.name} covers counts: all are background, or masked out. Name others")
     return list(sums.channels())
+
+
+def _check(lsds: "Volume", labels: "Volume", sigma: float, downsample: int) -> None:
+    """:raises UserError: if a volume is another kind or not finished, both are of other alignments, or the window is none"""
+    from lsd_experiments.arrays import check_labels
+    from lsd_experiments.arrays.alignments import check_same_alignment
+    from lsd_experiments.stages.inputs import check_whole
+
+    if lsds.channels != len(CHANNELS):
+        has = f"{lsds.channels or 'no'} channels"
+        raise UserError(f"{lsds.name}: has {has}, where descriptors have {len(CHANNELS)}. Name another dataset")
+    check_labels(labels)
+    for volume in (lsds, labels):
+        check_whole(volume)
+    check_same_alignment(lsds, labels)
+    largest = max(size * voxels for size, voxels in zip(labels.voxel_size, labels.shape, strict=True))
+    if sigma > largest:
+        raise UserError(f"sigma {sigma:g} nm: is more than {labels.name} is long, {largest:g} nm. Give that of the network's "
+                        "train.py")
+    if downsample > BLOCK[0]:
+        raise UserError(f"downsample {downsample}: is more than the {BLOCK[0]} sections of a block. Give that of the network's "
+                        "train.py, which is 2 unless it says another")
 
 
 def rows_of(found: Sequence[Agreement]) -> list[dict[str, Any]]:

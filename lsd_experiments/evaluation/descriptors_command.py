@@ -52,11 +52,10 @@ def command(options: argparse.Namespace) -> None:
 
 
 def _provenance(options: argparse.Namespace, lsds: Any, labels: Any) -> dict[str, Any]:
-    from lsd_experiments.provenance import provenance
+    from lsd_experiments.provenance import provenance, provenance_in
 
     parameters = {key: getattr(options, key) for key in ("sigma", "downsample", "mask_dataset", "roi_offset", "roi_shape")}
-    made = lsds.attrs.get("provenance")
-    said = made.get("parameters", {}) if isinstance(made, dict) else {}
+    said = provenance_in(lsds.attrs).get("parameters", {})
     inputs = {"lsds": lsds.name, "labels": labels.name, "variant": said.get("variant"), "iteration": said.get("iteration"),
               "averaged_weights": said.get("averaged_weights", False)}
     return provenance("evaluate_lsds", parameters, inputs)

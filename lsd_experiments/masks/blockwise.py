@@ -21,7 +21,7 @@ from lsd_experiments.arrays.labels import hide_negative
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 from lsd_experiments.masks.masking import as_unsigned, has_id, labels_mask, unlabeled_mask
-from lsd_experiments.provenance import provenance
+from lsd_experiments.provenance import provenance, provenance_in
 from lsd_experiments.stages.states import check_unchanged
 
 STAGE = "create_masks"
@@ -95,7 +95,7 @@ class MaskTask:
 
     def _describe(self, volume: Volume) -> str:
         """``volume``, such that a mask moves with the container it shares with its labels; its voxels are read once only."""
-        made = volume.attrs.get("provenance") or {}
+        made = provenance_in(volume.attrs)
         if "date" in made:
             return f"{Path(volume.container).name}:{volume.dataset} of {made['date']}"
         if self._shares_container(volume):

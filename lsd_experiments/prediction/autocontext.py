@@ -22,6 +22,7 @@ from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.shapes import Shape
 from lsd_experiments.prediction.block import to_disk_range
 from lsd_experiments.prediction.loading import TrainedNetwork, find_trained, sha256
+from lsd_experiments.provenance import AVERAGED, provenance_in
 from lsd_experiments.stages.inputs import check_finished
 from lsd_experiments.targets import LocalShapeDescriptors
 
@@ -73,7 +74,7 @@ def _lsd_setup(directory: str | Path, setup: str | Path | None, record: Mapping[
 
 def check_made_of(lsds: Volume, raw: Volume) -> None:
     """:raises UserError: if ``lsds`` say that they were made of another container than ``raw``'s."""
-    made_of = lsds.attrs.get("provenance", {}).get("inputs", {}).get("raw")
+    made_of = provenance_in(lsds.attrs).get("inputs", {}).get("raw")
     name = made_of["name"] if isinstance(made_of, Mapping) else made_of
     if name and Path(raw.container).name not in name:
         raise UserError(f"{lsds.name}: was made of {name}, not of {raw.container}. Name LSDs of that volume, or that of these")
@@ -98,10 +99,13 @@ def open_lsds(trained: TrainedNetwork, setup: str | Path | None, container: str 
     expected = next(source.channels for source in trained.network.inputs if source.name == LSDS)
     if lsds.channels != expected:
         raise UserError(f"{lsds.name}: has {lsds.channels or 'no'} channels, LSDs have {expected}. Name another dataset")
-    made_by = lsds.attrs.get("provenance", {}).get("inputs", {}).get("sha256_of_checkpoint")
-    trained_with = (trained.checkpoint.record.get(LSDS) or {}).get("sha256")
-    if made_by and trained_with and made_by != trained_with:
+    made, trained_with = provenance_in(lsds.attrs), trained.checkpoint.record.get(LSDS) or {}
+    made_by, others = made.get("inputs", {}).get("sha256_of_checkpoint"), trained_with.get("sha256")
+    if made_by and others and made_by != others:
         logger.warning("%s: made by another LSD network than the one that %s was trained with", lsds.name, trained.variant)
+    elif made_by and trained_with.get(AVERAGED) and not made.get("parameters", {}).get(AVERAGED):
+        logger.warning("%s: made with the plain weights of the LSD network, of which %s was trained with the averages",
+                       lsds.name, trained.variant)
     return lsds
 
 
@@ -111,6 +115,7 @@ def lsds_record(lsds: TrainedNetwork) -> dict[str, Any]:
         "setup": str(lsds.setup),
         "iteration": lsds.checkpoint.iteration,
         "sha256": sha256(lsds.checkpoint.path),
+        **lsds.kind_of_weights,
     }
 
 

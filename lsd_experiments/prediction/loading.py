@@ -19,6 +19,7 @@ from lsd_experiments.networks.files import DIRECTIONS, read_any
 from lsd_experiments.networks.network import Head, Shape
 from lsd_experiments.networks.protocols import Model, NetworkLike
 from lsd_experiments.networks.torch_network import TorchNetwork
+from lsd_experiments.provenance import AVERAGED
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,12 @@ class TrainedNetwork:
         if isinstance(self.checkpoint, TorchCheckpoint):
             network = self.checkpoint.network
             return {"framework": "torch", "module": network.module, "sha256_of_module": network.fingerprint(self.setup)}
-        return {"keras_backend": keras_backend(), **({"averaged_weights": True} if self.averaged else {})}
+        return {"keras_backend": keras_backend(), **self.kind_of_weights}
+
+    @property
+    def kind_of_weights(self) -> dict[str, bool]:
+        """What provenance says of them: nothing of plain ones."""
+        return {AVERAGED: True} if self.averaged else {}
 
 
 def find_trained(

@@ -124,7 +124,9 @@ class Plan:
         for name, volume in self.inputs.items():
             inputs |= {name: describe_input(volume), f"{name}_offset": volume.offset, f"{name}_shape": volume.shape}
         if len(self.passes) > 1:
-            inputs["sha256_of_lsds_checkpoint"] = sha256(self.passes[0].trained.checkpoint.path)
+            first = self.passes[0].trained
+            inputs["sha256_of_lsds_checkpoint"] = sha256(first.checkpoint.path)
+            parameters |= {f"lsds_{key}": value for key, value in first.kind_of_weights.items()}
         return provenance("predict", parameters, inputs)
 
 

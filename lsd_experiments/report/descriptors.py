@@ -13,6 +13,7 @@ from lsd_experiments.evaluation.descriptors import DESCRIPTORS
 from lsd_experiments.prediction.loading import TrainedNetwork
 from lsd_experiments.report.comparing import Variant, seed_of
 from lsd_experiments.report.page import NONE, Document, Heading, Paragraph, Table, number
+from lsd_experiments.report.results import named, not_evaluated
 from lsd_experiments.training.curve import ITERATION, read_curve
 
 CORRELATION, ERROR, OF_CONSTANT = "correlation_", "error", "error_of_constant"
@@ -32,20 +33,21 @@ class Descriptors:
 
 
 def read_descriptors(places: Sequence[str]) -> tuple[list[Descriptors], list[str]]:
-    """What evaluate_lsds.py wrote: files among ``places``, and in directories among them; and the places that are none.
+    """What evaluate_lsds.py wrote: files among ``places``, and in directories among them; and the places that hold other results.
 
+    :param places: paths, each perhaps as ``NAME=PATH``: the network's name, instead of its directory's
     :raises UserError: if such a file is damaged
     """
-    found, others = [], []
+    found: dict[Path, Descriptors] = {}
+    others = []
     for place in places:
-        path = Path(place)
-        if path.suffix == ".json" and _holds_descriptors(path):
-            found.append(_read(path))
-            continue
-        others.append(place)
-        if path.is_dir():
-            found += [_read(file) for file in _inside(path) if _holds_descriptors(file)]
-    return found, others
+        given, path = named(place)
+        files = _inside(path) if path.is_dir() else [path] if path.suffix == ".json" else []
+        here = [file for file in files if _holds_descriptors(file)]
+        found |= {file.resolve(): _read(file, given) for file in here}
+        if not here or (path.is_dir() and not not_evaluated([place])):
+            others.append(place)
+    return list(found.values()), others
 
 
 def of_trainings(variants: Sequence[Variant]) -> list[Descriptors]:
@@ -100,13 +102,13 @@ def _validated(name: str, seed: int | None, directory: Path, iteration: int | No
                        row[head + OF_CONSTANT])
 
 
-def _read(path: Path) -> Descriptors:
+def _read(path: Path, given: str | None) -> Descriptors:
     try:
         summary = json.loads(path.read_text())
         rows, inputs = summary[DESCRIPTORS], summary["provenance"]["inputs"]
         correlations = {row["channel"]: row["correlation"] for row in rows}
         errors = [sum(row[key] for row in rows) / len(rows) for key in (ERROR, OF_CONSTANT)]
-        name = str(inputs.get("variant") or path.stem) + (", averaged" if inputs.get("averaged_weights") else "")
+        name = given or str(inputs.get("variant") or path.stem) + (", averaged" if inputs.get("averaged_weights") else "")
         return Descriptors(name, None, inputs.get("iteration"), str(inputs["labels"]), correlations, *errors)
     except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError) as error:
         raise UserError(f"{path}: not what evaluate_lsds.py writes ({type(error).__name__}: {error}). Make it anew") from error

@@ -98,7 +98,7 @@ def read_results(places: Sequence[str]) -> list[Result]:
     found: dict[str, Result] = {}
     left = []
     for place in places:
-        given, path = _named(place)
+        given, path = named(place)
         if not path.exists():
             raise UserError(
                 f"{path}: no such file or directory. Name configurations of 03_predict, directories that hold some, or "
@@ -114,7 +114,7 @@ def read_results(places: Sequence[str]) -> list[Result]:
 
 def not_evaluated(places: Sequence[str]) -> list[str]:
     """In words, of which ``places`` :func:`read_results` takes nothing, as they hold no scores yet."""
-    paths = [_named(place)[1] for place in places]
+    paths = [named(place)[1] for place in places]
     return [f"{path.name}: holds no scores (yet), and is left out" for path in paths if not any(map(_has_scores, _files(path)))]
 
 
@@ -122,7 +122,8 @@ def _has_scores(path: Path) -> bool:
     return path.suffix == ".json" or _is_evaluated(path)
 
 
-def _named(place: str) -> tuple[str | None, Path]:
+def named(place: str) -> tuple[str | None, Path]:
+    """The name in ``NAME=PATH``, if there is one, and the path."""
     name, sign, path = place.partition("=")
     return (name, Path(path)) if sign and name and "/" not in name and not Path(place).exists() else (None, Path(place))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.provenance import AVERAGED
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def entries_of(curves: Mapping[str, Any], provenance: Mapping[str, Any], network
     :raises UserError: if nothing says which network it was
     """
     said = provenance.get("network", {})
-    network, iteration = network or said.get("name"), iteration or said.get("iteration")
+    name = f"{said['name']}, averaged" if said.get(AVERAGED) else said.get("name")
+    network, iteration = network or name, iteration or said.get("iteration")
     if network is None or iteration is None:
         raise UserError("the affinities did not say which network and checkpoint predicted them. Say so with --network NAME "
                         "--iteration N")

@@ -13,7 +13,7 @@ from lsd_experiments.arrays import Volume, open_volume
 from lsd_experiments.arrays.alignments import carried
 from lsd_experiments.blockwise import Block, BlockTask
 from lsd_experiments.errors import UserError
-from lsd_experiments.provenance import fingerprint_of, identity
+from lsd_experiments.provenance import fingerprint_of, identity, provenance_in
 from lsd_experiments.rag import open_store
 from lsd_experiments.rag.store import GraphChangedError
 from lsd_experiments.segmentation.luts import lut_directory, lut_path, make_mappable, read_lut, threshold_name
@@ -121,7 +121,7 @@ def extraction_stage(fragments: Volume, merge_function: str, threshold: float, l
     :param luts: the provenance of the look-up tables as they will be; None: of those that there are
     :raises UserError: if there are no look-up tables of these fragments, or blocks do not fit
     """
-    theirs: Sequence[float] | None = fragments.attrs.get("provenance", {}).get("parameters", {}).get("block_size")
+    theirs: Sequence[float] | None = provenance_in(fragments.attrs).get("parameters", {}).get("block_size")
     size = settings.block_size or theirs
     write_shape = in_voxels(size, fragments, "[extract] block_size") if size else fragments.chunks or fragments.shape
     dataset = settings.out_dataset or f"volumes/segmentation_{threshold_name(threshold)}"

@@ -12,7 +12,7 @@ from lsd_experiments.arrays.resampling import Resampled
 from lsd_experiments.arrays.written import DAMAGED
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels, to_voxels
-from lsd_experiments.provenance import fingerprint_of, network_of
+from lsd_experiments.provenance import fingerprint_of, network_of, provenance_in
 from lsd_experiments.stages.volumes import Planned, changes, chunk_faults
 
 STAGES = ("predict", "extract_fragments", "extract_segmentation", "threshold", "label_blocks", "extract_components")  # volumes
@@ -20,13 +20,13 @@ STAGES = ("predict", "extract_fragments", "extract_segmentation", "threshold", "
 
 def check_finished(volume: Volume, command: str) -> None:
     """:raises UserError: if a stage began ``volume`` and did not finish it; ``command`` would."""
-    if "provenance" in volume.attrs and "finished" not in volume.attrs:
+    if provenance_in(volume.attrs) and "finished" not in volume.attrs:
         raise UserError(f"{volume.name} is not finished. Run {command} first")
 
 
 def check_whole(volume: Volume) -> None:
     """:raises UserError: if ``volume`` is of a stage that began it and did not finish it; it may be any other volume"""
-    stage = (volume.attrs.get("provenance") or {}).get("stage")
+    stage = provenance_in(volume.attrs).get("stage")
     if stage in STAGES:
         check_finished(volume, stage)
 
@@ -54,7 +54,7 @@ def describe_input(volume: Volume) -> dict[str, Any]:
         return {**source, "name": f"{source['name']}, {grid}", "fingerprint": f"{source['fingerprint']}, {grid}"}
     faults = chunk_faults(volume)
     if faults is not None and faults.count(DAMAGED):
-        maker = volume.attrs.get("provenance", {}).get("stage")
+        maker = provenance_in(volume.attrs).get("stage")
         raise UserError(f"{volume.name}: {faults.first(DAMAGED)}: gone or cut off. "
                         + (f"Run {maker} again: it makes only what is missing" if maker in STAGES else "Fetch or make it again"))
     made = volume.attrs.get("provenance")

@@ -13,6 +13,7 @@ from lsd_experiments.blockwise import Block, BlockTask
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Voxels
 from lsd_experiments.masks.blockwise import grow
+from lsd_experiments.provenance import provenance_in
 from lsd_experiments.stages import Stage, VolumeArtifact
 from lsd_experiments.stages.inputs import check_finished, describe_input, facts_of, in_voxels
 from lsd_experiments.stages.volumes import BASE_MEMORY, open_output
@@ -29,7 +30,7 @@ def threshold_stage(probabilities: Volume, container: str, settings: ThresholdSe
     :raises UserError: if they are no probabilities, or the settings do not fit them
     """
     check_probabilities(probabilities)
-    if probabilities.attrs.get("provenance", {}).get("stage") == "predict":
+    if provenance_in(probabilities.attrs).get("stage") == "predict":
         check_finished(probabilities, "predict")
     channels, thresholds = selected(probabilities, settings), thresholds_of(probabilities, settings)
     write_shape = block_shape(probabilities, settings.block_size, "[threshold] block_size")

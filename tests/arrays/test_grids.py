@@ -32,6 +32,8 @@ def test_voxels_of_a_third_of_100_nm(volume) -> None:
     ((120, 36, 13.8), (40, 10, 4.6), r"not on the voxel grid .* Take \(120, 40, 13.8\) and \(40, 10, 4.6\)"),
     ((120, 30, 13.8), (40, 10, 5), r"not on the voxel grid .* Take \(120, 30, 13.8\) and \(40, 10, 4.6\)"),
     ((120, 30, 13.8), (0, 10, 4.6), "holds no voxel"),
+    ((120, float("nan"), 13.8), (40, 10, 4.6), "is not of finite numbers"),
+    ((120, 30, 13.8), (float("inf"), 10, 4.6), "is not of finite numbers"),
     ((120, 30), (40, 10), "three numbers"),
 ])
 def test_rois_that_are_wrong(volume, begin, size, message) -> None:

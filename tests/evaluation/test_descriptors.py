@@ -1,6 +1,7 @@
 """The agreement of descriptors with the truth's: NumPy's own correlation, on disk for any blocks, and the command."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,18 @@ def test_what_does_not_fit_is_refused(place, tmp_path):
         run(place, "labels", place, "labels", "--sigma", 30)
     with pytest.raises(UserError, match=r"Let its name end in \.json"):
         run(place, "lsds", place, "labels", "--sigma", 30, "--out", tmp_path / "x.csv")
+    with pytest.raises(UserError, match=r"sigma 1e\+06 nm: is more than .*labels is long, 480 nm"):
+        run(place, "lsds", place, "labels", "--sigma", 1e6)
+    with pytest.raises(UserError, match="downsample 65: is more than the 64 sections of a block"):
+        run(place, "lsds", place, "labels", "--sigma", SIGMA, "--downsample", 65)
+    for attrs, message in (({"provenance": {"stage": "predict"}}, "begun is not finished. Run predict first"),
+                           ({"alignment": "91c0f2a44d1be730, a.zarr of b.zarr"}, "begun")):
+        begun = create_volume(tmp_path / "data.zarr", "begun", SHAPE, VOXEL, OFFSET, np.uint8, channels=10, attrs=attrs)
+        with pytest.raises(UserError, match=message):
+            evaluate_descriptors(begun, *volumes(place, "labels"), SIGMA)
+        shutil.rmtree(tmp_path / "data.zarr" / "begun")
+    with pytest.raises(UserError, match=r"the region \(1, 6, 4\) to \(9, 9, 9\) .* is not covered by .*lsds"):
+        evaluate_descriptors(*volumes(place, "lsds", "labels"), SIGMA, box=Box((1, 6, 4), (9, 9, 9)))
     empty = create_volume(tmp_path / "data.zarr", "empty", SHAPE, VOXEL, OFFSET, np.uint64)
     with pytest.raises(UserError, match=r"empty: no voxel that .*lsds covers counts"):
         evaluate_descriptors(volumes(place, "lsds")[0], empty, SIGMA)

@@ -23,6 +23,7 @@ from lsd_experiments.pipeline.running import run_stage
 from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.segmentation import lut_path
 from lsd_experiments.skeletons import Skeletons, read_skeletons, write_skeletons
+from lsd_experiments.stages.inputs import describe_input
 from tests.scripts import run_script
 
 SCRIPT = Path(__file__).resolve().parents[2] / "03_predict" / "evaluate_skeletons.py"
@@ -231,6 +232,13 @@ def test_an_unfinished_segmentation_is_not_scored(files, segmentation, stage, at
         skeleton_command.main(options)
     with pytest.raises(UserError, match="is not finished"):
         evaluate_volumes(open_volume(files / "begun.zarr"), open_volume(files / "seg.zarr"))
+
+
+def test_what_others_call_provenance_is_no_stage(files, segmentation):
+    put(files / "theirs.zarr", segmentation, attrs={"provenance": "https://example.org"})
+    theirs = open_volume(files / "theirs.zarr")
+    assert evaluate_volumes(theirs, theirs)["voi_sum"] == 0
+    assert describe_input(theirs)["name"] == "theirs.zarr:seg"
 
 
 @pytest.fixture(scope="module")

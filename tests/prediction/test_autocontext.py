@@ -13,6 +13,7 @@ import pytest
 from lsd_experiments import checkpoints, networks
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.blockwise import Workers
+from lsd_experiments.checkpoints.average import named_weights
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 from lsd_experiments.networks import Head, Input, Network
@@ -28,7 +29,8 @@ INPUT_SHAPE, VOXEL_SIZE, OFFSET = (15, 28, 26), (50, 9, 4.6), (100, -27, 13.8)
 SHAPE = (30, 60, 55)
 
 
-def trained(directory, network, record):
+def trained(directory, network, record, averages=None):
+    """``averages``: what makes averages of the weights."""
     import keras
 
     keras.utils.set_random_seed(5)
@@ -36,7 +38,8 @@ def trained(directory, network, record):
     model = network.build(INPUT_SHAPE)
     model.set_weights([weights * (1.2 if weights.ndim > 1 else 1) for weights in model.get_weights()])
     networks.write(network, "config", INPUT_SHAPE, directory)
-    return checkpoints.save_checkpoint(model, directory, network, 3, {"voxel_size": VOXEL_SIZE, **record})
+    made = {name: averages(np.asarray(values)) for name, values in named_weights(model).items()} if averages else None
+    return checkpoints.save_checkpoint(model, directory, network, 3, {"voxel_size": VOXEL_SIZE, **record}, averages=made)
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +215,36 @@ def test_provenance(plan, make_lsds):
     on_the_fly = plan("acrlsd", "out.zarr", lsds_on_the_fly=True).provenance()["inputs"]
     assert len(on_the_fly["sha256_of_lsds_checkpoint"]) == 64
     assert "lsds" not in on_the_fly
+
+
+@pytest.fixture
+def averaged(tmp_path):
+    """02_train/fib25 with an lsd that has averages of its weights, and an acrlsd that was trained with it."""
+    directory = tmp_path / "averaged" / "fib25"
+    directory.mkdir(parents=True)
+    record = {"average": {"decay": 0.9, "steps": 3}}
+    trained(directory / "lsd", LSD, record, averages=lambda values: -values)
+    record = {"lsds": lsds_record(find_lsd_network(directory / "acrlsd", None, None, None))}
+    trained(directory / "acrlsd", Network(2, 2, ((1, 3, 2),), (Head("affs", 3),), inputs=INPUTS["acrlsd"]), record)
+    return directory
+
+
+def test_averages_make_the_lsds_that_were_trained_with(averaged, raw, tmp_path, caplog):
+    """On the fly whatever the second network predicts with; on disk others are warned of."""
+    def planned(variant, out="out.zarr", **settings):
+        return make_plan(PredictionSettings(str(averaged / variant), raw_file=raw, out_file=str(tmp_path / out), **settings))
+
+    for plain in (False, True):
+        on_the_fly = planned("acrlsd", lsds_on_the_fly=True, plain_weights=plain)
+        first, last = (one.trained for one in on_the_fly.passes)
+        assert (first.averaged, last.averaged) == (True, False)
+        parameters = on_the_fly.provenance()["parameters"]
+        assert parameters["lsds_averaged_weights"] is True
+        assert "averaged_weights" not in parameters
+    assert last.checkpoint.record["lsds"]["averaged_weights"] is True
+    for plain, warned in ((False, 0), (True, 1)):
+        predict_scan(planned("lsd", "lsds.zarr", shrink=True, plain_weights=plain), overwrite=True)
+        from_disk = planned("acrlsd", lsds_file=str(tmp_path / "lsds.zarr"))
+        assert "lsds_averaged_weights" not in from_disk.provenance()["parameters"]
+        messages = [message for message in caplog.messages if "made with the plain weights of the LSD network" in message]
+        assert len(messages) == warned

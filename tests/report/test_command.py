@@ -126,6 +126,13 @@ def test_how_descriptors_correlate(whole, tmp_path):
     assert (first["above 0.8"], first["squared error"], first["of a constant"]) == ("0", "0.0100", "0.0200")
     assert (second["network"], second["where"], second["iterations"]) == ("zebrafinch/lsd", "test.zarr:ids", "70")
     assert (second["variance yy"], second["size"], second["above 0.8"], second["squared error"]) == ("0.85", "", "9", "0.2500")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "lsds.json").write_text((whole.parent / "lsds.json").read_text())
+    (row,) = rows(report(tmp_path / "of a directory", alone, alone / "lsds.json") / "descriptors.csv")
+    assert row == second, "a directory that holds nothing else, and a file in it, once"
+    (row,) = rows(report(tmp_path / "named", f"mine={alone / 'lsds.json'}") / "descriptors.csv")
+    assert row == {**second, "network": "mine"}
     (tmp_path / "broken.json").write_text('{"descriptors": [{}]}')
     with pytest.raises(UserError, match=r"broken\.json: not what evaluate_lsds"):
         report(tmp_path / "report", tmp_path / "broken.json")

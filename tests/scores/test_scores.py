@@ -14,7 +14,7 @@ import pytest
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import write_scores
-from lsd_experiments.provenance import provenance
+from lsd_experiments.provenance import network_of, provenance
 from lsd_experiments.scores import Entry, ScoresDatabase, read_entries
 from lsd_experiments.scores.tables import as_csv, as_text, best_first, of_one_truth
 from tests.scripts import run_script
@@ -192,6 +192,20 @@ def test_what_evaluate_did_not_write_is_refused(tmp_path, text):
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(UserError, match=r"other\.json: "):
         read_entries(tmp_path / "other.json")
+
+
+def test_averages_of_weights_are_another_network(tmp_path):
+    """From a prediction's provenance on; scores with the plain weights of the same checkpoint stay beside."""
+    made = {"stage": "predict", "parameters": {"variant": "xpress/baseline", "iteration": 100}}
+    database = ScoresDatabase(tmp_path / "results.db")
+    for score, more in ((0.5, {}), (0.6, {"averaged_weights": True})):
+        path = written(tmp_path, "s", [skeleton_row(0.5, score)])
+        facts = network_of(network_of({**made, "parameters": {**made["parameters"], **more}}))  # as the next stage has it
+        summary = json.loads(path.read_text())
+        path.write_text(json.dumps({**summary, "provenance": {**summary["provenance"], **facts}}))
+        database.add(read_entries(path))
+    found = {entry.network: entry.scores["xpress_erl_rand"] for entry in database.entries()}
+    assert found == {"xpress/baseline": 0.5, "xpress/baseline, averaged": 0.6}
 
 
 def test_a_network_that_is_not_known_must_be_named(tmp_path):
