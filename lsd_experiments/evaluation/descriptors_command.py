@@ -56,6 +56,6 @@ def _provenance(options: argparse.Namespace, lsds: Any, labels: Any) -> dict[str
 
     parameters = {key: getattr(options, key) for key in ("sigma", "downsample", "mask_dataset", "roi_offset", "roi_shape")}
     said = provenance_in(lsds.attrs).get("parameters", {})
-    inputs = {"lsds": lsds.name, "labels": labels.name, "variant": said.get("variant"), "iteration": said.get("iteration"),
+    inputs = {"prediction": lsds.name, "labels": labels.name, "variant": said.get("variant"), "iteration": said.get("iteration"),
               "averaged_weights": said.get("averaged_weights", False)}
     return provenance("evaluate_lsds", parameters, inputs)

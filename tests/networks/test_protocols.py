@@ -13,10 +13,10 @@ from lsd_experiments.networks.protocols import Model, NetworkLike, Trainable, in
 
 PACKAGE = Path(lsd_experiments.__file__).parent
 KERAS_MODULES = {
-    "checkpoints/adam.py", "checkpoints/into_model.py", "checkpoints/own.py", "checkpoints/tensorflow1.py",
-    "export/weights.py", "families/xpress/import_command.py", "networks/keras_model.py", "networks/model.py",
-    "networks/network.py", "networks/processor.py", "targets/losses.py", "targets/malis.py", "training/experiment.py",
-    "training/parallel.py", "training/trainable.py", "winograd/layer.py",
+    "checkpoints/adam.py", "checkpoints/average.py", "checkpoints/into_model.py", "checkpoints/own.py",
+    "checkpoints/tensorflow1.py", "export/weights.py", "families/xpress/import_command.py", "networks/keras_model.py",
+    "networks/model.py", "networks/network.py", "networks/processor.py", "targets/losses.py", "targets/malis.py",
+    "training/average.py", "training/experiment.py", "training/parallel.py", "training/trainable.py", "winograd/layer.py",
 }
 NETWORK = Network(2, 2, ((1, 2, 2),), (Head("affs", 3),))
 
