@@ -27,7 +27,7 @@ from lsd_experiments.arrays.creating import check_zarr, default_chunks
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Nanometres, Voxels, to_nm
 from lsd_experiments.locks import only_run
-from lsd_experiments.provenance import provenance
+from lsd_experiments.provenance import provenance, provenance_in
 from lsd_experiments.stages import VolumeArtifact
 from lsd_experiments.stages.inputs import describe_input
 from lsd_experiments.stages.volumes import open_output
@@ -161,7 +161,7 @@ def _check_undo(prediction: Volume, alignment: Alignment, container: str | Path,
         raise UserError(f"{prediction.name} is on the grid of the stack, not on that of the aligned volumes. Name what was "
                         "predicted on the aligned ones")
     theirs = mark_of(prediction)
-    if not theirs and (prediction.attrs.get("provenance") or {}).get("stage") == UNDO:
+    if not theirs and provenance_in(prediction.attrs).get("stage") == UNDO:
         raise UserError(f"{prediction.name} was brought back to its stack already. Name what was predicted on the "
                         "aligned volumes")
     if theirs and key_of(theirs) != key_of(mark(alignment, container)):
@@ -259,7 +259,7 @@ def _is_made(out: Path, name: str, made: Mapping[str, Any]) -> bool:
     """
     if not out.exists() or not has_dataset(out, name):
         return False
-    if dict(open_volume(out, name).attrs.get("provenance") or {}).get("key") != made["key"]:
+    if provenance_in(open_volume(out, name).attrs).get("key") != made["key"]:
         raise UserError(f"{out}: {name}: exists, and was made from something else. Pass --overwrite to replace it, or name "
                         "another by --out-dataset")
     return True

@@ -9,19 +9,18 @@ aligned. An aligned volume overlaps the stack that it was made of, in voxels of 
 do not show the same tissue in the same place. Volumes without the attribute lie where they say.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.provenance import provenance_in
 
 ATTRIBUTE = "alignment"
 
 
 def mark_of(volume: Volume) -> str | None:
     """The alignment that ``volume`` lies on; None if it does not say so."""
-    made = volume.attrs.get("provenance")
-    places = (volume.attrs, made if isinstance(made, Mapping) else {})
+    places = (volume.attrs, provenance_in(volume.attrs))
     return next((found for place in places if isinstance(found := place.get(ATTRIBUTE), str) and found), None)
 
 
@@ -33,9 +32,8 @@ def carried(*volumes: Volume | None) -> dict[str, str]:
 
 def unmarked(volume: Volume) -> Volume:
     """``volume``, as if it did not say what alignment it lies on."""
-    made = volume.attrs.get("provenance")
     attrs = {name: value for name, value in volume.attrs.items() if name != ATTRIBUTE}
-    if isinstance(made, Mapping):
+    if made := provenance_in(volume.attrs):
         attrs["provenance"] = {name: value for name, value in made.items() if name != ATTRIBUTE}
     return replace(volume, attrs=attrs)
 

@@ -18,6 +18,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.fragments.extraction import extract_fragments
 from lsd_experiments.fragments.settings import FragmentsSettings
 from lsd_experiments.geometry import Box, Voxels, to_voxels
+from lsd_experiments.provenance import provenance_in
 from lsd_experiments.rag import open_store
 from lsd_experiments.rag.nodes import NODES
 from lsd_experiments.stages import Stage, TableArtifact, VolumeArtifact
@@ -192,5 +193,5 @@ def check_nodes(db: str, fragments: Volume) -> None:
         stage, name = store.stage(NODES), store.name
         if stage is not None and stage[1]:
             store.check_count(NODES)
-    if stage is None or not stage[1] or stage[0].get("key") != fragments.attrs.get("provenance", {}).get("key"):
+    if stage is None or not stage[1] or stage[0].get("key") != provenance_in(fragments.attrs).get("key"):
         raise UserError(f"{name} does not hold the nodes of {fragments.name}. Correct 'db', or run extract_fragments again")

@@ -10,6 +10,7 @@ from pathlib import Path
 from lsd_experiments import cli
 from lsd_experiments.arrays import Volume, list_datasets, open_volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.provenance import provenance_in
 from lsd_experiments.targets import KNOWN
 from lsd_experiments.viewing.layers import View, checked
 from lsd_experiments.viewing.linking import PAGE, linked_volumes
@@ -90,8 +91,7 @@ def _views(name: str) -> Iterator[View]:
 
 def _is_internal(volume: Volume) -> bool:
     """Whether it is of use to the next stage alone: the parts of each block, which components are made of."""
-    made = volume.attrs.get("provenance")
-    return isinstance(made, dict) and made.get("stage") == "label_blocks"
+    return provenance_in(volume.attrs).get("stage") == "label_blocks"
 
 
 def _view(volume: Volume) -> View:

@@ -114,6 +114,8 @@ def test_it_is_undone_once_although_both_grids_are_the_same(stacks, monkeypatch,
     with pytest.raises(UserError, match="brought back to its stack already"):
         undo_alignment(open_volume(stacks / out, "raw"), stacks / "c.zarr", stacks / "twice.zarr", "raw")
     undo_alignment(unmarked(open_volume(stacks / "c.zarr", "raw")), stacks / "c.zarr", stacks / "once.zarr", "raw")
+    foreign = replace(open_volume(stacks / "c.zarr", "raw"), attrs={"provenance": "a text of another program"})
+    undo_alignment(foreign, stacks / "c.zarr", stacks / "foreign.zarr", "raw")
 
 
 def test_an_aligned_stack_that_is_aligned_again_comes_back_to_itself(stacks, monkeypatch):
