@@ -57,7 +57,7 @@ class Fork:
 
 def open_descriptors() -> set[int]:
     """Those of this process."""
-    found = map(int, os.listdir("/proc/self/fd"))  # noqa: PTH208  (names are all that is wanted)
+    found = (int(entry.name) for entry in list(Path("/proc/self/fd").iterdir()))
     return {number for number in found if _is_open(number)}
 
 
@@ -111,7 +111,7 @@ def _status(ended: SystemExit) -> int:
 def _end(status: int) -> None:
     """End as an interpreter does: when other threads have, after what is to be done at exit."""
     try:
-        threading._shutdown()  # type: ignore[attr-defined]
+        threading._shutdown()  # type: ignore[attr-defined]  # of the interpreter, not public; as is what follows
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from lsd_experiments.blockwise.spec import TaskSpec
 
@@ -30,7 +30,7 @@ class Template:
     :param log: gets what it says as long as it imports
     """
 
-    idle: list["Template"] = []  # noqa: RUF012  (of the process)
+    idle: ClassVar[list["Template"]] = []  # of the process
 
     def __init__(self, environment: Mapping[str, str], log: IO[str]) -> None:
         self._read_once, self.owner = _read_once(environment), os.getpid()

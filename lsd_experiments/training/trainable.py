@@ -121,11 +121,9 @@ class TrainableModel:
         """Write a checkpoint, or the best one; see :mod:`lsd_experiments.checkpoints`."""
         scale = _loss_scale(self.model.optimizer)
         with _own_adam(self.model):
-            record = {**record, "loss_scale": scale} if scale else record
-            if self.average is None or not self.average.steps:
-                return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record, best)
-            record = {**record, **self.average.record}
-            averages = self.average.arrays()
+            record, averages = {**record, "loss_scale": scale} if scale else record, None
+            if self.average is not None and self.average.steps:
+                record, averages = {**record, **self.average.record}, self.average.arrays()
             return checkpoints.save_checkpoint(self.model, directory, self.network, iteration, record, best, averages)
 
     def _truth(self, targets: Arrays, knowledge: Arrays) -> dict[str, NDArray[np.float32]]:
