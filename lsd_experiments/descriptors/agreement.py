@@ -4,7 +4,7 @@ A network that gives one value everywhere has a small error where the truth hard
 correlation is none, and its error at least that of the constant, which is the variance of the truth.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,11 @@ from lsd_experiments.descriptors.channels import COMPONENTS
 CHANNELS = tuple(name.replace(" ", "_") for name, _ in COMPONENTS.values())  # as columns of tables are called
 LEARNED = 0.8  # a correlation above which a channel follows the truth
 LEAST = 1e-9  # variance, below which values are one value up to rounding
+
+
+def learned(correlations: Iterable[float | None]) -> int:
+    """How many are above :data:`LEARNED`; None, where something does not vary, is not."""
+    return sum(value is not None and value > LEARNED for value in correlations)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsd_experiments.descriptors.agreement import CHANNELS, LEARNED, Agreement, AgreementSums
+from lsd_experiments.descriptors.agreement import CHANNELS, LEARNED, Agreement, AgreementSums, learned
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 
@@ -81,12 +81,8 @@ def in_words(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         correlation = "-" if row["correlation"] is None else f"{row['correlation']:.3f}"
         lines.append(f"{row['channel']:<16}{correlation:>12}{row['error']:>10.4f}{row['error_of_constant']:>12.4f}")
-    return "\n".join([*lines, f"above {LEARNED:g} in {learned(rows)} of {len(rows)} channels, {rows[0]['voxels']} voxels"])
-
-
-def learned(rows: Sequence[Mapping[str, Any]]) -> int:
-    """How many channels' correlation is above :data:`~lsd_experiments.descriptors.agreement.LEARNED`."""
-    return sum(row["correlation"] is not None and row["correlation"] > LEARNED for row in rows)
+    above = learned(row["correlation"] for row in rows)
+    return "\n".join([*lines, f"above {LEARNED:g} in {above} of {len(rows)} channels, {rows[0]['voxels']} voxels"])
 
 
 def _truth(labels: "Volume", mask: "Volume | None", block: Box, sigma: float, downsample: int) -> tuple[Any, NDArray[np.float32]]:

@@ -258,10 +258,14 @@ def _most_alike(result: Result, validation: Sequence[Result]) -> Result | None:
     """Of several validations of a network, with its plain weights and with averages, the one that was made as ``result`` was."""
     if len(validation) < 2:
         return validation[0] if validation else None
-    own = {**parameters_of(result), "merge_function": _comparable(result)["merge_function"]}
+
+    def made_by(one: Result) -> dict[str, Any]:
+        return {**parameters_of(one), "merge_function": _comparable(one)["merge_function"]}
+
+    own = made_by(result)
 
     def differing(other: Result) -> int:
-        its = {**parameters_of(other), "merge_function": _comparable(other)["merge_function"]}
+        its = made_by(other)
         return sum(own.get(key) != its.get(key) for key in own.keys() | its.keys())
 
     return min(reversed(validation), key=differing)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsd_experiments.descriptors.agreement import CHANNELS, LEARNED
+from lsd_experiments.descriptors.agreement import CHANNELS, LEARNED, learned
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.descriptors import DESCRIPTORS
 from lsd_experiments.prediction.loading import TrainedNetwork
@@ -83,10 +83,9 @@ def write_descriptors(document: Document, found: Sequence[Descriptors]) -> None:
 
 def _row(one: Descriptors) -> list[str]:
     values = [one.correlations.get(name) for name in CHANNELS]
-    above = sum(value is not None and value > LEARNED for value in values)
     said = [NONE if value is None else str(value) for value in (one.seed, one.iteration)]
-    return [one.network, *said, one.where, *(NONE if value is None else number(value, 2) for value in values), str(above),
-            number(one.error, 4), number(one.of_constant, 4)]
+    shown = (NONE if value is None else number(value, 2) for value in values)
+    return [one.network, *said, one.where, *shown, str(learned(values)), number(one.error, 4), number(one.of_constant, 4)]
 
 
 def _validated(name: str, seed: int | None, directory: Path, iteration: int | None) -> Descriptors | None:

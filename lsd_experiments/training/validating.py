@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsd_experiments import checkpoints
 from lsd_experiments.checkpoints.checkpoint import VALIDATION
-from lsd_experiments.descriptors.agreement import CHANNELS, LEARNED
+from lsd_experiments.descriptors.agreement import CHANNELS, LEARNED, learned
 from lsd_experiments.targets import Loss
 from lsd_experiments.training.curve import Curve
 
@@ -59,5 +59,4 @@ class Validating:
 def _learned(scores: Mapping[str, float]) -> list[str]:
     """How many channels of descriptors follow the truth, in words; nothing without descriptors."""
     found = [value for name, value in scores.items() if CORRELATION in name]
-    above = sum(value > LEARNED for value in found)
-    return [f"correlation above {LEARNED:g} in {above} of {len(CHANNELS)} channels"] if found else []
+    return [f"correlation above {LEARNED:g} in {learned(found)} of {len(CHANNELS)} channels"] if found else []
