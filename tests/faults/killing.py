@@ -25,11 +25,11 @@ LATEST = 3.0  # seconds after which they are over
 # how often each is hit
 PLANNED = {
     "predict": {"worker": 2, "scheduler": 1, "run": 1},
-    "extract_fragments": {"worker": 8, "scheduler": 1, "run": 1},
-    "agglomerate": {"worker": 8, "scheduler": 1, "run": 1},
+    "extract_fragments": {"worker": 7, "scheduler": 1, "template": 1, "run": 1},
+    "agglomerate": {"worker": 7, "scheduler": 1, "template": 1, "run": 1},
     "find_segments": {"run": 1},
     "evaluate": {"run": 1},
-    "extract_segmentation": {"worker": 8, "scheduler": 1, "run": 1},
+    "extract_segmentation": {"worker": 7, "scheduler": 1, "template": 1, "run": 1},
 }
 
 

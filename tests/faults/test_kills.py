@@ -35,7 +35,7 @@ def test_killed_runs_end_as_undisturbed_ones(scene, reference, database, tmp_pat
     print(report)
     assert report.kills >= LEAST
     assert all(report.stages[stage] for stage in RECORDS), "a blockwise stage was not hit"
-    assert set(report.targets) == {"worker", "scheduler", "run"}
+    assert set(report.targets) == {"worker", "scheduler", "template", "run"}
     assert not compare_files(reference, directory)
     assert not compare_graphs(read_graph(str(reference / "out.db")), database.graph(directory))
 
