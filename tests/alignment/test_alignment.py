@@ -16,11 +16,12 @@ from lsd_experiments.alignment.aligning import MASK, align_stack, plan_alignment
 from lsd_experiments.alignment.chain import _tissue
 from lsd_experiments.alignment.estimating import Estimate
 from lsd_experiments.alignment.maps import IDENTITY, Crack, SectionMap, apply, compose, inverse, rotation, translation
-from lsd_experiments.alignment.record import read_alignment, write_alignment
+from lsd_experiments.alignment.record import maps_from_json, read_alignment, write_alignment
 from lsd_experiments.alignment.sampling import pixels
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.arrays.alignments import unmarked
 from lsd_experiments.errors import UserError
+from lsd_experiments.families.cremi.synthetic import write_clefts
 from lsd_experiments.synthetic import volume as synthetic
 
 VOXEL_SIZE, OFFSET = (40.0, 8.0, 8.0), (80.0, 40.0, 24.0)
@@ -340,6 +341,21 @@ def test_shifts_turns_and_defects_are_found(tmp_path, straight):
     assert left([IDENTITY] * 9) > 3, "the control"
     aligned = open_volume(tmp_path / "a.zarr", "raw")
     assert np.allclose(np.subtract(aligned.offset, OFFSET) % VOXEL_SIZE, 0)
+
+
+@pytest.mark.slow
+def test_half_a_pixel_is_left_at_most_of_sections_as_large_as_those_of_cremi(tmp_path):
+    write_clefts(tmp_path / "s.zarr", (12, 1250, 1250), (40, 4, 4), seed=1)
+    raw = open_volume(tmp_path / "s.zarr", "volumes/raw")
+    done = raw.attrs["defects"]
+    found = estimating.estimate(raw)
+    assert {kind: found.findings[kind] for kind in ("missing", "dark", "cracked")} == {
+        kind: done[kind] for kind in ("missing", "dark", "cracked")}
+    true, centre = maps_from_json(done["maps"]), np.full(2, 624.5)
+    good = [z for z in range(12) if z not in done["missing"]]
+    left = [np.hypot(*(apply(compose(inverse(found.maps[a].matrix), found.maps[b].matrix), centre)
+                       - apply(compose(inverse(true[a].matrix), true[b].matrix), centre))) for a, b in itertools.pairwise(good)]
+    assert np.median(left) < 0.5
 
 
 def test_a_stack_that_is_straight_stays_to_the_bit(tmp_path, straight):
