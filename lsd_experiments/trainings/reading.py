@@ -161,10 +161,10 @@ class _Names(Mapping[str, Value]):
 
     def __getitem__(self, name: str) -> Value:
         value = self.known[name]
-        if name in self.within:
-            circle = self.within[self.within.index(name):]
-            raise UserError(f"{self.source}: ${name} stands for itself, by {' and '.join(f'${n}' for n in circle)}")
-        return replace(self, within=(*self.within, name)).text(value) if isinstance(value, str) else value
+        if isinstance(value, list):
+            raise UserError(f"{self.source}: ${name} is a list, which can only be an argument of its own. "
+                            "Put it into 'steps', or into a list there")
+        return self._inside(name).text(value) if isinstance(value, str) else value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.known)
@@ -185,12 +185,20 @@ class _Names(Mapping[str, Value]):
             raise UserError(f"{self.source}: {text!r} has a $ that no name follows. Write $$ for one") from error
 
     def arguments(self, step: list[str]) -> tuple[str, ...]:
+        """``step`` with all names replaced; lists' elements take the place of their names."""
         found: list[str] = []
         for argument in step:
             alone = re.fullmatch(r"\$(\w+)", argument)
             value = self.known.get(alone[1]) if alone else None
-            found += [self.text(part) for part in value] if isinstance(value, list) else [self.text(argument)]
+            found += self._inside(alone[1]).arguments(value) if alone and isinstance(value, list) else [self.text(argument)]
         return tuple(found)
+
+    def _inside(self, name: str) -> "_Names":
+        """These, for what ``name`` stands for."""
+        if name in self.within:
+            circle = self.within[self.within.index(name):]
+            raise UserError(f"{self.source}: ${name} stands for itself, by {' and '.join(f'${n}' for n in circle)}")
+        return replace(self, within=(*self.within, name))
 
     def all_of(self, value: Any) -> Any:
         """``value`` with all texts in it replaced."""

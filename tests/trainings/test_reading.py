@@ -15,6 +15,8 @@ data = "$out/$place"
 place = "level$level"
 options = ["--data", "$data/train.zarr", "--seed", "$seed"]
 more = []
+malis = ["--malis-from", "$from"]
+from = 5
 text = "volume = $data/$volume"
 
 [templates.train]
@@ -37,7 +39,7 @@ needs = ["data"]
 [[job]]
 template = "train"
 each = {seed = [7], variant = ["lsd"], iterations = [20, 30]}
-values = {level = 3, more = ["--malis-from", "5"]}
+values = {level = 3, more = ["$malis"]}
 """
 
 
@@ -88,6 +90,8 @@ def test_outputs_beside_the_repository_whose_name_goes_on_are_no_other_job(monke
     ('directory = "$variant"', 'directory = "$volume"', r"job 2: \$volume stands for nothing"),  # but in its file
     ('name = "$volume.toml"', 'name = "$levle"', r"job 2: \$levle stands for nothing.*'level'"),
     ('place = "level$level"', 'place = "$data"', r"\$data stands for itself, by \$data and \$place"),
+    ('malis = ["--malis-from", "$from"]', 'malis = ["$more"]', r"\$more stands for itself, by \$more and \$malis"),
+    ('"cost: 5 $$"', '"cost: $options"', r"job 2: \$options is a list, which can only be an argument of its own"),
     ('"cost: 5 $$"', '"cost: 5 $"', "has a \\$ that no name follows. Write"),
     ('needs = ["data"]', 'needs = ["date"]', "'baseline/0/20' needs 'date', which no job before it is called.*'data'"),
     ("[20, 30]", "[20, 20]", "two jobs are called 'lsd/7/20'"),
