@@ -88,7 +88,7 @@ def train_timed(setup: Path, seconds: float, iterations: int, *arguments: object
     """Of each iteration: seconds in all, seconds of its step, and its loss. The training ends with a checkpoint."""
     from lsd_experiments import networks
     from lsd_experiments.training import options
-    from lsd_experiments.training.training import prepare
+    from lsd_experiments.training.preparing import prepare
 
     experiment = runpy.run_path(str(setup / "train.py"))["EXPERIMENT"]
     more = ("--minutes", max(seconds, 1) / 60, "--snapshot-every", 10**6, "--save-every", 10**6)

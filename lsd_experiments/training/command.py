@@ -21,7 +21,7 @@ def main(experiment: Experiment) -> None:
         parser.set_defaults(lsds_setup=str(directory / experiment.first_network.directory))
 
     def command(arguments: argparse.Namespace) -> int:
-        from lsd_experiments.training.training import train_here
+        from lsd_experiments.training.preparing import train_here
 
         return train_here(experiment, directory, options.from_arguments(arguments))
 

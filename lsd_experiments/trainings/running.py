@@ -15,7 +15,7 @@ from typing import IO
 
 from lsd_experiments.errors import UserError
 from lsd_experiments.scenario import environment
-from lsd_experiments.training.training import stop_requests
+from lsd_experiments.training.stopping import stop_requests
 from lsd_experiments.trainings.reading import Job
 from lsd_experiments.trainings.setups import make_setup
 from lsd_experiments.trainings.state import State

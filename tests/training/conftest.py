@@ -20,7 +20,7 @@ from lsd_experiments.networks import Head, Network
 from lsd_experiments.scenario import copy_experiment
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 from lsd_experiments.training import Experiment
-from lsd_experiments.training.training import LOCK
+from lsd_experiments.training.preparing import LOCK
 from tests.scripts import ROOT, environment, run_script
 
 frameworks.import_gunpowder()
@@ -123,7 +123,8 @@ def make_run(dataset, experiment, network, input_shape, volume, tmp_path):
     from lsd_experiments.training.options import TrainingOptions
     from lsd_experiments.training.padding import label_padding
     from lsd_experiments.training.places import find_places
-    from lsd_experiments.training.training import Training, decided
+    from lsd_experiments.training.preparing import decided
+    from lsd_experiments.training.training import Training
     from lsd_experiments.training.validation_samples import kept_samples
 
     def make(name="setup", data=volume, dataset=dataset, experiment=experiment, network=network, input_shape=input_shape,

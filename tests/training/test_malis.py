@@ -192,7 +192,7 @@ def test_stops_around_the_switch_change_nothing(train_until):
 def test_the_switch_of_the_start_is_kept(train_until, experiment):
     """Unless another one is asked for; a training that begins has the experiment's."""
     from lsd_experiments.training.options import TrainingOptions
-    from lsd_experiments.training.training import decided
+    from lsd_experiments.training.preparing import decided
 
     run, _ = train_until("kept", 1, malis_from=2)
     phased = replace(experiment, phases=(Phase(10_000, "affs", Malis()),))

@@ -21,7 +21,7 @@ from lsd_experiments.training import Malis, Phase, options
 from lsd_experiments.training.boundaries import GrowBoundary, published_boundary
 from lsd_experiments.training.keys import FIRST_PREDICTION, LABELS, LABELS_MASK, RAW, head_keys
 from lsd_experiments.training.pipeline import batch_request
-from lsd_experiments.training.training import decided
+from lsd_experiments.training.preparing import decided
 
 ROOT = Path(__file__).parents[2]
 FIB25 = ROOT / ".." / "shared" / "data" / "fib25" / "training_sample2_z0-160.zarr"

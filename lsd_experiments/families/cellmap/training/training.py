@@ -29,7 +29,7 @@ from lsd_experiments.families.cellmap.training.stepping import Trainer
 from lsd_experiments.families.cellmap.training.validating import Validation
 from lsd_experiments.families.pytc.training.processes import STARTED_BY_TORCHRUN, Processes, joined
 from lsd_experiments.locks import only_run
-from lsd_experiments.training.training import NotFinite, stop_requests
+from lsd_experiments.training.stopping import NotFinite, stop_requests
 from lsd_experiments.writing import check_writable
 
 if TYPE_CHECKING:

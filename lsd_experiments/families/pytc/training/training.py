@@ -31,7 +31,8 @@ from lsd_experiments.families.pytc.training.starting import remove_unfinished, w
 from lsd_experiments.families.pytc.training.stepping import Trainer
 from lsd_experiments.families.pytc.training.validating import Validation
 from lsd_experiments.locks import only_run
-from lsd_experiments.training.training import LOCK, NotFinite, stop_requests
+from lsd_experiments.training.preparing import LOCK
+from lsd_experiments.training.stopping import NotFinite, stop_requests
 from lsd_experiments.writing import check_writable
 
 logger = logging.getLogger(__name__)
