@@ -33,8 +33,8 @@ from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.blockwise import BlockTask, Workers, run_blockwise
 from lsd_experiments.blockwise.noop import FACTORY
 from lsd_experiments.geometry import Box
+from lsd_experiments.pipeline.configuration import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.synthetic import synthesize
 
 VOXEL_SIZE = (20, 9, 9)

@@ -125,8 +125,8 @@ def parts(path: Path) -> dict[str, tuple[float, float, float]]:
     from lsd_experiments.blockwise import BlockTask
     from lsd_experiments.blockwise.blocks import Block, block_number
     from lsd_experiments.blockwise.spec import load_factory
+    from lsd_experiments.pipeline.configuration import load_pipeline
     from lsd_experiments.pipeline.plans import PLANNERS
-    from lsd_experiments.pipeline.settings import load_pipeline
 
     frameworks.import_keras()
     frameworks.import_gunpowder()

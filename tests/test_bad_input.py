@@ -15,8 +15,8 @@ import pytest
 from lsd_experiments import checkpoints, networks
 from lsd_experiments.arrays import create_volume
 from lsd_experiments.networks import Head, Network
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.provenance import now, provenance
 from tests.scripts import run_script
 

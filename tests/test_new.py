@@ -12,7 +12,7 @@ from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.datasets import find_dataset, load_dataset, new_command
 from lsd_experiments.datasets.dataset import FILE
 from lsd_experiments.errors import UserError
-from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.pipeline.configuration import load_pipeline
 from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[1]

@@ -65,7 +65,7 @@ def _evaluate_volume(options: argparse.Namespace, roi: Any) -> None:
 
 def _evaluate_graph(options: argparse.Namespace) -> None:
     from lsd_experiments.evaluation.skeleton_pipeline import evaluate_graph
-    from lsd_experiments.pipeline.settings import load_pipeline
+    from lsd_experiments.pipeline.configuration import load_pipeline
 
     unfit = [name for name in ("print_errors", "segmentation_dataset") if getattr(options, name)]
     if unfit or options.downsampling > 1 or options.show_all_scores is False:

@@ -35,9 +35,9 @@ def main(stage: str, description: str | None, arguments: Sequence[str] | None = 
 
 
 def _status(options: argparse.Namespace) -> None:
+    from lsd_experiments.pipeline.configuration import load_any
     from lsd_experiments.pipeline.overview import describe_status, plan_stages
     from lsd_experiments.pipeline.plans import stage_names
-    from lsd_experiments.pipeline.settings import load_any
 
     config = load_any(options.config)
     print(describe_status(config, plan_stages(config, stage_names(config))))
@@ -45,11 +45,11 @@ def _status(options: argparse.Namespace) -> None:
 
 def _run(stage: str, options: argparse.Namespace) -> int:
     from lsd_experiments.blockwise import BlocksFailedError
+    from lsd_experiments.pipeline.configuration import load_any, with_num_workers
     from lsd_experiments.pipeline.overview import describe_plan, plan_stages
     from lsd_experiments.pipeline.places import check_new_containers, check_places
     from lsd_experiments.pipeline.progress import ProgressView
     from lsd_experiments.pipeline.running import run_stage
-    from lsd_experiments.pipeline.settings import load_any, with_num_workers
 
     config = load_any(options.config)
     if options.num_workers is not None:

@@ -30,7 +30,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from lsd_experiments.pipeline.settings import load_pipeline
+    from lsd_experiments.pipeline.configuration import load_pipeline
     from lsd_experiments.rag import open_store
     from lsd_experiments.rag.parquet import export_graph
 
@@ -40,8 +40,8 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
+    from lsd_experiments.pipeline.configuration import load_pipeline
     from lsd_experiments.pipeline.running import locked
-    from lsd_experiments.pipeline.settings import load_pipeline
     from lsd_experiments.rag import open_store
     from lsd_experiments.rag.nodes import NODES
     from lsd_experiments.rag.parquet import import_graph, read_provenances

@@ -13,7 +13,8 @@ from typing import Any
 
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.pipeline.settings import PipelineSettings, load_any
+from lsd_experiments.pipeline.configuration import load_any
+from lsd_experiments.pipeline.settings import PipelineSettings
 from lsd_experiments.provenance import fingerprint_of
 from lsd_experiments.report.training import Training, read_training
 

@@ -110,7 +110,7 @@ def exported_names(config: str | None) -> list[str]:
     if config is None:
         return []
     from lsd_experiments.conversion.settings import SUFFIXES
-    from lsd_experiments.pipeline.settings import load_any
+    from lsd_experiments.pipeline.configuration import load_any
 
     settings = load_any(config)
     if settings.export is None:
@@ -126,7 +126,7 @@ def config_names(config: str | None) -> list[str]:
     """What the stages of a config read and made: raw, all of the output, and labels."""
     if config is None:
         return []
-    from lsd_experiments.pipeline.settings import load_any
+    from lsd_experiments.pipeline.configuration import load_any
 
     settings = load_any(config)
     names = [f"{settings.raw_file}:{settings.raw_dataset}"] if settings.raw_file else []

@@ -8,9 +8,9 @@ import pytest
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.families.cremi.clefts import score_cleft_volumes, score_probability_volumes
 from lsd_experiments.families.cremi.sides import find_partners
+from lsd_experiments.pipeline.configuration import load_any, with_num_workers
 from lsd_experiments.pipeline.plans import stage_names as names_of
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_any, with_num_workers
 from lsd_experiments.synthetic.clefts import synthesize_clefts
 from lsd_experiments.viewing.view_results import result_views
 from tests.pipeline.here import blocks_here

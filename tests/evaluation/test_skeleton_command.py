@@ -19,8 +19,8 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import evaluate_skeletons, evaluate_volumes, skeleton_command, skeleton_options
 from lsd_experiments.evaluation.skeleton_pipeline import evaluate_graph
 from lsd_experiments.evaluation.skeleton_volumes import nodes_in
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.segmentation import lut_path
 from lsd_experiments.skeletons import Skeletons, read_skeletons, write_skeletons
 from lsd_experiments.stages.inputs import describe_input

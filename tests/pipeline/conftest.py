@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from lsd_experiments.arrays import create_volume
+from lsd_experiments.pipeline.configuration import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.plans import stage_names
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.provenance import provenance
 from lsd_experiments.stages.volumes import VolumeArtifact, open_output
 

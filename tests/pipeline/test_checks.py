@@ -8,7 +8,7 @@ import pytest
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline import command
-from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.pipeline.truths import Labels
 
 VOXEL_SIZE, OFFSET, SHAPE = (20, 9, 9), (200, 90, -45), (27, 40, 41)  # of the fixtures

@@ -11,8 +11,8 @@ import pytest
 from lsd_experiments.arrays import add_volume, open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.pipeline import running
+from lsd_experiments.pipeline.configuration import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.rag import open_store
 from tests.pipeline.conftest import EXTRACT, OFFSET, SHAPE, VOXEL_SIZE
 from tests.pipeline.here import blocks_here, run_here

@@ -7,9 +7,9 @@ import pytest
 
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.pipeline.configuration import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.evaluating import _truths
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from tests.pipeline.here import blocks_here
 
 pytestmark = pytest.mark.usefixtures(blocks_here.__name__)

@@ -12,10 +12,10 @@ import pyarrow.parquet
 import pytest
 
 from lsd_experiments.errors import UserError
+from lsd_experiments.pipeline.configuration import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.overview import describe_status, plan_stages
 from lsd_experiments.pipeline.plans import stage_names
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.rag import open_store, sqlite
 from lsd_experiments.rag.parquet import export_graph, import_graph
 from tests.pipeline.graphs import EDGES, TABLES, Graph, read_tables

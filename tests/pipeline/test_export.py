@@ -9,10 +9,10 @@ import pytest
 from lsd_experiments.arrays import list_datasets, open_volume
 from lsd_experiments.conversion import stage as exporting
 from lsd_experiments.errors import UserError
+from lsd_experiments.pipeline.configuration import load_any, with_num_workers
 from lsd_experiments.pipeline.overview import describe_plan, describe_status, plan_stages
 from lsd_experiments.pipeline.plans import plan_stage, stage_names
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_any, with_num_workers
 from lsd_experiments.viewing.view_results import exported_names
 from tests.pipeline.conftest import EXTRACT, OFFSET, PREDICTED, SHAPE, VOXEL_SIZE, put
 from tests.pipeline.here import blocks_here

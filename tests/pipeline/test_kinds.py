@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from lsd_experiments.arrays import create_volume, open_volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.pipeline.configuration import load_any, load_pipeline, with_num_workers
 from lsd_experiments.pipeline.overview import describe_plan, describe_status, plan_stages
 from lsd_experiments.pipeline.plans import plan_stage, stage_names
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_any, load_pipeline, with_num_workers
 from tests.faults.running import Run, wait_until
 from tests.pipeline.conftest import PREDICTED, put
 from tests.pipeline.here import blocks_here

@@ -10,10 +10,10 @@ import pytest
 import lsd_experiments
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
+from lsd_experiments.pipeline.configuration import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.overview import describe_plan, describe_status, plan_stages
 from lsd_experiments.pipeline.plans import stage_names
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.rag import open_store
 from tests.pipeline.conftest import EXTRACT
 from tests.pipeline.here import blocks_here

@@ -9,7 +9,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.families.xpress.regions import XPRESS_ROIS
 from lsd_experiments.fragments.extraction import EPSILON_MERGE_FUNCTION
 from lsd_experiments.geometry import to_voxels
-from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.segmentation import threshold_name, threshold_range
 
 CONFIGS = Path(__file__).parents[2] / "03_predict"

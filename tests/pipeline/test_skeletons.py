@@ -11,10 +11,10 @@ import pytest
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.skeletons import evaluate_skeletons
+from lsd_experiments.pipeline.configuration import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.evaluating import plan_evaluation
 from lsd_experiments.pipeline.plans import PLANNERS
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.scores import ScoresDatabase
 from lsd_experiments.segmentation import lut_path, read_lut, relabel
 from lsd_experiments.skeletons import Skeletons, crop, segments_at, write_skeletons

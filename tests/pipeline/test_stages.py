@@ -15,9 +15,9 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation import evaluate_segmentation
 from lsd_experiments.fragments import extract_fragments
 from lsd_experiments.fragments.blockwise import number_fragments, read_affinities
+from lsd_experiments.pipeline.configuration import load_pipeline, with_num_workers
 from lsd_experiments.pipeline.plans import PLANNERS
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline, with_num_workers
 from lsd_experiments.rag import RagStore
 from lsd_experiments.segmentation import find_segments, read_lut, relabel
 

@@ -22,9 +22,9 @@ from lsd_experiments.masks.command import make_task
 from lsd_experiments.networks import Head, Network
 from lsd_experiments.networks.network import Input
 from lsd_experiments.picture.volumes import KINDS
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.pipeline.evaluating import _truths
 from lsd_experiments.pipeline.plans import _affs
-from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.prediction.autocontext import open_lsds
 from lsd_experiments.prediction.command import _settings
 from lsd_experiments.prediction.loading import TrainedNetwork

@@ -9,7 +9,7 @@ from lsd_experiments.arrays import create_volume, find_volume
 from lsd_experiments.arrays.creating import check_zarr
 from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
-from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.training.data import find_samples
 from tests.places import tables
 from tests.places.cases import CASES, READ, expected, found, options, run

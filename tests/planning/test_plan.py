@@ -20,7 +20,7 @@ from lsd_experiments.datasets import load_dataset
 from lsd_experiments.errors import UserError
 from lsd_experiments.families.lsd.planning import design, limiting
 from lsd_experiments.families.lsd.planning.files import LABELS
-from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.training.data import open_sample
 from tests.planning.conftest import INSIDE, OFFSET, SHAPE, VOXEL_SIZE, ids
 from tests.scripts import ROOT, environment, run_script

@@ -11,7 +11,7 @@ import pytest
 from lsd_experiments.datasets import load_dataset
 from lsd_experiments.families.lsd.planning import rules, sizing
 from lsd_experiments.networks.network import Network
-from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 from tests.scripts import ROOT
 

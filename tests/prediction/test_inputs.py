@@ -120,8 +120,8 @@ def test_workers_open_what_the_scan_does(write, values, wanted, plan, read, tmp_
 
 def test_the_pipelines_raw_file_may_be_a_crop(values, wanted, setup, read, tmp_path, monkeypatch):
     """What the stage plans, predicted in this process; workers are tested above."""
+    from lsd_experiments.pipeline.configuration import load_pipeline
     from lsd_experiments.pipeline.plans import prediction_settings
-    from lsd_experiments.pipeline.settings import load_pipeline
     from lsd_experiments.prediction.plan import make_plan
 
     crop(tmp_path, values)

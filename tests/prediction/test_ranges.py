@@ -9,7 +9,7 @@ from lsd_experiments import checkpoints, networks
 from lsd_experiments.arrays import create_volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.intensity import NOTE
-from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.prediction.blockwise import predict_scan, prediction_stage
 from lsd_experiments.prediction.plan import make_plan
 from lsd_experiments.prediction.settings import PredictionSettings

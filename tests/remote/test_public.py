@@ -10,7 +10,7 @@ from lsd_experiments.arrays.addresses import parse
 from lsd_experiments.arrays.public import CATALOGUE, address_of
 from lsd_experiments.errors import UserError
 from lsd_experiments.fetching.catalogue import load_catalogue
-from lsd_experiments.pipeline.settings import load_pipeline
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.prediction.plan import _absolute, _open_raw
 from lsd_experiments.prediction.settings import PredictionSettings
 

@@ -15,9 +15,9 @@ from lsd_experiments.descriptors.agreement import CHANNELS
 from lsd_experiments.frameworks import import_keras
 from lsd_experiments.networks import Head, Network, write
 from lsd_experiments.pipeline import running
+from lsd_experiments.pipeline.configuration import load_pipeline
 from lsd_experiments.pipeline.plans import stage_names
 from lsd_experiments.pipeline.running import run_stage
-from lsd_experiments.pipeline.settings import load_pipeline
 from lsd_experiments.provenance import provenance
 from lsd_experiments.stages.volumes import VolumeArtifact, open_output
 from lsd_experiments.training.curve import Curve

@@ -146,7 +146,7 @@ class Rest:
         from lsd_experiments import networks
         from lsd_experiments.arrays import open_volume, to_box
         from lsd_experiments.networks.layers import gflop
-        from lsd_experiments.pipeline.settings import load_pipeline
+        from lsd_experiments.pipeline.configuration import load_pipeline
 
         settings = load_pipeline(config)
         raw = open_volume(str(settings.raw_file), settings.raw_dataset)
@@ -166,7 +166,7 @@ class Rest:
 def _finish(directory: Path, config: Path, seconds: float) -> int:
     from lsd_experiments.arrays import open_volume
     from lsd_experiments.families.lsd.planning.files import KEPT, LABELS, VOLUME
-    from lsd_experiments.pipeline.settings import load_pipeline
+    from lsd_experiments.pipeline.configuration import load_pipeline
 
     settings = load_pipeline(config)
     out = settings.out_file
