@@ -129,15 +129,22 @@ def read_queue(path: Path, out: Path) -> tuple[QueueSettings, list[Job]]:
 
 def _jobs(path: Path, queue: QueueSettings, values: dict[str, Any], number: int, out: Path) -> Iterator[Job]:
     template = values.get("template")
-    if template is not None and template not in queue.templates:
+    if template is not None and not (isinstance(template, str) and template in queue.templates):
         raise UserError(f"{path}: job {number} has the template {template!r}, which [templates] lacks"
-                        f"{nearest(template, queue.templates)}")
-    merged = {**queue.templates.get(template, {}), **values} if template else values
+                        f"{nearest(str(template), queue.templates)}")
+    merged = _with_template(values, queue.templates[template]) if template is not None else values
     settings = parse_settings(merged, JobSettings, source=f"{path}, job {number}")
     for combination in itertools.product(*settings.each.values()):
         names = _Names(f"{path}, job {number}", {"out": str(out), "root": str(ROOT)})
         names = names.with_values(queue.values).with_values(dict(zip(settings.each, combination, strict=True)))
         yield _job(settings, names.with_values(settings.values), out)
+
+
+def _with_template(values: dict[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
+    """A job with what it has not of its template; what names stand for, name by name."""
+    merged = {**template, **values}
+    both = [part["values"] for part in (template, values) if isinstance(part.get("values"), dict)]
+    return {**merged, "values": both[0] | both[1]} if len(both) == 2 else merged
 
 
 def _job(settings: JobSettings, names: "_Names", out: Path) -> Job:

@@ -23,10 +23,10 @@ text = "volume = $data/$volume"
 name = "$variant/$seed/$iterations"
 directory = "$variant"
 each = {seed = [0, 1], variant = ["baseline", "mtlsd"], iterations = [20]}
-values = {level = 2}
+values = {level = 2, kept = "k"}
 files = [{name = "$volume.toml", text = "$text", values = {volume = "a"}},
          {name = "b.toml", text = "$text", values = {volume = "b"}}]
-steps = [["train.py", "$iterations", "$options", "$more"], ["$root/x.py", "cost: 5 $$"]]
+steps = [["train.py", "$iterations", "$options", "$more"], ["$root/x.py", "cost: 5 $$"], ["x.py", "$kept"]]
 
 [[job]]
 name = "data"
@@ -63,6 +63,7 @@ def test_there_is_a_job_for_each_combination_and_names_are_replaced(tmp_path, ou
     assert first.directory == str(out / "baseline")
     assert first.steps[0] == ("train.py", "20", "--data", f"{out}/level2/train.zarr", "--seed", "0")
     assert first.steps[1] == (f"{ROOT}/x.py", "cost: 5 $")
+    assert last.steps[2] == ("x.py", "k"), "a value of the template, beside others of the job"
     assert last.steps[0] == ("train.py", "30", "--data", f"{out}/level3/train.zarr", "--seed", "7", "--malis-from", "5")
     assert first.files == {"a.toml": f"volume = {out}/level2/a", "b.toml": f"volume = {out}/level2/b"}
     assert [job.iterations for job in jobs] == [None, 20, 20, 20, 20, 20, 30]
@@ -98,6 +99,8 @@ def test_outputs_beside_the_repository_whose_name_goes_on_are_no_other_job(monke
     ('name = "data"', 'nam = "data"', "job 1: unknown key 'nam'"),
     ('template = "train"\nneeds', 'template = "trian"\nneeds',
      r"job 2 has the template 'trian', which \[templates\] lacks.*'train'"),
+    ('template = "train"\nneeds', 'template = ["train"]\nneeds',
+     r"job 2 has the template \['train'\], which \[templates\] lacks"),
     ("nice = 3", "nice = 30", "'nice'"),
     ('steps = [["make.py"]]', "steps = []", "job 1: 'steps'"),
     ('steps = [["make.py"]]', "steps = [[]]", "job 1: 'steps.0'"),
