@@ -111,7 +111,7 @@ def _status(ended: SystemExit) -> int:
 def _end(status: int) -> None:
     """End as an interpreter does: when other threads have, after what is to be done at exit."""
     try:
-        threading._shutdown()  # type: ignore[attr-defined]  # of the interpreter, not public; as is what follows
+        threading._shutdown()  # type: ignore[attr-defined]  # what an interpreter calls at its end, to wait for threads: not public
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

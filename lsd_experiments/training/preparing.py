@@ -20,17 +20,16 @@ from lsd_experiments.training.padding import label_padding
 from lsd_experiments.training.places import find_places
 from lsd_experiments.training.ranges import scaled_samples
 from lsd_experiments.training.showing import check_showing
+from lsd_experiments.training.stopping import LOCK, WORK
 from lsd_experiments.training.training import Training
 from lsd_experiments.training.validation_samples import kept_samples
 from lsd_experiments.writing import check_writable
-
-LOCK = ".training.lock"  # of a training in its directory
 
 
 def train_here(experiment: Experiment, directory: Path, options: TrainingOptions) -> int:
     """Train ``experiment`` in ``directory``, which is that of its train.py; returns the exit status."""
     read = networks.read(directory / experiment.network)
-    with only_run(directory, lock=directory / LOCK, work="another training is at work in this directory"):
+    with only_run(directory, lock=directory / LOCK, work=WORK):
         training = prepare(experiment, read, directory, options)
         return training.run() if training else 0
 

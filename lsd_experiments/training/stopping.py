@@ -1,4 +1,4 @@
-"""What ends a training before its last iteration."""
+"""What keeps a training from its directory, or ends it before its last iteration."""
 
 import os
 import signal
@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+LOCK = ".training.lock"  # of a training in its directory
+WORK = "another training is at work in this directory"  # what is said where that is held
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

@@ -20,7 +20,7 @@ from lsd_experiments.networks import Head, Network
 from lsd_experiments.scenario import copy_experiment
 from lsd_experiments.targets import Affinities, LocalShapeDescriptors
 from lsd_experiments.training import Experiment
-from lsd_experiments.training.preparing import LOCK
+from lsd_experiments.training.stopping import LOCK
 from tests.scripts import ROOT, environment, run_script
 
 frameworks.import_gunpowder()

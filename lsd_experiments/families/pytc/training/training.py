@@ -31,14 +31,12 @@ from lsd_experiments.families.pytc.training.starting import remove_unfinished, w
 from lsd_experiments.families.pytc.training.stepping import Trainer
 from lsd_experiments.families.pytc.training.validating import Validation
 from lsd_experiments.locks import only_run
-from lsd_experiments.training.preparing import LOCK
-from lsd_experiments.training.stopping import NotFinite, stop_requests
+from lsd_experiments.training.stopping import LOCK, WORK, NotFinite, stop_requests
 from lsd_experiments.writing import check_writable
 
 logger = logging.getLogger(__name__)
 SAVED = "config.yaml"
 PROBABILITIES, ENDS_WITH_SIGMOID = "WeightedBCE", "unetv0"
-WORK = "another training is at work in this directory"
 SEED, BEST_LOSS, CONFIGURATION = "seed", "best_loss", "configuration"  # of a checkpoint, beside what the published program reads
 
 
