@@ -7,7 +7,7 @@ voxel size whole: 1 nm for (20, 9, 9), 1/3 nm for 100/3. Nothing of that leaves 
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import gunpowder as gp
@@ -21,6 +21,7 @@ from lsd_experiments.arrays.resampling import Resampled
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box, Voxels
 
+Read = Callable[[Volume, Box], NDArray[np.generic]]
 # What gunpowder raises around the error of a node.
 WRAPPERS = (BatchRequestError, gp.PipelineRequestError, gp.PipelineSetupError, gp.PipelineTeardownError)
 
@@ -36,7 +37,8 @@ class VolumeSource(gp.BatchProvider):
     """Reads ``volume`` as the array ``key``; each process opens the file for itself.
 
     ``begin``: where its first voxel lies, in voxels from gunpowder's origin. ``scaling``: the values that become 0 and 1 (see
-    :mod:`lsd_experiments.intensity`); without one, values stay as they are, and floats must lie in [0, 1].
+    :mod:`lsd_experiments.intensity`); without one, values stay as they are, and floats must lie in [0, 1]. ``read``: what reads
+    a box of the volume.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class VolumeSource(gp.BatchProvider):
         unit: gp.Coordinate,
         interpolatable: bool,
         scaling: intensity.Range | None = None,
+        read: Read = Volume.read,
     ) -> None:
-        self.key, self.volume, self.begin = key, volume, begin
+        self.key, self.volume, self.begin, self.read = key, volume, begin, read
         self.scaling = None if intensity.is_divided(volume.dtype, scaling) else scaling
         is_float = volume.dtype.kind == "f" or self.scaling is not None
         self.array_spec = gp.ArraySpec(
@@ -85,7 +88,7 @@ class VolumeSource(gp.BatchProvider):
         if self._opened_by != os.getpid():
             self.volume = reopened(self.volume)
             self._opened_by = os.getpid()
-        return np.empty(box.shape, self.volume.dtype) if box.empty else self.volume.read(box)
+        return np.empty(box.shape, self.volume.dtype) if box.empty else self.read(self.volume, box)
 
 
 def reopened(volume: Volume) -> Volume:

@@ -11,6 +11,7 @@ from lsd_experiments.networks.network import Shape
 from lsd_experiments.sources import cause_of, world_units
 from lsd_experiments.training.boundaries import GrowBoundary
 from lsd_experiments.training.data import Sample
+from lsd_experiments.training.decoded import Room
 from lsd_experiments.training.experiment import Experiment
 from lsd_experiments.training.keys import COUNTED, FIRST_PREDICTION, LABELS, LABELS_MASK, RAW, UNLABELED, head_keys
 from lsd_experiments.training.nodes import CountOnly
@@ -25,7 +26,8 @@ def batch_pipeline(experiment: Experiment, dataset: Dataset, samples: Samples, b
     """Batches for training: raw in [-1, 1], labels, and the heads' targets and weights, as stacks of ``batch_size``."""
     # A random location in a random volume, where the mask covers enough of the output.
     counted = any(sample.kept for sample, _ in samples)
-    pipeline = tuple(_source(dataset, sample, places, experiment.parity, counted) for sample, places in samples)
+    room = Room()  # each volume is read again and again
+    pipeline = tuple(_source(dataset, sample, places, experiment.parity, counted, room) for sample, places in samples)
     pipeline += gp.RandomProvider(probabilities=[sample.probability for sample, _ in samples])
     pipeline += experiment.sampling()
     return _with_targets(pipeline, experiment, dataset, counted) + gp.Stack(batch_size)
@@ -80,9 +82,11 @@ def batch_request(
     return request
 
 
-def _source(dataset: Dataset, sample: Sample, places: Location, parity: bool, counted: bool = False) -> gp.Pipeline:
+def _source(
+    dataset: Dataset, sample: Sample, places: Location, parity: bool, counted: bool = False, room: Room | None = None
+) -> gp.Pipeline:
     # To [0, 1] by the type's range; raw of another range comes in [0, 1].
-    pipeline = sample_source(sample, world_units(dataset.voxel_size), parity, counted) + gp.Normalize(RAW)
+    pipeline = sample_source(sample, world_units(dataset.voxel_size), parity, counted, room) + gp.Normalize(RAW)
     # 0 where there is no raw, and no label; where outputs may lie, ``places`` knows.
     for key in (RAW, LABELS, LABELS_MASK, *([UNLABELED] if sample.unlabeled_mask else [])):
         pipeline += gp.Pad(key, None)

@@ -10,8 +10,9 @@ from lsd_experiments import arrays
 from lsd_experiments.arrays import Volume
 from lsd_experiments.arrays.labels import hide_negative
 from lsd_experiments.geometry import Box
-from lsd_experiments.sources import VolumeSource, reopened
+from lsd_experiments.sources import Read, VolumeSource, reopened
 from lsd_experiments.training.data import Sample
+from lsd_experiments.training.decoded import Room
 from lsd_experiments.training.kept import hide
 from lsd_experiments.training.keys import COUNTED, LABELS, LABELS_MASK, RAW, UNLABELED
 from lsd_experiments.training.places import Location
@@ -22,8 +23,8 @@ LAST_SAFE_ID = 2**31 - 1
 class LabelsSource(VolumeSource):
     """The labels of ``sample``: negative ids are 0 where a mask is 0, and an error elsewhere."""
 
-    def __init__(self, sample: Sample, unit: gp.Coordinate) -> None:
-        super().__init__(LABELS, sample.labels, sample.shift, unit, interpolatable=False)
+    def __init__(self, sample: Sample, unit: gp.Coordinate, read: Read = Volume.read) -> None:
+        super().__init__(LABELS, sample.labels, sample.shift, unit, interpolatable=False, read=read)
         self.sample = sample
 
     def _read(self, box: Box) -> NDArray[np.generic]:
@@ -39,8 +40,10 @@ class LabelsSource(VolumeSource):
 class MaskSource(VolumeSource):
     """A mask of ``sample``, of any type, as uint8: 1 where it is not 0, which is what gunpowder's nodes take."""
 
-    def __init__(self, key: gp.ArrayKey, mask: Volume, sample: Sample, unit: gp.Coordinate) -> None:
-        super().__init__(key, mask, sample.shift, unit, interpolatable=False)
+    def __init__(
+        self, key: gp.ArrayKey, mask: Volume, sample: Sample, unit: gp.Coordinate, read: Read = Volume.read
+    ) -> None:
+        super().__init__(key, mask, sample.shift, unit, interpolatable=False, read=read)
         self.kept = sample.kept
         self.array_spec.dtype = np.dtype(np.uint8)
 
@@ -87,18 +90,27 @@ class SmallIds(gp.BatchFilter):
             labels.data = fastremap.renumber(labels.data, preserve_zero=True)[0].astype(labels.data.dtype)
 
 
-def sample_source(sample: Sample, unit: gp.Coordinate, parity: bool = False, counted: bool = False) -> gp.BatchProvider:
+def sample_source(
+    sample: Sample, unit: gp.Coordinate, parity: bool = False, counted: bool = False, room: Room | None = None
+) -> gp.BatchProvider:
     """Raw, labels and their masks of one training volume; ``parity``: ids are as they are, however great.
 
-    ``counted``: with COUNTED, too.
+    ``counted``: with COUNTED, too. ``room``: for what was decoded.
     """
-    labels = LabelsSource(sample, unit)
+
+    def read(volume: Volume) -> Read:
+        decoded = room.decoded(volume) if room else None
+        return decoded.read if decoded else Volume.read
+
+    labels = LabelsSource(sample, unit, read(sample.labels))
     stored = sample.labels_mask
-    mask = BoxSource(LABELS_MASK, labels, sample.kept) if stored is None else MaskSource(LABELS_MASK, stored, sample, unit)
-    raw = VolumeSource(RAW, sample.raw, (0, 0, 0), unit, interpolatable=True, scaling=sample.raw_range)
+    mask = MaskSource(LABELS_MASK, stored, sample, unit, read(stored)) if stored else BoxSource(LABELS_MASK, labels, sample.kept)
+    raw = VolumeSource(
+        RAW, sample.raw, (0, 0, 0), unit, interpolatable=True, scaling=sample.raw_range, read=read(sample.raw)
+    )
     sources = [raw, labels if parity else labels + SmallIds(), mask]
     if sample.unlabeled_mask is not None:
-        sources.append(MaskSource(UNLABELED, sample.unlabeled_mask, sample, unit))
+        sources.append(MaskSource(UNLABELED, sample.unlabeled_mask, sample, unit, read(sample.unlabeled_mask)))
     if counted:
         boxes = (sample.only,) if sample.only else sample.kept
         sources.append(BoxSource(COUNTED, labels, boxes, inside=int(sample.only is not None)))

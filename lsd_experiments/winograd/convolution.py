@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,13 @@ def _empty(shape: Sequence[int]) -> Floats:
 
 
 def _one_thread_per_product() -> AbstractContextManager[Any]:
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    limits: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
     return limits
+
+
+@cache
+def _libraries() -> Any:
+    """Those that are loaded, numpy's BLAS among them: looking for them takes as long as a small convolution."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -258,6 +258,19 @@ def test_nan_that_was_not_looked_for_is_a_users_mistake(make_pipeline, experimen
     assert "is nan" in str(cause_of(error.value))
 
 
+def test_batches_are_the_same_whatever_is_kept_in_memory(make_batches, dataset, write_volume, tmp_path, monkeypatch):
+    from lsd_experiments.training import decoded
+
+    container = write_volume(tmp_path / "a.zarr")
+    kept = make_batches(dataset, container, count=3, workers=2)
+    monkeypatch.setattr(decoded, "SHARE", 2**60)  # room for nothing
+    read = make_batches(dataset, container, count=3)
+    for one, other in zip(kept, read, strict=True):
+        assert set(one.arrays) == set(other.arrays)
+        for key, array in one.items():
+            np.testing.assert_array_equal(array.data, other[key].data)
+
+
 def test_volumes_are_drawn_by_their_probability(write_volume, tmp_path, experiment, dataset, network, input_shape):
     dark = write_volume(tmp_path / "dark.zarr", np.zeros((40, 90, 80), np.uint8))
     bright = write_volume(tmp_path / "bright.zarr", np.full((40, 90, 80), 255, np.uint8))

@@ -1,0 +1,71 @@
+"""Chunks of training volumes, decoded once: small networks would spend a sixth of their training on decoding the same ones again.
+
+Voxels are in memory that forked workers share, and each process decodes what it has not read yet::
+
+    chunks that were read        by worker 0  x x . .      by worker 1  . x x .
+    memory, of both                           x x x .      both write the same
+"""
+
+import math
+import mmap
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsd_experiments.arrays import Volume
+from lsd_experiments.blockwise.machine import available_memory
+from lsd_experiments.geometry import Box
+
+SHARE = 8  # one part in so many of the memory that is available, at most
+
+
+class Room:
+    """Memory for decoded volumes; what does not fit in is decoded whenever it is read.
+
+    ``size``: in bytes; None: an eighth of what is available.
+    """
+
+    def __init__(self, size: int | None = None) -> None:
+        self.left = available_memory() // SHARE if size is None else size
+
+    def decoded(self, volume: Volume) -> "Decoded | None":
+        """Room for ``volume``, if there is enough, and if it has chunks at all, and no channels."""
+        size = math.prod(volume.shape) * volume.dtype.itemsize
+        if volume.chunks is None or volume.channels is not None or not 0 < size <= self.left:
+            return None
+        self.left -= size
+        return Decoded(volume)
+
+
+class Decoded:
+    """The voxels of ``volume`` [z, y, x] that were read once."""
+
+    def __init__(self, volume: Volume) -> None:
+        assert volume.chunks is not None
+        self.volume, self.chunks = volume, volume.chunks
+        # Chunks, seen from the volume's first voxel, begin before it where the volume is a crop.
+        self.first = tuple(-(b % c) for b, c in zip(volume.region.begin, self.chunks, strict=True))
+        grid = [-(-(n - f) // c) for n, f, c in zip(volume.shape, self.first, self.chunks, strict=True)]
+        self.there = np.zeros(grid, bool)
+        size = math.prod(volume.shape) * volume.dtype.itemsize
+        self.values = np.frombuffer(mmap.mmap(-1, size), volume.dtype).reshape(volume.shape)
+
+    def read(self, volume: Volume, box: Box) -> NDArray[np.generic]:
+        """As ``volume.read(box)``, where ``volume`` is the one that this is of, perhaps opened again by this process."""
+        inside = box.intersect(self.volume.box)
+        if inside != box or box.empty:
+            return volume.read(box)
+        numbers = self._chunks_of(box)
+        for offset in np.argwhere(~self.there[numbers.slices]):
+            number = tuple(int(b + o) for b, o in zip(numbers.begin, offset, strict=True))
+            begin = [f + n * c for f, n, c in zip(self.first, number, self.chunks, strict=True)]
+            chunk = Box.of_shape(self.chunks, begin).intersect(self.volume.box)
+            self.values[chunk.slices] = volume.read(chunk)
+            self.there[number] = True
+        return self.values[box.slices].copy()
+
+    def _chunks_of(self, box: Box) -> Box:
+        """The numbers of the chunks that ``box`` touches."""
+        begin = tuple((b - f) // c for b, f, c in zip(box.begin, self.first, self.chunks, strict=True))
+        end = tuple(-(-(e - f) // c) for e, f, c in zip(box.end, self.first, self.chunks, strict=True))
+        return Box(begin, end)
