@@ -35,6 +35,7 @@ MARGIN = (30, 180, 180)  # of raw around the labels, mirrored
 
 def write_volume(path: Path) -> str:
     import zarr
+    from numcodecs import GZip
 
     source, labels = fib25_labels()
     if FIB25.exists():
@@ -48,7 +49,7 @@ def write_volume(path: Path) -> str:
     size = np.array(ZEBRAFINCH.voxel_size)
     for name, array, begin in ((ZEBRAFINCH.raw, raw, (0, 0, 0)), (ZEBRAFINCH.labels, labels, MARGIN),
                                (ZEBRAFINCH.labels_mask, np.ones(labels.shape, np.uint8), MARGIN)):
-        made = root.create_dataset(name, data=array, chunks=(64, 64, 64))
+        made = root.create_dataset(name, data=array, chunks=(64, 64, 64), compressor=GZip(5))
         made.attrs.put({"resolution": size.tolist(), "offset": (size * begin).tolist()})
     return source
 

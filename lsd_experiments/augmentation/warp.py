@@ -17,6 +17,7 @@ from lsd_experiments.geometry import Box
 Floats = NDArray[np.float32]
 
 EDGE = 1e-3  # voxels by which rounding may lead over the source's edge
+AMPLE = 1e-2  # voxels from it beyond which no rounding leads
 
 
 def source_box(coarse: Floats, shifts: Floats, shape: Sequence[int], region: Box) -> Box:
@@ -54,8 +55,20 @@ def warp(
     rows -= np.asarray(origin, np.float32)[:, None, None, None]
     target = np.empty(region.shape, source.dtype)
     kernel = _warp_linear if interpolate else _warp_nearest
-    kernel(np.ascontiguousarray(source), rows, _step(coarse.shape[3], shape[2]), region.begin[2], target)
+    stretches = _stretches(coarse.shape[3], shape[2], region.begin[2], region.end[2])
+    kernel(np.ascontiguousarray(source), rows, *stretches, target)
     return target
+
+
+def _stretches(nodes: int, size: int, begin: int, end: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """The voxels of a row that lie between the same two coarse nodes.
+
+    Returns where each stretch of them begins, and the last one ends; its first node; each voxel's weight of the second node.
+    """
+    positions = np.arange(begin, end) * _step(nodes, size)
+    first = np.minimum(positions.astype(np.intp), max(0, nodes - 2))
+    starts = np.flatnonzero(np.diff(first, prepend=-1, append=-1))
+    return starts, first[starts[:-1]], (positions - first).astype(np.float32)
 
 
 def _step(nodes: int, size: int) -> float:
@@ -84,53 +97,94 @@ def _interpolate(values: Floats, axis: int, coordinates: NDArray[np.floating[Any
 
 
 @compiled(inline="always")
-def _source_voxel(rows: Any, z: int, y: int, position: float) -> Any:
-    """The source voxel (z, y, x), fractional, at ``position`` (in coarse nodes) of row (z, y)."""
-    last = rows.shape[3] - 1
-    node = min(int(position), max(0, last - 1))
-    after = min(node + 1, last)
-    w = np.float32(position - node)
-    fz = rows[0, z, y, node] * (1 - w) + rows[0, z, y, after] * w
-    fy = rows[1, z, y, node] * (1 - w) + rows[1, z, y, after] * w
-    fx = rows[2, z, y, node] * (1 - w) + rows[2, z, y, after] * w
-    return fz, fy, fx
-
-
-@compiled
-def _warp_nearest(source: Any, rows: Any, step: float, begin: int, target: Any) -> None:
-    depth, height, width = source.shape
-    half = np.float32(0.5)
-    for z in range(target.shape[0]):
-        for y in range(target.shape[1]):
-            for x in range(target.shape[2]):
-                fz, fy, fx = _source_voxel(rows, z, y, (begin + x) * step)
-                k, j, i = int(np.floor(fz + half)), int(np.floor(fy + half)), int(np.floor(fx + half))
-                inside = 0 <= k < depth and 0 <= j < height and 0 <= i < width
-                target[z, y, x] = source[k, j, i] if inside else 0
-
-
-@compiled
-def _warp_linear(source: Any, rows: Any, step: float, begin: int, target: Any) -> None:
-    depth, height, width = source.shape
-    for z in range(target.shape[0]):
-        for y in range(target.shape[1]):
-            for x in range(target.shape[2]):
-                fz, fy, fx = _source_voxel(rows, z, y, (begin + x) * step)
-                if not (
-                    -EDGE <= fz <= depth - 1 + EDGE and -EDGE <= fy <= height - 1 + EDGE and -EDGE <= fx <= width - 1 + EDGE
-                ):
-                    target[z, y, x] = 0
-                    continue
-                fz, fy, fx = max(fz, np.float32(0)), max(fy, np.float32(0)), max(fx, np.float32(0))
-                k, j, i = min(int(fz), depth - 1), min(int(fy), height - 1), min(int(fx), width - 1)
-                k1, j1, i1 = min(k + 1, depth - 1), min(j + 1, height - 1), min(i + 1, width - 1)
-                wz, wy, wx = np.float32(fz - k), np.float32(fy - j), np.float32(fx - i)
-                front = _bilinear(source, k, j, j1, i, i1, wy, wx)
-                target[z, y, x] = front * (1 - wz) + _bilinear(source, k1, j, j1, i, i1, wy, wx) * wz
+def _source_voxel(ends: Any, w: Any) -> Any:
+    """The source voxel (z, y, x), fractional, at the weight ``w`` between two coarse nodes, whose source voxels are ``ends``."""
+    az, ay, ax, bz, by, bx = ends
+    return az * (1 - w) + bz * w, ay * (1 - w) + by * w, ax * (1 - w) + bx * w
 
 
 @compiled(inline="always")
-def _bilinear(source: Any, k: int, j: int, j1: int, i: int, i1: int, wy: Any, wx: Any) -> Any:
-    top = source[k, j, i] * (1 - wx) + source[k, j, i1] * wx
-    bottom = source[k, j1, i] * (1 - wx) + source[k, j1, i1] * wx
+def _ends(rows: Any, z: int, y: int, node: int) -> Any:
+    """The source voxels of ``node`` of row (z, y), and of the one after it."""
+    after = min(node + 1, rows.shape[3] - 1)
+    return (
+        rows[0, z, y, node], rows[1, z, y, node], rows[2, z, y, node],
+        rows[0, z, y, after], rows[1, z, y, after], rows[2, z, y, after],
+    )  # fmt: skip
+
+
+@compiled(inline="always")
+def _within(ends: Any, shape: Any) -> Any:
+    """Whether all between two nodes, and its neighbours, are voxels of a source of ``shape``."""
+    az, ay, ax, bz, by, bx = ends
+    depth, height, width = shape
+    return (
+        min(az, bz) > AMPLE and max(az, bz) < depth - 1 - AMPLE
+        and min(ay, by) > AMPLE and max(ay, by) < height - 1 - AMPLE
+        and min(ax, bx) > AMPLE and max(ax, bx) < width - 1 - AMPLE
+    )  # fmt: skip
+
+
+@compiled
+def _warp_nearest(source: Any, rows: Any, starts: Any, nodes: Any, weights: Any, target: Any) -> None:
+    depth, height, width = source.shape
+    flat = source.reshape(-1)
+    half = np.float32(0.5)
+    for z in range(target.shape[0]):
+        for y in range(target.shape[1]):
+            for n in range(len(nodes)):
+                ends = _ends(rows, z, y, nodes[n])
+                within = _within(ends, source.shape)
+                for x in range(starts[n], starts[n + 1]):
+                    fz, fy, fx = _source_voxel(ends, weights[x])
+                    if within:
+                        k, j, i = int(fz + half), int(fy + half), int(fx + half)
+                        target[z, y, x] = flat[np.uintp((k * height + j) * width + i)]
+                        continue
+                    k, j, i = int(np.floor(fz + half)), int(np.floor(fy + half)), int(np.floor(fx + half))
+                    inside = 0 <= k < depth and 0 <= j < height and 0 <= i < width
+                    target[z, y, x] = source[k, j, i] if inside else 0
+
+
+@compiled
+def _warp_linear(source: Any, rows: Any, starts: Any, nodes: Any, weights: Any, target: Any) -> None:
+    depth, height, width = source.shape
+    flat = source.reshape(-1)
+    # Unsigned, since numba asks of all others whether they count from the end.
+    one, row, plane = np.uintp(1), np.uintp(width), np.uintp(height * width)
+    for z in range(target.shape[0]):
+        for y in range(target.shape[1]):
+            for n in range(len(nodes)):
+                ends = _ends(rows, z, y, nodes[n])
+                within = _within(ends, source.shape)
+                for x in range(starts[n], starts[n + 1]):
+                    fz, fy, fx = _source_voxel(ends, weights[x])
+                    if within:
+                        k, j, i = np.uintp(fz), np.uintp(fy), np.uintp(fx)
+                        deep, down, right = plane, row, one
+                    elif -EDGE <= fz <= depth - 1 + EDGE and -EDGE <= fy <= height - 1 + EDGE and -EDGE <= fx <= width - 1 + EDGE:
+                        fz, fy, fx = max(fz, 0.0), max(fy, 0.0), max(fx, 0.0)
+                        k, deep = _clamped(fz, depth, plane)
+                        j, down = _clamped(fy, height, row)
+                        i, right = _clamped(fx, width, one)
+                    else:
+                        target[z, y, x] = 0
+                        continue
+                    wz, wy, wx = np.float32(fz - k), np.float32(fy - j), np.float32(fx - i)
+                    first = k * plane + j * row + i
+                    front = _bilinear(flat, first, down, right, wy, wx)
+                    target[z, y, x] = front * (1 - wz) + _bilinear(flat, first + deep, down, right, wy, wx) * wz
+
+
+@compiled(inline="always")
+def _bilinear(flat: Any, first: Any, down: Any, right: Any, wy: Any, wx: Any) -> Any:
+    top = flat[first] * (1 - wx) + flat[first + right] * wx
+    bottom = flat[first + down] * (1 - wx) + flat[first + down + right] * wx
     return top * (1 - wy) + bottom * wy
+
+
+@compiled(inline="always")
+def _clamped(position: float, size: int, step: Any) -> Any:
+    """The voxel before ``position``, on an axis of ``size`` voxels, and how far away the next one is: 0 for the last one."""
+    voxel = min(int(position), size - 1)
+    return np.uintp(voxel), step if voxel + 1 < size else np.uintp(0)

@@ -102,3 +102,32 @@ def test_identity_gives_the_source_and_zero_outside():
     np.testing.assert_array_equal(moved[2, :, :3], source[2, :, 3:])
     assert not moved[2, :, 3:].any()
     np.testing.assert_array_equal(moved[1], source[1])
+
+
+@pytest.mark.parametrize("cut", [0, 4])
+def test_each_voxel_is_that_of_its_place(cut):
+    """Also at the source's edges, where it has no neighbours, and beyond: ``cut`` voxels of it are missing on each side."""
+    from scipy.ndimage import map_coordinates, zoom
+
+    shape = (12, 30, 33)
+    rng = np.random.default_rng(0)
+    grid = np.meshgrid(*(np.linspace(0, size - 1, nodes) for size, nodes in zip(shape, (3, 6, 9), strict=True)), indexing="ij")
+    coarse = (np.array(grid) + rng.uniform(-2, 2, (3, 3, 6, 9))).astype(np.float32)
+    begin, end = (-3 + cut,) * 3, tuple(size + 3 - cut for size in shape)
+    source = rng.random([e - b for b, e in zip(begin, end, strict=True)], np.float32)
+    ours = [
+        warp(values, begin, coarse, np.zeros((12, 2), np.float32), shape, Box.of_shape(shape), interpolate)
+        for values, interpolate in ((source, True), ((source * 255).astype(np.uint8), False))
+    ]
+    places = np.array([zoom(axis, np.divide(shape, axis.shape), order=1) for axis in coarse]) - np.reshape(begin, (3, 1, 1, 1))
+    last = np.reshape(source.shape, (3, 1, 1, 1)) - 1.0
+    inside = ((places >= 0) & (places <= last)).all(0)
+    assert inside.all() == (cut == 0)
+    linear = np.where(inside, map_coordinates(source, places, order=1), 0)
+    clear = (np.minimum(abs(places), abs(places - last)) > 1e-2).all(0)  # of the edge, which rounding may lead over
+    assert clear.mean() > 0.9
+    np.testing.assert_allclose(ours[0][clear], linear[clear], atol=1e-4)
+    near = np.floor(places + 0.5).astype(int)
+    inside = ((near >= 0) & (near <= last)).all(0)
+    nearest = (source * 255).astype(np.uint8)[tuple(np.clip(near, 0, last.astype(int)))]
+    assert np.mean(ours[1] == np.where(inside, nearest, 0)) > 0.999, "all but for rounding"
