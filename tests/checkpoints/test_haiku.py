@@ -207,6 +207,9 @@ def test_other_pickles_are_refused_in_one_line(arrays, make_pickle, tmp_path):
     few = {key: value for key, value in arrays.items() if "upsample_1" not in key}
     with pytest.raises(UserError, match="has no my_model/~/u_net/~/upsample_1/~/conv3_d_transpose/w"):
         read_haiku(make_pickle(few), NETWORK)
+    more = arrays | {f"{tree}:my_model/~/conv_pass_1/~/conv3_d|w": np.zeros((1, 1, 1, 3, 3), np.float32) for tree in "wmv"}
+    with pytest.raises(UserError, match=r"has my_model/~/conv_pass_1/~/conv3_d/w, which mknet\.py's network has not"):
+        read_haiku(make_pickle(more), NETWORK)
     path = tmp_path / "other"
     for content, reason in refused(arrays):
         path.write_bytes(content)

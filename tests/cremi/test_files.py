@@ -172,6 +172,21 @@ def test_the_check_of_other_tasks(tmp_path, annotations):
     assert check_submission(path, shape=SHAPE) == []
 
 
+def test_an_image_is_no_submission(tmp_path):
+    """Raw in the place of a segmentation has ids, too."""
+    raw = np.random.default_rng(0).integers(0, 256, SHAPE)
+    volume = create_volume(tmp_path / "raw.zarr", "raw", SHAPE, VOXEL_SIZE, (0, 0, 0), "uint8")
+    volume.write(volume.box, raw.astype(np.uint8))
+    for task in ("clefts", "neuron_ids"):
+        with pytest.raises(UserError, match=r"raw\.zarr:raw: most of its voxels differ from the next one.*Name the segmentation"):
+            make_submission(volume, tmp_path / "s.hdf", task, shape=SHAPE)
+        assert not (tmp_path / "s.hdf").exists()
+    for name in ("clefts", "neuron_ids"):
+        write_cremi(tmp_path / "s.hdf", CremiFile(**{name: in_memory(raw.astype(np.uint64), VOXEL_SIZE)}), overwrite=True)
+        (fault,) = check_submission(tmp_path / "s.hdf", shape=SHAPE)
+        assert fault.startswith(f"{name}: most of its voxels differ")
+
+
 @pytest.fixture
 def volumes(tmp_path):
     """A truth in a CREMI file, and a prediction around it, as probabilities, components and segments."""

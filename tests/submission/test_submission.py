@@ -25,7 +25,8 @@ def segmentation(directory, voxel_size=33, offset=(330, 198, 132), shape=(36, 42
     """More than the region, unless told otherwise."""
     volume = create_volume(directory / "seg.zarr", "volumes/segmentation", shape, (voxel_size,) * 3, offset, dtype,
                            chunks=(16,) * 3, channels=channels, **more)
-    values = np.random.default_rng(0).integers(0, 100, (*([channels] if channels else []), *shape)).astype(dtype)
+    pairs = np.random.default_rng(0).integers(0, 100, (*([channels] if channels else []), *shape[:2], shape[2] // 2 + 1))
+    values = pairs.repeat(2, axis=-1)[..., : shape[2]].astype(dtype)  # ids of two voxels each: of one, they would be an image
     volume.write(volume.box, values)
     return open_volume(directory / "seg.zarr", "volumes/segmentation"), values
 
@@ -56,6 +57,14 @@ def test_every_third_voxel_of_the_region(tmp_path, submission):
     volume = open_volume(submission, "submission")
     assert (volume.voxel_size, volume.offset) == ((99, 99, 99), OFFSET)
     assert volume.attrs["provenance"]["stage"] == "submission"
+
+
+def test_an_image_is_refused(tmp_path):
+    raw = create_volume(tmp_path / "raw.zarr", "raw", (36, 42, 30), (33,) * 3, (330, 198, 132), "uint8")
+    raw.write(raw.box, np.random.default_rng(0).integers(0, 256, raw.shape, np.uint8))
+    with pytest.raises(UserError, match=r"raw\.zarr:raw: most of its voxels differ from the next one"):
+        make_submission(raw, tmp_path / "submission.h5", ROI)
+    assert not (tmp_path / "submission.h5").exists()
 
 
 def test_as_it_is_if_voxels_are_of_99_nm(tmp_path):

@@ -19,6 +19,7 @@ import numpy as np
 from lsd_experiments.arrays import Volume, check_labels, check_voxel_size, to_box
 from lsd_experiments.arrays.alignments import container_of, mark_of
 from lsd_experiments.arrays.grids import show
+from lsd_experiments.arrays.looks import NO_LABELS, check_no_image, is_image
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.volumes import blocks_of
 from lsd_experiments.families.cremi.clefts import background_of
@@ -53,6 +54,7 @@ def make_submission(prediction: Volume, path: str | Path, task: str, background:
     offset = OFFSETS[volume]
     part = prediction.crop(to_box(prediction, offset, to_nm(shape, RESOLUTION)))
     check_labels(part)
+    check_no_image(part)
     if task == "clefts":
         background = background_of(prediction) if background is None else background
         part = replace(part, array=_Ids(part.array, background))
@@ -127,7 +129,9 @@ def _faults_of_ids(name: str, found: Volume) -> Iterator[str]:
     ids: set[int] = set()
     for block in blocks_of(found, found.box):
         ids.update(map(int, np.unique(found.read(block))))
-    if name == "clefts":
+    if is_image(found):
+        yield f"{name}: {NO_LABELS}"
+    elif name == "clefts":
         yield from _faults_of_clefts(ids)
     elif ids <= {0} or ids <= {BACKGROUND}:
         yield f"{name}: it is empty: all voxels are {min(ids)}"

@@ -98,6 +98,10 @@ def _weights(path: Path, network: Network, tree: Any) -> Arrays:
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise UserError(f"{path}: {names[layer]}/{parameter} is not of finite numbers. Take an earlier checkpoint")
         found[key] = np.ascontiguousarray(array, np.float32)
+    used = {(names[layer], PARAMETERS[what]) for layer, _, what in (key.partition("/") for key in found)}
+    for module, parameter in ((module, parameter) for module, values in modules.items() for parameter in values):
+        if (module, parameter) not in used:
+            raise UserError(f"{path}: has {module}/{parameter}, which mknet.py's network has not: it is of another network")
     return found
 
 

@@ -11,6 +11,7 @@ from lsd_experiments.arrays import Volume, add_volume, check_labels, read_ids, t
 from lsd_experiments.arrays.advice import exclude_command
 from lsd_experiments.arrays.creating import default_chunks
 from lsd_experiments.arrays.grids import show
+from lsd_experiments.arrays.looks import check_no_image
 from lsd_experiments.arrays.striding import strided
 from lsd_experiments.errors import UserError
 from lsd_experiments.evaluation.skeleton_volumes import Roi
@@ -60,9 +61,10 @@ def _exclude(segmentation: Volume, sampled: Volume, ids: Collection[int]) -> str
 def sample(segmentation: Volume, roi: Roi) -> Volume:
     """What of ``segmentation`` is submitted: the voxels of 99 nm in ``roi``.
 
-    :raises UserError: if it is no finished segmentation of voxels of 33 or 99 nm, or does not cover the region
+    :raises UserError: if it is an image, or no finished segmentation of voxels of 33 or 99 nm, or does not cover the region
     """
     check_labels(segmentation)
+    check_no_image(segmentation)
     check_whole(segmentation)
     strides = to_voxels(VOXEL_SIZE, segmentation.voxel_size)
     if strides is None or len({*strides}) > 1 or strides[0] not in STRIDES:
