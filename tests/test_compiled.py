@@ -21,7 +21,7 @@ SOURCE = "def twice(value):\n    return 2 * value\n"
 CALLS = {
     "agglomeration.contact_kernels": ("find_slot(np.ones((1, 2), np.uint64), np.uint64(1), np.uint64(1))", 0),
     "agglomeration.kernels": ("first_common(np.array([[0, 2], [0, 3]]), *merge_forest(4, np.array([[0, 1], [1, 2]])))", [1, -1]),
-    "augmentation.warp": ("_bilinear(np.arange(8.0).reshape(2, 2, 2), 1, 0, 1, 0, 1, 0.5, 0.25)", 5.25),
+    "augmentation.warp": ("_bilinear(np.arange(8.0), np.uintp(4), np.uintp(2), np.uintp(1), 0.5, 0.25)", 5.25),
     "descriptors.kernels": ("bounding_box(np.array([[1, 2, 3, 5]]), 0, 1, np.ones(3, np.int64))", [[1, 2, 3], [2, 3, 5]]),
     "descriptors.runs": ("find_runs(np.array([[[7, 7, 0, 8]]], np.uint64), np.array([[0, 0, 0], [1, 1, 4]]))[0]",
                          [[0, 0, 0, 2], [0, 0, 3, 4]]),
