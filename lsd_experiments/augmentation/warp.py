@@ -137,13 +137,9 @@ def _warp_nearest(source: Any, rows: Any, starts: Any, nodes: Any, weights: Any,
                 within = _within(ends, source.shape)
                 for x in range(starts[n], starts[n + 1]):
                     fz, fy, fx = _source_voxel(ends, weights[x])
-                    if within:
-                        k, j, i = int(fz + half), int(fy + half), int(fx + half)
-                        target[z, y, x] = flat[np.uintp((k * height + j) * width + i)]
-                        continue
                     k, j, i = int(np.floor(fz + half)), int(np.floor(fy + half)), int(np.floor(fx + half))
-                    inside = 0 <= k < depth and 0 <= j < height and 0 <= i < width
-                    target[z, y, x] = source[k, j, i] if inside else 0
+                    inside = within or (0 <= k < depth and 0 <= j < height and 0 <= i < width)
+                    target[z, y, x] = flat[np.uintp((k * height + j) * width + i)] if inside else 0
 
 
 @compiled

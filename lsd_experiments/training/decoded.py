@@ -30,7 +30,7 @@ class Room:
 
     def decoded(self, volume: Volume) -> "Decoded | None":
         """Room for ``volume``, if there is enough, and if it has chunks at all, and no channels."""
-        size = math.prod(volume.shape) * volume.dtype.itemsize
+        size = _bytes_of(volume)
         if volume.chunks is None or volume.channels is not None or not 0 < size <= self.left:
             return None
         self.left -= size
@@ -47,21 +47,19 @@ class Decoded:
         self.first = tuple(-(b % c) for b, c in zip(volume.region.begin, self.chunks, strict=True))
         grid = [-(-(n - f) // c) for n, f, c in zip(volume.shape, self.first, self.chunks, strict=True)]
         self.there = np.zeros(grid, bool)
-        size = math.prod(volume.shape) * volume.dtype.itemsize
-        self.values = np.frombuffer(mmap.mmap(-1, size), volume.dtype).reshape(volume.shape)
+        self.values = np.frombuffer(mmap.mmap(-1, _bytes_of(volume)), volume.dtype).reshape(volume.shape)
 
     def read(self, volume: Volume, box: Box) -> NDArray[np.generic]:
         """As ``volume.read(box)``, where ``volume`` is the one that this is of, perhaps opened again by this process."""
-        inside = box.intersect(self.volume.box)
-        if inside != box or box.empty:
+        if box.empty or not self.volume.box.contains(box):
             return volume.read(box)
-        numbers = self._chunks_of(box)
-        for offset in np.argwhere(~self.there[numbers.slices]):
-            number = tuple(int(b + o) for b, o in zip(numbers.begin, offset, strict=True))
-            begin = [f + n * c for f, n, c in zip(self.first, number, self.chunks, strict=True)]
-            chunk = Box.of_shape(self.chunks, begin).intersect(self.volume.box)
-            self.values[chunk.slices] = volume.read(chunk)
-            self.there[number] = True
+        touched = self._chunks_of(box)
+        missing = np.argwhere(~self.there[touched.slices])
+        if len(missing):  # read at once, since remote chunks come side by side
+            numbers = Box(tuple(missing.min(0).tolist()), tuple((missing.max(0) + 1).tolist())).shift(touched.begin)
+            voxels = self._voxels_of(numbers)
+            self.values[voxels.slices] = volume.read(voxels)
+            self.there[numbers.slices] = True
         return self.values[box.slices].copy()
 
     def _chunks_of(self, box: Box) -> Box:
@@ -69,3 +67,15 @@ class Decoded:
         begin = tuple((b - f) // c for b, f, c in zip(box.begin, self.first, self.chunks, strict=True))
         end = tuple(-(-(e - f) // c) for e, f, c in zip(box.end, self.first, self.chunks, strict=True))
         return Box(begin, end)
+
+    def _voxels_of(self, numbers: Box) -> Box:
+        """The volume's voxels in the chunks of ``numbers``."""
+        begin, end = (
+            tuple(f + n * c for f, n, c in zip(self.first, corner, self.chunks, strict=True))
+            for corner in (numbers.begin, numbers.end)
+        )
+        return Box(begin, end).intersect(self.volume.box)
+
+
+def _bytes_of(volume: Volume) -> int:
+    return math.prod(volume.shape) * volume.dtype.itemsize

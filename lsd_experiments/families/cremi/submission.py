@@ -126,12 +126,13 @@ def _faults_of_place(name: str, found: Volume, volume: str | None, shape: Voxels
 
 
 def _faults_of_ids(name: str, found: Volume) -> Iterator[str]:
+    if is_image(found):
+        yield f"{name}: {NO_LABELS}"
+        return
     ids: set[int] = set()
     for block in blocks_of(found, found.box):
         ids.update(map(int, np.unique(found.read(block))))
-    if is_image(found):
-        yield f"{name}: {NO_LABELS}"
-    elif name == "clefts":
+    if name == "clefts":
         yield from _faults_of_clefts(ids)
     elif ids <= {0} or ids <= {BACKGROUND}:
         yield f"{name}: it is empty: all voxels are {min(ids)}"
