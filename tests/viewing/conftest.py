@@ -132,9 +132,11 @@ class Browser:
                 for right, down in places}
 
     def errors(self) -> list[str]:
-        """What the console calls severe, but for the icon that the server does not have."""
-        return [entry["message"] for entry in self.driver.get_log("browser")
-                if entry["level"] == "SEVERE" and "favicon.ico" not in entry["message"]]
+        """What the console calls severe, but for the icon that the server does not have, and the server's answer (412) to a
+        page that sends back a state which was changed meanwhile: the page then takes the newer one."""
+        messages = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return [message for message in messages
+                if "favicon.ico" not in message and not ("/state/" in message and "status of 412" in message)]
 
 
 def _fits(seen: tuple[int, ...], expected: Any) -> bool:

@@ -50,6 +50,24 @@ def test_raw_in_each_plane(page) -> None:
     assert page.errors() == []
 
 
+SEND = """
+const [url, previous, done] = arguments;
+const body = JSON.stringify({pg: previous, g: 1, s: {}, c: 'other'});
+fetch(url, {method: 'POST', body}).then(answer => done(answer.status));
+"""
+
+
+def test_which_answers_are_errors(page) -> None:
+    """A page that was slower than a change of the state is told so (412), and goes on; a state of no viewer (404) is an error."""
+    page.show("raw")
+    assert_seen(page, RAW_XY)
+    url = f"/state/{page.viewer.token}"
+    assert page.driver.execute_async_script(SEND, url, "of before") == 412
+    assert page.errors() == []
+    assert page.driver.execute_async_script(SEND, "/state/nobody", "of before") == 404
+    assert any("/state/nobody" in message for message in page.errors())
+
+
 def test_the_volume_is_where_its_offset_says(page) -> None:
     """The panel is moved to the first voxel in world coordinates: all that is left of it or above is empty."""
     page.show("raw", position=(10.5, 10, 20))
