@@ -23,7 +23,7 @@ WINDOW, STEPS = 48, 12  # pixels of a window, at most; how often the fine fit is
 CONVERGED = 0.1  # pixels that a corner moves by one more fit
 ROUNDS, EQUAL = 15, 0.3  # of a fit; pixels below which a distance is as good as none
 AGREED = 3.0  # pixels of the coarse images that windows which say the same are apart
-PADDED = 17  # pixels along each axis that are black to the last bit where a section is not, at least
+PADDED = 17  # pixels along each axis that are equal to the last bit where a section is not, at least
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,17 @@ def prepare(section: NDArray[np.generic], valid: NDArray[np.bool_] | None = None
 
 
 def padding(image: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """[y, x] where there is no section: 0 from the border on, :data:`PADDED` pixels wide, or half of that at the border."""
+    """[y, x] where there is no section: one grey from the border on, :data:`PADDED` pixels wide, or half of that at the border."""
     from scipy.ndimage import label, maximum_filter, minimum_filter
 
-    black: NDArray[np.bool_] = image == 0
+    def even(grey: NDArray[np.generic]) -> NDArray[np.bool_]:
+        there: NDArray[np.bool_] = maximum_filter(grey, PADDED, mode="nearest") == minimum_filter(grey, PADDED, mode="nearest")
+        return there
+
     edges = (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1])
-    if min(black.shape) <= PADDED or not any(black[edge].any() for edge in edges):
+    if min(image.shape) <= PADDED or not any(even(image[edge]).any() for edge in edges):
         return np.zeros(image.shape, np.bool_)
-    wide = maximum_filter(minimum_filter(black, PADDED, mode="nearest"), PADDED, mode="nearest") & black
-    parts, _ = label(wide)
+    parts, _ = label(maximum_filter(even(image), PADDED, mode="nearest"))
     at_edges = np.unique(np.concatenate([parts[edge] for edge in edges]))
     found: NDArray[np.bool_] = np.isin(parts, at_edges[at_edges > 0])
     return found

@@ -71,20 +71,23 @@ def test_what_lies_beyond_a_missing_section_is_looked_for_where_tissue_runs():
     assert not slopes_beside({}, 1, "shift").any()
 
 
-def test_where_no_section_is_nothing_is_compared():
+@pytest.mark.parametrize("beyond", [0, 255, 90])
+def test_where_no_section_is_nothing_is_compared(beyond):
     """Of a small field that is cut off most windows would see its edge alone, along which they may lie anywhere."""
     wide = (120, 140)
     grey = (gaussian_filter(np.random.default_rng(3).standard_normal((6, *wide)), (1.5, 2.5, 2.5)) * 400 + 128).clip(1, 255)
     for shown, most in ((60, 4), (140, 4)):
-        sections = np.where(np.arange(wide[1]) < shown, grey, 0).astype(np.uint8)
+        sections = np.where(np.arange(wide[1]) < shown, grey, beyond).astype(np.uint8)
         assert padding(sections[0]).sum() == (wide[1] - shown) * wide[0]
         raw = Volume("raw", "", sections, (40.0, 4.0, 4.0), (80.0, 40.0, 20.0), Box.of_shape(sections.shape))
         corners = np.array([[0, 0, 119, 119], [0, 139, 0, 139]], np.float64)
         moves = [np.abs(apply(one.matrix, corners) - corners).max() for one in estimating.estimate(raw).maps]
         assert max(moves) < most
-    hole, frame = np.pad(np.zeros((40, 40)), 40, constant_values=7), np.pad(np.ones((100, 120)), 8)
-    for image in (np.ones(wide), np.zeros((9, 9)), frame, hole):
+    hole, frame = np.array(grey[0]), np.pad(grey[0], 8, constant_values=beyond)
+    hole[40:80, 40:80] = beyond
+    for image in (grey[0], np.full((9, 9), beyond), frame, hole):
         assert not padding(image).any()
+    assert padding(np.full(wide, beyond)).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 50), (40, 1), (2, 2)])
