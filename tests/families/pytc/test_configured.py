@@ -10,7 +10,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.families.pytc.samples.configured import dealt, find_files, training_sampler, validation_sampler
 from lsd_experiments.families.pytc.samples.sources import Chunks
 from lsd_experiments.families.pytc.synthetic import write_snemi3d
-from tests.families.pytc.test_samples import tiles
+from tests.families.pytc.small import tiles
 from tests.published import PUBLISHED, needs_published
 from tests.scripts import run_script
 
