@@ -1,4 +1,5 @@
-"""A real S3 server process on loopback that holds a tree laid out like the bucket, and a proxy before it that can misbehave."""
+"""A real S3 server process on loopback that holds a tree laid out like the bucket, and a proxy before it that can misbehave; a
+web server that has the files of the XPRESS challenge."""
 
 import http.client
 import http.server
@@ -15,8 +16,10 @@ import numpy as np
 import pytest
 import zarr
 
-from lsd_experiments.fetching import command
+from lsd_experiments.fetching import command, stores
+from tests.fetching.web import FURTHER, ON_REQUEST, RAW, TRAINING, WEIGHTS, Web, serving
 
+OURS = {"SHA256SUMS"}
 ROOT = Path(__file__).parents[2]
 BUCKET = "open-neurodata"
 FINCH = "gt_z255-383_y1407-1663_x1535-1791.zarr"
@@ -210,3 +213,34 @@ def cut(after: int, times: int):
         yield body
 
     return spoil
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    monkeypatch.setattr(stores, "PAUSE", 0.01)
+
+
+@pytest.fixture
+def web():
+    """All of the challenge's files, some bytes each; the raw of training is of several chunks."""
+    content = np.random.default_rng(0)
+    web = Web(files={name: content.bytes(1000 + len(name)) for name in (*TRAINING, *FURTHER, *ON_REQUEST, WEIGHTS)})
+    web.files[RAW] = content.bytes(2_000_000)
+    with serving(web):
+        yield web
+
+
+@pytest.fixture
+def xpress(web, fetch):
+    """Runs the command for this dataset, from that server."""
+    return lambda *arguments, **options: fetch("--dataset", "xpress", *arguments, **{"url": web.url, **options})
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "dest" / "xpress"
+
+
+def fetched(place):
+    """What has its name, without what is still to come whole."""
+    return {name: content for name, content in files(place).items() if name not in OURS and ".partial/" not in name}

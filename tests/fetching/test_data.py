@@ -11,17 +11,12 @@ import pytest
 
 from lsd_experiments.arrays import open_volume
 from lsd_experiments.errors import UserError
-from lsd_experiments.fetching import command, s3, stores, transfer
+from lsd_experiments.fetching import command, s3, transfer
 from lsd_experiments.fetching.plan import make_plan, whole_directory
 from lsd_experiments.fetching.stores import DirectoryStore, Interruption
 from tests.fetching.conftest import BUCKET, FINCH, FIRST, HEMI, cut, files
 
 TRAINING = "funke/fib25/training"
-
-
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch) -> None:
-    monkeypatch.setattr(stores, "PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 SIGNATURE = "sig=confidential"
+# Files of the XPRESS challenge.
+RAW, LABELS, SKELETONS = "xpress-training-raw.h5", "xpress-training-voxel-labels.h5", "XPRESS_training_skels.npz"
+TRAINING = [RAW, LABELS, SKELETONS]
+FURTHER = ["xpress-validation-raw.h5", "XPRESS_validation_skels.npz", "xpress-test-raw.h5"]
+ON_REQUEST = ["baseline_seg_training.h5", "baseline_seg_validation.h5"]
+WEIGHTS = "model_checkpoint_320000"
 
 
 @dataclass
