@@ -57,7 +57,7 @@ def prepare(section: NDArray[np.generic], valid: NDArray[np.bool_] | None = None
 
 
 def padding(image: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """[y, x] where there is no section: one grey from the border on, :data:`PADDED` pixels wide, or half of that at the border."""
+    """[y, x] where there is no section: one grey from the border on, :data:`PADDED` pixels wide, at the border half of that."""
     from scipy.ndimage import label, maximum_filter, minimum_filter
 
     def even(grey: NDArray[np.generic]) -> NDArray[np.bool_]:

@@ -11,14 +11,14 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 def cores() -> int:
     """Cores that this process may use, and its group; at least one."""
-    return max(1, min([len(os.sched_getaffinity(0)), *map(_quota, _groups())]))
+    return max(1, min([len(os.sched_getaffinity(0)), *map(_quota, _groups("cpu"))]))
 
 
 def available_memory() -> int:
     """Bytes that can be taken without swapping: what the kernel says is available, or what this process's group may take."""
     values = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     free = int(values["MemAvailable"].split()[0]) * 1024
-    return min([free, *map(_left, _groups())])
+    return min([free, *map(_left, _groups("memory"))])
 
 
 def gpu_ids() -> list[str]:
@@ -46,31 +46,49 @@ def gpu_slots(gpus: int) -> list[str]:
     return [",".join(ids[first:first + gpus]) for first in range(0, len(ids) - gpus + 1, gpus)]
 
 
-def _groups() -> list[Path]:
-    """This process's control groups (version 2), from the innermost out; those of version 1 are not looked at."""
+def _groups(controller: str) -> list[Path]:
+    """This process's control groups that may limit ``controller``, from the innermost out, of version 1 or 2.
+
+    In a container /proc may name a group by the host's path, which is not there; the outermost one is the container's then.
+    """
     try:
-        line = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
-    except (OSError, StopIteration):
+        lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    except OSError:
         return []
-    inner = CGROUPS / line.removeprefix("0::").strip().lstrip("/")
-    return [group for group in (inner, *inner.parents) if CGROUPS in (group, *group.parents)]
+    groups = []
+    for _, controllers, path in lines:
+        if not controllers:  # version 2
+            root = CGROUPS
+        elif controller in controllers.split(","):
+            root = CGROUPS / controller
+        else:
+            continue
+        inner = root / path.strip().lstrip("/")
+        groups += [group for group in (inner, *inner.parents) if root in (group, *group.parents)]
+    return groups
 
 
 def _quota(group: Path) -> int:
     """Cores whose time the processes of ``group`` may take together, rounded down."""
-    try:
-        quota, period = map(int, (group / "cpu.max").read_text().split())  # "max" where there is no limit
-    except (OSError, ValueError):
-        return 1 << 30
-    return quota // period
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # of version 2, of version 1
+        try:
+            quota, period = map(int, " ".join((group / name).read_text() for name in names).split())
+        except (OSError, ValueError):  # "max" where there is no limit
+            continue
+        if quota > 0:  # -1 where there is no limit
+            return quota // period
+    return 1 << 30
 
 
 def _left(group: Path) -> int:
     """Bytes that the processes of ``group`` may still take; what is cached of files can be given up."""
-    try:
-        limit = int((group / "memory.max").read_text())  # "max" where there is no limit
-        used = int((group / "memory.current").read_text())
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return 1 << 62
-    return max(0, limit - used + int(stat.get("inactive_file", 0)) + int(stat.get("active_file", 0)))
+    for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+        try:
+            left = int((group / limit).read_text()) - int((group / used).read_text())  # "max" where there is no limit
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):
+            continue
+        # Of version 1 "total_" counts groups inside of it, too.
+        cached = (int(stat.get(f"total_{kind}", stat.get(kind, 0))) for kind in ("inactive_file", "active_file"))
+        return max(0, left + sum(cached))
+    return 1 << 62

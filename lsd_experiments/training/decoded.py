@@ -1,4 +1,4 @@
-"""Chunks of training volumes, decoded once: small networks would spend a sixth of their training on decoding the same ones again.
+"""Chunks of training volumes, decoded once by each process: small networks would spend a sixth of their training on it.
 
 Voxels are in memory that forked workers share, and each process decodes what it has not read yet::
 
@@ -6,8 +6,10 @@ Voxels are in memory that forked workers share, and each process decodes what it
     memory, of both                           x x x .      both write the same
 """
 
+import logging
 import math
 import mmap
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from lsd_experiments.blockwise.machine import available_memory
 from lsd_experiments.geometry import Box
 
 SHARE = 8  # one part in so many of the memory that is available, at most
+PIECE = 2**25  # bytes that a process decodes at a time, at most, unless a single chunk has more
+
+logger = logging.getLogger(__name__)
 
 
 class Room:
@@ -33,8 +38,13 @@ class Room:
         size = _bytes_of(volume)
         if volume.chunks is None or volume.channels is not None or not 0 < size <= self.left:
             return None
+        try:
+            decoded = Decoded(volume)
+        except OSError as error:  # a limit of another kind, such as ulimit -v
+            logger.debug("%s: no memory to keep what is decoded (%s)", volume.name, error)
+            return None
         self.left -= size
-        return Decoded(volume)
+        return decoded
 
 
 class Decoded:
@@ -53,14 +63,27 @@ class Decoded:
         """As ``volume.read(box)``, where ``volume`` is the one that this is of, perhaps opened again by this process."""
         if box.empty or not self.volume.box.contains(box):
             return volume.read(box)
-        touched = self._chunks_of(box)
-        missing = np.argwhere(~self.there[touched.slices])
-        if len(missing):  # read at once, since remote chunks come side by side
-            numbers = Box(tuple(missing.min(0).tolist()), tuple((missing.max(0) + 1).tolist())).shift(touched.begin)
+        for numbers in self._missing(self._chunks_of(box)):
             voxels = self._voxels_of(numbers)
             self.values[voxels.slices] = volume.read(voxels)
             self.there[numbers.slices] = True
         return self.values[box.slices].copy()
+
+    def _missing(self, numbers: Box) -> Iterator[Box]:
+        """Those chunks of ``numbers`` that were not read, in boxes that hold no other; remote ones of a box come side by side."""
+        missing = np.argwhere(~self.there[numbers.slices])
+        if not len(missing):
+            return
+        numbers = Box(tuple(missing.min(0).tolist()), tuple((missing.max(0) + 1).tolist())).shift(numbers.begin)
+        count = math.prod(numbers.shape)
+        small = count * math.prod(self.chunks) * self.volume.dtype.itemsize <= PIECE
+        if count == 1 or (small and count == len(missing)):
+            yield numbers
+            return
+        axis = int(np.argmax(numbers.shape))
+        middle = (numbers.begin[axis] + numbers.end[axis]) // 2
+        yield from self._missing(Box(numbers.begin, (*numbers.end[:axis], middle, *numbers.end[axis + 1:])))
+        yield from self._missing(Box((*numbers.begin[:axis], middle, *numbers.begin[axis + 1:]), numbers.end))
 
     def _chunks_of(self, box: Box) -> Box:
         """The numbers of the chunks that ``box`` touches."""

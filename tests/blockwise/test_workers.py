@@ -92,11 +92,29 @@ def test_what_a_control_group_leaves(tmp_path, monkeypatch):
     assert machine._left(tmp_path) > 2**60
 
 
+def test_what_a_control_group_of_version_1_leaves(tmp_path, monkeypatch):
+    """Its controllers are mounted side by side; in a container the path is the host's, and only the outermost group is there."""
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    for controller in ("memory", "cpu"):
+        (tmp_path / controller).mkdir()
+    (tmp_path / "memory/memory.limit_in_bytes").write_text(f"{2**26}\n")
+    (tmp_path / "memory/memory.usage_in_bytes").write_text(f"{2**25}\n")
+    (tmp_path / "memory/memory.stat").write_text(f"inactive_file 3\ntotal_inactive_file {2**20}\ntotal_active_file 1\n")
+    read = Path.read_text
+    said = "4:memory:/docker/abc\n3:cpuacct,cpu:/docker/abc\n2:pids:/docker\n0::/\n"
+    monkeypatch.setattr(Path, "read_text", lambda path: said if str(path) == "/proc/self/cgroup" else read(path))
+    assert machine.available_memory() == 2**25 + 2**20 + 1
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    for quota, cores in (("-1", len(os.sched_getaffinity(0))), ("100000", 1), ("30000", 1)):
+        (tmp_path / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n")
+        assert machine.cores() == cores
+
+
 def test_cores_of_a_control_group(tmp_path, monkeypatch):
     for text, cores in (("250000 100000\n", 2), ("max 100000\n", 1 << 30)):
         (tmp_path / "cpu.max").write_text(text)
         assert machine._quota(tmp_path) == cores
-    monkeypatch.setattr(machine, "_groups", lambda: [tmp_path])
+    monkeypatch.setattr(machine, "_groups", lambda controller: [tmp_path])
     assert machine.cores() == len(os.sched_getaffinity(0))
     (tmp_path / "cpu.max").write_text("50000 100000\n")
     assert machine.cores() == 1

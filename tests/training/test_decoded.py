@@ -1,5 +1,6 @@
 """Chunks of training volumes that are decoded once."""
 
+import errno
 import multiprocessing
 from dataclasses import replace
 
@@ -14,15 +15,16 @@ SHAPE, CHUNKS = (20, 33, 40), (8, 16, 16)
 
 
 class Counting:
-    """An array that notes how many voxels were read of it."""
+    """An array that notes how many voxels were read of it, and how many at a time."""
 
     def __init__(self, array):
-        self.array, self.voxels = array, 0
+        self.array, self.voxels, self.most = array, 0, 0
         self.shape, self.dtype, self.chunks = array.shape, array.dtype, array.chunks
 
     def __getitem__(self, index):
         values = self.array[index]
         self.voxels += values.size
+        self.most = max(self.most, values.size)
         return values
 
 
@@ -46,15 +48,22 @@ def boxes(shape, count=40):
 def test_reads_what_the_volume_does_and_each_chunk_once(volume, part):
     volume = volume.crop(part)
     decoded = Room().decoded(volume)
-    for box in boxes(volume.shape):
-        np.testing.assert_array_equal(decoded.read(volume, box), volume.read(box))
+    read = {box: volume.read(box) for box in (*boxes(volume.shape), volume.box)}
     volume.array.voxels = 0
-    for box in boxes(volume.shape):
-        decoded.read(volume, box)
-    assert volume.array.voxels == 0
-    again = Room().decoded(volume)
-    again.read(volume, Box.of_shape(volume.shape))
-    assert volume.array.voxels == np.prod(volume.shape), "no chunk of a crop is read twice"
+    for box, values in read.items():
+        np.testing.assert_array_equal(decoded.read(volume, box), values)
+    assert volume.array.voxels == np.prod(volume.shape)
+
+
+@pytest.mark.parametrize("chunks", [1, 12])
+def test_pieces_are_small(volume, monkeypatch, chunks):
+    monkeypatch.setattr("lsd_experiments.training.decoded.PIECE", chunks * 8 * int(np.prod(CHUNKS)))
+    decoded = Room().decoded(volume)
+    np.testing.assert_array_equal(decoded.read(volume, volume.box), volume.read())
+    volume.array.voxels = volume.array.most = 0
+    Room().decoded(volume).read(volume, volume.box)
+    assert volume.array.voxels == np.prod(SHAPE)
+    assert np.prod(CHUNKS) <= volume.array.most <= chunks * np.prod(CHUNKS)
 
 
 def test_what_lies_outside_is_zero(volume):
@@ -76,6 +85,19 @@ def test_room_ends(volume, tmp_path):
     np.save(tmp_path / "mapped.npy", np.zeros(SHAPE, np.uint8))
     mapped = arrays.open_volume(tmp_path / "mapped.npy", "", voxel_size=(8, 8, 8))
     assert Room().decoded(mapped) is None, "it is mapped into memory as it is"
+
+
+def test_where_memory_is_refused_all_is_read_as_it_is(volume):
+    """Under ulimit -v, say, which what is available knows nothing of."""
+    def refused(*arguments):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    room = Room(left := 10**9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lsd_experiments.training.decoded.mmap.mmap", refused)
+        assert room.decoded(volume) is None
+    assert room.left == left
+    assert room.decoded(volume) is not None
 
 
 def test_workers_share_the_memory_and_nothing_else(volume):

@@ -262,6 +262,11 @@ def test_batches_are_the_same_whatever_is_kept_in_memory(make_batches, dataset, 
     from lsd_experiments.training import decoded
 
     container = write_volume(tmp_path / "a.zarr")
+    shares, read = [], decoded.Decoded.read
+    monkeypatch.setattr(decoded.Decoded, "read", lambda kept, *given: (read(kept, *given), shares.append(kept.there.mean()))[0])
+    make_batches(dataset, container, count=3)
+    assert max(shares) > 0.5
+    monkeypatch.undo()
     kept = make_batches(dataset, container, count=3, workers=2)
     monkeypatch.setattr(decoded, "SHARE", 2**60)  # room for nothing
     read = make_batches(dataset, container, count=3)
