@@ -3,6 +3,9 @@
 Voxels of labels have the id of their neighbour nearly everywhere, those of images hardly anywhere.
 """
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +13,9 @@ from lsd_experiments.arrays.volume import Volume
 from lsd_experiments.errors import UserError
 from lsd_experiments.geometry import Box
 
-SAMPLE = (16, 128, 128)  # voxels from the middle of a volume
+SAMPLE = (16, 128, 128)  # voxels of a place
+MIDDLE = (0.5, 0.5, 0.5)
+PLACES = (MIDDLE, *itertools.product((0.25, 0.75), repeat=3))  # that are looked at, in shares of the volume
 DIFFER = 0.7  # share of the voxels that differ from the next one along every axis: of labels this is never so much
 ALIKE, OBJECTS = 0.9, 0.65  # shares of those that do not differ along x, of ids: of all, and of those that are not background
 LEAST, VALUES, IDS = 256, 17, 3  # pairs, different values, and different ids, by which to judge
@@ -18,8 +23,11 @@ NO_LABELS = "most of its voxels differ from the next one, as in an image: these 
 
 
 def is_image(volume: Volume) -> bool:
-    """Whether most voxels differ from their neighbours, whatever the order of axes and however thick the sections."""
-    values = _sample(volume)
+    """Whether somewhere most voxels differ from their neighbours, whatever the order of axes and however thick the sections."""
+    return any(_is_image(_sample(volume, place)) for place in PLACES)
+
+
+def _is_image(values: NDArray[np.generic]) -> bool:
     if len(np.unique(values)) < VALUES:
         return False
     pairs = [_neighbours(values, axis) for axis in range(3)]
@@ -35,7 +43,7 @@ def check_no_image(labels: Volume) -> None:
 
 def is_ids(volume: Volume) -> bool:
     """Whether there are objects of one value each. A mask may be an image, and so may a little of one in much that is black."""
-    values = _sample(volume)
+    values = _sample(volume, MIDDLE)
     found, counts = np.unique(values, return_counts=True)
     one, other = _neighbours(values, 2)
     if len(found) < IDS or one.size < LEAST:
@@ -45,8 +53,8 @@ def is_ids(volume: Volume) -> bool:
     return bool(np.mean(alike) > ALIKE and np.mean(objects) > OBJECTS)
 
 
-def _sample(volume: Volume) -> NDArray[np.generic]:
-    begin = tuple(max(0, (n - s) // 2) for n, s in zip(volume.shape, SAMPLE, strict=True))
+def _sample(volume: Volume, place: Sequence[float]) -> NDArray[np.generic]:
+    begin = tuple(max(0, min(int(n * share) - s // 2, n - s)) for n, s, share in zip(volume.shape, SAMPLE, place, strict=True))
     return volume.read(Box.of_shape(SAMPLE, begin).intersect(volume.box))
 
 
