@@ -24,7 +24,8 @@ NO_LABELS = "most of its voxels differ from the next one, as in an image: these 
 
 def is_image(volume: Volume) -> bool:
     """Whether somewhere most voxels differ from their neighbours, whatever the order of axes and however thick the sections."""
-    return any(_is_image(_sample(volume, place)) for place in PLACES)
+    places = dict.fromkeys(_place(volume, shares) for shares in PLACES)  # of a small volume some are the same
+    return any(_is_image(volume.read(place)) for place in places)
 
 
 def _is_image(values: NDArray[np.generic]) -> bool:
@@ -43,7 +44,7 @@ def check_no_image(labels: Volume) -> None:
 
 def is_ids(volume: Volume) -> bool:
     """Whether there are objects of one value each. A mask may be an image, and so may a little of one in much that is black."""
-    values = _sample(volume, MIDDLE)
+    values = volume.read(_place(volume, MIDDLE))
     found, counts = np.unique(values, return_counts=True)
     one, other = _neighbours(values, 2)
     if len(found) < IDS or one.size < LEAST:
@@ -53,9 +54,9 @@ def is_ids(volume: Volume) -> bool:
     return bool(np.mean(alike) > ALIKE and np.mean(objects) > OBJECTS)
 
 
-def _sample(volume: Volume, place: Sequence[float]) -> NDArray[np.generic]:
-    begin = tuple(max(0, min(int(n * share) - s // 2, n - s)) for n, s, share in zip(volume.shape, SAMPLE, place, strict=True))
-    return volume.read(Box.of_shape(SAMPLE, begin).intersect(volume.box))
+def _place(volume: Volume, shares: Sequence[float]) -> Box:
+    begin = tuple(max(0, min(int(n * share) - s // 2, n - s)) for n, s, share in zip(volume.shape, SAMPLE, shares, strict=True))
+    return Box.of_shape(SAMPLE, begin).intersect(volume.box)
 
 
 def _neighbours(values: NDArray[np.generic], axis: int) -> tuple[NDArray[np.generic], NDArray[np.generic]]:

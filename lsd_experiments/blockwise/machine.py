@@ -7,6 +7,7 @@ from pathlib import Path
 from lsd_experiments.errors import UserError
 
 CGROUPS = Path("/sys/fs/cgroup")
+MEMBER = Path("/proc/self/cgroup")  # of which groups this process is
 
 
 def cores() -> int:
@@ -52,7 +53,7 @@ def _groups(controller: str) -> list[Path]:
     In a container /proc may name a group by the host's path, which is not there; the outermost one is the container's then.
     """
     try:
-        lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+        lines = [line.split(":", 2) for line in MEMBER.read_text().splitlines()]
     except OSError:
         return []
     groups = []

@@ -100,9 +100,8 @@ def test_what_a_control_group_of_version_1_leaves(tmp_path, monkeypatch):
     (tmp_path / "memory/memory.limit_in_bytes").write_text(f"{2**26}\n")
     (tmp_path / "memory/memory.usage_in_bytes").write_text(f"{2**25}\n")
     (tmp_path / "memory/memory.stat").write_text(f"inactive_file 3\ntotal_inactive_file {2**20}\ntotal_active_file 1\n")
-    read = Path.read_text
-    said = "4:memory:/docker/abc\n3:cpuacct,cpu:/docker/abc\n2:pids:/docker\n0::/\n"
-    monkeypatch.setattr(Path, "read_text", lambda path: said if str(path) == "/proc/self/cgroup" else read(path))
+    (tmp_path / "member").write_text("4:memory:/docker/abc\n3:cpuacct,cpu:/docker/abc\n2:pids:/docker\n0::/\n")
+    monkeypatch.setattr(machine, "MEMBER", tmp_path / "member")
     assert machine.available_memory() == 2**25 + 2**20 + 1
     (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
     for quota, cores in (("-1", len(os.sched_getaffinity(0))), ("100000", 1), ("30000", 1)):

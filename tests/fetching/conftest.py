@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -213,6 +214,21 @@ def cut(after: int, times: int):
         yield body
 
     return spoil
+
+
+@contextmanager
+def holding(server):
+    """``server`` holds back the rest of each file after its first million bytes until what this yields is set."""
+    gate = threading.Event()
+
+    def hold(name, body):
+        yield body[:1_000_000]
+        gate.wait(60)
+        yield body[1_000_000:]
+
+    server.spoil = hold
+    yield gate
+    gate.set()
 
 
 @pytest.fixture(autouse=True)

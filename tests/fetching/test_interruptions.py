@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.fetching import s3
 from lsd_experiments.locks import only_run
 from tests import disks
-from tests.fetching.conftest import ROOT, files
+from tests.fetching.conftest import ROOT, files, holding
 from tests.scripts import run_script
 
 TRAINING = "funke/fib25/training"
@@ -36,16 +35,8 @@ def content(bucket) -> bytes:
 @pytest.fixture
 def gate(proxy):
     """Opens for the rest of an object after its first million bytes."""
-    gate = threading.Event()
-
-    def hold(key, body):
-        yield body[:1_000_000]
-        gate.wait(60)
-        yield body[1_000_000:]
-
-    proxy.spoil = hold
-    yield gate
-    gate.set()
+    with holding(proxy) as gate:
+        yield gate
 
 
 def start(url: str, dest: Path) -> subprocess.Popen:

@@ -17,7 +17,7 @@ from lsd_experiments.errors import UserError
 from lsd_experiments.fetching import stores, transfer, urls
 from lsd_experiments.fetching.stores import Interruption
 from lsd_experiments.fetching.urls import UrlStore
-from tests.fetching.conftest import ROOT, cut, fetched
+from tests.fetching.conftest import ROOT, cut, fetched, holding
 from tests.fetching.web import LABELS, RAW, TRAINING, etag_of
 
 
@@ -230,16 +230,8 @@ def test_certificates_are_checked(tmp_path, monkeypatch):
 @pytest.fixture
 def held(web):
     """Opens for the rest of a file after its first million bytes."""
-    gate = threading.Event()
-
-    def hold(name, body):
-        yield body[:1_000_000]
-        gate.wait(60)
-        yield body[1_000_000:]
-
-    web.spoil = hold
-    yield gate
-    gate.set()
+    with holding(web) as gate:
+        yield gate
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
